@@ -1,0 +1,1 @@
+//! The same headers written: message -> segment or datagram -> packet -> frame.

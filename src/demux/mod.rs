@@ -1,0 +1,1 @@
+//! Ports tell programs apart: a map from ports to outputs.

@@ -1,0 +1,1 @@
+//! Wires the stages and keeps the ledger; the only place that knows the order.

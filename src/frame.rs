@@ -1,0 +1,290 @@
+//! Frames: bytes as captured at the link layer, with their time, length on the wire and interface.
+//!
+//! A source hands out frames in a [`Batch`]: one slab of memory and one [`Record`] for each frame in
+//! it. The batch borrows from the source, so frames are read where the kernel or the file reader put
+//! them, and the borrow checker holds the source back until every reader is done.
+
+use std::fmt;
+
+/// A point in time: seconds and nanoseconds since 1970-01-01 00:00:00 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    /// Whole seconds; negative before 1970.
+    pub seconds: i64,
+    /// 0 to 999,999,999.
+    pub nanos: u32,
+}
+
+impl Timestamp {
+    /// From seconds and nanoseconds; nanoseconds beyond a second are carried.
+    ///
+    /// ```
+    /// use wharf::frame::Timestamp;
+    /// assert_eq!(Timestamp::new(1, 2_000_000_001).to_string(), "3.000000001");
+    /// ```
+    #[must_use]
+    pub const fn new(seconds: i64, nanos: u32) -> Self {
+        Self { seconds: seconds.saturating_add((nanos / 1_000_000_000) as i64), nanos: nanos % 1_000_000_000 }
+    }
+
+    /// Nanoseconds from `earlier` to `self`; negative when `self` comes first, clamped to `i64`.
+    #[must_use]
+    pub fn nanos_since(self, earlier: Self) -> i64 {
+        let nanos = (i128::from(self.seconds) - i128::from(earlier.seconds)) * 1_000_000_000
+            + i128::from(self.nanos)
+            - i128::from(earlier.nanos);
+        i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
+    }
+}
+
+/// Seconds, a point, nine digits: `1700000000.000000001`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:09}", self.seconds, self.nanos)
+    }
+}
+
+/// A link-layer header type, by its number in the registry of LINKTYPE values
+/// (<https://www.tcpdump.org/linktypes.html>), the numbers that capture files carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkType(pub u16);
+
+/// Index of an interface in its source's list, in order of appearance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfaceId(pub u32);
+
+/// What a source knows of an interface its frames came through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// Name, such as `eth0`.
+    pub name: Option<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// The capture filter that was in force, as text.
+    pub filter: Option<String>,
+    /// Operating system of the capturing host.
+    pub os: Option<String>,
+    /// Header type of every frame of this interface.
+    pub link_type: LinkType,
+    /// Most bytes kept of a frame; 0 for no limit.
+    pub snap_length: u32,
+    /// Bytes of frame check sequence at the end of each frame, where known.
+    pub fcs_length: Option<u8>,
+    /// The pcapng section the interface belongs to, counted from 0; 0 for all other sources.
+    pub section: u32,
+}
+
+/// Which way a frame crossed the interface, seen from the capturing host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Not recorded.
+    #[default]
+    Unknown,
+    /// Received.
+    In,
+    /// Sent.
+    Out,
+}
+
+/// What the kernel or the device said about a frame's checksum and segmentation.
+///
+/// pcapng keeps the same three facts in bits 9 to 11 of `epb_flags`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Offload {
+    /// The L4 checksum field is not filled in yet: the device will do it (`TP_STATUS_CSUMNOTREADY`).
+    pub checksum_not_ready: bool,
+    /// The device or kernel has found the L4 checksum right (`TP_STATUS_CSUM_VALID`).
+    pub checksum_valid: bool,
+    /// The frame is larger than the wire carries: to be segmented, or already coalesced (TSO, GRO).
+    pub segmented: bool,
+}
+
+/// A pcapng packet's options as they stand in the file, read on demand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketOptions<'a> {
+    /// The option list: 2 bytes code, 2 bytes length, value padded to 4 bytes, and again.
+    pub raw: &'a [u8],
+    /// Byte order of codes, lengths and numbers in `raw`.
+    pub big_endian: bool,
+}
+
+impl<'a> PacketOptions<'a> {
+    /// Each option as code and value, up to the end-of-options mark or the first malformed one.
+    pub fn iter(self) -> impl Iterator<Item = (u16, &'a [u8])> {
+        let mut rest = self.raw;
+        std::iter::from_fn(move || {
+            let (head, tail) = rest.split_first_chunk::<4>()?;
+            let read = |a, b| {
+                if self.big_endian { u16::from_be_bytes([a, b]) } else { u16::from_le_bytes([a, b]) }
+            };
+            let (code, length) = (read(head[0], head[1]), usize::from(read(head[2], head[3])));
+            if code == 0 {
+                return None;
+            }
+            let value = tail.get(..length)?;
+            rest = tail.get(length.next_multiple_of(4)..).unwrap_or_default();
+            Some((code, value))
+        })
+    }
+
+    /// The packet's comments (`opt_comment`), those that are UTF-8.
+    pub fn comments(self) -> impl Iterator<Item = &'a str> {
+        self.iter().filter(|(code, _)| *code == 1).filter_map(|(_, value)| std::str::from_utf8(value).ok())
+    }
+}
+
+/// Where one frame lies in its batch's slab, and what is known of it. Plain data, no borrow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Offset of the first byte in the slab.
+    pub offset: u32,
+    /// Bytes captured.
+    pub captured: u32,
+    /// Bytes the frame had on the wire; at least `captured` unless the file says otherwise.
+    pub wire_length: u32,
+    /// Interface the frame came through.
+    pub interface: InterfaceId,
+    /// Position in the source, counted from 1.
+    pub number: u64,
+    /// When the frame was captured; `None` where the file has no time for it (simple packet block).
+    pub time: Option<Timestamp>,
+    /// Header type at `offset`.
+    pub link_type: LinkType,
+    /// Way across the interface.
+    pub direction: Direction,
+    /// Checksum and segmentation state.
+    pub offload: Offload,
+    /// The options are in a big-endian section.
+    pub options_big_endian: bool,
+    /// Offset of the pcapng options in the slab.
+    pub options_offset: u32,
+    /// Their length; 0 for none.
+    pub options_length: u32,
+}
+
+/// One frame of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The captured bytes.
+    pub data: &'a [u8],
+    /// Its pcapng options; empty for all other sources.
+    pub options: PacketOptions<'a>,
+    /// Everything else that is known of it.
+    pub record: Record,
+}
+
+impl<'a> Frame<'a> {
+    /// A frame over `data` alone: number 1, no time, whole on the wire.
+    ///
+    /// ```
+    /// use wharf::frame::{Frame, LinkType};
+    /// let frame = Frame::new(LinkType::ETHERNET, &[0; 60]);
+    /// assert_eq!(frame.record.wire_length, 60);
+    /// ```
+    #[must_use]
+    pub fn new(link_type: LinkType, data: &'a [u8]) -> Self {
+        let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let record =
+            Record { captured: length, wire_length: length, number: 1, link_type, ..Record::default() };
+        Self { data, options: PacketOptions::default(), record }
+    }
+
+    /// True when the capture kept fewer bytes than the wire carried.
+    #[must_use]
+    pub fn snapped(&self) -> bool {
+        (self.data.len() as u64) < u64::from(self.record.wire_length)
+    }
+}
+
+/// A pcapng block that is not a packet and that a copy should keep: decryption secrets, name
+/// resolution, custom blocks marked as safe to copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// Block type as in the file.
+    pub kind: u32,
+    /// Section it belongs to, counted from 0.
+    pub section: u32,
+    /// Body between the two lengths, with every number little-endian.
+    pub body: Vec<u8>,
+}
+
+/// Frames handed over together: one slab, one record each.
+///
+/// Every record lies within the slab: [`Batch::new`] checks, so that [`Batch::frames`] cannot fail.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    slab: &'a [u8],
+    records: &'a [Record],
+    interfaces: &'a [Interface],
+    annotations: &'a [Annotation],
+}
+
+impl<'a> Batch<'a> {
+    /// # Panics
+    /// When a record does not lie within the slab: a defect of the source, never of its input.
+    #[must_use]
+    pub fn new(slab: &'a [u8], records: &'a [Record], interfaces: &'a [Interface]) -> Self {
+        for record in records {
+            let end = u64::from(record.offset) + u64::from(record.captured);
+            let options_end = u64::from(record.options_offset) + u64::from(record.options_length);
+            assert!(end.max(options_end) <= slab.len() as u64, "record beyond its slab: {record:?}");
+        }
+        Self { slab, records, interfaces, annotations: &[] }
+    }
+
+    /// The same batch with blocks that stood in the file before its first frame.
+    #[must_use]
+    pub fn with_annotations(self, annotations: &'a [Annotation]) -> Self {
+        Self { annotations, ..self }
+    }
+
+    /// How many frames.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// No frame at all (there may be annotations).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// All interfaces the source has met so far; [`InterfaceId`] indexes them.
+    #[must_use]
+    pub fn interfaces(&self) -> &'a [Interface] {
+        self.interfaces
+    }
+
+    /// Blocks that stood in the file before the first frame of this batch.
+    #[must_use]
+    pub fn annotations(&self) -> &'a [Annotation] {
+        self.annotations
+    }
+
+    /// The frame at `index`.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Batch::len`].
+    #[must_use]
+    pub fn frame(&self, index: usize) -> Frame<'a> {
+        let record = self.records[index];
+        let cut = |offset: u32, length: u32| &self.slab[offset as usize..][..length as usize];
+        Frame {
+            data: cut(record.offset, record.captured),
+            options: PacketOptions {
+                raw: cut(record.options_offset, record.options_length),
+                big_endian: record.options_big_endian,
+            },
+            record,
+        }
+    }
+
+    /// The frames in order.
+    pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame<'a>> + use<'a> {
+        let batch = *self;
+        (0..self.len()).map(move |index| batch.frame(index))
+    }
+}
+
+mod link_type;

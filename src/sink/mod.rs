@@ -1,0 +1,133 @@
+//! What becomes of a packet: a line of text, a JSON object, a record in a file, a count.
+//!
+//! A sink only reads: it never calls a stage. Each output of the port map feeds one.
+
+use crate::frame::{Annotation, Batch, Interface};
+use crate::parse::{Layers, Packet};
+use crate::verify::Verdicts;
+
+/// A packet as a sink receives it: parsed, with its verdicts.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The parsed frame.
+    pub packet: Packet<'a>,
+    /// What verification concluded.
+    pub verdicts: Verdicts,
+}
+
+/// The packets of one batch that go to one output, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Deliveries<'a> {
+    batch: Batch<'a>,
+    layers: &'a [Layers],
+    verdicts: &'a [Verdicts],
+    chosen: &'a [u16],
+}
+
+impl<'a> Deliveries<'a> {
+    /// `layers` and `verdicts` run beside the batch's frames; `chosen` are the indices of those delivered.
+    ///
+    /// # Panics
+    /// When the three do not have one entry for each frame.
+    #[must_use]
+    pub fn new(batch: Batch<'a>, layers: &'a [Layers], verdicts: &'a [Verdicts], chosen: &'a [u16]) -> Self {
+        assert!(batch.len() == layers.len() && batch.len() == verdicts.len(), "one entry a frame");
+        Self { batch, layers, verdicts, chosen }
+    }
+
+    /// How many packets.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.chosen.len()
+    }
+
+    /// No packet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.chosen.is_empty()
+    }
+
+    /// All interfaces the source has met so far; a frame's interface id indexes them.
+    #[must_use]
+    pub fn interfaces(&self) -> &'a [Interface] {
+        self.batch.interfaces()
+    }
+
+    /// The packets in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Delivery<'a>> + use<'a> {
+        let Self { batch, layers, verdicts, chosen } = *self;
+        chosen.iter().map(move |&index| {
+            let index = usize::from(index);
+            Delivery { packet: Packet::new(batch.frame(index), &layers[index]), verdicts: verdicts[index] }
+        })
+    }
+}
+
+/// Where an output's packets end.
+///
+/// Contract: packets come in the order of the source; [`Sink::finish`] is called once, last, also after
+/// an error or ^C, and leaves whatever was written complete and readable.
+pub trait Sink {
+    /// Takes the packets of one batch.
+    ///
+    /// # Errors
+    /// When they cannot be written; the run ends.
+    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error>;
+
+    /// A block of the source file that belongs between packets (secrets, names). Only writers of pcapng care.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn annotate(&mut self, annotation: &Annotation) -> Result<(), Error> {
+        let _ = annotation;
+        Ok(())
+    }
+
+    /// The source is idle: show what is buffered.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// No more packets. `statistics` has one entry for each interface that is known.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error>;
+}
+
+/// What is known at the end about one interface (pcapng's interface statistics block).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceStatistics {
+    /// Frames received, dropped ones included.
+    pub received: u64,
+    /// Dropped by the kernel or before it.
+    pub dropped: u64,
+}
+
+/// Why a sink failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Whoever read our standard output has closed it: end quietly.
+    #[error("standard output was closed")]
+    Closed,
+    /// The file cannot be created or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// File, or `standard output`.
+        path: String,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The packet does not fit the format.
+    #[error("{path}: {reason}")]
+    Format {
+        /// File.
+        path: String,
+        /// What does not fit and what to do.
+        reason: String,
+    },
+}

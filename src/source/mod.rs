@@ -1,0 +1,115 @@
+//! Where frames come from, behind one trait: capture files, a live interface, a generator.
+
+use crate::frame::{Batch, Interface};
+
+/// Most frames in a batch.
+pub const BATCH: usize = 256;
+
+/// A stream of frames, handed out in batches that borrow from the source.
+///
+/// Contract, held by one battery over every implementation (`tests/source_contract.rs`):
+/// frames are numbered from 1 without gaps; a batch holds at most `min(limit, BATCH)` frames; after
+/// [`Fill::End`] or an error every later call gives [`Fill::End`]; an error comes only after every
+/// frame that lay before it was handed out.
+pub trait Source {
+    /// Interfaces met so far, in order of appearance. The list only grows.
+    fn interfaces(&self) -> &[Interface];
+
+    /// The next frames, at most `limit` (at least 1) of them.
+    ///
+    /// # Errors
+    /// When the input is damaged or the interface is gone; what came before has been handed out.
+    fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error>;
+
+    /// Ask for an orderly end: no new frames are accepted from outside, those already accepted
+    /// are still handed out, then [`Fill::End`]. A file simply ends here.
+    ///
+    /// # Errors
+    /// When the kernel refuses; the source is then at its end.
+    fn stop(&mut self) -> Result<(), Error>;
+
+    /// Counters up to now. Exact once the source has ended.
+    fn counters(&mut self) -> Counters;
+
+    /// Bytes read and in all, for a progress display; `None` for a live source or a pipe.
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+}
+
+/// What [`Source::fill`] brought.
+#[derive(Debug)]
+pub enum Fill<'a> {
+    /// Frames (or annotations alone).
+    Batch(Batch<'a>),
+    /// A live source waited a while (at most 100 ms) and nothing came.
+    Idle,
+    /// Nothing more will come.
+    End,
+}
+
+/// What a source lost before anybody could see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames that were for us: handed out, dropped, filtered or left unread.
+    pub received: u64,
+    /// Dropped by the kernel: the ring was full (`tp_drops`).
+    pub dropped_ring: u64,
+    /// Left out by the source on request (direction).
+    pub filtered: u64,
+    /// Still in the ring when the source was given up before its end.
+    pub unread: u64,
+    /// Times the kernel froze the ring's queue because it was full (`tp_freeze_q_cnt`).
+    pub freezes: u64,
+}
+
+/// How far a file has been read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the file consumed, compressed where the file is.
+    pub read: u64,
+    /// Length of the file in bytes.
+    pub total: u64,
+}
+
+/// Why a source failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be opened or read.
+    #[error("{path}: {source}")]
+    Io {
+        /// File, or `standard input`.
+        path: String,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// Not a capture file at all.
+    #[error("{path}: {reason}")]
+    NotACapture {
+        /// File, or `standard input`.
+        path: String,
+        /// What was found instead, and what is read.
+        reason: String,
+    },
+    /// The file is damaged; every frame before the damage was handed out.
+    #[error("{path}: damaged at byte {offset}, after {frames} packets: {reason}")]
+    Damaged {
+        /// File, or `standard input`.
+        path: String,
+        /// Where the damaged record or block begins, in the uncompressed file.
+        offset: u64,
+        /// Frames handed out before.
+        frames: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// The interface cannot be opened, or has gone.
+    #[error("{interface}: {reason}")]
+    Interface {
+        /// Its name.
+        interface: String,
+        /// What happened and what to do.
+        reason: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! The kernel's side: sockets, mappings, namespaces. The island of unsafe code.
