@@ -288,3 +288,4 @@ impl<'a> Batch<'a> {
 }
 
 mod link_type;
+pub mod pcapng;

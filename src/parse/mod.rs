@@ -4,24 +4,56 @@
 //! frame again. What a frame's bytes cannot honour is recorded as [`Malformed`] and the walk stops
 //! there: everything found before stays valid, and accessors over it cannot panic.
 
-use crate::frame::Frame;
-use std::net::IpAddr;
+mod arp;
+mod carried;
+pub mod dns;
+mod ethernet;
+mod gre;
+mod gtp;
+mod icmp;
+mod ipv4;
+mod ipv6;
+mod ipv6_extension;
+mod layer;
+mod link;
+mod linux_cooked;
+mod llc;
+mod mpls;
+mod packet;
+mod ppp;
+mod sctp;
+mod switch_tag;
+mod tcp;
+mod tcp_options;
+mod transport;
+mod tunnel;
+mod udp;
+mod vxlan;
+mod walk;
+mod wireless;
 
-/// A header's kind: the name of a layer in reports, and of the place where a packet is malformed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Layer {
-    /// IEEE 802.3 / Ethernet II.
-    Ethernet,
-    /// Internet Protocol version 4, RFC 791.
-    Ipv4,
-    /// Internet Protocol version 6, RFC 8200.
-    Ipv6,
-    /// RFC 9293.
-    Tcp,
-    /// RFC 768.
-    Udp,
-}
+pub use arp::ArpHeader;
+pub use carried::Carried;
+pub use ethernet::{EthernetHeader, MacAddress, VlanTag};
+pub use gre::GreHeader;
+pub use gtp::GtpHeader;
+pub use icmp::{IcmpHeader, Icmpv6Header, IgmpHeader};
+pub use ipv4::{Ipv4Header, Ipv4Option, Ipv4Options};
+pub use ipv6::Ipv6Header;
+pub use ipv6_extension::{ExtensionHeader, ExtensionHeaders, FragmentHeader, Ipv6Option, RoutingHeader};
+pub use layer::{Layer, protocol_name};
+pub use linux_cooked::{Sll2Header, SllHeader};
+pub use mpls::MplsLabel;
+pub use packet::Packet;
+pub use ppp::PppoeHeader;
+pub use sctp::{DccpHeader, SctpHeader};
+pub use tcp::{TcpFlags, TcpHeader};
+pub use tcp_options::{SackBlocks, TcpOption, TcpOptions};
+pub use udp::UdpHeader;
+pub use vxlan::{GeneveHeader, VxlanHeader};
+
+use crate::frame::Frame;
+use walk::{Visit, Walk};
 
 /// IP version of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -81,7 +113,8 @@ pub struct IpLayer {
     pub protocol: u8,
     /// What of it could be read.
     pub transport: Transport,
-    /// Source port of TCP, UDP, UDP-Lite, SCTP, DCCP; else 0.
+    /// Source port of TCP, UDP, UDP-Lite, SCTP, DCCP; else 0. Also filled in where both ports could be read
+    /// but the rest of the header could not ([`Packet::ports`] tells).
     pub source_port: u16,
     /// Destination port, likewise.
     pub destination_port: u16,
@@ -99,7 +132,8 @@ pub struct IpLayer {
     /// Offset of the address that stands for the source in the pseudo header: the source itself, or the
     /// Home Address option (RFC 6275 6.3, 11.3.1).
     pub pseudo_source: u32,
-    /// Likewise for the destination: the final one of a routing header with segments left (RFC 8200 8.1).
+    /// Likewise for the destination: the final one of a routing header with segments left (RFC 8200 8.1), or
+    /// of an IPv4 source route not yet at its end (RFC 791 3.1).
     pub pseudo_destination: u32,
 }
 
@@ -143,6 +177,8 @@ pub struct Layers {
     pub ip_depth: u8,
     /// How many VLAN tags in all.
     pub vlan_count: u8,
+    /// How many of them are service tags (0x88a8, IEEE 802.1ad).
+    pub service_vlan_count: u8,
     /// The first two tags' control information (priority, DEI, 12 bits of id), outermost first.
     pub vlan_tags: [u16; 2],
     /// EtherType of what the outermost link layer carries; 0 where there is none (LLC, unknown).
@@ -153,43 +189,45 @@ pub struct Layers {
     pub malformed: Option<Malformed>,
 }
 
-/// A parsed frame.
-#[derive(Clone, Copy, Debug)]
-pub struct Packet<'a> {
-    frame: Frame<'a>,
-    layers: &'a Layers,
-}
-
-impl<'a> Packet<'a> {
-    /// Joins a frame with the layers found in it.
-    ///
-    /// Layers of another frame give wrong answers or empty slices, never a panic.
-    #[must_use]
-    pub fn new(frame: Frame<'a>, layers: &'a Layers) -> Self {
-        Self { frame, layers }
-    }
-
-    /// The frame.
-    #[must_use]
-    pub fn frame(&self) -> &Frame<'a> {
-        &self.frame
-    }
-
-    /// Where its headers lie.
-    #[must_use]
-    pub fn layers(&self) -> &'a Layers {
-        self.layers
-    }
-
-    /// Source and destination address of an IP layer of this packet.
-    #[must_use]
-    pub fn addresses(&self, _ip: &IpLayer) -> Option<(IpAddr, IpAddr)> {
-        None
-    }
+/// One header of a frame, as [`Packet::headers`] lists it. Offsets count from the frame's first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// Which header.
+    pub layer: Layer,
+    /// Its first byte.
+    pub start: u32,
+    /// One past its last, options included.
+    pub end: u32,
 }
 
 /// Walks the headers of a frame.
+///
+/// ```
+/// use wharf::frame::{Frame, LinkType};
+/// use wharf::parse::{Transport, parse};
+///
+/// let mut bytes = *b"\x45\x00\x00\x1d\x00\x00\x00\x00\x40\x11\x00\x00\x7f\x00\x00\x01\x7f\x00\x00\x01\
+///     \x30\x39\x00\x35\x00\x09\x00\x00!";
+/// let layers = parse(&Frame::new(LinkType::RAW, &bytes));
+/// let ip = layers.outer.unwrap();
+/// assert_eq!((ip.transport, ip.source_port, ip.destination_port), (Transport::Udp, 12345, 53));
+///
+/// bytes[0] = 0x41;
+/// let layers = parse(&Frame::new(LinkType::RAW, &bytes));
+/// assert_eq!(layers.malformed.unwrap().to_string(), "IPv4: bad length (need 20, have 4)");
+/// ```
 #[must_use]
-pub fn parse(_frame: &Frame<'_>) -> Layers {
-    Layers::default()
+pub fn parse(frame: &Frame<'_>) -> Layers {
+    let mut layers = Layers::default();
+    walk_frame(frame, &mut layers, ());
+    layers
+}
+
+// Inlined, LLVM collects `layers` on the stack and then waits for its own stores to copy it out.
+#[inline(never)]
+fn walk_frame<V: Visit>(frame: &Frame<'_>, layers: &mut Layers, visit: V) -> V {
+    let mut walk = Walk::new(frame.data, frame.record.wire_length, layers, visit);
+    let result = walk.link(frame.record.link_type, 0);
+    walk.layers.malformed = result.err();
+    walk.visit
 }

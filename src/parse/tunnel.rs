@@ -1,0 +1,259 @@
+//! What carries packets in packets: by IP protocol number, by UDP port, by what the payload looks like.
+//!
+//! A protocol number is the sender's word, and what contradicts it is malformed. A port is a guess: where
+//! the payload is not what the port suggests, it is just payload.
+
+use super::transport::protocol;
+use super::walk::{Step, Visit, Walk, be16};
+use super::{Fragment, IpLayer, IpVersion, Layer, Reason, Transport};
+
+/// Tunnels over UDP, by their registered ports.
+#[derive(Clone, Copy)]
+enum OverUdp {
+    Vxlan,
+    VxlanGpe,
+    Geneve,
+    Gtp,
+    Teredo,
+    Mpls,
+    L2tp,
+    Ayiya,
+    Lisp,
+    Gre,
+    Capwap,
+    Tzsp,
+}
+
+impl OverUdp {
+    #[inline]
+    const fn of(port: u16) -> Option<Self> {
+        Some(match port {
+            1701 => Self::L2tp,
+            2152 | 3386 => Self::Gtp,
+            3544 => Self::Teredo,
+            // RFC 7348, and Linux' port from before (OTV's registered one, of the same layout).
+            4789 | 8472 => Self::Vxlan,
+            4790 => Self::VxlanGpe,
+            4341 => Self::Lisp,
+            4754 => Self::Gre,
+            5072 => Self::Ayiya,
+            5247 => Self::Capwap,
+            6081 => Self::Geneve,
+            6635 => Self::Mpls,
+            37008 => Self::Tzsp,
+            _ => return None,
+        })
+    }
+}
+
+impl<V: Visit> Walk<'_, V> {
+    /// Opens what `ip` carries, if it is a tunnel.
+    #[inline(always)]
+    pub(super) fn tunnel(&mut self, ip: &IpLayer) -> Step {
+        match ip.transport {
+            Transport::Udp => {
+                if let Some(kind) = OverUdp::of(ip.destination_port).or(OverUdp::of(ip.source_port)) {
+                    self.over_udp(kind, *ip)
+                } else if self.looks_like_teredo(ip) {
+                    self.teredo(ip.data as usize)
+                } else {
+                    Ok(())
+                }
+            }
+            Transport::None if ip.fragment != Fragment::Later => self.over_ip(*ip),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn over_ip(&mut self, ip: IpLayer) -> Step {
+        let at = ip.payload as usize;
+        match ip.protocol {
+            protocol::IPV4 => self.ipv4(at),
+            protocol::IPV6 => self.ipv6(at),
+            protocol::IPIP => self.guess(|walk| walk.ip(at)),
+            protocol::GRE => self.gre(at),
+            protocol::ETHERIP => self.etherip(at),
+            protocol::PIM => self.pim(at, ip.version),
+            protocol::MPLS => self.mpls(at),
+            protocol::ETHERNET if ip.version == IpVersion::V6 => self.ethernet(at),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn over_udp(&mut self, kind: OverUdp, ip: IpLayer) -> Step {
+        self.narrow(self.udp_end(&ip));
+        let at = ip.data as usize;
+        self.guess(|walk| match kind {
+            OverUdp::Vxlan => walk.vxlan(at),
+            OverUdp::VxlanGpe => walk.vxlan_gpe(at),
+            OverUdp::Geneve => walk.geneve(at),
+            OverUdp::Gtp => walk.gtp(at),
+            OverUdp::Teredo => walk.teredo(at),
+            OverUdp::Mpls => walk.mpls_over_udp(at),
+            OverUdp::L2tp => walk.l2tp(at),
+            OverUdp::Ayiya => walk.ayiya(at),
+            OverUdp::Lisp => walk.lisp(at),
+            OverUdp::Gre => walk.gre(at),
+            OverUdp::Capwap => walk.capwap(at),
+            OverUdp::Tzsp => walk.tzsp(at),
+        })
+    }
+
+    /// RFC 7510. Any bytes look like labels: only an IP packet below them tells.
+    fn mpls_over_udp(&mut self, at: usize) -> Step {
+        let depth = self.layers.ip_depth;
+        self.mpls(at)?;
+        if self.layers.ip_depth > depth {
+            return Ok(());
+        }
+        Err(self.bad(Layer::Mpls, Reason::BadVersion, 4, 0))
+    }
+
+    /// RFC 3378 3: version 3, 12 reserved bits.
+    fn etherip(&mut self, at: usize) -> Step {
+        let &[version, _] = self.fixed::<2>(Layer::EtherIp, at)?;
+        if version >> 4 != 3 {
+            return Err(self.bad(Layer::EtherIp, Reason::BadVersion, 3, (version >> 4).into()));
+        }
+        self.pass(Layer::EtherIp, at, at + 2)?;
+        self.ethernet(at + 2)
+    }
+
+    /// A register message (RFC 7761 4.9.3) brings a multicast packet to the rendezvous point.
+    fn pim(&mut self, at: usize, version: IpVersion) -> Step {
+        const VERSION_2_REGISTER: u8 = 0x21;
+        if !matches!(self.peek::<8>(at), Some([VERSION_2_REGISTER, ..])) {
+            return Ok(());
+        }
+        self.guess(|walk| {
+            walk.pass(Layer::Pim, at, at + 8)?;
+            match version {
+                IpVersion::V4 => walk.ipv4(at + 8),
+                IpVersion::V6 => walk.ipv6(at + 8),
+            }
+        })
+    }
+
+    /// RFC 4380 5.1.1: authentication (type 1) and origin (type 0) may come before the packet.
+    fn teredo(&mut self, start: usize) -> Step {
+        let mut at = start;
+        if let Some(&[0, 1, id_length, value_length]) = self.peek::<4>(at) {
+            // Identifier, value, 8 bytes of nonce, 1 of confirmation.
+            at += 4 + usize::from(id_length) + usize::from(value_length) + 9;
+        }
+        if self.peek::<2>(at) == Some(&[0, 0]) {
+            at += 8;
+        }
+        let Some(header) = self.peek::<40>(at) else { return Ok(()) };
+        let fits = at + 40 + usize::from(be16(header, 4)) <= self.limit;
+        if header[0] >> 4 != 6 || !fits {
+            return Ok(());
+        }
+        if at > start {
+            self.pass(Layer::Teredo, start, at)?;
+        }
+        self.guess(|walk| walk.ipv6(at))
+    }
+
+    /// On any port: an IPv6 packet that fits exactly and has an address in 2001::/32 (RFC 4380 2.6).
+    #[inline(always)]
+    fn looks_like_teredo(&self, ip: &IpLayer) -> bool {
+        const PREFIX: [u8; 4] = [0x20, 0x01, 0, 0];
+        match self.peek::<40>(ip.data as usize) {
+            Some(header) if header[0] >> 4 == 6 => {
+                let length = ip.declared_end.saturating_sub(ip.data + 40);
+                u32::from(be16(header, 4)) == length && (header[8..12] == PREFIX || header[24..28] == PREFIX)
+            }
+            _ => false,
+        }
+    }
+
+    /// L2TP version 2 (RFC 2661 3.1): data messages carry PPP.
+    fn l2tp(&mut self, at: usize) -> Step {
+        const CONTROL: u16 = 0x8000;
+        const LENGTH: u16 = 0x4000;
+        const SEQUENCE: u16 = 0x0800;
+        const OFFSET: u16 = 0x0200;
+        let flags = be16(self.fixed::<2>(Layer::L2tp, at)?, 0);
+        if flags & CONTROL != 0 || flags & 0x000f != 2 {
+            return Ok(());
+        }
+        let mut end = at + 6;
+        if flags & LENGTH != 0 {
+            end += 2;
+        }
+        if flags & SEQUENCE != 0 {
+            end += 4;
+        }
+        if flags & OFFSET != 0 {
+            end += 2 + usize::from(be16(self.fixed::<2>(Layer::L2tp, end)?, 0));
+        }
+        self.bytes(Layer::L2tp, at, end - at)?;
+        self.pass(Layer::L2tp, at, end)?;
+        self.ppp(end)
+    }
+
+    /// AYIYA (draft-massar-v6ops-ayiya-02 3): header, identity and signature by their lengths.
+    fn ayiya(&mut self, at: usize) -> Step {
+        const FORWARD: u8 = 1;
+        let &[identity, signature, operation, next, ..] = self.fixed::<8>(Layer::Ayiya, at)?;
+        let end = at + 8 + (1 << (identity >> 4)) + 4 * usize::from(signature >> 4);
+        if operation & 0x0f != FORWARD || !matches!(next, protocol::IPV4 | protocol::IPV6) {
+            return Ok(());
+        }
+        self.bytes(Layer::Ayiya, at, end - at)?;
+        self.pass(Layer::Ayiya, at, end)?;
+        if next == protocol::IPV4 { self.ipv4(end) } else { self.ipv6(end) }
+    }
+
+    /// LISP data (RFC 9300 5.3): 8 bytes, then IP.
+    fn lisp(&mut self, at: usize) -> Step {
+        self.fixed::<8>(Layer::Lisp, at)?;
+        self.pass(Layer::Lisp, at, at + 8)?;
+        self.ip(at + 8)
+    }
+
+    /// CAPWAP data (RFC 5415 4.3): whole payloads that are not encrypted.
+    fn capwap(&mut self, at: usize) -> Step {
+        const NATIVE: u8 = 0x01;
+        const FRAGMENT: u8 = 0x80;
+        let &[preamble, lengths, binding, flags, ..] = self.fixed::<8>(Layer::Capwap, at)?;
+        let end = at + 4 * usize::from(lengths >> 3);
+        if preamble != 0 || flags & FRAGMENT != 0 || end < at + 8 {
+            return Ok(());
+        }
+        self.bytes(Layer::Capwap, at, end - at)?;
+        self.pass(Layer::Capwap, at, end)?;
+        match (binding & NATIVE, binding >> 1 & 0x1f) {
+            (NATIVE, 1) => self.wireless_in_capwap(end),
+            (NATIVE, _) => Ok(()),
+            _ => self.ethernet(end),
+        }
+    }
+
+    /// TZSP: version 1, type, encapsulation, tagged fields up to an end mark.
+    fn tzsp(&mut self, at: usize) -> Step {
+        const PADDING: u8 = 0;
+        const END: u8 = 1;
+        let header = self.fixed::<4>(Layer::Tzsp, at)?;
+        let mut end = at + 4;
+        loop {
+            match self.fixed::<1>(Layer::Tzsp, end)?[0] {
+                PADDING => end += 1,
+                END => break,
+                _ => end += 2 + usize::from(self.fixed::<2>(Layer::Tzsp, end)?[1]),
+            }
+        }
+        end += 1;
+        self.pass(Layer::Tzsp, at, end)?;
+        match be16(header, 2) {
+            1 => self.ethernet(end),
+            18 => self.wireless_bare(end),
+            119 => self.prism(end),
+            127 => self.avs(end),
+            _ => Ok(()),
+        }
+    }
+}
