@@ -1,1 +1,144 @@
-//! The Internet checksum (RFC 1071): contract and dispatch.
+//! The Internet checksum (RFC 1071): contract and dispatch; its pseudo headers; CRC32c for SCTP.
+//!
+//! The Internet checksum of some bytes is the ones' complement of the ones' complement sum of their
+//! big-endian 16-bit words, an odd last byte taken as the high half of a word. Bytes that contain
+//! their own right checksum sum up to `0xffff`.
+//!
+//! ```
+//! use wharf::checksum::{self, Sum};
+//!
+//! // RFC 1071, section 3.
+//! let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+//! assert_eq!(Sum::of(&bytes).fold(), 0xddf2);
+//! assert_eq!(checksum::internet(&bytes), !0xddf2);
+//!
+//! // Sums of adjoining ranges compose, odd lengths too.
+//! assert_eq!(Sum::of(&bytes[..3]).add(&bytes[3..]), Sum::of(&bytes));
+//! ```
+//!
+//! There are several [`Variant`]s of the one loop that matters. All give the same result for all
+//! inputs; the fastest one that the CPU has is chosen once in a process, or the one that the
+//! environment variable `WHARF_CHECKSUM` names.
+
+mod crc32c;
+mod incremental;
+pub mod pseudo;
+mod scalar;
+mod variant;
+mod wide;
+
+pub use crc32c::{Crc32c, crc32c};
+pub use incremental::{update, update_word};
+pub use variant::{ENVIRONMENT, Variant, VariantError};
+
+/// The Internet checksum of `bytes`: what a header's checksum field must hold when the sum over
+/// `bytes` was taken with that field 0.
+///
+/// ```
+/// // An IPv4 header with its checksum field (bytes 10 and 11) 0, and what belongs there.
+/// let mut header = *b"\x45\x00\x00\x73\x00\x00\x40\x00\x40\x11\x00\x00\xc0\xa8\x00\x01\xc0\xa8\x00\xc7";
+/// let checksum = wharf::checksum::internet(&header);
+/// assert_eq!(checksum, 0xb861);
+/// header[10..12].copy_from_slice(&checksum.to_be_bytes());
+/// assert_eq!(wharf::checksum::internet(&header), 0);
+/// ```
+#[must_use]
+pub fn internet(bytes: &[u8]) -> u16 {
+    Sum::of(bytes).checksum()
+}
+
+/// A ones' complement sum under way: over the bytes added so far, in order.
+///
+/// Splitting bytes at any place and adding the pieces one after the other gives the same sum, whether the
+/// pieces' lengths are even or odd. Two sums are equal when their folded values and the parities of
+/// their lengths are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum {
+    /// Not folded: each addition adds less than 2^17, so that it takes 2^47 additions to overflow.
+    total: u64,
+    /// An odd number of bytes so far: the next byte is the low half of a word.
+    odd: bool,
+}
+
+impl Sum {
+    /// The sum of no bytes.
+    pub const ZERO: Self = Self { total: 0, odd: false };
+
+    /// The sum of `bytes`.
+    #[inline]
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::ZERO.add(bytes)
+    }
+
+    /// The sum with `bytes` appended.
+    #[allow(clippy::should_implement_trait)] // Appends bytes rather than adding two of a kind.
+    #[inline]
+    #[must_use]
+    pub fn add(self, bytes: &[u8]) -> Self {
+        self.append(Variant::chosen().sum(bytes), bytes.len() % 2 == 1)
+    }
+
+    /// The sum with one big-endian 16-bit word appended.
+    #[inline]
+    #[must_use]
+    pub const fn add_word(self, word: u16) -> Self {
+        self.append(word, false)
+    }
+
+    /// The sum of what `self` covers followed by what `next` covers.
+    ///
+    /// ```
+    /// use wharf::checksum::Sum;
+    /// let (header, body) = (b"odd", b"and even");
+    /// assert_eq!(Sum::of(header).then(Sum::of(body)), Sum::of(b"oddand even"));
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn then(self, next: Self) -> Self {
+        self.append(next.fold(), next.odd)
+    }
+
+    /// The sum as 16 bits. 0 only when every byte so far was 0, otherwise 1 to `0xffff`.
+    #[inline]
+    #[must_use]
+    pub const fn fold(self) -> u16 {
+        fold(self.total)
+    }
+
+    /// The ones' complement of the folded sum: the value of a checksum field.
+    #[inline]
+    #[must_use]
+    pub const fn checksum(self) -> u16 {
+        !self.fold()
+    }
+
+    /// Bytes that begin at an odd offset have the halves of their words exchanged, and so has their
+    /// sum (RFC 1071 section 2, byte order independence).
+    #[inline]
+    const fn append(self, folded: u16, odd: bool) -> Self {
+        let part = if self.odd { folded.swap_bytes() } else { folded };
+        Self { total: self.total + part as u64, odd: self.odd != odd }
+    }
+}
+
+impl PartialEq for Sum {
+    fn eq(&self, other: &Self) -> bool {
+        self.fold() == other.fold() && self.odd == other.odd
+    }
+}
+
+impl Eq for Sum {}
+
+/// Adds the carries back until 16 bits are left. 0 only for 0.
+#[inline]
+const fn fold(total: u64) -> u16 {
+    let total = (total >> 32) + (total & 0xffff_ffff);
+    let total = (total >> 16) + (total & 0xffff);
+    let total = (total >> 16) + (total & 0xffff);
+    let total = (total >> 16) + (total & 0xffff);
+    total as u16
+}
+
+#[cfg(test)]
+mod tests;

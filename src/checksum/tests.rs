@@ -1,0 +1,170 @@
+//! One battery over every variant by name, against the reference and against known sums.
+
+use super::*;
+
+/// Bytes without a pattern that a sum could hide in.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// `length` bytes of `bytes` that begin at an address of the given remainder modulo 64.
+fn aligned(bytes: &[u8], remainder: usize, length: usize) -> &[u8] {
+    let skip = (remainder + 64 - bytes.as_ptr().addr() % 64) % 64;
+    &bytes[skip..][..length]
+}
+
+fn variants() -> impl Iterator<Item = Variant> {
+    Variant::ALL.into_iter().filter(|variant| variant.available())
+}
+
+#[test]
+fn known_sums() {
+    // RFC 1071 section 3; the odd last byte is a high half; the two representations of zero.
+    let known: [(&[u8], u16); 8] = [
+        (&[], 0),
+        (&[0, 0, 0], 0),
+        (&[1], 0x0100),
+        (&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7], 0xddf2),
+        (&[0xff, 0xff], 0xffff),
+        (&[0xff, 0xff, 0x00, 0x01], 0x0001),
+        (&[0xff, 0xfe, 0x00, 0x01], 0xffff),
+        (&[0x12, 0x34, 0x56], 0x6834),
+    ];
+    for variant in variants() {
+        for (bytes, sum) in known {
+            assert_eq!(variant.sum(bytes), sum, "{variant} over {bytes:02x?}");
+        }
+    }
+}
+
+#[test]
+fn every_length() {
+    let bytes = noise(4096);
+    for variant in variants() {
+        for length in 0..=4096 {
+            assert_eq!(
+                variant.sum(&bytes[..length]),
+                scalar::sum(&bytes[..length]),
+                "{variant}, {length} bytes"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_alignment() {
+    let bytes = noise(4096 + 128);
+    for variant in variants() {
+        for remainder in 0..64 {
+            for length in (0..=160).chain([255, 256, 257, 511, 576, 1023, 1460, 1500, 4095, 4096]) {
+                let bytes = aligned(&bytes, remainder, length);
+                assert_eq!(
+                    variant.sum(bytes),
+                    scalar::sum(bytes),
+                    "{variant}, {length} bytes at {remainder}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn carries_of_all_ones() {
+    let ones = vec![0xff; 1 << 20];
+    for variant in variants() {
+        for length in (1..=4096).chain([65_534, 65_535, 65_536, 1 << 20]) {
+            let expected = if length % 2 == 0 { 0xffff } else { 0xff00 };
+            assert_eq!(variant.sum(&ones[..length]), expected, "{variant}, {length} bytes of ones");
+        }
+    }
+}
+
+#[test]
+fn one_bit_anywhere() {
+    // A lost lane or a carry dropped between lanes shows up with a single bit set.
+    for variant in variants() {
+        let mut bytes = vec![0; 520];
+        for bit in 0..520 * 8 {
+            bytes[bit / 8] = 1 << (bit % 8);
+            let expected = u16::from(bytes[bit / 8]) << (8 * ((bit / 8 + 1) % 2));
+            assert_eq!(variant.sum(&bytes), expected, "{variant}, bit {bit}");
+            bytes[bit / 8] = 0;
+        }
+    }
+}
+
+#[test]
+fn up_to_a_mebibyte() {
+    let bytes = noise(1 << 20);
+    for variant in variants() {
+        for length in [9_000, 16_383, 65_515, 65_534, 65_535, 65_536, 65_537, 131_071, 262_145, 1 << 20] {
+            let bytes = &bytes[(1 << 20) - length..];
+            assert_eq!(variant.sum(bytes), scalar::sum(bytes), "{variant}, {length} bytes");
+        }
+    }
+}
+
+#[test]
+fn sums_compose_over_any_split() {
+    let bytes = noise(331);
+    let whole = Sum::of(&bytes);
+    assert_eq!(whole.fold(), scalar::sum(&bytes));
+    for first in 0..=bytes.len() {
+        let (head, rest) = bytes.split_at(first);
+        assert_eq!(Sum::of(head).add(rest), whole, "split at {first}");
+        assert_eq!(Sum::of(head).then(Sum::of(rest)), whole, "split at {first}");
+        for second in (0..=rest.len()).step_by(7) {
+            let (middle, tail) = rest.split_at(second);
+            assert_eq!(Sum::of(head).add(middle).add(tail), whole, "split at {first} and {second}");
+        }
+    }
+}
+
+#[test]
+fn an_update_is_a_new_sum() {
+    let mut bytes = noise(200);
+    for at in (0..200).step_by(2) {
+        let before = internet(&bytes);
+        let old = [bytes[at], bytes[at + 1]];
+        let new = [old[1] ^ 0x5a, old[0].wrapping_add(3)];
+        bytes[at..at + 2].copy_from_slice(&new);
+        assert_eq!(update_word(before, u16::from_be_bytes(old), u16::from_be_bytes(new)), internet(&bytes));
+        assert_eq!(update(before, &old, &new), internet(&bytes));
+    }
+}
+
+#[test]
+fn names_and_errors() {
+    for variant in Variant::ALL {
+        assert_eq!(
+            variant.available().then(|| variant.name().parse()),
+            variant.available().then_some(Ok(variant))
+        );
+    }
+    let error = "sclar".parse::<Variant>().unwrap_err();
+    assert_eq!(error.to_string(), "no checksum variant \"sclar\": WHARF_CHECKSUM is one of scalar, wide");
+    assert!(Variant::best().available());
+}
+
+#[test]
+fn crc32c_known_values() {
+    // RFC 3720 appendix B.4.
+    let ascending: Vec<u8> = (0..32).collect();
+    let descending: Vec<u8> = (0..32).rev().collect();
+    assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+    assert_eq!(crc32c(&ascending), 0x46dd_794e);
+    assert_eq!(crc32c(&descending), 0x113f_db5c);
+    let bytes = noise(100);
+    for at in 0..=100 {
+        assert_eq!(
+            Crc32c::new().add(&bytes[..at]).add(&bytes[at..]).value(),
+            crc32c(&bytes),
+            "split at {at}"
+        );
+    }
+}
