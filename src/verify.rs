@@ -1,21 +1,31 @@
 //! What checksum verification concluded, layer by layer.
+//!
+//! A checksum is judged only when it can be: a fragment, a packet cut by the snap length, or one
+//! that the sending host has left to its device, gets a verdict of its own and is never called bad.
+//! The length fields of the packet count, not the frame's: Ethernet padding is outside, and a length that
+//! reaches beyond the bytes there are makes the sum impossible ([`Verdict::Truncated`]).
 
-use crate::parse::Packet;
+use crate::frame::Offload;
+use crate::parse::{IpLayer, IpVersion, Packet};
+use std::fmt;
+
+mod transport;
 
 /// Conclusion about one checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// There is no checksum here, or no header.
+    /// There is no checksum here, or no header, or a length field that leaves nothing to sum up.
     #[default]
     NotApplicable,
     /// Right.
     Good,
-    /// Wrong.
+    /// Wrong. 16 bits of Internet checksum, or 32 of SCTP's CRC32c in the order they stand in the packet.
     Bad {
         /// The field's value.
-        found: u16,
-        /// What it should have been.
-        expected: u16,
+        found: u32,
+        /// What it should have been; 0 where 0 was found, is not allowed, and the bytes that would tell
+        /// what is right are not all there.
+        expected: u32,
     },
     /// UDP over IPv4 with 0: the sender computed none (RFC 768).
     Absent,
@@ -27,6 +37,52 @@ pub enum Verdict {
     Fragment,
     /// The bytes it covers were not all captured.
     Truncated,
+}
+
+impl Verdict {
+    /// Every name there is, in the order of the variants.
+    pub const NAMES: [&str; 8] =
+        ["not_applicable", "good", "bad", "absent", "not_ready", "vouched", "fragment", "truncated"];
+
+    /// Its name in reports: `good`, `bad`, `not_ready`, ...
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotApplicable => "not_applicable",
+            Self::Good => "good",
+            Self::Bad { .. } => "bad",
+            Self::Absent => "absent",
+            Self::NotReady => "not_ready",
+            Self::Vouched => "vouched",
+            Self::Fragment => "fragment",
+            Self::Truncated => "truncated",
+        }
+    }
+
+    /// Found wrong.
+    #[must_use]
+    pub const fn is_bad(self) -> bool {
+        matches!(self, Self::Bad { .. })
+    }
+
+    /// Found right, here or by the kernel.
+    #[must_use]
+    pub const fn is_good(self) -> bool {
+        matches!(self, Self::Good | Self::Vouched)
+    }
+
+    /// There is a checksum, and whether it is right cannot be told.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::NotReady | Self::Fragment | Self::Truncated)
+    }
+}
+
+/// The verdict's [name](Verdict::name).
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// Verdicts over a packet's layers.
@@ -42,8 +98,73 @@ pub struct Verdicts {
     pub inner_l4: Verdict,
 }
 
-/// Verifies every checksum of a packet that can be verified.
-#[must_use]
-pub fn verify(_packet: &Packet<'_>) -> Verdicts {
-    Verdicts::default()
+impl Verdicts {
+    /// The four of them, outermost first.
+    #[must_use]
+    pub const fn all(self) -> [Verdict; 4] {
+        [self.ip, self.l4, self.inner_ip, self.inner_l4]
+    }
+
+    /// Whether any checksum is wrong.
+    #[must_use]
+    pub fn any_bad(self) -> bool {
+        self.all().into_iter().any(Verdict::is_bad)
+    }
 }
+
+/// Verifies every checksum of a packet that can be verified.
+///
+/// ```
+/// use wharf::build::{Ipv4, Stack, Udp};
+/// use wharf::parse::{Packet, parse};
+/// use wharf::verify::{Verdict, verify};
+///
+/// let mut stack = Stack::new();
+/// stack.message(b"Hello").wrap(Udp::new(40_000, 7)).wrap(Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]));
+/// let frame = stack.frame();
+/// let layers = parse(&frame);
+/// let verdicts = verify(&Packet::new(frame, &layers));
+/// assert_eq!((verdicts.ip, verdicts.l4), (Verdict::Good, Verdict::Good));
+/// ```
+///
+/// What the kernel knows of a frame concerns its outermost transport checksum when it says valid, and the
+/// innermost one when it says not ready. Since the bytes do not tell where the sending host's device
+/// was to begin, no transport checksum of a frame that is not ready is called bad.
+#[must_use]
+pub fn verify(packet: &Packet<'_>) -> Verdicts {
+    let (data, layers) = (packet.frame().data, packet.layers());
+    let Offload { checksum_not_ready: not_ready, checksum_valid, .. } = packet.frame().record.offload;
+    let transport = |ip: &IpLayer, vouched: bool| match transport::verdict(data, ip, vouched) {
+        Verdict::Bad { .. } if not_ready => Verdict::NotReady,
+        verdict => verdict,
+    };
+    let mut verdicts = Verdicts::default();
+    if let Some(ip) = &layers.outer {
+        verdicts.ip = header(data, ip);
+        verdicts.l4 = transport(ip, checksum_valid && !not_ready);
+    }
+    if let Some(ip) = &layers.inner {
+        verdicts.inner_ip = header(data, ip);
+        verdicts.inner_l4 = transport(ip, false);
+    }
+    verdicts
+}
+
+/// The IPv4 header checksum, options included (RFC 791 section 3.1). IPv6 has none.
+fn header(data: &[u8], ip: &IpLayer) -> Verdict {
+    if ip.version == IpVersion::V6 {
+        return Verdict::NotApplicable;
+    }
+    let Some(bytes @ [first, ..]) = data.get(ip.start as usize..) else { return Verdict::Truncated };
+    let length = usize::from(first & 0x0f) * 4;
+    if length < 20 {
+        return Verdict::NotApplicable;
+    }
+    match bytes.get(..length) {
+        Some(header) => transport::internet(crate::checksum::Sum::ZERO, header, 10),
+        None => Verdict::Truncated,
+    }
+}
+
+#[cfg(test)]
+mod tests;

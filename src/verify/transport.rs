@@ -1,0 +1,207 @@
+//! The checksum of what an IP layer carries.
+
+use super::Verdict;
+use crate::checksum::{Crc32c, Sum, pseudo};
+use crate::parse::{Fragment, IpLayer, IpVersion, Transport};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const DCCP: u8 = 33;
+const ICMPV6: u8 = 58;
+const UDP_LITE: u8 = 136;
+
+/// Protocols with a checksum that [`verdict`] knows: ICMP, IGMP, TCP, UDP, DCCP, ICMPv6, SCTP, UDP-Lite.
+const CHECKSUMMED: [u8; 8] = [1, 2, TCP, UDP, DCCP, ICMPV6, 132, UDP_LITE];
+
+/// The verdict over the upper layer of `ip`; `vouched` when the kernel has found it right.
+pub(super) fn verdict(data: &[u8], ip: &IpLayer, vouched: bool) -> Verdict {
+    let upper = Upper {
+        data,
+        ip,
+        bytes: data.get(ip.payload as usize..ip.end as usize).unwrap_or_default(),
+        declared: ip.declared_end.saturating_sub(ip.payload),
+        vouched,
+    };
+    match ip.transport {
+        Transport::Tcp => upper.over_all(16, Some(TCP)),
+        Transport::Udp => upper.udp(),
+        Transport::UdpLite => upper.udp_lite(),
+        Transport::Sctp => upper.sctp(),
+        Transport::Dccp => upper.dccp(),
+        Transport::Icmp | Transport::Igmp => Upper { vouched: false, ..upper }.over_all(2, None),
+        Transport::Icmpv6 => Upper { vouched: false, ..upper }.over_all(2, Some(ICMPV6)),
+        Transport::None => upper.unread(),
+    }
+}
+
+/// Judges an Internet checksum over `bytes`, after `sum`, with its field at the even offset `at`.
+pub(super) fn internet(sum: Sum, bytes: &[u8], at: usize) -> Verdict {
+    if sum.add(bytes).fold() == 0xffff {
+        return Verdict::Good;
+    }
+    let (Some(before), Some(found), Some(after)) = (bytes.get(..at), word(bytes, at), bytes.get(at + 2..))
+    else {
+        return Verdict::NotApplicable;
+    };
+    Verdict::Bad { found: found.into(), expected: sum.add(before).add_word(0).add(after).checksum().into() }
+}
+
+/// An upper-layer packet as far as it was captured.
+struct Upper<'a> {
+    data: &'a [u8],
+    ip: &'a IpLayer,
+    /// What was captured of it.
+    bytes: &'a [u8],
+    /// Its length by the IP header.
+    declared: u32,
+    vouched: bool,
+}
+
+impl<'a> Upper<'a> {
+    /// The first `covered` bytes, if summing them up can tell anything.
+    fn cover(&self, covered: u32) -> Result<&'a [u8], Verdict> {
+        if self.ip.fragment != Fragment::Whole {
+            Err(Verdict::Fragment)
+        } else if self.vouched {
+            Err(Verdict::Vouched)
+        } else if covered > self.declared {
+            Err(Verdict::Truncated)
+        } else {
+            self.bytes.get(..covered as usize).ok_or(Verdict::Truncated)
+        }
+    }
+
+    /// The pseudo header's sum, of whichever IP version.
+    fn pseudo(&self, protocol: u8, length: u32) -> Option<Sum> {
+        let (source, destination) = (self.ip.pseudo_source, self.ip.pseudo_destination);
+        Some(match self.ip.version {
+            IpVersion::V4 => pseudo::v4(
+                self.address::<4>(source)?.into(),
+                self.address::<4>(destination)?.into(),
+                protocol,
+                length,
+            ),
+            IpVersion::V6 => pseudo::v6(
+                self.address::<16>(source)?.into(),
+                self.address::<16>(destination)?.into(),
+                protocol,
+                length,
+            ),
+        })
+    }
+
+    fn address<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.data.get(offset as usize..)?.first_chunk().copied()
+    }
+
+    /// Judges the first `covered` bytes, `length` being what the pseudo header says.
+    fn judge(&self, covered: u32, at: usize, protocol: Option<u8>, length: u32) -> Verdict {
+        let bytes = match self.cover(covered) {
+            Ok(bytes) => bytes,
+            Err(verdict) => return verdict,
+        };
+        let sum = protocol.map_or(Some(Sum::ZERO), |protocol| self.pseudo(protocol, length));
+        sum.map_or(Verdict::NotApplicable, |sum| internet(sum, bytes, at))
+    }
+
+    /// TCP (RFC 9293 section 3.1), ICMP (RFC 792), ICMPv6 (RFC 4443 section 2.3), IGMP (RFC 9776 section 4.1.2):
+    /// the whole IP payload.
+    fn over_all(&self, at: usize, protocol: Option<u8>) -> Verdict {
+        self.judge(self.declared, at, protocol, self.declared)
+    }
+
+    /// RFC 768: as many bytes as the datagram's own length field says.
+    fn udp(&self) -> Verdict {
+        let (Some(length), Some(found)) = (word(self.bytes, 4), word(self.bytes, 6)) else {
+            return Verdict::NotApplicable;
+        };
+        if found == 0 && self.ip.version == IpVersion::V4 {
+            return Verdict::Absent;
+        }
+        let length = match (length, self.ip.version) {
+            // A jumbogram has the length of the IP payload (RFC 2675 section 4).
+            (0, IpVersion::V6) => self.declared,
+            (length, _) => length.into(),
+        };
+        if length < 8 {
+            return Verdict::NotApplicable;
+        }
+        let verdict = self.judge(length, 6, Some(UDP), length);
+        if found == 0 { illegal_zero(verdict) } else { never_zero(verdict) }
+    }
+
+    /// RFC 3828: the first bytes, as many as the coverage field says; the pseudo header has the whole length.
+    fn udp_lite(&self) -> Verdict {
+        let (Some(coverage), Some(found)) = (word(self.bytes, 4), word(self.bytes, 6)) else {
+            return Verdict::NotApplicable;
+        };
+        let covered = match coverage {
+            0 => self.declared,
+            1..8 => return Verdict::NotApplicable,
+            bytes => bytes.into(),
+        };
+        let verdict = self.judge(covered, 6, Some(UDP_LITE), self.declared);
+        if found == 0 { illegal_zero(verdict) } else { never_zero(verdict) }
+    }
+
+    /// RFC 4340 section 9: the header, with as much of the data as CsCov says; 0 for all.
+    fn dccp(&self) -> Verdict {
+        let Some([_, _, _, _, offset, coverage, ..]) = self.bytes.first_chunk::<12>() else {
+            return Verdict::NotApplicable;
+        };
+        let covered = match coverage & 0x0f {
+            0 => self.declared,
+            words => 4 * (u32::from(*offset) + u32::from(words) - 1),
+        };
+        self.judge(covered, 6, Some(DCCP), self.declared)
+    }
+
+    /// RFC 9260 section 6.8: CRC32c over the packet with the field 0, least significant byte first.
+    fn sctp(&self) -> Verdict {
+        let bytes = match self.cover(self.declared) {
+            Ok(bytes) => bytes,
+            Err(verdict) => return verdict,
+        };
+        let Some((header, chunks)) = bytes.split_first_chunk::<12>() else { return Verdict::NotApplicable };
+        let [.., a, b, c, d] = *header;
+        let found = u32::from_be_bytes([a, b, c, d]);
+        let expected = Crc32c::new().add(&header[..8]).add(&[0; 4]).add(chunks).value().swap_bytes();
+        if found == expected { Verdict::Good } else { Verdict::Bad { found, expected } }
+    }
+
+    /// No header that could be read.
+    fn unread(&self) -> Verdict {
+        if !CHECKSUMMED.contains(&self.ip.protocol) {
+            Verdict::NotApplicable
+        } else if self.ip.fragment != Fragment::Whole {
+            Verdict::Fragment
+        } else if (self.bytes.len() as u64) < u64::from(self.declared) {
+            Verdict::Truncated
+        } else {
+            Verdict::NotApplicable
+        }
+    }
+}
+
+/// 0 says that there is no checksum, so that a sum of 0 is sent as `0xffff` (RFC 768).
+fn never_zero(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Bad { found, expected: 0 } => Verdict::Bad { found, expected: 0xffff },
+        verdict => verdict,
+    }
+}
+
+/// No checksum where there must be one: UDP over IPv6 (RFC 8200 section 8.1), UDP-Lite (RFC 3828 section 3.1).
+/// Whether a tunnel may do without (RFC 6935) is not to be seen from the packet.
+fn illegal_zero(verdict: Verdict) -> Verdict {
+    match never_zero(verdict) {
+        bad @ Verdict::Bad { .. } => bad,
+        Verdict::Good => Verdict::Bad { found: 0, expected: 0xffff },
+        _ => Verdict::Bad { found: 0, expected: 0 },
+    }
+}
+
+/// The big-endian word at an offset.
+fn word(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
