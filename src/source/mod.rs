@@ -1,6 +1,14 @@
 //! Where frames come from, behind one trait: capture files, a live interface, a generator.
 
+mod capture_file;
+pub mod synthetic;
+
+pub use capture_file::CaptureFile;
+pub use synthetic::Synthetic;
+
 use crate::frame::{Batch, Interface};
+
+pub mod packet;
 
 /// Most frames in a batch.
 pub const BATCH: usize = 256;
@@ -34,6 +42,29 @@ pub trait Source {
     /// Bytes read and in all, for a progress display; `None` for a live source or a pipe.
     fn progress(&self) -> Option<Progress> {
         None
+    }
+}
+
+/// A source chosen at run time.
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn interfaces(&self) -> &[Interface] {
+        (**self).interfaces()
+    }
+
+    fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
+        (**self).fill(limit)
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        (**self).stop()
+    }
+
+    fn counters(&mut self) -> Counters {
+        (**self).counters()
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        (**self).progress()
     }
 }
 

@@ -1,0 +1,288 @@
+//! Capture files as a source: pcap and pcapng, from a path, standard input or any reader.
+//!
+//! Large reads fill one piece of memory, records are cut out of it where they lie, and what is left of
+//! an unfinished one moves to the front before the next read. A pipe that is still being written gives
+//! each packet as soon as it is there.
+
+mod annotation;
+mod input;
+mod not_a_capture;
+mod options;
+mod pcap;
+mod pcapng;
+mod step;
+mod time_scale;
+#[cfg(feature = "zstd")]
+mod zstd;
+
+use super::{BATCH, Counters, Error, Fill, Progress, Source};
+use crate::frame::{Annotation, Batch, Interface, Record};
+use input::{Buffer, Compression, Input};
+use rustix::fd::AsFd;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use step::Step;
+
+/// Size of the pooled reads; memory grows beyond it only for a record that is larger.
+const READ: usize = 1 << 20;
+
+/// A pcap or pcapng file, possibly compressed, as a [`Source`].
+///
+/// Read are: pcap in both byte orders with micro- or nanoseconds and the modified variants; pcapng with
+/// any number of sections, each in its own byte order, and interfaces, each with its own link type, snap
+/// length and clock; either compressed with gzip (one member or more), or with zstd when the
+/// crate's feature `zstd` is on.
+///
+/// Interfaces are numbered in order of appearance over all sections of the file.
+///
+/// ```
+/// use wharf::source::{CaptureFile, Fill, Source};
+///
+/// // A pcap header and one packet of four bytes.
+/// let mut bytes = vec![0xD4, 0xC3, 0xB2, 0xA1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0, 1, 0, 0, 0];
+/// bytes.extend([1, 0, 0, 0, 5, 0, 0, 0, 4, 0, 0, 0, 60, 0, 0, 0, 0xAA, 0xBB, 0xCC, 0xDD]);
+///
+/// let mut file = CaptureFile::from_reader(std::io::Cursor::new(bytes), "example");
+/// let Fill::Batch(batch) = file.fill(256)? else { panic!("one packet is there") };
+/// assert_eq!(batch.frame(0).data, [0xAA, 0xBB, 0xCC, 0xDD]);
+/// assert_eq!(batch.frame(0).record.time.unwrap().to_string(), "1.000005000");
+/// assert!(matches!(file.fill(256)?, Fill::End));
+/// # Ok::<(), wharf::source::Error>(())
+/// ```
+pub struct CaptureFile {
+    input: Input,
+    buffer: Buffer,
+    format: Format,
+    interfaces: Vec<Interface>,
+    records: Vec<Record>,
+    annotations: Vec<Annotation>,
+    /// Frames handed out.
+    frames: u64,
+    ended: bool,
+}
+
+/// How to read the unread bytes.
+enum Format {
+    /// The first bytes have not been seen yet.
+    Unknown,
+    Pcap(pcap::Pcap),
+    PcapNg(pcapng::PcapNg),
+}
+
+impl CaptureFile {
+    /// Opens a file. Of an ordinary file the header is read at once; a named pipe is left alone until
+    /// the first [`Source::fill`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be opened or read, [`Error::NotACapture`] when it is something else.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let name = path.as_ref().display().to_string();
+        let opened = File::open(path).and_then(|file| Input::file(file, name.clone()));
+        let mut file = Self::new(opened.map_err(|source| Error::Io { path: name, source })?);
+        if file.input.total.is_some() {
+            file.read_header()?;
+        }
+        Ok(file)
+    }
+
+    /// Reads standard input; nothing is read before the first [`Source::fill`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] when there is no standard input.
+    pub fn stdin() -> Result<Self, Error> {
+        let name = "standard input";
+        let opened = std::io::stdin().as_fd().try_clone_to_owned();
+        let input = opened.and_then(|fd| Input::file(File::from(fd), name.to_owned()));
+        input.map(Self::new).map_err(|source| Error::Io { path: name.to_owned(), source })
+    }
+
+    /// Reads what `reader` gives; `name` stands for it in errors. A read that blocks blocks
+    /// [`Source::fill`], one that fails with [`ErrorKind::WouldBlock`] makes it [`Fill::Idle`].
+    pub fn from_reader(reader: impl Read + Send + 'static, name: impl Into<String>) -> Self {
+        Self::new(Input::reader(Box::new(reader), name.into()))
+    }
+
+    fn new(input: Input) -> Self {
+        Self {
+            input,
+            buffer: Buffer::new(READ),
+            format: Format::Unknown,
+            interfaces: Vec::new(),
+            records: Vec::with_capacity(BATCH),
+            annotations: Vec::new(),
+            frames: 0,
+            ended: false,
+        }
+    }
+
+    /// Steps over the file header, so that a wrong one is an error of opening.
+    fn read_header(&mut self) -> Result<(), Error> {
+        while self.buffer.offset() == 0 {
+            match self.step() {
+                Step::Skip { length } => self.buffer.consume(length),
+                Step::Need(bytes) => {
+                    if self.read_more(bytes)? == More::End {
+                        break;
+                    }
+                }
+                Step::Damaged(reason) => return Err(self.damaged(reason)),
+                Step::Packet { .. } | Step::Annotation { .. } => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the front of the unread bytes.
+    fn step(&mut self) -> Step {
+        let bytes = self.buffer.unread();
+        match &mut self.format {
+            Format::Pcap(pcap) => pcap.step(bytes),
+            Format::PcapNg(pcapng) => pcapng.step(bytes, &mut self.interfaces),
+            Format::Unknown => self.recognise(),
+        }
+    }
+
+    /// Decides by the first bytes what the file is.
+    fn recognise(&mut self) -> Step {
+        let bytes = self.buffer.unread();
+        if bytes.len() < 4 {
+            return Step::Need(4);
+        }
+        if !self.input.is_compressed()
+            && let Some(compression) = Compression::of(bytes)
+        {
+            self.input.decompress(compression, bytes);
+            self.buffer.clear();
+            return Step::Need(4);
+        }
+        if pcapng::recognise(bytes) {
+            self.format = Format::PcapNg(pcapng::PcapNg::new());
+            return Step::Skip { length: 0 };
+        }
+        match pcap::open(bytes) {
+            Ok(Some(opened)) => {
+                self.interfaces.push(opened.interface);
+                self.format = Format::Pcap(opened.format);
+                Step::Skip { length: opened.length }
+            }
+            Ok(None) => Step::Damaged(not_a_capture::reason(bytes)),
+            Err(step) => step,
+        }
+    }
+
+    /// Reads on, because the record at the front needs `needed` bytes.
+    fn read_more(&mut self, needed: usize) -> Result<More, Error> {
+        match self.buffer.read_from(&mut self.input) {
+            Ok(0) if self.buffer.unread().is_empty() && self.buffer.offset() > 0 => {
+                self.ended = true;
+                Ok(More::End)
+            }
+            Ok(0) => {
+                let found = self.buffer.unread().len();
+                Err(self.damaged(format!("the file ends here, with {found} of {needed} bytes")))
+            }
+            Ok(_) => Ok(More::Bytes),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(More::Silence),
+            Err(error) if self.input.is_compressed() && error.raw_os_error().is_none() => {
+                let reason = match error.kind() {
+                    ErrorKind::UnexpectedEof => "the compressed data ends early".to_owned(),
+                    _ => format!("the compressed data is damaged: {error}"),
+                };
+                Err(self.damaged(reason))
+            }
+            Err(source) => {
+                self.ended = true;
+                Err(Error::Io { path: self.input.name.clone(), source })
+            }
+        }
+    }
+
+    /// Ends the source. Damage of the very beginning means that this is no capture file.
+    fn damaged(&mut self, reason: String) -> Error {
+        self.ended = true;
+        let (path, offset) = (self.input.name.clone(), self.buffer.offset());
+        if offset > 0 {
+            return Error::Damaged { path, offset, frames: self.frames, reason };
+        }
+        let reason = if self.buffer.unread().is_empty() && !self.input.is_compressed() {
+            "the file is empty".to_owned()
+        } else {
+            format!("not a capture file that can be read: {reason}")
+        };
+        Error::NotACapture { path, reason }
+    }
+
+    /// Takes records off the buffer until `limit`, the buffer's end, or what must begin a new batch.
+    fn gather(&mut self, limit: usize) -> Option<Step> {
+        while self.records.len() < limit && self.annotations.len() < BATCH {
+            match self.step() {
+                Step::Packet { mut record, length } => {
+                    let start = self.buffer.start() as u32;
+                    record.offset += start;
+                    record.options_offset += start;
+                    self.frames += 1;
+                    record.number = self.frames;
+                    self.records.push(record);
+                    self.buffer.consume(length);
+                }
+                Step::Skip { length } => self.buffer.consume(length),
+                // Left for the next batch, before whose first frame it stands.
+                Step::Annotation { .. } if !self.records.is_empty() => return None,
+                Step::Annotation { annotation, length } => {
+                    self.annotations.push(annotation);
+                    self.buffer.consume(length);
+                }
+                step @ (Step::Need(_) | Step::Damaged(_)) => return Some(step),
+            }
+        }
+        None
+    }
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum More {
+    Bytes,
+    /// Nothing for a while; more may come.
+    Silence,
+    End,
+}
+
+impl Source for CaptureFile {
+    fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
+        self.records.clear();
+        self.annotations.clear();
+        while !self.ended {
+            let stopped_by = self.gather(limit.clamp(1, BATCH));
+            // Whatever stopped the walk is met again at the next call, with nothing before it.
+            if !self.records.is_empty() || !self.annotations.is_empty() {
+                let batch = Batch::new(self.buffer.slab(), &self.records, &self.interfaces);
+                return Ok(Fill::Batch(batch.with_annotations(&self.annotations)));
+            }
+            match stopped_by {
+                Some(Step::Damaged(reason)) => return Err(self.damaged(reason)),
+                Some(Step::Need(bytes)) if self.read_more(bytes)? == More::Silence => return Ok(Fill::Idle),
+                _ => {}
+            }
+        }
+        Ok(Fill::End)
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        self.ended = true;
+        Ok(())
+    }
+
+    fn counters(&mut self) -> Counters {
+        Counters { received: self.frames, ..Counters::default() }
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        self.input.total.map(|total| Progress { read: self.input.consumed(), total })
+    }
+}

@@ -1,0 +1,24 @@
+//! Option lists of pcapng blocks.
+
+use super::step::Order;
+use crate::frame::PacketOptions;
+use crate::frame::pcapng::option;
+
+/// The list at the end of a block's body, once every option is known to lie within it.
+pub(super) fn check_options(raw: &[u8], order: Order) -> Result<PacketOptions<'_>, String> {
+    let mut rest = raw;
+    while !rest.is_empty() {
+        if rest.len() < 4 {
+            return Err(format!("{} bytes where an option should begin", rest.len()));
+        }
+        let (code, length) = (order.u16(rest, 0), order.u16(rest, 2));
+        let Some(next) = rest.get(4 + usize::from(length).next_multiple_of(4)..) else {
+            return Err(format!("option {code} says it is {length} bytes long, the block is shorter"));
+        };
+        if code == option::END {
+            break;
+        }
+        rest = next;
+    }
+    Ok(PacketOptions { raw, big_endian: order.big_endian })
+}

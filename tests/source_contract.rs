@@ -1,0 +1,136 @@
+//! The contract of [`wharf::source::Source`], held by one battery over every implementation.
+
+mod capture;
+
+use capture::{BIG, LITTLE, rich_pcapng, small_pcap, take};
+use std::io::{Cursor, Read, Write};
+use wharf::source::{BATCH, CaptureFile, Fill, Source};
+
+/// What every source of a fixed list of frames keeps to. `make` gives the same source each time.
+fn battery<S: Source>(make: impl Fn() -> S) {
+    let expected = take(&mut make(), BATCH);
+    assert!(!expected.frames.is_empty(), "a battery needs frames");
+    for limit in [0, 1, 2, 7, BATCH, usize::MAX] {
+        let taken = take(&mut make(), limit);
+        assert_eq!(taken.frames, expected.frames, "the same frames whatever the limit, here {limit}");
+        assert_eq!(taken.annotations, expected.annotations, "limit {limit}");
+        assert_eq!(taken.interfaces, expected.interfaces, "limit {limit}");
+
+        let mut source = make();
+        let mut interfaces = 0;
+        let mut errors = 0;
+        loop {
+            match source.fill(limit) {
+                Ok(Fill::Batch(batch)) => {
+                    assert!(batch.len() <= limit.clamp(1, BATCH), "{} of {limit}", batch.len());
+                    assert!(batch.interfaces().len() >= interfaces, "the list only grows");
+                    interfaces = batch.interfaces().len();
+                }
+                Ok(Fill::Idle) => {}
+                Ok(Fill::End) => break,
+                Err(_) => errors += 1,
+            }
+        }
+        assert_eq!(errors, usize::from(expected.error.is_some()));
+        for _ in 0..3 {
+            assert!(matches!(source.fill(limit), Ok(Fill::End)), "after the end there is only the end");
+        }
+        assert_eq!(source.counters().received, expected.frames.len() as u64);
+    }
+    stopped(make());
+}
+
+/// After a stop a source ends in order, and stays at its end.
+fn stopped(mut source: impl Source) {
+    let first = match source.fill(1) {
+        Ok(Fill::Batch(batch)) => batch.len() as u64,
+        _ => 0,
+    };
+    source.stop().unwrap();
+    let mut rest = 0;
+    loop {
+        match source.fill(BATCH).unwrap() {
+            Fill::Batch(batch) => rest += batch.len() as u64,
+            Fill::Idle => {}
+            Fill::End => break,
+        }
+    }
+    assert!(matches!(source.fill(BATCH), Ok(Fill::End)));
+    assert!(source.counters().received >= first + rest);
+}
+
+fn bytes(bytes: Vec<u8>) -> impl Fn() -> CaptureFile {
+    move || CaptureFile::from_reader(Cursor::new(bytes.clone()), "bytes")
+}
+
+/// One byte a read: the slowest pipe there is.
+struct Trickle(Cursor<Vec<u8>>);
+
+impl Read for Trickle {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let length = into.len().min(1);
+        self.0.read(&mut into[..length])
+    }
+}
+
+#[test]
+fn pcap() {
+    battery(bytes(small_pcap(LITTLE)));
+    battery(bytes(small_pcap(BIG)));
+}
+
+#[test]
+fn pcapng() {
+    battery(bytes(rich_pcapng()));
+}
+
+#[test]
+fn more_frames_than_a_batch_and_than_a_read() {
+    let mut file = LITTLE.pcap(0xA1B2_3C4D, (2, 4), 1);
+    for index in 0..3000_u32 {
+        let data = vec![index as u8; (index as usize * 7) % 1500];
+        file.extend(LITTLE.record((index, index), (data.len() as u32, 1500), 0, &data));
+    }
+    assert!(file.len() > 2 << 20);
+    battery(bytes(file));
+}
+
+#[test]
+fn a_byte_at_a_time() {
+    battery(|| CaptureFile::from_reader(Trickle(Cursor::new(rich_pcapng())), "trickle"));
+}
+
+#[test]
+fn gzip() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&rich_pcapng()).unwrap();
+    let compressed = encoder.finish().unwrap();
+    battery(bytes(compressed.clone()));
+    battery(move || CaptureFile::from_reader(Trickle(Cursor::new(compressed.clone())), "trickle"));
+}
+
+#[test]
+fn damaged() {
+    let mut file = rich_pcapng();
+    file.truncate(file.len() - 150);
+    battery(bytes(file));
+}
+
+#[test]
+fn a_file_on_disk() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), rich_pcapng()).unwrap();
+    battery(|| CaptureFile::open(file.path()).unwrap());
+    let mut source = CaptureFile::open(file.path()).unwrap();
+    take(&mut source, BATCH);
+    let progress = source.progress().expect("a file knows its length");
+    assert_eq!((progress.read, progress.total), (rich_pcapng().len() as u64, rich_pcapng().len() as u64));
+}
+
+#[test]
+fn synthetic() {
+    use wharf::source::synthetic::{Sizes, Synthetic, Traffic};
+    let traffic =
+        Traffic { frames: 1_000, distinct: 300, sizes: Sizes::Uniform(60..=200), ..Traffic::default() };
+    battery(|| Synthetic::new(&traffic));
+}
