@@ -1,1 +1,34 @@
 //! The kernel's side: sockets, mappings, namespaces. The island of unsafe code.
+//!
+//! One kernel concept a file. What leaves this module is safe to use: memory the kernel may still
+//! write is never handed out as a slice, and every length read from shared memory is checked.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | [`packet_abi`] | the structures of `linux/if_packet.h` that wharf shares with the kernel |
+//! | [`packet_socket`] | an `AF_PACKET` socket and its options |
+//! | [`mapping`] | memory shared with the kernel |
+//! | [`block_ring`] | who owns which block of a `TPACKET_V3` ring |
+//! | [`netlink`] | rtnetlink messages: build, send, read the answer |
+//! | [`link`] | make, address and remove network interfaces |
+//! | [`interfaces`](mod@interfaces) | list network interfaces |
+//! | [`ethtool`] | the speed of a link |
+//! | [`namespace`] | private user and network namespaces |
+//! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Linux only");
+
+pub mod block_ring;
+pub mod ethtool;
+pub mod interfaces;
+pub mod lab;
+pub mod link;
+pub mod mapping;
+pub mod namespace;
+pub mod netlink;
+pub mod packet_abi;
+pub mod packet_socket;
+
+pub use interfaces::{InterfaceInfo, interfaces};
+pub use lab::Lab;

@@ -1,0 +1,113 @@
+//! Memory shared with the kernel.
+
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU32;
+
+/// A readable and writable mapping, unmapped when dropped.
+///
+/// The kernel may write to any part of it at any time, so safe code sees single words as atomics
+/// only; a slice takes a proof that nobody writes there (see [`super::block_ring`]).
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: `Mapping` owns its range of addresses, which are valid in every thread; shared access gives out
+// atomics only (slices take an unsafe call whose caller answers for races).
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `length` bytes of what stands behind a file descriptor, shared.
+    ///
+    /// # Errors
+    /// As `mmap(2)`.
+    pub fn shared(file: impl AsFd, length: usize) -> io::Result<Self> {
+        // SAFETY: a null hint lets the kernel choose addresses that nothing else uses.
+        let start = unsafe {
+            mmap(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)
+        }?;
+        Self::adopt(start, length)
+    }
+
+    /// Zeroed memory of this process alone: the in-memory twin of a shared mapping, for tests.
+    ///
+    /// # Errors
+    /// As `mmap(2)`.
+    pub fn anonymous(length: usize) -> io::Result<Self> {
+        // SAFETY: a null hint lets the kernel choose addresses that nothing else uses.
+        let start = unsafe {
+            rustix::mm::mmap_anonymous(
+                ptr::null_mut(),
+                length,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )
+        }?;
+        Self::adopt(start, length)
+    }
+
+    fn adopt(start: *mut std::ffi::c_void, length: usize) -> io::Result<Self> {
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Self { start, length })
+    }
+
+    /// Bytes mapped.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "an empty mapping cannot be made")]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The word at a byte offset.
+    ///
+    /// # Panics
+    /// When it does not lie within the mapping or is not aligned to 4.
+    #[must_use]
+    pub fn word(&self, offset: usize) -> &AtomicU32 {
+        assert!(offset.is_multiple_of(4) && offset.checked_add(4).is_some_and(|end| end <= self.length));
+        // SAFETY: within the mapping and aligned (mappings start on a page), both just checked; mapped for as
+        // long as `self` is borrowed. The kernel accesses these words atomically, and callers of `slice` and
+        // `slice_mut` exclude atomics of ours there.
+        unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(offset).cast()) }
+    }
+
+    /// # Safety
+    /// While the slice lives nobody, the kernel included, writes within `range`.
+    ///
+    /// # Panics
+    /// When `range` does not lie within the mapping.
+    #[must_use]
+    pub(super) unsafe fn slice(&self, range: Range<usize>) -> &[u8] {
+        assert!(range.start <= range.end && range.end <= self.length);
+        // SAFETY: within the mapping (just checked), mapped while `self` is borrowed, initialised (the kernel
+        // zeroes pages), and not written to, as the caller promises.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(range.start), range.len()) }
+    }
+
+    /// # Safety
+    /// While the slice lives nobody else, the kernel included, writes or reads within `range`.
+    ///
+    /// # Panics
+    /// When `range` does not lie within the mapping.
+    #[must_use]
+    pub(super) unsafe fn slice_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+        assert!(range.start <= range.end && range.end <= self.length);
+        // SAFETY: as in `slice`; `&mut self` excludes every other slice of ours, the caller everybody else.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range came from mmap with this length and every borrow of it has ended. An error would
+        // mean that it was not mapped, which `self` excludes.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}

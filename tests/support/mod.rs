@@ -1,0 +1,6 @@
+//! What the test programs share.
+
+pub(crate) mod frames;
+pub(crate) mod harness;
+pub(crate) mod network;
+pub(crate) mod small_disk;
