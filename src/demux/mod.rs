@@ -1,1 +1,46 @@
 //! Ports tell programs apart: a map from ports to outputs.
+//!
+//! [`Rule`]s are written as text (`tcp/443`, `udp/5000-5999`, `any/53`, `rest`) and compiled, once, into
+//! a [`PortMap`]: one direct table for each protocol, so that a packet costs the same under one rule as
+//! under sixty thousand.
+//!
+//! The ports looked at are those of the outermost IP layer: what the host on this wire was addressed
+//! by. A tunnel goes where its own port says (VXLAN to `udp/4789`), not where the packet inside it would.
+
+mod port_map;
+mod rule;
+
+pub use port_map::PortMap;
+pub use rule::{Ports, Protocol, Rule, RuleError};
+
+use crate::parse::{IpLayer, Transport};
+
+/// Number of an output: its place in the order in which outputs were declared, from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutputId(pub u16);
+
+impl OutputId {
+    /// The largest number an output may have; [`PortMap`] keeps one value to itself for "no rule".
+    pub const MAX: Self = Self(u16::MAX - 1);
+}
+
+/// The port by which a packet is counted or filed: the smaller of its two ports, which is the
+/// server's in almost every exchange; `None` for what has no ports.
+///
+/// Both directions of a conversation give the same answer, and no table of known services is needed.
+/// Where both ends use high ports (peer to peer, media) the choice is arbitrary but stable.
+///
+/// ```
+/// use wharf::{demux, parse::{IpLayer, Transport}};
+/// let reply = IpLayer { transport: Transport::Tcp, source_port: 443, destination_port: 50_000, ..IpLayer::default() };
+/// assert_eq!(demux::service_port(&reply), Some(443));
+/// ```
+#[must_use]
+pub fn service_port(ip: &IpLayer) -> Option<u16> {
+    match ip.transport {
+        Transport::Tcp | Transport::Udp | Transport::UdpLite | Transport::Sctp | Transport::Dccp => {
+            Some(ip.source_port.min(ip.destination_port))
+        }
+        Transport::None | Transport::Icmp | Transport::Icmpv6 | Transport::Igmp => None,
+    }
+}
