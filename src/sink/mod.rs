@@ -2,6 +2,22 @@
 //!
 //! A sink only reads: it never calls a stage. Each output of the port map feeds one.
 
+mod capture_file;
+mod combine;
+mod count;
+mod format;
+pub mod json;
+mod services;
+mod split;
+pub mod text;
+
+pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
+pub use combine::{Discard, Each, Tee, each};
+pub use count::{Count, CountTable, Row, VerdictCounts};
+pub use json::Json;
+pub use split::{Split, SplitFile, Template};
+pub use text::{Text, TextOptions};
+
 use crate::frame::{Annotation, Batch, Interface};
 use crate::parse::{Layers, Packet};
 use crate::verify::Verdicts;
@@ -45,6 +61,12 @@ impl<'a> Deliveries<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.chosen.is_empty()
+    }
+
+    /// Only the first `count` of them; all when there are fewer.
+    #[must_use]
+    pub fn first(self, count: usize) -> Self {
+        Self { chosen: &self.chosen[..count.min(self.chosen.len())], ..self }
     }
 
     /// All interfaces the source has met so far; a frame's interface id indexes them.
@@ -114,6 +136,12 @@ pub enum Error {
     /// Whoever read our standard output has closed it: end quietly.
     #[error("standard output was closed")]
     Closed,
+    /// The wanted number of files has been written: end quietly.
+    #[error("the wanted number of files has been written")]
+    Complete {
+        /// Packets of the batch that were still taken; the others are beyond the last file.
+        accepted: usize,
+    },
     /// The file cannot be created or written.
     #[error("{path}: {source}")]
     Io {

@@ -1,0 +1,207 @@
+//! Where the bytes of one file go: a file, standard output or any writer, compressed if wanted.
+//!
+//! Whole records gather in a buffer and are written together. When that fails, a regular file is cut back to
+//! its last whole record, and the error says what it holds.
+
+use crate::sink::Error;
+use flate2::write::GzEncoder;
+use rustix::fd::AsFd;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// How to open an output.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) gzip: bool,
+    /// Bytes gathered before they are written.
+    pub(super) buffer: usize,
+    /// Finds how many of the written bytes are whole records, and how many packets those are. The flag
+    /// says that the bytes are the beginning of the file.
+    pub(super) whole: fn(&[u8], bool) -> (usize, u64),
+}
+
+pub(super) struct Output {
+    /// What it is called in errors.
+    name: String,
+    /// Where it is, if it is a file of our own.
+    path: Option<PathBuf>,
+    target: Target,
+    manner: Manner,
+    /// Whole records, not yet written.
+    pub(super) buffer: Vec<u8>,
+    /// Packets in it.
+    pub(super) buffered: u64,
+    /// Bytes written, before compression.
+    written: u64,
+    /// Packets in them.
+    packets: u64,
+}
+
+enum Target {
+    Plain(File),
+    Gzip(Box<GzEncoder<File>>),
+    Writer(Box<dyn Write + Send>),
+    /// Closed for a while; to be opened again at its end.
+    Suspended,
+    Closed,
+}
+
+impl Output {
+    /// Creates a file, or truncates it.
+    pub(super) fn create(path: &Path, manner: Manner) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        match File::create(path) {
+            Ok(file) => {
+                let path = Some(path.to_owned());
+                Ok(Self { path, ..Self::new(name, Target::of(file, manner), manner) })
+            }
+            Err(source) => Err(Error::Io { path: name, source }),
+        }
+    }
+
+    pub(super) fn stdout(manner: Manner) -> Result<Self, Error> {
+        let name = "standard output".to_owned();
+        match io::stdout().as_fd().try_clone_to_owned() {
+            Ok(fd) => Ok(Self::new(name, Target::of(File::from(fd), manner), manner)),
+            Err(source) => Err(Error::Io { path: name, source }),
+        }
+    }
+
+    pub(super) fn writer(writer: Box<dyn Write + Send>, name: String, manner: Manner) -> Self {
+        Self::new(name, Target::Writer(writer), manner)
+    }
+
+    fn new(name: String, target: Target, manner: Manner) -> Self {
+        Self { name, path: None, target, manner, buffer: Vec::new(), buffered: 0, written: 0, packets: 0 }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes of the file so far, before compression, those in the buffer included.
+    pub(super) fn length(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    /// Writes the buffer when there is enough in it.
+    pub(super) fn write_if_full(&mut self) -> Result<(), Error> {
+        if self.buffer.len() < self.manner.buffer { Ok(()) } else { self.write() }
+    }
+
+    /// Writes the buffer.
+    pub(super) fn write(&mut self) -> Result<(), Error> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let mut done = 0;
+        let result = self.reopen().and_then(|()| {
+            while done < self.buffer.len() {
+                match self.target.writer()?.write(&self.buffer[done..]) {
+                    Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                    Ok(length) => done += length,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = result {
+            return Err(self.give_up(done, error));
+        }
+        self.written += done as u64;
+        self.packets += self.buffered;
+        self.buffered = 0;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Writes the buffer and lets nothing wait in a compressor.
+    pub(super) fn flush(&mut self) -> Result<(), Error> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.write()?;
+        self.target.writer().and_then(|writer| writer.flush()).map_err(|error| self.give_up(0, error))
+    }
+
+    /// Closes the file until the next write, which opens it at its end.
+    pub(super) fn suspend(&mut self) -> Result<(), Error> {
+        self.write()?;
+        match std::mem::replace(&mut self.target, Target::Suspended) {
+            Target::Gzip(encoder) => encoder.finish().map(drop).map_err(|error| self.give_up(0, error))?,
+            Target::Writer(writer) => self.target = Target::Writer(writer),
+            Target::Plain(_) | Target::Suspended | Target::Closed => {}
+        }
+        self.buffer = Vec::new();
+        Ok(())
+    }
+
+    /// Writes the buffer and closes the file for good.
+    pub(super) fn close(&mut self) -> Result<(), Error> {
+        self.write()?;
+        match std::mem::replace(&mut self.target, Target::Closed) {
+            Target::Gzip(encoder) => encoder.finish().map(drop),
+            Target::Writer(mut writer) => writer.flush(),
+            Target::Plain(_) | Target::Suspended | Target::Closed => Ok(()),
+        }
+        .map_err(|error| self.give_up(0, error))
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        if let (Target::Suspended, Some(path)) = (&self.target, &self.path) {
+            let file = OpenOptions::new().append(true).open(path)?;
+            self.target = Target::of(file, self.manner);
+        }
+        Ok(())
+    }
+
+    /// Leaves behind a file that ends with a whole record, or none, and says which. `done` bytes of the
+    /// buffer were written.
+    fn give_up(&mut self, done: usize, error: io::Error) -> Error {
+        let (bytes, packets) = (self.manner.whole)(&self.buffer[..done], self.written == 0);
+        let (bytes, packets) = (self.written + bytes as u64, self.packets + packets);
+        self.buffer = Vec::new();
+        if error.kind() == ErrorKind::BrokenPipe {
+            self.target = Target::Closed;
+            return Error::Closed;
+        }
+        let fate = match std::mem::replace(&mut self.target, Target::Closed) {
+            Target::Plain(file) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => {
+                if let (0, Some(path)) = (bytes, &self.path) {
+                    fs::remove_file(path).map(|()| "nothing was kept of it".to_owned())
+                } else {
+                    file.set_len(bytes).map(|()| format!("kept its first {packets} packets, {bytes} bytes"))
+                }
+                .unwrap_or_else(|_| "its last record is incomplete".to_owned())
+            }
+            Target::Gzip(_) => format!("the compressed file ends early, within or after {packets} packets"),
+            _ => format!("{packets} packets were written"),
+        };
+        Error::Io {
+            path: self.name.clone(),
+            source: io::Error::new(error.kind(), format!("{error}; {fate}")),
+        }
+    }
+}
+
+impl Target {
+    fn of(file: File, manner: Manner) -> Self {
+        if manner.gzip {
+            Self::Gzip(Box::new(GzEncoder::new(file, flate2::Compression::default())))
+        } else {
+            Self::Plain(file)
+        }
+    }
+
+    /// What to write to, while it is open.
+    fn writer(&mut self) -> io::Result<&mut dyn Write> {
+        match self {
+            Self::Plain(file) => Ok(file),
+            Self::Gzip(encoder) => Ok(encoder),
+            Self::Writer(writer) => Ok(writer),
+            Self::Suspended | Self::Closed => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+}

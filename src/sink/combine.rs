@@ -1,0 +1,118 @@
+//! Sinks made of other things: a closure, two sinks, none.
+
+use super::{Deliveries, Error, InterfaceStatistics, Sink};
+use crate::frame::Annotation;
+use crate::parse::Packet;
+
+/// A closure as a sink: called once for each packet.
+///
+/// ```
+/// use wharf::{parse::Packet, sink::each};
+/// let mut bytes = 0;
+/// let sink = each(|packet: &Packet<'_>| bytes += packet.frame().data.len());
+/// # drop(sink);
+/// ```
+pub fn each<F: FnMut(&Packet<'_>)>(act: F) -> Each<F> {
+    Each { act }
+}
+
+/// See [`each`].
+#[derive(Clone, Debug)]
+pub struct Each<F> {
+    act: F,
+}
+
+impl<F: FnMut(&Packet<'_>)> Sink for Each<F> {
+    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
+        packets.iter().for_each(|delivery| (self.act)(&delivery.packet));
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Two sinks fed with the same packets, the first one first.
+///
+/// When one fails the run ends, as it does for any sink; both are finished all the same.
+#[derive(Clone, Debug)]
+pub struct Tee<A, B>(pub A, pub B);
+
+impl<A: Sink, B: Sink> Sink for Tee<A, B> {
+    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
+        let first = self.0.write(packets);
+        match first {
+            // The second gets what the first has taken, so that both have seen the same.
+            Err(Error::Complete { accepted }) => self.1.write(packets.first(accepted)).and(first),
+            first => first.and_then(|()| self.1.write(packets)),
+        }
+    }
+
+    fn annotate(&mut self, annotation: &Annotation) -> Result<(), Error> {
+        self.0.annotate(annotation)?;
+        self.1.annotate(annotation)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.0.flush()?;
+        self.1.flush()
+    }
+
+    fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
+        let first = self.0.finish(statistics);
+        self.1.finish(statistics).and(first)
+    }
+}
+
+/// Takes packets and does nothing with them: they count as delivered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Discard;
+
+impl Sink for Discard {
+    fn write(&mut self, _: Deliveries<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A sink lent to a run, to be asked for its result afterwards.
+impl<S: Sink + ?Sized> Sink for &mut S {
+    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
+        (**self).write(packets)
+    }
+
+    fn annotate(&mut self, annotation: &Annotation) -> Result<(), Error> {
+        (**self).annotate(annotation)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        (**self).flush()
+    }
+
+    fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
+        (**self).finish(statistics)
+    }
+}
+
+/// A sink chosen at run time.
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
+        (**self).write(packets)
+    }
+
+    fn annotate(&mut self, annotation: &Annotation) -> Result<(), Error> {
+        (**self).annotate(annotation)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        (**self).flush()
+    }
+
+    fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
+        (**self).finish(statistics)
+    }
+}

@@ -1,0 +1,148 @@
+//! Counts by port: who talks, how much, and were the checksums right.
+
+mod table;
+mod verdict_counts;
+
+pub use table::{CountTable, Row};
+pub use verdict_counts::VerdictCounts;
+
+use super::{Deliveries, Delivery, Error, InterfaceStatistics, Sink};
+use crate::demux;
+use crate::frame::Timestamp;
+use crate::parse::{IpLayer, Transport};
+use std::collections::HashMap;
+
+/// Counts packets by protocol and port, and what has no ports by protocol.
+///
+/// A packet is counted once, by its outermost IP layer and there under its
+/// [service port](demux::service_port): the smaller of the two.
+///
+/// ```
+/// use wharf::frame::{Batch, Interface, LinkType, Record};
+/// use wharf::parse::{IpLayer, Layers, Transport};
+/// use wharf::sink::{Count, Deliveries, Sink};
+/// use wharf::verify::Verdicts;
+///
+/// let record = Record { captured: 60, wire_length: 60, ..Record::default() };
+/// let batch_records = [record];
+/// let batch = Batch::new(&[0; 60], &batch_records, &[]);
+/// let ip = IpLayer { transport: Transport::Tcp, source_port: 443, destination_port: 50_000, ..IpLayer::default() };
+/// let layers = [Layers { outer: Some(ip), ..Layers::default() }];
+///
+/// let mut count = Count::new();
+/// count.write(Deliveries::new(batch, &layers, &[Verdicts::default()], &[0]))?;
+/// let table = count.table();
+/// assert_eq!((table.rows[0].protocol.as_str(), table.rows[0].port), ("tcp", Some(443)));
+/// # Ok::<(), wharf::sink::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Count {
+    /// In order of first appearance.
+    counts: Vec<(Key, Counts)>,
+    /// By protocol and port: the place in `counts` plus 1. A table is made when its protocol first shows.
+    ports: [Option<Box<[u32]>>; PORT_PROTOCOLS.len()],
+    /// Everything else, likewise; few different keys, and few packets.
+    others: HashMap<Key, u32>,
+    span: Option<(Timestamp, Timestamp)>,
+}
+
+/// What a row stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    /// A protocol with ports, as an index into [`PORT_PROTOCOLS`].
+    Port(usize, u16),
+    /// An IP protocol number: no ports, or a later fragment, or a header that could not be read.
+    Ip(u8),
+    /// Not IP: an EtherType.
+    EtherType(u16),
+    /// Neither.
+    Other,
+}
+
+/// Protocols that have ports, with their names.
+const PORT_PROTOCOLS: [(Transport, &str); 5] = [
+    (Transport::Tcp, "tcp"),
+    (Transport::Udp, "udp"),
+    (Transport::UdpLite, "udplite"),
+    (Transport::Sctp, "sctp"),
+    (Transport::Dccp, "dccp"),
+];
+
+/// One row's numbers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    packets: u64,
+    bytes: u64,
+    bad_ip: u64,
+    l4: VerdictCounts,
+}
+
+impl Count {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What was counted so far, most packets first.
+    #[must_use]
+    pub fn table(&self) -> CountTable {
+        CountTable::new(&self.counts, self.span)
+    }
+
+    fn add(&mut self, delivery: &Delivery<'_>) {
+        let Delivery { packet, verdicts } = delivery;
+        let record = packet.frame().record;
+        if let Some(time) = record.time {
+            let (first, last) = self.span.get_or_insert((time, time));
+            *first = time.min(*first);
+            *last = time.max(*last);
+        }
+        let layers = packet.layers();
+        let key = match (&layers.outer, layers.ether_type) {
+            (Some(ip), _) => key_of(ip),
+            (None, 0) => Key::Other,
+            (None, ether_type) => Key::EtherType(ether_type),
+        };
+        let counts = self.counts_of(key);
+        counts.packets += 1;
+        counts.bytes += u64::from(record.wire_length);
+        counts.bad_ip += u64::from(verdicts.ip.is_bad());
+        counts.l4.add(verdicts.l4);
+    }
+
+    fn counts_of(&mut self, key: Key) -> &mut Counts {
+        let slot = match key {
+            Key::Port(protocol, port) => {
+                let table = self.ports[protocol].get_or_insert_with(|| vec![0; 1 << 16].into_boxed_slice());
+                &mut table[usize::from(port)]
+            }
+            _ => self.others.entry(key).or_default(),
+        };
+        if *slot == 0 {
+            self.counts.push((key, Counts::default()));
+            // At most five times 65,536 ports, and as many others.
+            *slot = u32::try_from(self.counts.len()).unwrap_or(u32::MAX);
+        }
+        &mut self.counts[*slot as usize - 1].1
+    }
+}
+
+fn key_of(ip: &IpLayer) -> Key {
+    let protocol = PORT_PROTOCOLS.iter().position(|(transport, _)| *transport == ip.transport);
+    match (protocol, demux::service_port(ip)) {
+        (Some(protocol), Some(port)) => Key::Port(protocol, port),
+        _ => Key::Ip(ip.protocol),
+    }
+}
+
+impl Sink for Count {
+    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
+        packets.iter().for_each(|delivery| self.add(&delivery));
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! The counts as people and programs read them.
+
+use super::{Counts, Key, PORT_PROTOCOLS, VerdictCounts};
+use crate::frame::Timestamp;
+use crate::parse;
+use crate::sink::services::{self, Services};
+use crate::verify::Verdict;
+use serde::Serialize;
+use std::fmt;
+
+/// Counts by port at one moment. Printed it is a table; [`serde`] gives it as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CountTable {
+    /// All packets.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// From the earliest packet to the latest; `None` when no packet has a time.
+    pub seconds: Option<f64>,
+    /// Most packets first; then most bytes, then by protocol and port.
+    pub rows: Vec<Row>,
+}
+
+/// One protocol and port.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Row {
+    /// `tcp`, `udp`, an IP protocol's name or number, `arp`, an EtherType as `0x88cc`, or `other`.
+    pub protocol: String,
+    /// The smaller of the two ports; `None` for what has none, and for later fragments.
+    pub port: Option<u16>,
+    /// The port's name in `/etc/services`.
+    pub service: Option<String>,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes on the wire.
+    pub bytes: u64,
+    /// Share of all packets, 0 to 1.
+    pub share: f64,
+    /// Packets a second over the whole capture; `None` when that took no time.
+    pub packets_per_second: Option<f64>,
+    /// Bits on the wire a second, likewise.
+    pub bits_per_second: Option<f64>,
+    /// IPv4 headers with a wrong checksum.
+    pub bad_ip_checksums: u64,
+    /// Checksums of the layer above IP.
+    pub checksums: VerdictCounts,
+}
+
+impl CountTable {
+    pub(super) fn new(counts: &[(Key, Counts)], span: Option<(Timestamp, Timestamp)>) -> Self {
+        let mut counts = counts.to_vec();
+        counts.sort_by_key(|(key, counts)| (std::cmp::Reverse((counts.packets, counts.bytes)), *key));
+        let packets = counts.iter().map(|(_, counts)| counts.packets).sum();
+        let seconds = span.map(|(first, last)| last.nanos_since(first) as f64 / 1e9);
+        let rate =
+            |amount: u64| seconds.filter(|&seconds| seconds > 0.0).map(|seconds| amount as f64 / seconds);
+        let services = Services::system();
+        let rows = counts.iter().map(|(key, counts)| Row {
+            protocol: protocol_of(*key),
+            port: if let Key::Port(_, port) = key { Some(*port) } else { None },
+            service: service_of(*key, &services),
+            packets: counts.packets,
+            bytes: counts.bytes,
+            share: counts.packets as f64 / packets as f64,
+            packets_per_second: rate(counts.packets),
+            bits_per_second: rate(counts.bytes.saturating_mul(8)),
+            bad_ip_checksums: counts.bad_ip,
+            checksums: counts.l4,
+        });
+        Self {
+            packets,
+            bytes: counts.iter().map(|(_, counts)| counts.bytes).sum(),
+            seconds,
+            rows: rows.collect(),
+        }
+    }
+}
+
+fn protocol_of(key: Key) -> String {
+    match key {
+        Key::Port(protocol, _) => PORT_PROTOCOLS[protocol].1.to_owned(),
+        Key::Ip(number) => parse::protocol_name(number).map_or_else(|| format!("ip-{number}"), str::to_owned),
+        Key::EtherType(0x0806) => "arp".to_owned(),
+        Key::EtherType(0x8035) => "rarp".to_owned(),
+        // Only what is no IP layer at all: the version, or the length, was wrong.
+        Key::EtherType(0x0800) => "ipv4".to_owned(),
+        Key::EtherType(0x86dd) => "ipv6".to_owned(),
+        Key::EtherType(other) => format!("0x{other:04x}"),
+        Key::Other => "other".to_owned(),
+    }
+}
+
+fn service_of(key: Key, services: &Services) -> Option<String> {
+    let Key::Port(protocol, port) = key else { return None };
+    let protocol = match PORT_PROTOCOLS[protocol].1 {
+        "tcp" => services::Protocol::Tcp,
+        "sctp" => services::Protocol::Sctp,
+        "dccp" => services::Protocol::Dccp,
+        _ => services::Protocol::Udp,
+    };
+    services.name(port, protocol).map(str::to_owned)
+}
+
+/// Titles of the columns; the first two are aligned left.
+const TITLES: [&str; 11] = [
+    "protocol",
+    "port",
+    "packets",
+    "share",
+    "bytes",
+    "packets/s",
+    "bit/s",
+    "good",
+    "bad",
+    "offloaded",
+    "unverified",
+];
+
+impl Row {
+    fn cells(&self) -> [String; TITLES.len()] {
+        let port = match (self.port, &self.service) {
+            (Some(port), Some(service)) => format!("{port} {service}"),
+            (Some(port), None) => port.to_string(),
+            (None, _) => "-".to_owned(),
+        };
+        let checksums = |kinds: &[Verdict]| kinds.iter().map(|&kind| self.checksums.of(kind)).sum::<u64>();
+        let bad = checksums(&[Verdict::Bad { found: 0, expected: 0 }]) + self.bad_ip_checksums;
+        [
+            self.protocol.clone(),
+            port,
+            self.packets.to_string(),
+            format!("{:.1} %", self.share * 100.0),
+            self.bytes.to_string(),
+            self.packets_per_second.map_or_else(|| "-".to_owned(), scaled),
+            self.bits_per_second.map_or_else(|| "-".to_owned(), scaled),
+            checksums(&[Verdict::Good, Verdict::Vouched]).to_string(),
+            bad.to_string(),
+            checksums(&[Verdict::NotReady]).to_string(),
+            checksums(&[Verdict::Absent, Verdict::Fragment, Verdict::Truncated]).to_string(),
+        ]
+    }
+}
+
+/// Three digits and a decimal prefix: `12.3 M`.
+fn scaled(value: f64) -> String {
+    let (value, prefix) = match value {
+        v if v >= 999.5e6 => (v / 1e9, " G"),
+        v if v >= 999.5e3 => (v / 1e6, " M"),
+        v if v >= 999.5 => (v / 1e3, " k"),
+        v => (v, ""),
+    };
+    let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.decimals$}{prefix}")
+}
+
+/// A line for each row under a line of titles, and the sum below.
+///
+/// The columns of checksums are those above IP: found right (by us or the kernel), wrong (IPv4 headers
+/// included), offloaded (not computed yet when captured), and not to be told (none sent, a fragment, or cut).
+impl fmt::Display for CountTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: Vec<_> = self.rows.iter().map(Row::cells).collect();
+        let titles = TITLES.map(str::to_owned);
+        let widths: [usize; TITLES.len()] = std::array::from_fn(|column| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells.chain([titles[column].len()]).max().unwrap_or(0)
+        });
+        for row in std::iter::once(&titles).chain(&rows) {
+            for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+                match column {
+                    0 => write!(f, "{cell:width$}")?,
+                    1 => write!(f, "  {cell:width$}")?,
+                    _ => write!(f, "  {cell:>width$}")?,
+                }
+            }
+            writeln!(f)?;
+        }
+        write!(f, "{} packets, {} bytes", self.packets, self.bytes)?;
+        match self.seconds {
+            Some(seconds) => write!(f, ", {seconds:.6} s"),
+            None => Ok(()),
+        }
+    }
+}
