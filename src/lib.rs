@@ -38,3 +38,8 @@ pub mod source;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod verify;
+
+/// The README's examples, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,1 +1,180 @@
 //! Wires the stages and keeps the ledger; the only place that knows the order.
+//!
+//! ```no_run
+//! # use wharf::{engine::{Engine, Error}, parse::Packet, sink::{Count, Discard, each}, source::Source};
+//! # fn run(source: impl Source + Send) -> Result<(), Box<dyn std::error::Error>> {
+//! let mut counts = Count::new();
+//! let report = Engine::builder()
+//!     .source(source)
+//!     .output("udp/53".parse()?, each(|packet: &Packet<'_>| println!("{packet:?}")))
+//!     .output("tcp/80,443".parse()?, &mut counts)
+//!     .rest(Discard)
+//!     .limit(100_000)
+//!     .run()?;
+//! println!("{report}"); // 1000 received = 1000 delivered + 0 filtered out + 0 dropped …
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One worker thread takes batches from the source and runs every stage on them to completion. Its
+//! vectors are used again for each batch: nothing is allocated for a packet. A run ends when the
+//! source does, at the packet limit, when a [`Shutdown`] asks for it, or with the first failure; in each
+//! case what was accepted is delivered, every sink is finished, and the [`Report`] accounts for every packet.
+
+mod config;
+mod error;
+mod report;
+mod shutdown;
+mod stats;
+mod worker;
+
+pub use error::Error;
+pub use report::{DropReason, Ledger, MalformedCount, OutputReport, Report};
+pub use shutdown::Shutdown;
+pub use stats::{Checksums, Snapshot};
+
+use crate::demux::{OutputId, PortMap, Rule};
+use crate::sink::Sink;
+use crate::source::Source;
+use config::{BoxedSink, Config, Observer, Output};
+use crossbeam::utils::CachePadded;
+use stats::Gauge;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use worker::{Failure, Outcome, Worker};
+
+/// The pipeline; see the [module](self).
+#[derive(Debug)]
+pub struct Engine;
+
+impl Engine {
+    /// A run yet without source and outputs.
+    pub fn builder<'a>() -> Builder<'a> {
+        Builder { config: Config::default() }
+    }
+}
+
+/// A run being put together.
+#[must_use = "nothing happens before `run`"]
+pub struct Builder<'a> {
+    config: Config<'a>,
+}
+
+impl std::fmt::Debug for Builder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rules: Vec<String> = self.config.outputs.iter().map(|output| output.rule.to_string()).collect();
+        f.debug_struct("Builder").field("outputs", &rules).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Builder<'a> {
+    /// Where the frames come from. The last call counts.
+    pub fn source(mut self, source: impl Source + Send + 'a) -> Self {
+        self.config.source = Some(Box::new(source));
+        self
+    }
+
+    /// Sends what `rule` names to `sink`. Of several rules that name a port, the first one called has it.
+    ///
+    /// A sink may be lent (`&mut sink`), to be asked for its result after the run.
+    pub fn output(mut self, rule: Rule, sink: impl Sink + Send + 'a) -> Self {
+        self.config.outputs.push(Output { rule, sink: Box::new(sink) });
+        self
+    }
+
+    /// Sends what no rule names to `sink`; without it such packets count as filtered out.
+    pub fn rest(self, sink: impl Sink + Send + 'a) -> Self {
+        self.output(Rule::Rest, sink)
+    }
+
+    /// Pins the worker to a CPU, numbered as the kernel does.
+    pub fn core(mut self, core: usize) -> Self {
+        self.config.core = Some(core);
+        self
+    }
+
+    /// Ends the run after this many packets. No more than that are taken from the source: what a live
+    /// source still holds then is in the ledger as left unread.
+    pub fn limit(mut self, packets: u64) -> Self {
+        self.config.limit = Some(packets);
+        self
+    }
+
+    /// Ends the run in good order when `shutdown` is requested.
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.config.shutdown = shutdown;
+        self
+    }
+
+    /// Calls `show` on the caller's thread every so often while the run lasts.
+    pub fn observe(mut self, every: Duration, show: impl FnMut(Snapshot) + 'a) -> Self {
+        self.config.observer = Some(Observer { every, show: Box::new(show) });
+        self
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// When the source or a sink fails; the first failure is returned, with the report of what was
+    /// handled before it. When the run cannot begin: no source, too many outputs, a CPU that cannot be used.
+    ///
+    /// # Panics
+    /// When a source or a sink panics.
+    pub fn run(self) -> Result<Report, Error> {
+        let Config { source, outputs, core, limit, shutdown, mut observer } = self.config;
+        let source = source.ok_or(Error::NoSource)?;
+        let rest = u16::try_from(outputs.len()).map(OutputId).ok().filter(|rest| *rest <= OutputId::MAX);
+        let rest = rest.ok_or(Error::TooManyOutputs(outputs.len()))?;
+        let map = PortMap::new(outputs.iter().map(|output| &output.rule).zip((0..).map(OutputId)), rest);
+        let (rules, mut sinks): (Vec<String>, Vec<BoxedSink<'_>>) =
+            outputs.into_iter().map(|output| (output.rule.to_string(), output.sink)).unzip();
+
+        let gauges = [CachePadded::new(Gauge::default())];
+        let worker = Worker { map: &map, sinks: &mut sinks, limit, shutdown: &shutdown, gauge: &gauges[0] };
+        let outcome = thread::scope(|scope| {
+            // Dropped by the worker when it ends, which ends the wait below.
+            let (running, ended) = mpsc::channel::<()>();
+            let thread = thread::Builder::new().name("wharf-worker".into()).spawn_scoped(scope, move || {
+                let _running = running;
+                pin(core)?;
+                Ok(worker.run(source))
+            });
+            let thread = thread.map_err(Error::Thread)?;
+            if let Some(Observer { every, show }) = &mut observer {
+                while ended.recv_timeout(*every) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    show(Snapshot::read(&gauges));
+                }
+            }
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        conclude(outcome, rules)
+    }
+}
+
+fn pin(core: Option<usize>) -> Result<(), Error> {
+    // The kernel's CPU sets end there, and core_affinity does not check.
+    let in_range = |core| core < usize::try_from(libc::CPU_SETSIZE).unwrap_or(0);
+    match core {
+        Some(core)
+            if !in_range(core) || !core_affinity::set_for_current(core_affinity::CoreId { id: core }) =>
+        {
+            Err(Error::Core { core })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The report, or the first failure with the report in it.
+fn conclude(outcome: Outcome, rules: Vec<String>) -> Result<Report, Error> {
+    let Outcome { tally, failures } = outcome;
+    let mut report = Report::new(&[tally], rules.clone());
+    let mut failures = failures.into_iter();
+    let Some(first) = failures.next() else { return Ok(report) };
+    report.further_failures = failures.map(|failure| failure.to_string()).collect();
+    let report = Box::new(report);
+    Err(match first {
+        Failure::Source(error) => Error::Source { error, report },
+        Failure::Sink { output, error } => Error::Sink { output: rules[output].clone(), error, report },
+    })
+}

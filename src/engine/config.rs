@@ -1,0 +1,35 @@
+//! What a run is made of: passive data, no behaviour.
+
+use super::{Shutdown, Snapshot};
+use crate::demux::Rule;
+use crate::sink::Sink;
+use crate::source::Source;
+use std::time::Duration;
+
+pub(super) type BoxedSource<'a> = Box<dyn Source + Send + 'a>;
+pub(super) type BoxedSink<'a> = Box<dyn Sink + Send + 'a>;
+
+/// A sink and the rule that feeds it.
+pub(super) struct Output<'a> {
+    pub(super) rule: Rule,
+    pub(super) sink: BoxedSink<'a>,
+}
+
+/// Somebody who wants to see how far the run is, every so often.
+pub(super) struct Observer<'a> {
+    pub(super) every: Duration,
+    pub(super) show: Box<dyn FnMut(Snapshot) + 'a>,
+}
+
+#[derive(Default)]
+pub(super) struct Config<'a> {
+    pub(super) source: Option<BoxedSource<'a>>,
+    /// In the order in which their rules take precedence.
+    pub(super) outputs: Vec<Output<'a>>,
+    /// CPU the worker is pinned to.
+    pub(super) core: Option<usize>,
+    /// Most packets to take from the source.
+    pub(super) limit: Option<u64>,
+    pub(super) shutdown: Shutdown,
+    pub(super) observer: Option<Observer<'a>>,
+}

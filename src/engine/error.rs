@@ -1,0 +1,60 @@
+//! Why a run failed.
+
+use super::Report;
+use crate::{sink, source};
+
+/// Why a run failed. Where packets had been handled by then, the report of them is in the error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// [`Builder::source`](super::Builder::source) was not called.
+    #[error("the engine has no source")]
+    NoSource,
+    /// More outputs than the port map can number.
+    #[error("{0} outputs are more than the {max} that can be told apart", max = usize::from(u16::MAX))]
+    TooManyOutputs(usize),
+    /// The worker could not be pinned.
+    #[error("cannot run on CPU {core}: it does not exist, is offline, or is not allowed to this process")]
+    Core {
+        /// The CPU asked for.
+        core: usize,
+    },
+    /// The worker's thread could not be started.
+    #[error("cannot start a worker thread: {0}")]
+    Thread(std::io::Error),
+    /// The input failed; everything before was delivered and every sink is finished.
+    #[error("{error}")]
+    Source {
+        /// What the source said.
+        error: source::Error,
+        /// What was handled before.
+        report: Box<Report>,
+    },
+    /// An output failed; the others got the packets before it failed and are finished.
+    #[error("{error}")]
+    Sink {
+        /// The failed output's rule.
+        output: String,
+        /// What the sink said.
+        error: sink::Error,
+        /// What was handled before.
+        report: Box<Report>,
+    },
+}
+
+impl Error {
+    /// What was handled before the failure; `None` when the run never began.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Source { report, .. } | Self::Sink { report, .. } => Some(report),
+            _ => None,
+        }
+    }
+
+    /// True when all that happened is that the reader of our standard output went away.
+    #[must_use]
+    pub fn output_closed(&self) -> bool {
+        matches!(self, Self::Sink { error: sink::Error::Closed, .. })
+    }
+}

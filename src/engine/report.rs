@@ -1,0 +1,250 @@
+//! The ledger: what became of every packet.
+
+use super::stats::{Checksums, Tally};
+use crate::parse::{Layer, Reason};
+use crate::sink::json;
+use crate::verify::Verdict;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What became of the packets that came to one place. Nothing is lost without a name:
+///
+/// ```text
+/// received = delivered + filtered_out + dropped{reason}
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    /// Packets that came, as their giver counted them.
+    pub received: u64,
+    /// Accepted by a sink.
+    pub delivered: u64,
+    /// Left out on request: by direction, because no output was given for them, or because they came
+    /// after the last of a wanted number of files.
+    pub filtered_out: u64,
+    /// Lost, by reason; reasons that did not occur are absent.
+    pub dropped: BTreeMap<DropReason, u64>,
+}
+
+/// Why packets were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The kernel had no room: the ring was full because we were too slow.
+    KernelRingFull,
+    /// Still in the kernel's ring when the run ended at its packet limit or by a failure.
+    LeftUnread,
+    /// Handed to an output that failed.
+    OutputFailed,
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KernelRingFull => "kernel ring full",
+            Self::LeftUnread => "left unread at the end",
+            Self::OutputFailed => "output failed",
+        })
+    }
+}
+
+impl Ledger {
+    /// Packets lost for any reason.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
+    /// Packets lost against everybody's will: all drops but those left unread, which is what a packet
+    /// limit does to those that came after it.
+    #[must_use]
+    pub fn unwanted_losses(&self) -> u64 {
+        self.lost() - self.dropped.get(&DropReason::LeftUnread).unwrap_or(&0)
+    }
+
+    /// Whether the equation holds.
+    #[must_use]
+    pub fn balanced(&self) -> bool {
+        self.received == self.delivered + self.filtered_out + self.lost()
+    }
+
+    fn with_drops(mut self, drops: &[(DropReason, u64)]) -> Self {
+        self.dropped = drops.iter().copied().filter(|(_, packets)| *packets > 0).collect();
+        self
+    }
+}
+
+/// `200000 received = 199000 delivered + 0 filtered out + 1000 dropped (1000 kernel ring full)`.
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { received, delivered, filtered_out, dropped } = self;
+        let equals = if self.balanced() { "=" } else { "IS NOT" };
+        let lost = self.lost();
+        write!(
+            f,
+            "{received} received {equals} {delivered} delivered + {filtered_out} filtered out + {lost} dropped"
+        )?;
+        for (index, (reason, packets)) in dropped.iter().enumerate() {
+            write!(f, "{}{packets} {reason}", if index == 0 { " (" } else { ", " })?;
+        }
+        f.write_str(if dropped.is_empty() { "" } else { ")" })
+    }
+}
+
+/// What became of every packet of a run. Printed, it is the equation in words; [`serde`] gives it as JSON.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// The whole run, the kernel's losses included.
+    #[serde(flatten)]
+    pub total: Ledger,
+    /// Captured bytes of the packets taken from the source.
+    pub bytes: u64,
+    /// Each worker's part.
+    pub workers: Vec<Ledger>,
+    /// Each output's part, in the order of declaration.
+    pub outputs: Vec<OutputReport>,
+    /// Verdicts over all packets.
+    pub checksums: Checksums,
+    /// Packets that did not keep their own headers' promises, most frequent kind first.
+    pub malformed: Vec<MalformedCount>,
+    /// Times the kernel stopped filling the ring because it was full.
+    pub ring_freezes: u64,
+    /// What went wrong at the end beside the error that ended the run, such as a second output that
+    /// could not be completed.
+    pub further_failures: Vec<String>,
+}
+
+/// What became of the packets sent to one output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OutputReport {
+    /// The output's rule.
+    pub rule: String,
+    /// Its packets; the kernel's losses are in no output's ledger, as they were never demultiplexed.
+    #[serde(flatten)]
+    pub ledger: Ledger,
+    /// Captured bytes of those delivered.
+    pub bytes: u64,
+}
+
+/// How many packets were malformed in one way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MalformedCount {
+    /// Header the parser stopped in.
+    #[serde(serialize_with = "layer_key")]
+    pub layer: Layer,
+    /// What was wrong with it.
+    #[serde(serialize_with = "reason_key")]
+    pub reason: Reason,
+    /// How many.
+    pub packets: u64,
+}
+
+fn layer_key<S: Serializer>(layer: &Layer, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(layer.key())
+}
+
+fn reason_key<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(json::reason(*reason))
+}
+
+impl Report {
+    /// Puts the workers' tallies together. `rules` names the outputs.
+    pub(super) fn new(tallies: &[Tally], rules: Vec<String>) -> Self {
+        let mut all = Tally::new(rules.len());
+        tallies.iter().for_each(|tally| all.merge(tally));
+        let outputs = rules.into_iter().zip(&all.outputs).map(|(rule, output)| {
+            let ledger = Ledger {
+                received: output.delivered + output.surplus + output.failed,
+                delivered: output.delivered,
+                filtered_out: output.surplus,
+                ..Ledger::default()
+            };
+            let drops = [(DropReason::OutputFailed, output.failed)];
+            OutputReport { rule, ledger: ledger.with_drops(&drops), bytes: output.bytes }
+        });
+        Self {
+            outputs: outputs.collect(),
+            total: ledger_of(&all),
+            bytes: all.bytes,
+            workers: tallies.iter().map(ledger_of).collect(),
+            checksums: all.checksums,
+            ring_freezes: all.source.freezes,
+            malformed: (all.malformed.sorted().into_iter())
+                .map(|(layer, reason, packets)| MalformedCount { layer, reason, packets })
+                .collect(),
+            further_failures: Vec::new(),
+        }
+    }
+
+    /// Whether every ledger's equation holds, and the outputs add up to the total.
+    #[must_use]
+    pub fn balanced(&self) -> bool {
+        let outputs = self.outputs.iter().map(|output| &output.ledger);
+        self.total.balanced()
+            && self.workers.iter().all(Ledger::balanced)
+            && outputs.clone().all(Ledger::balanced)
+            && outputs.map(|ledger| ledger.delivered).sum::<u64>() == self.total.delivered
+    }
+}
+
+/// The equation over one worker or all: what its source counted on one side, what it did on the other.
+fn ledger_of(tally: &Tally) -> Ledger {
+    let ledger = Ledger {
+        received: tally.source.received,
+        delivered: tally.outputs.iter().map(|output| output.delivered).sum(),
+        filtered_out: tally.source.filtered
+            + tally.unrouted
+            + tally.outputs.iter().map(|output| output.surplus).sum::<u64>(),
+        ..Ledger::default()
+    };
+    ledger.with_drops(&[
+        (DropReason::KernelRingFull, tally.source.dropped_ring),
+        (DropReason::LeftUnread, tally.source.unread),
+        (DropReason::OutputFailed, tally.outputs.iter().map(|output| output.failed).sum()),
+    ])
+}
+
+/// The equation, then a line for each output where there are several, and what was amiss.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.total)?;
+        if self.outputs.len() > 1 {
+            let width = self.outputs.iter().map(|output| output.rule.len()).max().unwrap_or(0);
+            for OutputReport { rule, ledger, .. } in &self.outputs {
+                write!(f, "\n  {rule:width$}  {ledger}")?;
+            }
+        }
+        let Checksums { ip, l4, inner_ip, inner_l4 } = &self.checksums;
+        let bad = Verdict::Bad { found: 0, expected: 0 };
+        let bad_ones = [
+            ("IPv4 header", ip.of(bad) + inner_ip.of(bad)),
+            ("TCP, UDP or ICMP", l4.of(bad) + inner_l4.of(bad)),
+        ];
+        list(f, "bad checksums", bad_ones.into_iter().filter(|(_, count)| *count > 0))?;
+        list(
+            f,
+            "malformed",
+            self.malformed.iter().map(|kind| (format!("{} {}", kind.layer, kind.reason), kind.packets)),
+        )?;
+        if self.ring_freezes > 0 {
+            write!(f, "\nthe kernel's ring was full {} times: try a larger buffer", self.ring_freezes)?;
+        }
+        Ok(())
+    }
+}
+
+/// A line `title: 3 this, 1 that`, or nothing.
+fn list<T: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    items: impl Iterator<Item = (T, u64)>,
+) -> fmt::Result {
+    for (index, (item, count)) in items.enumerate() {
+        match index {
+            0 => write!(f, "\n{title}: {count} {item}")?,
+            _ => write!(f, ", {count} {item}")?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! What a worker counts while it runs, and what others may read of it meanwhile.
+
+use crate::frame::{Batch, Frame};
+use crate::parse::{Layer, Layers, Reason};
+use crate::sink::{InterfaceStatistics, VerdictCounts};
+use crate::source::{Counters, Progress, Source};
+use crate::verify::Verdicts;
+use crossbeam::utils::CachePadded;
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Packets handled.
+    pub packets: u64,
+    /// Their bytes, as captured.
+    pub bytes: u64,
+    /// How far the file has been read; `None` for a live source or a pipe.
+    pub progress: Option<Progress>,
+}
+
+/// One worker's [`Snapshot`], readable from other threads. Only its worker writes to it, once a batch,
+/// so plain stores do; readers may see the values of neighbouring batches mixed.
+#[derive(Debug, Default)]
+pub(super) struct Gauge {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    read: AtomicU64,
+    /// 0 for no progress known.
+    total: AtomicU64,
+}
+
+impl Gauge {
+    pub(super) fn publish(&self, tally: &Tally, source: &dyn Source) {
+        self.packets.store(tally.packets, Ordering::Relaxed);
+        self.bytes.store(tally.bytes, Ordering::Relaxed);
+        if let Some(progress) = source.progress() {
+            self.read.store(progress.read, Ordering::Relaxed);
+            self.total.store(progress.total, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Snapshot {
+    /// Merges what the workers show at this moment.
+    pub(super) fn read(gauges: &[CachePadded<Gauge>]) -> Self {
+        let sum = |field: fn(&Gauge) -> &AtomicU64| -> u64 {
+            gauges.iter().map(|gauge| field(gauge).load(Ordering::Relaxed)).sum()
+        };
+        let progress = Progress { read: sum(|gauge| &gauge.read), total: sum(|gauge| &gauge.total) };
+        Self {
+            packets: sum(|gauge| &gauge.packets),
+            bytes: sum(|gauge| &gauge.bytes),
+            progress: (progress.total > 0).then_some(progress),
+        }
+    }
+}
+
+/// One worker's counts. Plain numbers: nothing here is shared while the worker runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    /// Packets taken from the source.
+    pub(super) packets: u64,
+    /// Their bytes, as captured.
+    pub(super) bytes: u64,
+    /// Packets for which there was no output.
+    pub(super) unrouted: u64,
+    pub(super) outputs: Vec<OutputTally>,
+    pub(super) checksums: Checksums,
+    pub(super) malformed: Malformations,
+    /// Packets by interface id.
+    pub(super) interfaces: Vec<u64>,
+    /// What the source said at the end.
+    pub(super) source: Counters,
+}
+
+/// One output's counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OutputTally {
+    pub(super) delivered: u64,
+    /// Handed to a sink that failed.
+    pub(super) failed: u64,
+    /// Handed to a sink that had all it wanted.
+    pub(super) surplus: u64,
+    /// Captured bytes of those delivered.
+    pub(super) bytes: u64,
+}
+
+impl OutputTally {
+    /// Counts what was chosen from a batch for this output: `accepted` of it, or nothing because the sink failed.
+    pub(super) fn add(&mut self, batch: Batch<'_>, chosen: &[u16], accepted: Option<usize>) {
+        let Some(accepted) = accepted else {
+            self.failed += chosen.len() as u64;
+            return;
+        };
+        let (taken, surplus) = chosen.split_at(accepted.min(chosen.len()));
+        self.delivered += taken.len() as u64;
+        self.surplus += surplus.len() as u64;
+        self.bytes +=
+            taken.iter().map(|&index| u64::from(batch.frame(index.into()).record.captured)).sum::<u64>();
+    }
+}
+
+/// Verdicts by layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Checksums {
+    /// Outermost IPv4 headers.
+    pub ip: VerdictCounts,
+    /// TCP, UDP, ICMP, ICMPv6 in the outermost IP layer.
+    pub l4: VerdictCounts,
+    /// Innermost IPv4 headers, in tunnels.
+    pub inner_ip: VerdictCounts,
+    /// What the innermost IP layer carries, likewise.
+    pub inner_l4: VerdictCounts,
+}
+
+impl Checksums {
+    pub(super) fn add(&mut self, verdicts: &Verdicts) {
+        self.ip.add(verdicts.ip);
+        self.l4.add(verdicts.l4);
+        self.inner_ip.add(verdicts.inner_ip);
+        self.inner_l4.add(verdicts.inner_l4);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.ip.merge(&other.ip);
+        self.l4.merge(&other.l4);
+        self.inner_ip.merge(&other.inner_ip);
+        self.inner_l4.merge(&other.inner_l4);
+    }
+}
+
+/// Malformed packets by layer and reason: a short list, because both come from small sets.
+#[derive(Clone, Debug)]
+pub(super) struct Malformations {
+    counts: Vec<(Layer, Reason, u64)>,
+}
+
+impl Default for Malformations {
+    fn default() -> Self {
+        // Room for what one run can show, so that counting does not allocate.
+        Self { counts: Vec::with_capacity(64) }
+    }
+}
+
+impl Malformations {
+    fn add(&mut self, layer: Layer, reason: Reason, packets: u64) {
+        match self.counts.iter_mut().find(|(l, r, _)| (*l, *r) == (layer, reason)) {
+            Some((_, _, count)) => *count += packets,
+            None => self.counts.push((layer, reason, packets)),
+        }
+    }
+
+    /// Most frequent first; ties in the order of first appearance.
+    pub(super) fn sorted(mut self) -> Vec<(Layer, Reason, u64)> {
+        self.counts.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
+        self.counts
+    }
+}
+
+impl Tally {
+    pub(super) fn new(outputs: usize) -> Self {
+        Self { outputs: vec![OutputTally::default(); outputs], ..Self::default() }
+    }
+
+    /// Counts a packet as taken from the source.
+    pub(super) fn take(&mut self, frame: &Frame<'_>, layers: &Layers, verdicts: &Verdicts) {
+        self.packets += 1;
+        self.bytes += u64::from(frame.record.captured);
+        let interface = frame.record.interface.0 as usize;
+        if self.interfaces.len() <= interface {
+            self.interfaces.resize(interface + 1, 0);
+        }
+        self.interfaces[interface] += 1;
+        self.checksums.add(verdicts);
+        if let Some(malformed) = layers.malformed {
+            self.malformed.add(malformed.layer, malformed.reason, 1);
+        }
+    }
+
+    /// Adds what another worker counted.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.unrouted += other.unrouted;
+        for (output, more) in self.outputs.iter_mut().zip(&other.outputs) {
+            output.delivered += more.delivered;
+            output.failed += more.failed;
+            output.surplus += more.surplus;
+            output.bytes += more.bytes;
+        }
+        self.checksums.merge(&other.checksums);
+        for &(layer, reason, packets) in &other.malformed.counts {
+            self.malformed.add(layer, reason, packets);
+        }
+        if self.interfaces.len() < other.interfaces.len() {
+            self.interfaces.resize(other.interfaces.len(), 0);
+        }
+        for (interface, more) in self.interfaces.iter_mut().zip(&other.interfaces) {
+            *interface += more;
+        }
+        self.source.received += other.source.received;
+        self.source.dropped_ring += other.source.dropped_ring;
+        self.source.filtered += other.source.filtered;
+        self.source.unread += other.source.unread;
+        self.source.freezes += other.source.freezes;
+    }
+
+    /// What the sinks are told about each of `known` interfaces at the end.
+    ///
+    /// The kernel counts a socket's losses, not an interface's: with several interfaces nobody knows
+    /// whose they were, and they stand in the ledger alone.
+    pub(super) fn interface_statistics(&self, known: usize) -> Vec<InterfaceStatistics> {
+        if known == 1 {
+            let Counters { received, dropped_ring, unread, .. } = self.source;
+            return vec![InterfaceStatistics { received, dropped: dropped_ring + unread }];
+        }
+        let received = |id| self.interfaces.get(id).copied().unwrap_or(0);
+        (0..known).map(|id| InterfaceStatistics { received: received(id), dropped: 0 }).collect()
+    }
+}

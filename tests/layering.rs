@@ -1,0 +1,176 @@
+//! Who may use whom: the directions of the design, held against every `use` and path in the source.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each module of the library, and the other modules it may name.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("frame", &[]),
+    ("checksum", &[]),
+    ("sys", &[]),
+    // The synthetic source builds what it hands out.
+    ("source", &["frame", "sys", "build"]),
+    ("parse", &["frame", "checksum"]),
+    ("build", &["frame", "checksum"]),
+    ("verify", &["frame", "parse", "checksum"]),
+    ("demux", &["parse"]),
+    // Types, and from demux the rule by which a packet has one port.
+    ("sink", &["frame", "parse", "verify", "demux"]),
+    // The only place that knows the order.
+    ("engine", &["frame", "source", "parse", "verify", "demux", "sink"]),
+];
+
+/// What a stage does is called by the engine alone.
+const STAGES: &[&str] = &["parse::parse(", "verify::verify("];
+
+/// Names the rules broken by a file of `module`, `depth` modules below the crate's root.
+fn offences(module: &str, depth: usize, source: &str) -> Vec<String> {
+    let code = code_of(source);
+    let mut offences = Vec::new();
+    let allowed = MAY_USE.iter().find(|(name, _)| *name == module).map_or(&[][..], |(_, allowed)| allowed);
+    let is_module = |name: &str| MAY_USE.iter().any(|(known, _)| *known == name);
+    let root = ["crate::".to_owned(), "super::".repeat(depth)];
+    for prefix in root {
+        for (at, _) in code.match_indices(&prefix) {
+            for name in names_at(&code[at + prefix.len()..]) {
+                if is_module(&name) && name != module && !allowed.contains(&name.as_str()) {
+                    offences.push(format!("{module} uses {name}"));
+                }
+            }
+        }
+    }
+    if module != "engine" {
+        offences.extend(
+            STAGES.iter().filter(|call| code.contains(**call)).map(|call| format!("{module} calls {call})")),
+        );
+    }
+    offences
+}
+
+/// The first name of each path that begins here: of one path, or of a list in braces.
+fn names_at(code: &str) -> Vec<String> {
+    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let Some(list) = code.strip_prefix('{') else { return vec![name(code)] };
+    let (mut names, mut level, mut fresh) = (Vec::new(), 0, true);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => level += 1,
+            '}' if level == 0 => break,
+            '}' => level -= 1,
+            ',' if level == 0 => fresh = true,
+            _ if fresh && !c.is_whitespace() => {
+                names.push(name(&list[at..]));
+                fresh = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// Without comments, and without a file's own tests, which may reach for anything.
+fn code_of(source: &str) -> String {
+    let before_tests = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let lines = before_tests.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true => rust_files(&path),
+            false => vec![path],
+        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+/// The library's files by module, with their depth below the crate's root.
+fn library() -> BTreeMap<String, Vec<(PathBuf, usize)>> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for path in rust_files(&src) {
+        let inside = path.strip_prefix(&src).unwrap().with_extension("");
+        let mut names: Vec<_> = inside.iter().map(|name| name.to_str().unwrap()).collect();
+        if names.last() == Some(&"mod") {
+            names.pop();
+        }
+        // A file of tests may reach for anything.
+        if names[0] != "lib" && names[0] != "bin" && names.last() != Some(&"tests") {
+            files.entry(names[0].to_owned()).or_default().push((path.clone(), names.len()));
+        }
+    }
+    files
+}
+
+#[test]
+fn modules_use_only_what_the_table_allows() {
+    let mut found = Vec::new();
+    for (module, files) in library() {
+        for (path, depth) in files {
+            let source = fs::read_to_string(&path).unwrap();
+            found.extend(
+                offences(&module, depth, &source)
+                    .into_iter()
+                    .map(|what| format!("{}: {what}", path.display())),
+            );
+        }
+    }
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+#[test]
+fn the_table_names_every_module_and_no_other() {
+    let mut named: Vec<_> = MAY_USE.iter().map(|(name, _)| (*name).to_owned()).collect();
+    named.sort();
+    assert_eq!(named, library().into_keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_table_has_no_cycles() {
+    let mut settled: Vec<&str> = Vec::new();
+    while let Some((module, _)) = MAY_USE
+        .iter()
+        .find(|(module, uses)| !settled.contains(module) && uses.iter().all(|used| settled.contains(used)))
+    {
+        settled.push(module);
+    }
+    assert_eq!(settled.len(), MAY_USE.len(), "only these can be put in order: {settled:?}");
+}
+
+#[test]
+fn the_binary_is_built_from_the_public_api() {
+    let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
+    for path in rust_files(&bin) {
+        let code = code_of(&fs::read_to_string(&path).unwrap());
+        assert!(!code.contains("#[path") && !code.contains("include!"), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_broken_rule_is_found() {
+    for (module, depth, source) in [
+        ("parse", 2, "use crate::sink::Sink;"),
+        ("parse", 2, "fn f() { crate::engine::Engine::builder(); }"),
+        ("frame", 1, "use super::parse::Layers;"),
+        ("sink", 3, "use super::super::super::engine::Engine;"),
+        ("demux", 2, "use crate::{parse::{Layers, Packet}, source::Source};"),
+        ("sink", 2, "let layers = parse::parse(&frame);"),
+    ] {
+        assert_eq!(offences(module, depth, source).len(), 1, "{source}");
+    }
+    for (module, depth, source) in [
+        ("sink", 2, "use crate::{frame::Frame, parse::Packet};"),
+        ("sink", 3, "use super::super::parse;"),
+        (
+            "parse",
+            2,
+            "// crate::sink\nuse crate::parse::walk;\n#[cfg(test)]\nmod tests { use crate::build; }",
+        ),
+        ("engine", 2, "use crate::sink::Sink; let layers = parse::parse(&frame);"),
+    ] {
+        assert_eq!(offences(module, depth, source), [""; 0], "{source}");
+    }
+}
