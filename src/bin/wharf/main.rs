@@ -1,3 +1,36 @@
-//! The `wharf` command.
+//! The `wharf` command: parse the arguments, run the subcommand, turn what came of it into an exit code.
 
-fn main() {}
+mod args;
+mod completions;
+mod demo;
+mod exit;
+mod files;
+mod input;
+mod interfaces;
+mod link_types;
+mod man;
+mod print;
+mod progress;
+mod run;
+mod signals;
+mod sniff;
+mod split;
+
+use args::Command;
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match args::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error),
+    };
+    exit::code(match arguments.command {
+        Command::Sniff(arguments) => sniff::run(*arguments),
+        Command::Split(arguments) => split::run(*arguments),
+        Command::Interfaces(arguments) => interfaces::run(arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => man::run(arguments),
+    })
+}

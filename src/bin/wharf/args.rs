@@ -1,0 +1,63 @@
+//! The command line as a whole, and the values that several subcommands take.
+
+use crate::{completions, demo, exit, interfaces, man, sniff, split};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Capture packets, or read them from capture files: print them, count them, sort them into files by port.
+#[derive(Debug, Parser)]
+#[command(name = "wharf", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = exit::TABLE)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Sniff(Box<sniff::SniffArgs>),
+    Split(Box<split::SplitArgs>),
+    Interfaces(interfaces::InterfacesArgs),
+    Demo(demo::DemoArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+/// Wrong arguments that only a second look finds.
+pub(crate) fn usage(what: &str) -> clap::Error {
+    Arguments::command().error(ErrorKind::ValueValidation, what)
+}
+
+/// A size as tcpdump's -C takes it: millions of bytes, or with `k`, `m` or `g` binary thousands,
+/// millions, milliards of them.
+pub(crate) fn file_size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1_000_000),
+    };
+    let size = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    size.filter(|&size| size > 0)
+        .ok_or_else(|| "not a size such as 100 (million bytes), 64k, 16m or 1g".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(file_size("100"), Ok(100_000_000));
+        assert_eq!(file_size("64k"), Ok(65_536));
+        assert_eq!(file_size("1G"), Ok(1 << 30));
+        for text in ["", "k", "0", "0m", "-1", "1.5", "99999999999999g", "1kk", "é"] {
+            assert!(file_size(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Exit codes, in one table, and the one line that goes with a failure.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use wharf::sink;
+
+/// What a subcommand came to, when it came to something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    /// Packets were lost, and `--strict` was given.
+    Losses,
+}
+
+/// The exit codes, as `--help` shows them.
+pub(crate) const TABLE: &str = "\
+Exit codes:
+  0  done; also after ^C, and when the reader of standard output went away
+  1  failure: a line on standard error says what and where
+  2  bad usage
+  3  --strict was given and packets were dropped";
+
+const FAILURE: u8 = 1;
+const USAGE: u8 = 2;
+const LOSSES: u8 = 3;
+
+/// The exit code of a finished subcommand; a failure is told on standard error.
+pub(crate) fn code(result: anyhow::Result<Outcome>) -> ExitCode {
+    let error = match result {
+        Ok(Outcome::Done) => return ExitCode::SUCCESS,
+        Ok(Outcome::Losses) => return ExitCode::from(LOSSES),
+        Err(error) => error,
+    };
+    if let Some(error) = error.downcast_ref::<clap::Error>() {
+        return usage(error);
+    }
+    if output_closed(&error) {
+        return ExitCode::SUCCESS;
+    }
+    tell(&in_full(&error));
+    ExitCode::from(FAILURE)
+}
+
+/// The error and its causes, each but once: many name their cause in their own text.
+fn in_full(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
+}
+
+/// Help and versions on standard output; wrong arguments in one line on standard error.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe (`wharf --help | head`) is no failure.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(USAGE);
+    }
+    tell(&one_line(error));
+    ExitCode::from(USAGE)
+}
+
+/// What clap says in paragraphs: the error, what was close to what was written, where to read on.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let what = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error:");
+    let mut line = what.split_whitespace().collect::<Vec<_>>().join(" ");
+    let hints = error.context().filter_map(|(kind, value)| match (kind, value) {
+        (ContextKind::SuggestedArg | ContextKind::SuggestedSubcommand, ContextValue::String(name)) => {
+            Some(name.clone())
+        }
+        (
+            ContextKind::SuggestedArg | ContextKind::SuggestedSubcommand | ContextKind::SuggestedValue,
+            ContextValue::Strings(names),
+        ) => names.first().cloned(),
+        _ => None,
+    });
+    if let Some(hint) = hints.into_iter().next() {
+        line += &format!(" (did you mean '{hint}'?)");
+    }
+    line + "; see --help"
+}
+
+/// One line on standard error. There is nobody to tell when that fails.
+pub(crate) fn tell(what: &str) {
+    let line = what.split('\n').map(str::trim).collect::<Vec<_>>().join("; ");
+    let _ = writeln!(io::stderr(), "wharf: {line}");
+}
+
+/// Whether all that went wrong is that nobody reads our standard output any more.
+fn output_closed(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<wharf::engine::Error>().is_some_and(wharf::engine::Error::output_closed)
+            || matches!(cause.downcast_ref(), Some(sink::Error::Closed))
+            || cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

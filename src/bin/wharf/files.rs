@@ -1,0 +1,104 @@
+//! Capture files to write, as the command line says it.
+
+use crate::args;
+use crate::input::InputArgs;
+use anyhow::bail;
+use clap::{ArgGroup, Args, ValueEnum};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use wharf::sink::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, Rotation};
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Capture file")]
+#[command(group(ArgGroup::new("rotates").args(["file_size", "rotate_seconds"]).multiple(true)))]
+pub(crate) struct WriteArgs {
+    /// Write packets to FILE instead of printing them; `-` for standard output
+    ///
+    /// The format is pcap when the name ends in .pcap or .cap, otherwise pcapng; .gz behind it compresses.
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+
+    /// Go on to a new file when one has SIZE million bytes (or 64k, 16m, 1g); new names get a number appended
+    #[arg(short = 'C', long, value_name = "SIZE", value_parser = args::file_size, requires = "write")]
+    file_size: Option<u64>,
+
+    /// Go on to a new file every SECONDS; FILE is a pattern for strftime(3), such as web-%H%M%S.pcapng
+    #[arg(short = 'G', long, value_name = "SECONDS", requires = "write")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    rotate_seconds: Option<u64>,
+
+    /// With -C, overwrite the oldest of COUNT files; with -G, end after COUNT files
+    #[arg(short = 'W', long, value_name = "COUNT", requires = "rotates")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    file_count: Option<u64>,
+
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// What goes for every file that is written.
+#[derive(Args, Debug)]
+pub(crate) struct FormatArgs {
+    /// Format of the files, whatever they are called
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+
+    /// Write every batch of packets to disk as it comes, not when a buffer is full
+    #[arg(short = 'U', long)]
+    packet_buffered: bool,
+
+    /// A comment for the head of the file (pcapng)
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Pcap,
+    Pcapng,
+}
+
+impl FormatArgs {
+    pub(crate) fn options(&self) -> CaptureFileOptions {
+        let mut options = CaptureFileWriter::options().packet_buffered(self.packet_buffered);
+        options = match self.format {
+            Some(Format::Pcap) => options.format(CaptureFormat::Pcap),
+            Some(Format::Pcapng) => options.format(CaptureFormat::PcapNg),
+            None => options,
+        };
+        match &self.comment {
+            Some(comment) => options.comment(comment),
+            None => options,
+        }
+    }
+}
+
+/// The file of `-w`, created.
+pub(crate) fn writer(arguments: &WriteArgs, input: &InputArgs) -> anyhow::Result<Option<CaptureFileWriter>> {
+    let Some(path) = &arguments.write else { return Ok(None) };
+    refuse_input(path, input)?;
+    let rotation = Rotation {
+        bytes: arguments.file_size,
+        seconds: arguments.rotate_seconds,
+        packets: None,
+        files: arguments.file_count,
+    };
+    Ok(Some(arguments.format.options().rotation(rotation).create(path)?))
+}
+
+/// Refuses to overwrite the file that is being read.
+pub(crate) fn refuse_input(output: &Path, input: &InputArgs) -> anyhow::Result<()> {
+    let Some(read) = input.path() else { return Ok(()) };
+    if same_file(read, output) {
+        bail!("{}: is the file being read; write to another one", output.display());
+    }
+    Ok(())
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(a), Ok(b)) => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}

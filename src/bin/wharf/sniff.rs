@@ -1,0 +1,174 @@
+//! `wharf sniff`: print packets, count them, or write them to a capture file.
+
+use crate::exit::{Outcome, TABLE};
+use crate::files::{self, WriteArgs};
+use crate::input::InputArgs;
+use crate::interfaces;
+use crate::link_types::LinkTypeNotes;
+use crate::print::print;
+use crate::run;
+use clap::Args;
+use std::io::stdout;
+use wharf::sink::text::{Dump, TimeStyle};
+use wharf::sink::{Count, CountTable, Json, Sink, Tee, Text, TextOptions};
+
+/// Print packets, one a line; or write them to a file with -w; or count them by port with --count.
+///
+/// Options mean what they mean to tcpdump, and may be clustered as there (-nnvvXSs0). Packets go to
+/// standard output; at the end a line on standard error accounts for every one of them.
+#[derive(Args, Debug)]
+#[command(after_help = format!("\
+Examples:
+  wharf sniff -i eth0 -n                        print what passes eth0
+  wharf sniff -i any -nnvvXs0 -c 10             ten packets, in full
+  wharf sniff -i eth0 -w web.pcapng -G 3600     a file an hour, until ^C
+  wharf sniff -r web.pcapng --json | jq .dst    a JSON object a packet
+  wharf sniff -r web.pcapng.gz --count          who used which port, and were the checksums right
+  ssh host tcpdump -U -w - | wharf sniff -r -   packets from elsewhere, as they come
+
+{TABLE}"))]
+pub(crate) struct SniffArgs {
+    #[command(flatten)]
+    input: InputArgs,
+
+    #[command(flatten)]
+    write: WriteArgs,
+
+    #[command(flatten)]
+    text: TextArgs,
+
+    /// Print a JSON object a packet; with --count, the table as JSON
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+
+    /// Print no packets but, at the end, a table of packets and bytes by port
+    #[arg(long, help_heading = "Output")]
+    count: bool,
+
+    /// Print packets (or --count) although they are written to a file with -w
+    #[arg(long, requires = "write", help_heading = "Output")]
+    print: bool,
+
+    /// List the interfaces, as `wharf interfaces` does
+    #[arg(short = 'D', long, help_heading = "Output", exclusive = true)]
+    list_interfaces: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Text")]
+struct TextArgs {
+    /// Numbers instead of names of ports; addresses are never looked up
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    numeric: u8,
+
+    /// More of each header; twice for all of it
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// Less of each header
+    #[arg(short, long)]
+    quick: bool,
+
+    /// The link-layer header too
+    #[arg(short = 'e', long)]
+    link_header: bool,
+
+    /// The packet's number before each line
+    #[arg(short = '#', long)]
+    number: bool,
+
+    /// TCP sequence numbers as they were sent, not counted from the connection's start
+    #[arg(short = 'S', long)]
+    absolute_tcp_sequence_numbers: bool,
+
+    /// Bytes in hexadecimal; twice with the link-layer header
+    #[arg(short = 'x', long, action = clap::ArgAction::Count)]
+    hex: u8,
+
+    /// Bytes in hexadecimal and as text; twice with the link-layer header
+    #[arg(short = 'X', long, action = clap::ArgAction::Count)]
+    hex_and_text: u8,
+
+    /// Bytes as text; twice with the link-layer header
+    #[arg(short = 'A', long, action = clap::ArgAction::Count)]
+    ascii: u8,
+
+    /// Times: -t none, -tt seconds since 1970, -ttt since the line before, -tttt with the date, -ttttt since the first
+    #[arg(short = 't', long, action = clap::ArgAction::Count)]
+    time: u8,
+
+    /// Times to the nanosecond
+    #[arg(long)]
+    nano: bool,
+
+    /// Hand on every line at once
+    #[arg(short = 'l', long)]
+    line_buffered: bool,
+}
+
+impl TextArgs {
+    fn options(&self) -> TextOptions {
+        let dump = match (self.hex_and_text, self.hex, self.ascii) {
+            (1.., ..) => Dump::HexAndText { link_header: self.hex_and_text > 1 },
+            (0, 1.., _) => Dump::Hex { link_header: self.hex > 1 },
+            (0, 0, 1..) => Dump::Text { link_header: self.ascii > 1 },
+            (0, 0, 0) => Dump::None,
+        };
+        TextOptions {
+            time: match self.time {
+                0 => TimeStyle::TimeOfDay,
+                1 => TimeStyle::None,
+                2 => TimeStyle::Epoch,
+                3 => TimeStyle::SincePrevious,
+                4 => TimeStyle::DateAndTime,
+                5.. => TimeStyle::SinceFirst,
+            },
+            nanoseconds: self.nano,
+            numeric: self.numeric > 0,
+            verbosity: self.verbose,
+            quick: self.quick,
+            link_header: self.link_header,
+            number: self.number,
+            absolute_sequence: self.absolute_tcp_sequence_numbers,
+            dump,
+            line_buffered: self.line_buffered,
+            ..TextOptions::default()
+        }
+    }
+}
+
+type BoxedSink<'a> = Box<dyn Sink + Send + 'a>;
+
+pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
+    let SniffArgs { input, write, text, json, count: counting, print, list_interfaces } = arguments;
+    if list_interfaces {
+        return interfaces::list(false);
+    }
+    let builder = input.builder()?;
+    let file = files::writer(&write, &input)?;
+    let printing = file.is_none() || print;
+
+    let mut count = Count::new();
+    let shown = |count| -> BoxedSink<'_> {
+        match (counting, json) {
+            (true, _) => Box::new(count),
+            (false, true) => Box::new(Json::new(stdout())),
+            (false, false) => Box::new(Text::new(stdout(), text.options())),
+        }
+    };
+    let sink: BoxedSink<'_> = match file {
+        None => shown(&mut count),
+        Some(file) if print => Box::new(Tee(file, shown(&mut count))),
+        Some(file) => Box::new(file),
+    };
+    let result = run::drive(builder.rest(Tee(LinkTypeNotes::default(), sink)), printing && !counting)?;
+    if printing && counting {
+        print_table(&count.table(), json)?;
+    }
+    run::conclude(result, input.strict)
+}
+
+fn print_table(table: &CountTable, json: bool) -> anyhow::Result<()> {
+    let text = if json { serde_json::to_string(table)? } else { table.to_string() };
+    print(text + "\n")
+}

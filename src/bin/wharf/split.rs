@@ -1,0 +1,115 @@
+//! `wharf split`: sort packets into capture files by port.
+
+use crate::args;
+use crate::exit::{Outcome, TABLE};
+use crate::files::{self, FormatArgs};
+use crate::input::InputArgs;
+use crate::link_types::LinkTypeNotes;
+use crate::print::print;
+use crate::run;
+use anyhow::bail;
+use clap::Args;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::str::FromStr;
+use wharf::demux::{Rule, RuleError};
+use wharf::sink::{Split, Tee, Template};
+
+/// Sort packets into capture files: by rules, or a file for each protocol and port.
+///
+/// A rule is a protocol and ports: tcp/443, udp/53, tcp/80,443,8000-8999, sctp/2905, any/53. A packet belongs
+/// to a rule when either of its ports does; the destination port is asked first. Where two rules name a
+/// port, the first one has it. Fragments but the first, and what has no ports, go to --rest.
+#[derive(Args, Debug)]
+#[command(after_help = format!("\
+Examples:
+  wharf split -r all.pcapng --to tcp/80,443=web.pcapng --to any/53=dns.pcapng --rest other.pcapng
+  wharf split -r all.pcapng --each 'by-port/{{proto}}-{{port}}.pcapng'
+  wharf split -i eth0 --to udp/53=dns.pcapng --strict
+
+{TABLE}"))]
+pub(crate) struct SplitArgs {
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// Write packets that RULE names to FILE; may be given many times
+    #[arg(long, value_name = "RULE=FILE", help_heading = "Output")]
+    to: Vec<Target>,
+
+    /// Write packets that no rule names to FILE; without it they are left out, and counted
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    rest: Option<PathBuf>,
+
+    /// Write a file for each protocol and port; with --to, for what no rule names
+    ///
+    /// Placeholders: {proto}, {port} (the smaller of the two), {sport}, {dport}, {vlan}, {interface}.
+    /// Directories are created as needed.
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "rest", help_heading = "Output")]
+    each: Option<Template>,
+
+    /// Keep at most N files of --each open at a time
+    #[arg(long, value_name = "N", requires = "each", default_value_t = 200, help_heading = "Output")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    max_open: u16,
+
+    /// Print the account of what went where as JSON on standard output
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+
+    #[command(flatten, next_help_heading = "Output")]
+    format: FormatArgs,
+}
+
+/// `RULE=FILE`.
+#[derive(Clone, Debug)]
+struct Target {
+    rule: Rule,
+    file: PathBuf,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (rule, file) = text.split_once('=').ok_or("expected RULE=FILE, such as tcp/443=tls.pcapng")?;
+        if file.is_empty() {
+            return Err("no file behind the `=`".to_owned());
+        }
+        let rule = rule.parse().map_err(|error: RuleError| error.to_string())?;
+        Ok(Self { rule, file: file.into() })
+    }
+}
+
+pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
+    let SplitArgs { input, to, rest, each, max_open, json, format } = arguments;
+    let rest = rest.map(|file| Target { rule: Rule::Rest, file });
+    let targets: Vec<Target> = to.into_iter().chain(rest).collect();
+    if targets.is_empty() && each.is_none() {
+        bail!(args::usage("nowhere to put packets: give --to RULE=FILE, --rest FILE or --each TEMPLATE"));
+    }
+    let mut files = HashSet::new();
+    for Target { file, .. } in &targets {
+        if !files.insert(file) {
+            bail!(args::usage(&format!("{}: named twice; join the rules in one", file.display())));
+        }
+        files::refuse_input(file, &input)?;
+    }
+    let mut builder = input.builder()?;
+    for Target { rule, file } in targets {
+        let writer = format.options().create(file)?;
+        builder = match rule {
+            // What is not known has no ports.
+            Rule::Rest => builder.rest(Tee(LinkTypeNotes::default(), writer)),
+            Rule::Ports(_) => builder.output(rule, writer),
+        };
+    }
+    if let Some(template) = each {
+        let files = Split::new(template).options(format.options()).open_files(max_open.into());
+        builder = builder.rest(Tee(LinkTypeNotes::default(), files));
+    }
+    let result = run::drive(builder, false)?;
+    if json && let Some(report) = run::report_of(&result) {
+        print(serde_json::to_string(report)? + "\n")?;
+    }
+    run::conclude(result, input.strict)
+}

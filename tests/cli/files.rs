@@ -1,0 +1,259 @@
+//! Files in, text, tables and files out.
+
+use super::capture::{self, small};
+use super::{run, skip, told, wharf};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use tempfile::{TempDir, tempdir};
+
+/// A directory with `small.pcap` in it, and that file's path.
+fn with_small() -> (TempDir, String) {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("small.pcap");
+    fs::write(&path, small()).unwrap();
+    let path = path.display().to_string();
+    (dir, path)
+}
+
+/// How many packets are in a capture file.
+fn packets(path: impl AsRef<Path>) -> u64 {
+    let (code, out, err) = run(["sniff", "-r", path.as_ref().to_str().unwrap(), "--count", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str::<Value>(&out).unwrap()["packets"].as_u64().unwrap()
+}
+
+#[test]
+fn text_on_stdout_and_the_account_on_stderr() {
+    let (_dir, path) = with_small();
+    let (code, out, err) = run(["sniff", "-nr", &path]);
+    assert_eq!(code, 0);
+    assert_eq!(out.lines().count(), 5, "{out}");
+    assert!(out.starts_with("22:13:20.000005 IP 10.0.0.1.40000 > 10.0.0.2.53: "), "{out}");
+    assert_eq!(err, "5 received = 5 delivered + 0 filtered out + 0 dropped\n");
+}
+
+#[test]
+fn flags_may_be_clustered_as_tcpdump_takes_them() {
+    let (_dir, path) = with_small();
+    let (code, out, err) = run(["sniff", "-nnvvXSs0", "-ttttc2", "-r", &path]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("2023-11-14 22:13:20.000005 IP (tos"), "{out}");
+    assert!(out.contains("\t0x0000: "), "{out}");
+    assert!(err.starts_with("2 received = 2 delivered"), "{err}");
+}
+
+#[test]
+fn json_is_an_object_a_packet() {
+    let (_dir, path) = with_small();
+    let (code, out, _) = run(["sniff", "-r", &path, "--json"]);
+    assert_eq!(code, 0);
+    let objects: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 5);
+    assert_eq!((&objects[3]["dport"], &objects[3]["time"]), (&443.into(), &"1700000003.000005000".into()));
+}
+
+#[test]
+fn counts_by_port() {
+    let (_dir, path) = with_small();
+    let (code, table, err) = run(["sniff", "-r", &path, "--count"]);
+    assert_eq!(code, 0, "{err}");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0][..4], ["protocol", "port", "packets", "share"]);
+    assert_eq!(rows[1][..2], ["udp", "53"]);
+    assert!(table.ends_with("5 packets, 326 bytes, 4.000000 s\n"), "{table}");
+
+    let (_, json, _) = run(["sniff", "-r", &path, "--count", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let rows = json["rows"].as_array().unwrap();
+    let key = |row: &Value| (row["protocol"].clone(), row["port"].clone(), row["packets"].clone());
+    let expected = [("udp", Value::from(53), 3), ("udp", 443.into(), 1), ("arp", Value::Null, 1)];
+    assert_eq!(
+        rows.iter().map(key).collect::<Vec<_>>(),
+        expected.map(|(protocol, port, packets)| (protocol.into(), port, packets.into()))
+    );
+    assert_eq!(rows[0]["bytes"], 3 * 42 + 4 + 8 + 4);
+    assert_eq!(rows[0]["share"], 0.6);
+    assert_eq!(rows[0]["packets_per_second"], 0.75);
+    assert_eq!(rows[0]["checksums"]["absent"], 3);
+    assert_eq!(rows[0]["bad_ip_checksums"], 0);
+}
+
+#[test]
+fn damage_comes_after_every_packet_before_it() {
+    let (_dir, path) = with_small();
+    fs::write(&path, &small()[..small().len() - 3]).unwrap();
+    for arguments in [&["sniff", "-nr", &path][..], &["sniff", "-r", &path, "--json"]] {
+        let (code, out, err) = run(arguments.iter().copied());
+        assert_eq!((code, out.lines().count()), (1, 4), "{err}");
+        let last = err.lines().last().unwrap();
+        assert!(last.starts_with(&format!("wharf: {path}: damaged at byte ")), "{err}");
+        assert!(last.contains("after 4 packets"), "{err}");
+    }
+    let (code, table, _) = run(["sniff", "-r", &path, "--count"]);
+    assert_eq!(code, 1);
+    assert!(table.contains("4 packets, "), "{table}");
+}
+
+#[test]
+fn a_copy_and_its_print() {
+    let (dir, path) = with_small();
+    let copy = dir.path().join("copy.pcapng").display().to_string();
+    let (code, out, err) = run(["sniff", "-r", &path, "-w", &copy, "--comment", "from the tests"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    assert_eq!(run(["sniff", "-r", &copy, "-n"]).1, run(["sniff", "-r", &path, "-n"]).1);
+    assert!(String::from_utf8_lossy(&fs::read(&copy).unwrap()).contains("from the tests"));
+
+    let (_, out, _) = run(["sniff", "-r", &path, "-w", &copy, "--print", "-n"]);
+    assert_eq!(out.lines().count(), 5);
+    let (_, bytes) =
+        (0, wharf(["sniff", "-r", &path, "-w", "-", "--format", "pcap"]).output().unwrap().stdout);
+    let again = told(wharf(["sniff", "-nr", "-"]).write_stdin(bytes).output().unwrap());
+    assert_eq!(again.1, out);
+}
+
+#[test]
+fn the_file_being_read_is_not_overwritten() {
+    let (dir, path) = with_small();
+    let link = dir.path().join("link.pcap");
+    fs::hard_link(&path, &link).unwrap();
+    for arguments in [
+        vec!["sniff", "-r", &path, "-w", link.to_str().unwrap()],
+        vec!["split", "-r", &path, "--to", "udp/53=/dev/null", "--rest", &path],
+    ] {
+        let (code, _, err) = run(arguments);
+        assert_eq!(code, 1);
+        assert!(err.contains("is the file being read"), "{err}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), small());
+}
+
+#[test]
+fn rotation_by_size() {
+    let dir = tempdir().unwrap();
+    let (from, to) = (dir.path().join("from.pcap"), dir.path().join("to.pcap"));
+    fs::write(&from, capture::pcap((0..2000).map(udp_of))).unwrap();
+    let (code, _, err) =
+        run(["sniff", "-r", from.to_str().unwrap(), "-w", to.to_str().unwrap(), "-C", "64k"]);
+    assert_eq!(code, 0, "{err}");
+    let parts: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(parts.len() > 3, "{parts:?}");
+    let copied: u64 = parts.iter().filter(|path| **path != from).map(packets).sum();
+    assert_eq!(copied, 2000);
+}
+
+#[test]
+fn a_wanted_number_of_files_by_time() {
+    let (dir, path) = with_small();
+    let pattern = dir.path().join("out-%S.pcap").display().to_string();
+    let (code, _, err) = run(["sniff", "-r", &path, "-w", &pattern, "-G", "2", "-W", "2"]);
+    assert_eq!((code, err.as_str()), (0, "5 received = 4 delivered + 1 filtered out + 0 dropped\n"));
+    assert_eq!(["out-20.pcap", "out-22.pcap"].map(|name| packets(dir.path().join(name))), [2, 2]);
+}
+
+fn udp_of(port: u16) -> Vec<u8> {
+    capture::udp(40_000, port, 100)
+}
+
+#[test]
+fn split_by_rules() {
+    let (dir, path) = with_small();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (code, out, err) = run([
+        "split",
+        "-r",
+        &path,
+        "--to",
+        &format!("udp/53={}", file("dns.pcap")),
+        "--to",
+        &format!("tcp/1-65535={}", file("tcp.pcap")),
+        "--rest",
+        &file("rest.pcapng"),
+        "--json",
+    ]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(["dns.pcap", "tcp.pcap", "rest.pcapng"].map(|name| packets(file(name))), [3, 0, 2]);
+    assert!(
+        err.contains("\n  udp/53       3 received = 3 delivered + 0 filtered out + 0 dropped\n"),
+        "{err}"
+    );
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&report["delivered"], &report["outputs"][2]["rule"]), (&5.into(), &"rest".into()));
+
+    let (code, _, err) = run(["split", "-r", &path, "--to", &format!("udp/53={}", file("dns.pcap"))]);
+    assert_eq!(code, 0);
+    assert!(err.starts_with("5 received = 3 delivered + 2 filtered out + 0 dropped"), "{err}");
+}
+
+#[test]
+fn split_into_a_file_for_each_port() {
+    let (dir, path) = with_small();
+    let template = dir.path().join("by/{proto}-{port}.pcapng");
+    let (code, _, err) = run(["split", "-r", &path, "--each", template.to_str().unwrap(), "--max-open", "1"]);
+    assert_eq!(code, 0, "{err}");
+    let names = ["udp-53.pcapng", "udp-443.pcapng", "arp-none.pcapng"];
+    assert_eq!(names.map(|name| packets(dir.path().join("by").join(name))), [3, 1, 1]);
+}
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let (dir, path) = with_small();
+    let nowhere = dir.path().join("no/such/dir.pcapng").display().to_string();
+    for (arguments, reason) in [
+        (vec!["sniff", "-r", &path, "-w", &nowhere], "No such file or directory"),
+        (vec!["sniff", "-r", &path, "-w", dir.path().to_str().unwrap()], "directory"),
+        (vec!["split", "-r", &path, "--rest", &nowhere], "No such file or directory"),
+        (vec!["sniff", "-r", &path, "-w", "/dev/full"], "No space left on device"),
+        (vec!["split", "-r", &path, "--rest", "/dev/full"], "No space left on device"),
+    ] {
+        let (code, out, err) = run(arguments.clone());
+        assert_eq!((code, out.as_str()), (1, ""), "{arguments:?}: {err}");
+        let last = err.lines().last().unwrap();
+        assert!(last.starts_with("wharf: ") && last.contains(reason), "{arguments:?}: {err}");
+        assert_eq!(err.matches("wharf: ").count(), 1, "{err}");
+    }
+}
+
+#[test]
+fn standard_output_that_cannot_be_written() {
+    let (_dir, path) = with_small();
+    for arguments in
+        [&["sniff", "-nr", &path][..], &["sniff", "-r", &path, "--count"], &["interfaces"], &["man"]]
+    {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_wharf")).args(arguments).stdout(full).output().unwrap();
+        let (code, _, err) = told(output);
+        assert_eq!(code, 1, "{arguments:?}: {err}");
+        assert!(err.contains("standard output: No space left on device"), "{arguments:?}: {err}");
+    }
+}
+
+/// A file system of 64 KiB in a namespace of its own: what fits is there and readable, the rest is accounted for.
+#[test]
+fn a_full_disk() {
+    let dir = tempdir().unwrap();
+    let from = dir.path().join("large.pcap");
+    fs::write(&from, capture::large()).unwrap();
+    let mount = dir.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    let script = r#"mount -t tmpfs -o size=64k none "$2" || exit 99
+        "$0" sniff -r "$1" -w "$2/out.pcapng"; code=$?
+        "$0" sniff -r "$2/out.pcapng" --count >&2; echo "reading back: $?" >&2
+        exit $code"#;
+    let output = Command::new("unshare")
+        .args(["-Urm", "sh", "-c", script, env!("CARGO_BIN_EXE_wharf")])
+        .args([&from, &mount])
+        .output();
+    let (code, _, err) = match output {
+        Ok(output) if output.status.code() != Some(99) && !output.stderr.starts_with(b"unshare:") => {
+            told(output)
+        }
+        Ok(output) => return skip("a_full_disk", &String::from_utf8_lossy(&output.stderr)),
+        Err(error) => return skip("a_full_disk", &format!("unshare: {error}")),
+    };
+    assert_eq!(code, 1, "{err}");
+    let lines: Vec<_> = err.lines().collect();
+    assert!(lines[0].contains(" received = ") && lines[0].ends_with(" output failed)"), "{err}");
+    assert!(lines[1].contains("out.pcapng: No space left on device"), "{err}");
+}

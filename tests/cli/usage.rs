@@ -1,0 +1,142 @@
+//! Bad usage, bad input, help.
+
+use super::capture;
+use super::{run, told, wharf};
+use std::fs;
+use tempfile::tempdir;
+
+#[test]
+fn bad_usage_is_one_line_and_code_2() {
+    for (arguments, hint) in [
+        ("snif", "did you mean 'sniff'?"),
+        ("sniff -r a -i b", "cannot be used with"),
+        ("sniff -r a tcp port 80", "unexpected argument 'tcp'"),
+        ("sniff -r a --cuont", "did you mean '--count'?"),
+        ("sniff -r a -c 0", "--limit"),
+        ("sniff -r a -c many", "--limit"),
+        ("sniff -i lo -Q up", "in, out or inout"),
+        ("sniff -r a -Q in", "cannot be used with"),
+        ("sniff -r a -w b -C 0", "100 (million bytes)"),
+        ("sniff -r a -C 1", "--write"),
+        ("sniff -r a -w b -W 3", "--file-size"),
+        ("sniff -r a --print", "--write"),
+        ("sniff -D -r a", "cannot be used with"),
+        ("split -r a", "--to RULE=FILE"),
+        ("split -r a --to tcp/443", "expected RULE=FILE"),
+        ("split -r a --to tcp/443=", "no file"),
+        ("split -r a --to tcp/80,http=b", "column 8"),
+        ("split -r a --to tcp/1=b --to tcp/2=b", "named twice"),
+        ("split -r a --each {color}", "{port}"),
+        ("split -r a --each {port} --rest b", "cannot be used with"),
+        ("completions tclsh", "possible values: bash"),
+    ] {
+        let (code, out, err) = run(arguments.split(' '));
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments}: {err}");
+        assert!(err.starts_with("wharf: ") && err.contains(hint), "{arguments}: {err}");
+        assert_eq!(err.lines().count(), 1, "{arguments}: {err}");
+    }
+    let (code, out, err) = run([]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("Usage: wharf <COMMAND>") && err.contains("Exit codes:"));
+}
+
+#[test]
+fn bad_input_is_one_line_and_code_1() {
+    let dir = tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    fs::write(path("empty"), "").unwrap();
+    fs::write(path("text"), "This is no capture file, whatever it is called.").unwrap();
+    fs::write(path("good"), capture::small()).unwrap();
+    for (arguments, reason) in [
+        (format!("sniff -r {}", path("missing")), "No such file or directory (os error 2)"),
+        (format!("sniff -r {}", dir.path().display()), "directory"),
+        (format!("sniff -r {}", path("empty")), "the file is empty"),
+        (format!("sniff -r {}", path("text")), "not a capture file"),
+        (format!("split -r {} --rest {}", path("text"), path("x")), "not a capture file"),
+        ("sniff -i wharf-nope0".to_owned(), "wharf-nope0: no such interface"),
+        (format!("sniff -r {} --cores 100000", path("good")), "cannot run on CPU 100000"),
+    ] {
+        let (code, out, err) = run(arguments.split(' '));
+        assert_eq!((code, out.as_str()), (1, ""), "{arguments}: {err}");
+        assert!(err.starts_with("wharf: ") && err.contains(reason), "{arguments}: {err}");
+        assert_eq!(err.lines().count(), 1, "{arguments}: {err}");
+        assert_eq!(err.matches(reason).count(), 1, "said once: {err}");
+    }
+    assert!(!dir.path().join("x").exists(), "nothing is created for an input that cannot be read");
+}
+
+#[test]
+fn bad_standard_input_is_told_too() {
+    for (input, reason) in [("", "the file is empty"), ("no capture file at all, this", "not a capture file")]
+    {
+        let (code, out, err) = told(wharf(["sniff", "-r", "-"]).write_stdin(input).output().unwrap());
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(err.lines().last().unwrap().starts_with("wharf: standard input: "), "{err}");
+        assert!(err.contains(reason), "{err}");
+    }
+}
+
+#[test]
+fn an_unknown_link_type_is_noted_and_its_packets_passed_on() {
+    let dir = tempdir().unwrap();
+    let (from, to) = (dir.path().join("from.pcap"), dir.path().join("to.pcap"));
+    let bytes = [capture::header(4000), capture::record(1, b"something")].concat();
+    fs::write(&from, &bytes).unwrap();
+    let (from, to) = (from.to_str().unwrap(), to.to_str().unwrap());
+    let (code, out, err) = run(["sniff", "-r", from, "-nXX"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("something"), "{out}");
+    assert!(err.starts_with("wharf: link type 4000 is not known"), "{err}");
+
+    assert_eq!(run(["sniff", "-r", from, "-w", to]).0, 0);
+    assert!(fs::read(to).unwrap().ends_with(b"something"));
+}
+
+#[test]
+fn every_subcommand_has_help_with_examples() {
+    for subcommand in ["sniff", "split", "interfaces", "completions", "man"] {
+        let (code, out, err) = run([subcommand, "--help"]);
+        assert_eq!((code, err.as_str()), (0, ""), "{subcommand}");
+        assert!(out.contains(&format!("Examples:\n  wharf {subcommand}")), "{out}");
+    }
+    let (code, out, _) = run(["--version"]);
+    assert_eq!((code, out), (0, format!("wharf {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, out, err) = run(["completions", shell]);
+        assert_eq!((code, err.as_str()), (0, ""), "{shell}");
+        assert!(out.contains("snapshot-length"), "{shell}");
+    }
+}
+
+#[test]
+fn manual_pages() {
+    let (code, out, _) = run(["man"]);
+    assert_eq!(code, 0);
+    assert!(out.contains(".TH wharf 1"), "{out}");
+
+    let dir = tempdir().unwrap();
+    let man1 = dir.path().join("share/man/man1");
+    assert_eq!(run(["man", "--dir", man1.to_str().unwrap()]).0, 0);
+    for page in ["wharf.1", "wharf-sniff.1", "wharf-split.1", "wharf-interfaces.1"] {
+        assert!(fs::read_to_string(man1.join(page)).unwrap().contains(".SH NAME"), "{page}");
+    }
+    fs::write(dir.path().join("file"), "").unwrap();
+    let (code, _, err) = run(["man", "--dir", dir.path().join("file").to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert!(err.contains("cannot write the manual pages"), "{err}");
+}
+
+#[test]
+fn interfaces_as_table_and_as_json() {
+    let (code, table, _) = run(["interfaces"]);
+    assert_eq!(code, 0);
+    assert!(table.starts_with("name") && table.lines().last().unwrap().starts_with("any"), "{table}");
+    let (_, json, _) = run(["interfaces", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), table.lines().count() - 1);
+    assert_eq!(run(["sniff", "-D"]), run(["interfaces"]));
+}
