@@ -1,0 +1,135 @@
+//! Frames made up: deterministic by seed, with the exact counts that any reader of them must find.
+
+mod expected;
+mod frames;
+mod random;
+mod traffic;
+
+pub use expected::{Expected, Tally};
+pub use traffic::{Protocol, Sizes, Traffic};
+
+use super::{BATCH, Counters, Error, Fill, Source};
+use crate::frame::{Batch, Interface, LinkType, Record, Timestamp};
+use frames::Fact;
+use std::time::Duration;
+
+/// A [`Source`] of Ethernet frames described by a [`Traffic`].
+///
+/// A table of distinct frames is built once and replayed with new numbers and times, so that handing out a
+/// frame costs no more than writing its record.
+///
+/// ```
+/// use wharf::source::synthetic::{Synthetic, Traffic};
+/// use wharf::source::{Fill, Source};
+///
+/// let mut source = Synthetic::new(&Traffic { frames: 1000, ..Traffic::default() });
+/// let (mut frames, mut bytes) = (0, 0);
+/// while let Fill::Batch(batch) = source.fill(256)? {
+///     frames += batch.len() as u64;
+///     bytes += batch.frames().map(|frame| frame.data.len() as u64).sum::<u64>();
+/// }
+/// let expected = source.expected();
+/// assert_eq!((frames, bytes), (expected.total.frames, expected.total.bytes));
+/// # Ok::<(), wharf::source::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Synthetic {
+    /// The distinct frames one after the other, and some slack that no record covers.
+    slab: Vec<u8>,
+    /// Where each of them lies.
+    table: Vec<Record>,
+    /// What each of them is.
+    facts: Vec<Fact>,
+    interfaces: [Interface; 1],
+    /// The records of the batch handed out last.
+    records: Vec<Record>,
+    /// Frames to hand out in all.
+    frames: u64,
+    /// Frames handed out.
+    done: u64,
+    /// Where in the table the next frame stands.
+    next: usize,
+    time: Timestamp,
+    step: Duration,
+    stopped: bool,
+}
+
+impl Synthetic {
+    /// Builds the distinct frames.
+    #[must_use]
+    pub fn new(traffic: &Traffic) -> Self {
+        let (slab, table, facts) = frames::build(traffic);
+        let interface = Interface {
+            name: Some("synthetic".to_owned()),
+            link_type: LinkType::ETHERNET,
+            ..Interface::default()
+        };
+        Self {
+            slab,
+            table,
+            facts,
+            interfaces: [interface],
+            records: Vec::with_capacity(BATCH),
+            frames: traffic.frames,
+            done: 0,
+            next: 0,
+            time: traffic.start,
+            step: Duration::from_nanos(1_000_000_000 / traffic.rate.max(1)),
+            stopped: false,
+        }
+    }
+
+    /// What a reader of every frame must count.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        let length = self.facts.len() as u64;
+        let (rounds, rest) = (self.frames / length, (self.frames % length) as usize);
+        let mut expected = Expected::default();
+        for (index, fact) in self.facts.iter().enumerate() {
+            expected.count(fact, rounds + u64::from(index < rest));
+        }
+        expected
+    }
+
+    /// The distinct frames as one batch, numbered from 1, all at the time of the first: for
+    /// measurements that leave the source out.
+    #[must_use]
+    pub fn table(&self) -> Batch<'_> {
+        Batch::new(&self.slab, &self.table, &self.interfaces)
+    }
+}
+
+impl Source for Synthetic {
+    fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
+        let left = if self.stopped { 0 } else { self.frames - self.done };
+        let count = left.min(limit.clamp(1, BATCH) as u64);
+        if count == 0 {
+            return Ok(Fill::End);
+        }
+        self.records.clear();
+        for number in self.done..self.done + count {
+            self.records.push(Record { number: number + 1, time: Some(self.time), ..self.table[self.next] });
+            self.next = if self.next + 1 == self.table.len() { 0 } else { self.next + 1 };
+            let nanos = self.time.nanos + self.step.subsec_nanos();
+            self.time = Timestamp::new(self.time.seconds.saturating_add(self.step.as_secs() as i64), nanos);
+        }
+        self.done += count;
+        Ok(Fill::Batch(Batch::new(&self.slab, &self.records, &self.interfaces)))
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        self.stopped = true;
+        Ok(())
+    }
+
+    fn counters(&mut self) -> Counters {
+        Counters { received: self.done, ..Counters::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
