@@ -3,7 +3,7 @@
 use super::{Counts, Key, PORT_PROTOCOLS, VerdictCounts};
 use crate::frame::Timestamp;
 use crate::parse;
-use crate::sink::services::{self, Services};
+use crate::sink::services::Services;
 use crate::verify::Verdict;
 use serde::Serialize;
 use std::fmt;
@@ -92,13 +92,7 @@ fn protocol_of(key: Key) -> String {
 
 fn service_of(key: Key, services: &Services) -> Option<String> {
     let Key::Port(protocol, port) = key else { return None };
-    let protocol = match PORT_PROTOCOLS[protocol].1 {
-        "tcp" => services::Protocol::Tcp,
-        "sctp" => services::Protocol::Sctp,
-        "dccp" => services::Protocol::Dccp,
-        _ => services::Protocol::Udp,
-    };
-    services.name(port, protocol).map(str::to_owned)
+    services.name(port, PORT_PROTOCOLS[protocol].0).map(str::to_owned)
 }
 
 /// Titles of the columns; the first two are aligned left.

@@ -2,6 +2,7 @@
 
 use super::printer::{Printed, Printer};
 use super::span::Span;
+use crate::parse::Transport;
 use crate::sink::format::{Hex, Hex4, Hex8, Put, show};
 use crate::verify::Verdict;
 
@@ -105,6 +106,29 @@ impl Printer<'_> {
         show!(self.out, ": ");
     }
 
+    /// The same, unless the line has them already.
+    pub(super) fn addresses_once(&mut self, ip: Ip<'_>) {
+        if !ip.named {
+            self.addresses(ip.source, ip.destination);
+        }
+    }
+
+    /// `1.2.3.4.80 > 5.6.7.8.1234: `; the ports alone where the line has the addresses already.
+    pub(super) fn endpoints(&mut self, ip: Ip<'_>, source: u16, destination: u16, transport: Transport) {
+        if !ip.named {
+            address(self.out, ip.source);
+            self.out.push(b'.');
+        }
+        self.port(source, transport);
+        show!(self.out, " > ");
+        if !ip.named {
+            address(self.out, ip.destination);
+            self.out.push(b'.');
+        }
+        self.port(destination, transport);
+        show!(self.out, ": ");
+    }
+
     /// RFC 791.
     pub(super) fn ipv4(&mut self, span: Span<'_>) {
         self.seen(span.start);
@@ -166,15 +190,8 @@ impl Printer<'_> {
         if ttl > 0 {
             show!(self.out, ", ttl ", ttl);
         }
-        show!(self.out, ", id ", id, ", offset ", (flags & 0x1fff) * 8, ", flags [");
-        let mut separator = "";
-        for (bit, name) in [(0x2000, "+"), (0x4000, "DF"), (0x8000, "rsvd")] {
-            if flags & bit != 0 {
-                show!(self.out, separator, name);
-                separator = ", ";
-            }
-        }
-        show!(self.out, if separator.is_empty() { "none]" } else { "]" });
+        show!(self.out, ", id ", id, ", offset ", (flags & 0x1fff) * 8, ", flags ");
+        self.flags(flags, &[(0x2000, "+"), (0x4000, "DF"), (0x8000, "rsvd")]);
         show!(self.out, ", proto ", protocol_label(number), " (", number, "), length ", length);
         if header > 20 {
             show!(self.out, ", options (");
@@ -234,12 +251,13 @@ impl Printer<'_> {
 
     /// The upper layer.
     pub(super) fn carried_by_ip(&mut self, number: u8, span: Span<'_>, ip: Ip<'_>) {
+        // These print their ports with the addresses.
         let own_addresses = matches!(
             number,
             protocol::TCP | protocol::UDP | protocol::SCTP | protocol::DCCP | protocol::UDP_LITE
         );
-        if !own_addresses && !ip.named {
-            self.addresses(ip.source, ip.destination);
+        if !own_addresses {
+            self.addresses_once(ip);
         }
         match number {
             protocol::TCP => self.tcp(span, ip),

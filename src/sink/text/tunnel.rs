@@ -3,7 +3,7 @@
 use super::link::{ether_type, ether_type_name};
 use super::printer::{Printed, Printer};
 use super::span::Span;
-use crate::sink::format::{Hex, Hex4, show};
+use crate::sink::format::{Hex, Hex2, Hex4, show};
 
 impl Printer<'_> {
     /// RFC 2784, 2890; version 1: RFC 2637.
@@ -115,7 +115,7 @@ impl Printer<'_> {
     }
 
     fn gre_flags(&mut self, flags: u16) {
-        show!(self.out, ", Flags [");
+        show!(self.out, ", Flags ");
         let names = [
             (0x8000, "checksum present"),
             (0x4000, "routing present"),
@@ -124,12 +124,7 @@ impl Printer<'_> {
             (0x0800, "source routing present"),
             (0x0080, "ack present"),
         ];
-        let mut separator = "";
-        for (_, name) in names.iter().filter(|(bit, _)| flags & bit != 0) {
-            show!(self.out, separator, *name);
-            separator = ", ";
-        }
-        show!(self.out, if separator.is_empty() { "none]" } else { "]" });
+        self.flags(flags, &names);
     }
 
     /// RFC 7348 5. The next-protocol field of VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe) is honoured.
@@ -137,9 +132,8 @@ impl Printer<'_> {
         let (Some(flags), Some(network), Some(next)) = (span.u8(0), span.u32(4), span.u8(3)) else {
             return false;
         };
-        show!(self.out, "VXLAN, flags [", if flags & 8 != 0 { "I" } else { "." }, "] (0x");
-        crate::sink::format::Put::hex(self.out, flags.into(), 2);
-        show!(self.out, "), vni ", network >> 8, ": ");
+        show!(self.out, "VXLAN, flags [", if flags & 8 != 0 { "I" } else { "." }, "] (");
+        show!(self.out, Hex2(flags), "), vni ", network >> 8, ": ");
         let kind = match next {
             1 if flags & 4 != 0 => ether_type::IPV4,
             2 if flags & 4 != 0 => ether_type::IPV6,
