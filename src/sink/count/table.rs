@@ -2,7 +2,7 @@
 
 use super::{Counts, Key, PORT_PROTOCOLS, VerdictCounts};
 use crate::frame::Timestamp;
-use crate::parse;
+use crate::parse::{self, ether_type};
 use crate::sink::services::Services;
 use crate::verify::Verdict;
 use serde::Serialize;
@@ -80,11 +80,11 @@ fn protocol_of(key: Key) -> String {
     match key {
         Key::Port(protocol, _) => PORT_PROTOCOLS[protocol].1.to_owned(),
         Key::Ip(number) => parse::protocol_name(number).map_or_else(|| format!("ip-{number}"), str::to_owned),
-        Key::EtherType(0x0806) => "arp".to_owned(),
+        Key::EtherType(ether_type::ARP) => "arp".to_owned(),
         Key::EtherType(0x8035) => "rarp".to_owned(),
         // Only what is no IP layer at all: the version, or the length, was wrong.
-        Key::EtherType(0x0800) => "ipv4".to_owned(),
-        Key::EtherType(0x86dd) => "ipv6".to_owned(),
+        Key::EtherType(ether_type::IPV4) => "ipv4".to_owned(),
+        Key::EtherType(ether_type::IPV6) => "ipv6".to_owned(),
         Key::EtherType(other) => format!("0x{other:04x}"),
         Key::Other => "other".to_owned(),
     }

@@ -147,10 +147,9 @@ impl Template {
 }
 
 fn protocol(ip: Option<&IpLayer>, ether_type: u16) -> Protocol {
-    const ARP: u16 = 0x0806;
     match ip {
         Some(ip) => Protocol::Ip(ip.protocol),
-        None if ether_type == ARP => Protocol::Arp,
+        None if ether_type == parse::ether_type::ARP => Protocol::Arp,
         None => Protocol::Other,
     }
 }

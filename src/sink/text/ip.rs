@@ -6,30 +6,20 @@ use crate::parse::Transport;
 use crate::sink::format::{Hex, Hex4, Hex8, Put, show};
 use crate::verify::Verdict;
 
-/// IP protocol numbers (RFC 5237 registry).
+/// IP protocol numbers: those of [`parse`](crate::parse), and those that are only printed (RFC 5237 registry).
 pub(super) mod protocol {
+    pub(in super::super) use crate::parse::protocol::{
+        DCCP, ETHERNET, GRE, ICMP, ICMPV6, IGMP, IPV4, IPV6, MPLS, SCTP, TCP, UDP, UDPLITE as UDP_LITE,
+    };
     pub(in super::super) const HOP_BY_HOP: u8 = 0;
-    pub(in super::super) const ICMP: u8 = 1;
-    pub(in super::super) const IGMP: u8 = 2;
-    pub(in super::super) const IPV4: u8 = 4;
-    pub(in super::super) const TCP: u8 = 6;
-    pub(in super::super) const UDP: u8 = 17;
-    pub(in super::super) const DCCP: u8 = 33;
-    pub(in super::super) const IPV6: u8 = 41;
     pub(in super::super) const ROUTING: u8 = 43;
     pub(in super::super) const FRAGMENT: u8 = 44;
-    pub(in super::super) const GRE: u8 = 47;
     pub(in super::super) const ESP: u8 = 50;
     pub(in super::super) const AH: u8 = 51;
-    pub(in super::super) const ICMPV6: u8 = 58;
     pub(in super::super) const NO_NEXT: u8 = 59;
     pub(in super::super) const DESTINATION: u8 = 60;
     pub(in super::super) const IPCOMP: u8 = 108;
-    pub(in super::super) const SCTP: u8 = 132;
     pub(in super::super) const MOBILITY: u8 = 135;
-    pub(in super::super) const UDP_LITE: u8 = 136;
-    pub(in super::super) const MPLS: u8 = 137;
-    pub(in super::super) const ETHERNET: u8 = 143;
 }
 
 /// The IP header around what a printer prints.

@@ -81,17 +81,17 @@ impl Printer<'_> {
     fn gre_payload(&mut self, kind: u16, flags: u16, rest: Span<'_>) {
         match kind {
             // Spanned frames (draft-foschiano-erspan): type I has no header of its own, II and III have.
-            0x88be if flags & 0x1000 == 0 => {
+            ether_type::ERSPAN if flags & 0x1000 == 0 => {
                 show!(self.out, "ERSPAN, ");
                 self.by_ether_type(ether_type::TEB, rest);
             }
-            0x88be | 0x22eb => self.whole("erspan", |printer| {
+            ether_type::ERSPAN | ether_type::ERSPAN_III => self.whole("erspan", |printer| {
                 let (first, second) = (rest.u16(0)?, rest.u16(2)?);
-                show!(printer.out, "ERSPAN type ", if kind == 0x88be { "II" } else { "III" });
+                show!(printer.out, "ERSPAN type ", if kind == ether_type::ERSPAN { "II" } else { "III" });
                 show!(printer.out, ", session ", second & 0x3ff, ", vlan ", first & 0xfff, ": ");
-                let platform = kind == 0x22eb && rest.u16(10)? & 1 != 0;
+                let platform = kind == ether_type::ERSPAN_III && rest.u16(10)? & 1 != 0;
                 let header = match (kind, platform) {
-                    (0x88be, _) => 8,
+                    (ether_type::ERSPAN, _) => 8,
                     (_, false) => 12,
                     (_, true) => 20,
                 };
@@ -99,7 +99,7 @@ impl Printer<'_> {
                 Some(())
             }),
             // WCCPv2: IPv4 behind a four-byte header, unless that is the IPv4 header already.
-            0x883e => self.by_ether_type(
+            ether_type::WCCP => self.by_ether_type(
                 ether_type::IPV4,
                 if rest.u8(0).is_some_and(|byte| byte >> 4 == 4) { rest } else { rest.skip(4) },
             ),
