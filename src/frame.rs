@@ -4,6 +4,9 @@
 //! it. The batch borrows from the source, so frames are read where the kernel or the file reader put
 //! them, and the borrow checker holds the source back until every reader is done.
 
+mod link_type;
+pub mod pcapng;
+
 use std::fmt;
 
 /// A point in time: seconds and nanoseconds since 1970-01-01 00:00:00 UTC.
@@ -27,7 +30,7 @@ impl Timestamp {
         Self { seconds: seconds.saturating_add((nanos / 1_000_000_000) as i64), nanos: nanos % 1_000_000_000 }
     }
 
-    /// Nanoseconds from `earlier` to `self`; negative when `self` comes first, clamped to `i64`.
+    /// Nanoseconds from `earlier` to `self`; negative when `self` comes first, clamped to `i64` (292 years).
     #[must_use]
     pub fn nanos_since(self, earlier: Self) -> i64 {
         let nanos = (i128::from(self.seconds) - i128::from(earlier.seconds)) * 1_000_000_000
@@ -150,7 +153,7 @@ pub struct Record {
     pub time: Option<Timestamp>,
     /// Header type at `offset`.
     pub link_type: LinkType,
-    /// Way across the interface.
+    /// Whether it was received or sent.
     pub direction: Direction,
     /// Checksum and segmentation state.
     pub offload: Offload,
@@ -220,6 +223,8 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
+    /// Frames that lie in `slab` where `records` say, of the `interfaces` their ids index.
+    ///
     /// # Panics
     /// When a record does not lie within the slab: a defect of the source, never of its input.
     #[must_use]
@@ -286,6 +291,3 @@ impl<'a> Batch<'a> {
         (0..self.len()).map(move |index| batch.frame(index))
     }
 }
-
-mod link_type;
-pub mod pcapng;

@@ -20,8 +20,49 @@
 //! | sink | [`sink`] | what becomes of a packet: a line, a record, a file, a count |
 //! | engine | [`engine`] | wires the stages and keeps the ledger; the only place that knows the order |
 //!
-//! Beside the line stand [`build`] (the headers written instead of read), [`checksum`] (the Internet
-//! checksum) and [`sys`] (the kernel's side: sockets, mappings, namespaces).
+//! Beside the line stand [`build`] (writes the headers that parse reads), [`checksum`] (the Internet
+//! checksum and CRC32c) and [`sys`] (the kernel's side: sockets, mappings, namespaces).
+//!
+//! A whole run:
+//!
+//! ```
+//! use wharf::engine::Engine;
+//! use wharf::sink::{CaptureFileWriter, Count};
+//! use wharf::source::synthetic::{Synthetic, Traffic};
+//!
+//! let directory = tempfile::tempdir()?;
+//! let traffic = Traffic { frames: 1_000, ports: vec![53..=53, 443..=443], ..Traffic::default() };
+//! let mut others = Count::new();
+//! let report = Engine::builder()
+//!     .source(Synthetic::new(&traffic)) // or CaptureFile::open(path)?, or Capture::on("eth0").open()?
+//!     .output("any/53".parse()?, CaptureFileWriter::create(directory.path().join("dns.pcapng"))?)
+//!     .rest(&mut others)
+//!     .run()?;
+//! assert_eq!(report.total.delivered, 1_000);
+//! assert_eq!(report.outputs[0].ledger.delivered + others.table().packets, 1_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! And a part by itself, over bytes at hand:
+//!
+//! ```
+//! use wharf::frame::{Frame, LinkType};
+//! use wharf::parse::{Packet, parse};
+//! use wharf::verify::{Verdict, verify};
+//!
+//! let bytes = b"\x45\0\0\x1d\0\0\0\0\x40\x11\0\0\x7f\0\0\x01\x7f\0\0\x02\x30\x39\0\x35\0\x09\0\0!";
+//! let frame = Frame::new(LinkType::RAW, bytes);
+//! let layers = parse(&frame);
+//! let packet = Packet::new(frame, &layers);
+//! let ip = packet.outer().expect("an IPv4 header");
+//! assert_eq!((packet.ports(ip), packet.payload(ip)), (Some((12345, 53)), &b"!"[..]));
+//! assert_eq!(verify(&packet).l4, Verdict::Absent);
+//! ```
+//!
+//! ## Features
+//!
+//! `cli` (on by default) builds the `wharf` binary; a library user turns it off. `zstd` reads capture files that
+//! are compressed with Zstandard.
 //!
 //! ## Unsafe code
 //!

@@ -147,6 +147,11 @@ fn the_binary_is_built_from_the_public_api() {
         let code = code_of(&fs::read_to_string(&path).unwrap());
         assert!(!code.contains("#[path") && !code.contains("include!"), "{}", path.display());
     }
+    // What is public is in the documentation: nothing is let out for the binary alone.
+    for (path, _) in library().into_values().flatten() {
+        let code = code_of(&fs::read_to_string(&path).unwrap());
+        assert!(!code.contains("doc(hidden)"), "{}", path.display());
+    }
 }
 
 #[test]

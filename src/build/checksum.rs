@@ -30,7 +30,7 @@ impl Checksum {
     pub(super) fn field(self, right: u16, partial: u16) -> u16 {
         match self {
             Self::Right => right,
-            // A change of 256 is none of the multiples of 65535 that ones' complement cannot see.
+            // One bit flipped is always another sum. But 0x0100 would become 0, which says "none" in UDP.
             Self::Wrong if right == 0x0100 => 0x0200,
             Self::Wrong => right ^ 0x0100,
             Self::Zero => 0,

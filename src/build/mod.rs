@@ -1,4 +1,5 @@
-//! The same headers written: message -> segment or datagram -> packet -> frame.
+//! Frames built: message -> segment or datagram -> packet -> frame. It writes the headers that
+//! [`parse`](crate::parse) reads.
 //!
 //! A [`Stack`] begins with a message, and each header wraps what is already there:
 //!
@@ -19,8 +20,8 @@
 //!
 //! Each header finds out what it wraps, and sets type, protocol and length fields by it. A checksum over a
 //! pseudo header waits in the stack for the IP header that comes around it, extension headers
-//! between them or not. Where a test needs a lie, [`Checksum`] and the setters named after
-//! fields tell it.
+//! between them or not. Where a test needs a wrong
+//! field, [`Checksum`] and the setters named after fields write it.
 //!
 //! A stack keeps its memory: building many frames with one of them allocates nothing once it has
 //! grown to the largest.

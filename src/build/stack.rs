@@ -111,7 +111,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// An empty one.
+    /// A stack with nothing in it.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

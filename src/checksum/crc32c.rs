@@ -61,7 +61,7 @@ impl Crc32c {
     }
 
     /// The CRC with `bytes` appended.
-    #[allow(clippy::should_implement_trait)] // Appends bytes rather than adding two of a kind.
+    #[expect(clippy::should_implement_trait, reason = "appends bytes rather than adding two of a kind")]
     #[must_use]
     pub fn add(self, bytes: &[u8]) -> Self {
         let (steps, tail) = bytes.as_chunks::<8>();

@@ -72,7 +72,7 @@ impl Sum {
     }
 
     /// The sum with `bytes` appended.
-    #[allow(clippy::should_implement_trait)] // Appends bytes rather than adding two of a kind.
+    #[expect(clippy::should_implement_trait, reason = "appends bytes rather than adding two of a kind")]
     #[inline]
     #[must_use]
     pub fn add(self, bytes: &[u8]) -> Self {

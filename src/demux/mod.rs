@@ -1,4 +1,4 @@
-//! Ports tell programs apart: a map from ports to outputs.
+//! Which output a packet goes to: a map from ports to outputs.
 //!
 //! [`Rule`]s are written as text (`tcp/443`, `udp/5000-5999`, `any/53`, `rest`) and compiled, once, into
 //! a [`PortMap`]: one direct table for each protocol, so that a packet costs the same under one rule as
@@ -37,9 +37,14 @@ impl OutputId {
 /// ```
 #[must_use]
 pub fn service_port(ip: &IpLayer) -> Option<u16> {
+    ports(ip).map(|(source, destination)| source.min(destination))
+}
+
+/// Source and destination port of a transport that has ports and whose header was captured.
+pub(crate) fn ports(ip: &IpLayer) -> Option<(u16, u16)> {
     match ip.transport {
         Transport::Tcp | Transport::Udp | Transport::UdpLite | Transport::Sctp | Transport::Dccp => {
-            Some(ip.source_port.min(ip.destination_port))
+            Some((ip.source_port, ip.destination_port))
         }
         Transport::None | Transport::Icmp | Transport::Icmpv6 | Transport::Igmp => None,
     }

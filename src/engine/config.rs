@@ -15,7 +15,7 @@ pub(super) struct Output<'a> {
     pub(super) sink: BoxedSink<'a>,
 }
 
-/// Somebody who wants to see how far the run is, every so often.
+/// A callback that is shown the progress of the run, every so often.
 pub(super) struct Observer<'a> {
     pub(super) every: Duration,
     pub(super) show: Box<dyn FnMut(Snapshot) + 'a>,

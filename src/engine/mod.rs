@@ -1,19 +1,23 @@
 //! Wires the stages and keeps the ledger; the only place that knows the order.
 //!
-//! ```no_run
-//! # use wharf::{engine::{Engine, Error}, parse::Packet, sink::{Count, Discard, each}, source::Source};
-//! # fn run(source: impl Source + Send) -> Result<(), Box<dyn std::error::Error>> {
+//! ```
+//! use wharf::engine::Engine;
+//! use wharf::parse::Packet;
+//! use wharf::sink::{Count, Discard, each};
+//! use wharf::source::synthetic::{Synthetic, Traffic};
+//!
 //! let mut counts = Count::new();
 //! let report = Engine::builder()
-//!     .source(source)
-//!     .output("udp/53".parse()?, each(|packet: &Packet<'_>| println!("{packet:?}")))
+//!     .source(Synthetic::new(&Traffic { ports: vec![53..=53, 80..=80, 9000..=9999], ..Traffic::default() }))
+//!     .output("udp/53".parse()?, each(|packet: &Packet<'_>| assert!(packet.outer().is_some())))
 //!     .output("tcp/80,443".parse()?, &mut counts)
 //!     .rest(Discard)
-//!     .limit(100_000)
+//!     .limit(1_000)
 //!     .run()?;
-//! println!("{report}"); // 1000 received = 1000 delivered + 0 filtered out + 0 dropped …
-//! # Ok(())
-//! # }
+//! assert_eq!(counts.table().packets, report.outputs[1].ledger.delivered);
+//! let ledger = report.total.to_string();
+//! assert_eq!(ledger, "1000 received = 1000 delivered + 0 filtered out + 0 dropped");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! One worker thread takes batches from the source and runs every stage on them to completion. Its

@@ -2,7 +2,6 @@
 
 use super::stats::{Checksums, Tally};
 use crate::parse::{Layer, Reason};
-use crate::sink::json;
 use crate::verify::Verdict;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -145,7 +144,7 @@ fn layer_key<S: Serializer>(layer: &Layer, serializer: S) -> Result<S::Ok, S::Er
 }
 
 fn reason_key<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(json::reason(*reason))
+    serializer.serialize_str(reason.key())
 }
 
 impl Report {

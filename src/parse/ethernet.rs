@@ -5,7 +5,7 @@ use super::{Layer, Malformed};
 use std::fmt;
 
 /// EtherTypes the walk knows (IEEE registration authority; RFC 9542).
-pub(super) mod ether_type {
+pub(crate) mod ether_type {
     pub(crate) const IPV4: u16 = 0x0800;
     pub(crate) const ARP: u16 = 0x0806;
     pub(crate) const VLAN: u16 = 0x8100;

@@ -176,6 +176,20 @@ impl fmt::Display for Layer {
     }
 }
 
+impl Reason {
+    /// Lower-case name for machines: `too_short`, `bad_length`.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::Snapped => "snapped",
+            Self::BadLength => "bad_length",
+            Self::BadVersion => "bad_version",
+            Self::TooDeep => "too_deep",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -52,6 +52,9 @@ pub use tcp_options::{SackBlocks, TcpOption, TcpOptions};
 pub use udp::UdpHeader;
 pub use vxlan::{GeneveHeader, VxlanHeader};
 
+pub(crate) use ethernet::ether_type;
+pub(crate) use transport::protocol;
+
 use crate::frame::Frame;
 use walk::{Visit, Walk};
 

@@ -4,7 +4,7 @@ use super::walk::{Step, Visit, Walk, be16};
 use super::{Fragment, IpLayer, Layer, Reason, Transport};
 
 /// Protocol numbers (IANA "Assigned Internet Protocol Numbers").
-pub(super) mod protocol {
+pub(crate) mod protocol {
     pub(crate) const ICMP: u8 = 1;
     pub(crate) const IGMP: u8 = 2;
     pub(crate) const IPV4: u8 = 4;

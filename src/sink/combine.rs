@@ -7,10 +7,17 @@ use crate::parse::Packet;
 /// A closure as a sink: called once for each packet.
 ///
 /// ```
-/// use wharf::{parse::Packet, sink::each};
+/// use wharf::engine::Engine;
+/// use wharf::parse::Packet;
+/// use wharf::sink::each;
+/// use wharf::source::synthetic::{Synthetic, Traffic};
+///
 /// let mut bytes = 0;
+/// let source = Synthetic::new(&Traffic { frames: 100, ..Traffic::default() });
 /// let sink = each(|packet: &Packet<'_>| bytes += packet.frame().data.len());
-/// # drop(sink);
+/// Engine::builder().source(source).rest(sink).run()?;
+/// assert_eq!(bytes, 100 * 60);
+/// # Ok::<(), wharf::engine::Error>(())
 /// ```
 pub fn each<F: FnMut(&Packet<'_>)>(act: F) -> Each<F> {
     Each { act }
@@ -35,7 +42,8 @@ impl<F: FnMut(&Packet<'_>)> Sink for Each<F> {
 
 /// Two sinks fed with the same packets, the first one first.
 ///
-/// When one fails the run ends, as it does for any sink; both are finished all the same.
+/// When one fails the run ends, as it does for any sink; both are finished all the same. When the first is
+/// [complete](Error::Complete), the second gets as many packets as the first took.
 #[derive(Clone, Debug)]
 pub struct Tee<A, B>(pub A, pub B);
 
@@ -79,40 +87,36 @@ impl Sink for Discard {
     }
 }
 
-/// A sink lent to a run, to be asked for its result afterwards.
-impl<S: Sink + ?Sized> Sink for &mut S {
-    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
-        (**self).write(packets)
-    }
+/// Passes every call on to what `$pointer` points to.
+macro_rules! forward {
+    ($(#[$doc:meta])* $pointer:ty) => {
+        $(#[$doc])*
+        impl<S: Sink + ?Sized> Sink for $pointer {
+            fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
+                (**self).write(packets)
+            }
 
-    fn annotate(&mut self, annotation: &Annotation) -> Result<(), Error> {
-        (**self).annotate(annotation)
-    }
+            fn annotate(&mut self, annotation: &Annotation) -> Result<(), Error> {
+                (**self).annotate(annotation)
+            }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        (**self).flush()
-    }
+            fn flush(&mut self) -> Result<(), Error> {
+                (**self).flush()
+            }
 
-    fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
-        (**self).finish(statistics)
-    }
+            fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
+                (**self).finish(statistics)
+            }
+        }
+    };
 }
 
-/// A sink chosen at run time.
-impl<S: Sink + ?Sized> Sink for Box<S> {
-    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
-        (**self).write(packets)
-    }
+forward! {
+    /// A sink lent to a run, to be asked for its result afterwards.
+    &mut S
+}
 
-    fn annotate(&mut self, annotation: &Annotation) -> Result<(), Error> {
-        (**self).annotate(annotation)
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        (**self).flush()
-    }
-
-    fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
-        (**self).finish(statistics)
-    }
+forward! {
+    /// A sink chosen at run time.
+    Box<S>
 }

@@ -203,6 +203,16 @@ impl<T: Into<u64>> Show for Hex<T> {
     }
 }
 
+/// Shown as `0x0f`: at least two digits.
+pub(super) struct Hex2<T>(pub(super) T);
+
+impl<T: Into<u64>> Show for Hex2<T> {
+    fn show(self, line: &mut Vec<u8>) {
+        line.text("0x");
+        line.hex(self.0.into(), 2);
+    }
+}
+
 /// Shown as `0x001f`: at least four digits.
 pub(super) struct Hex4<T>(pub(super) T);
 

@@ -7,6 +7,7 @@ mod combine;
 mod count;
 mod format;
 pub mod json;
+mod lines;
 mod services;
 mod split;
 pub mod text;

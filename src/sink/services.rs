@@ -1,20 +1,12 @@
 //! Names of ports, from the system's services file.
 
+use crate::parse::Transport;
 use std::collections::HashMap;
 
-/// Port names by protocol.
+/// Port names by port and transport.
 #[derive(Debug, Default)]
 pub(super) struct Services {
-    names: HashMap<(u16, Protocol), Box<str>>,
-}
-
-/// The protocols whose ports have names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Protocol {
-    Tcp,
-    Udp,
-    Sctp,
-    Dccp,
+    names: HashMap<(u16, Transport), Box<str>>,
 }
 
 impl Services {
@@ -30,24 +22,26 @@ impl Services {
         for line in text.lines() {
             let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
             let (Some(name), Some(port)) = (words.next(), words.next()) else { continue };
-            let Some((port, protocol)) = port.split_once('/') else { continue };
-            let (Ok(port), Some(protocol)) = (port.parse(), protocol_named(protocol)) else { continue };
-            names.entry((port, protocol)).or_insert_with(|| name.into());
+            let Some((port, transport)) = port.split_once('/') else { continue };
+            let (Ok(port), Some(transport)) = (port.parse(), transport_named(transport)) else { continue };
+            names.entry((port, transport)).or_insert_with(|| name.into());
         }
         Self { names }
     }
 
-    pub(super) fn name(&self, port: u16, protocol: Protocol) -> Option<&str> {
-        self.names.get(&(port, protocol)).map(AsRef::as_ref)
+    /// The name of a port; UDP-Lite shares UDP's (RFC 3828 section 6).
+    pub(super) fn name(&self, port: u16, transport: Transport) -> Option<&str> {
+        let transport = if transport == Transport::UdpLite { Transport::Udp } else { transport };
+        self.names.get(&(port, transport)).map(AsRef::as_ref)
     }
 }
 
-fn protocol_named(name: &str) -> Option<Protocol> {
+fn transport_named(name: &str) -> Option<Transport> {
     Some(match name {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        "sctp" => Protocol::Sctp,
-        "dccp" => Protocol::Dccp,
+        "tcp" => Transport::Tcp,
+        "udp" => Transport::Udp,
+        "sctp" => Transport::Sctp,
+        "dccp" => Transport::Dccp,
         _ => return None,
     })
 }
@@ -64,8 +58,9 @@ mod tests {
              domain 53/tcp\ndomain 53/udp name-server\n\
              broken\nodd 99999/tcp\nagain 22/tcp\n",
         );
-        assert_eq!(services.name(22, Protocol::Tcp), Some("ssh"));
-        assert_eq!(services.name(53, Protocol::Udp), Some("domain"));
-        assert_eq!(services.name(22, Protocol::Udp), None);
+        assert_eq!(services.name(22, Transport::Tcp), Some("ssh"));
+        assert_eq!(services.name(53, Transport::Udp), Some("domain"));
+        assert_eq!(services.name(53, Transport::UdpLite), Some("domain"));
+        assert_eq!(services.name(22, Transport::Udp), None);
     }
 }

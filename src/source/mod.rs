@@ -1,14 +1,13 @@
 //! Where frames come from, behind one trait: capture files, a live interface, a generator.
 
 mod capture_file;
+pub mod packet;
 pub mod synthetic;
 
 pub use capture_file::CaptureFile;
 pub use synthetic::Synthetic;
 
 use crate::frame::{Batch, Interface};
-
-pub mod packet;
 
 /// Most frames in a batch.
 pub const BATCH: usize = 256;
@@ -29,7 +28,7 @@ pub trait Source {
     /// When the input is damaged or the interface is gone; what came before has been handed out.
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error>;
 
-    /// Ask for an orderly end: no new frames are accepted from outside, those already accepted
+    /// Asks for an orderly end: no new frames are accepted from outside, those already accepted
     /// are still handed out, then [`Fill::End`]. A file simply ends here.
     ///
     /// # Errors
@@ -73,13 +72,13 @@ impl<S: Source + ?Sized> Source for Box<S> {
 pub enum Fill<'a> {
     /// Frames (or annotations alone).
     Batch(Batch<'a>),
-    /// A live source waited a while (at most 100 ms) and nothing came.
+    /// A live source or a pipe waited a while (at most 100 ms) and nothing came.
     Idle,
     /// Nothing more will come.
     End,
 }
 
-/// What a source lost before anybody could see it.
+/// How many frames a source received, and what became of those it did not hand out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames that were for us: handed out, dropped, filtered or left unread.

@@ -124,18 +124,6 @@ impl Namespace {
     }
 }
 
-/// Runs `work` on a thread of its own that sees its own mounts, and waits for it: what is mounted there is seen by
-/// that thread and the processes it starts, and gone with them. A mount to begin with should make `/` private.
-///
-/// # Errors
-/// `PermissionDenied` unless root or after [`enter_private`], or what `work` gave.
-pub fn run_with_own_mounts<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    on_own_thread(|| {
-        unshare(UnshareFlags::NEWNS)?;
-        work()
-    })
-}
-
 fn on_own_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }

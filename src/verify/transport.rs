@@ -2,16 +2,11 @@
 
 use super::Verdict;
 use crate::checksum::{Crc32c, Sum, pseudo};
+use crate::parse::protocol::{DCCP, ICMP, ICMPV6, IGMP, SCTP, TCP, UDP, UDPLITE as UDP_LITE};
 use crate::parse::{Fragment, IpLayer, IpVersion, Transport};
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const DCCP: u8 = 33;
-const ICMPV6: u8 = 58;
-const UDP_LITE: u8 = 136;
-
-/// Protocols with a checksum that [`verdict`] knows: ICMP, IGMP, TCP, UDP, DCCP, ICMPv6, SCTP, UDP-Lite.
-const CHECKSUMMED: [u8; 8] = [1, 2, TCP, UDP, DCCP, ICMPV6, 132, UDP_LITE];
+/// Protocols with a checksum that [`verdict`] knows.
+const CHECKSUMMED: [u8; 8] = [ICMP, IGMP, TCP, UDP, DCCP, ICMPV6, SCTP, UDP_LITE];
 
 /// The verdict over the upper layer of `ip`; `vouched` when the kernel has found it right.
 pub(super) fn verdict(data: &[u8], ip: &IpLayer, vouched: bool) -> Verdict {

@@ -38,7 +38,6 @@ fn main() -> ExitCode {
         opening::without_permission_the_remedy_is_named,
         opening::interfaces_are_listed_with_their_addresses,
         opening::promiscuous_mode_lasts_as_long_as_the_capture,
-        opening::a_small_disk_fills_up,
     ];
     support::harness::run(tests, "WHARF_LIVE", || {
         wharf::sys::namespace::enter_private().map_err(|error| error.to_string())

@@ -1,10 +1,7 @@
 //! What cannot be opened says why and what to do; what there is, is listed.
 
 use crate::support::network::{LIMIT, open, quiet_lab};
-use crate::support::small_disk::on_small_disk;
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
-use std::fs;
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Instant;
 use wharf::source::packet::{Capture, Options};
@@ -89,19 +86,4 @@ pub(crate) fn promiscuous_mode_lasts_as_long_as_the_capture() {
     assert_eq!(promiscuity(), 0);
     let _capture = open(&lab.server, Capture::on("server").promiscuous(false)).expect("a capture");
     assert_eq!(promiscuity(), 0);
-}
-
-pub(crate) fn a_small_disk_fills_up() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("file");
-    let written = on_small_disk(directory.path(), 64 << 10, || {
-        let small = fs::write(&file, vec![0; 32 << 10]);
-        (
-            small.map_err(|error| error.kind()),
-            fs::write(&file, vec![0; 128 << 10]).map_err(|error| error.kind()),
-        )
-    })
-    .expect("a small disk");
-    assert_eq!(written, (Ok(()), Err(ErrorKind::StorageFull)));
-    assert!(!file.exists(), "nobody else sees it");
 }

@@ -1,4 +1,4 @@
-//! Counts by port: who talks, how much, and were the checksums right.
+//! Packets, bytes and checksum verdicts by protocol and port.
 
 mod table;
 mod verdict_counts;
@@ -18,22 +18,18 @@ use std::collections::HashMap;
 /// [service port](demux::service_port): the smaller of the two.
 ///
 /// ```
-/// use wharf::frame::{Batch, Interface, LinkType, Record};
-/// use wharf::parse::{IpLayer, Layers, Transport};
-/// use wharf::sink::{Count, Deliveries, Sink};
-/// use wharf::verify::Verdicts;
-///
-/// let record = Record { captured: 60, wire_length: 60, ..Record::default() };
-/// let batch_records = [record];
-/// let batch = Batch::new(&[0; 60], &batch_records, &[]);
-/// let ip = IpLayer { transport: Transport::Tcp, source_port: 443, destination_port: 50_000, ..IpLayer::default() };
-/// let layers = [Layers { outer: Some(ip), ..Layers::default() }];
+/// use wharf::engine::Engine;
+/// use wharf::sink::Count;
+/// use wharf::source::synthetic::{Protocol, Synthetic, Traffic};
 ///
 /// let mut count = Count::new();
-/// count.write(Deliveries::new(batch, &layers, &[Verdicts::default()], &[0]))?;
-/// let table = count.table();
-/// assert_eq!((table.rows[0].protocol.as_str(), table.rows[0].port), ("tcp", Some(443)));
-/// # Ok::<(), wharf::sink::Error>(())
+/// let protocols = vec![(Protocol::Tcp, 1)];
+/// let source = Synthetic::new(&Traffic { frames: 100, protocols, ports: vec![443..=443], ..Traffic::default() });
+/// Engine::builder().source(source).rest(&mut count).run()?;
+///
+/// let row = &count.table().rows[0];
+/// assert_eq!((row.protocol.as_str(), row.port, row.packets), ("tcp", Some(443), 100));
+/// # Ok::<(), wharf::engine::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Count {

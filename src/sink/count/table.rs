@@ -2,8 +2,8 @@
 
 use super::{Counts, Key, PORT_PROTOCOLS, VerdictCounts};
 use crate::frame::Timestamp;
-use crate::parse;
-use crate::sink::services::{self, Services};
+use crate::parse::{self, ether_type};
+use crate::sink::services::Services;
 use crate::verify::Verdict;
 use serde::Serialize;
 use std::fmt;
@@ -80,11 +80,11 @@ fn protocol_of(key: Key) -> String {
     match key {
         Key::Port(protocol, _) => PORT_PROTOCOLS[protocol].1.to_owned(),
         Key::Ip(number) => parse::protocol_name(number).map_or_else(|| format!("ip-{number}"), str::to_owned),
-        Key::EtherType(0x0806) => "arp".to_owned(),
+        Key::EtherType(ether_type::ARP) => "arp".to_owned(),
         Key::EtherType(0x8035) => "rarp".to_owned(),
         // Only what is no IP layer at all: the version, or the length, was wrong.
-        Key::EtherType(0x0800) => "ipv4".to_owned(),
-        Key::EtherType(0x86dd) => "ipv6".to_owned(),
+        Key::EtherType(ether_type::IPV4) => "ipv4".to_owned(),
+        Key::EtherType(ether_type::IPV6) => "ipv6".to_owned(),
         Key::EtherType(other) => format!("0x{other:04x}"),
         Key::Other => "other".to_owned(),
     }
@@ -92,13 +92,7 @@ fn protocol_of(key: Key) -> String {
 
 fn service_of(key: Key, services: &Services) -> Option<String> {
     let Key::Port(protocol, port) = key else { return None };
-    let protocol = match PORT_PROTOCOLS[protocol].1 {
-        "tcp" => services::Protocol::Tcp,
-        "sctp" => services::Protocol::Sctp,
-        "dccp" => services::Protocol::Dccp,
-        _ => services::Protocol::Udp,
-    };
-    services.name(port, protocol).map(str::to_owned)
+    services.name(port, PORT_PROTOCOLS[protocol].0).map(str::to_owned)
 }
 
 /// Titles of the columns; the first two are aligned left.

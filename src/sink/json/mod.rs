@@ -31,11 +31,11 @@
 
 mod object;
 
-use super::text::failed;
+use super::lines::Lines;
 use super::{Deliveries, Delivery, Error, InterfaceStatistics, Sink};
 use crate::frame::{Direction, Interface};
 use crate::parse::dns::{DNS_PORT, DnsMessage, LLMNR_PORT, MDNS_PORT, Question, Record};
-use crate::parse::{Fragment, IpLayer, Packet, Reason, Transport, protocol_name};
+use crate::parse::{Fragment, IpLayer, Packet, Transport, protocol_name};
 use crate::sink::format::Put;
 use crate::verify::Verdict;
 use object::Object;
@@ -48,27 +48,23 @@ use std::net::IpAddr;
 /// one piece.
 ///
 /// ```
-/// use wharf::frame::{Batch, Interface, LinkType, Record};
-/// use wharf::parse::Layers;
-/// use wharf::sink::{Deliveries, Json, Sink};
-/// use wharf::verify::Verdicts;
+/// use wharf::engine::Engine;
+/// use wharf::sink::Json;
+/// use wharf::source::synthetic::{Synthetic, Traffic};
 ///
-/// let records = [Record { number: 1, link_type: LinkType::RAW, ..Record::default() }];
-/// let interfaces = [Interface::default()];
-/// let batch = Batch::new(&[], &records, &interfaces);
 /// let mut lines = Vec::new();
-/// let mut json = Json::new(&mut lines);
-/// json.write(Deliveries::new(batch, &[Layers::default()], &[Verdicts::default()], &[0]))?;
-/// json.finish(&[])?;
-/// drop(json);
-/// assert_eq!(lines, b"{\"n\":1,\"time\":null,\"len\":0,\"caplen\":0,\"link\":\"RAW\"}\n");
-/// # Ok::<(), wharf::sink::Error>(())
+/// let source = Synthetic::new(&Traffic { frames: 2, ..Traffic::default() });
+/// Engine::builder().source(source).rest(Json::new(&mut lines)).run()?;
+///
+/// let objects: Vec<serde_json::Value> =
+///     String::from_utf8(lines)?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+/// assert_eq!((&objects[0]["n"], &objects[1]["n"]), (&1.into(), &2.into()));
+/// assert_eq!((&objects[0]["dport"], &objects[0]["l4_checksum"]), (&9999.into(), &"good".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Json<W> {
-    writer: W,
-    name: String,
-    lines: Vec<u8>,
+    lines: Lines<W>,
     line_buffered: bool,
 }
 
@@ -76,13 +72,13 @@ impl<W: Write> Json<W> {
     /// Lines on `writer`, which an error calls `standard output`; see [`Json::named`].
     #[must_use]
     pub fn new(writer: W) -> Self {
-        Self { writer, name: "standard output".into(), lines: Vec::new(), line_buffered: false }
+        Self { lines: Lines::new(writer), line_buffered: false }
     }
 
     /// What an error calls the writer: a file's path.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..self }
+        Self { lines: self.lines.named(name.into()), ..self }
     }
 
     /// Hands every line on at once, not a batch of them.
@@ -90,32 +86,26 @@ impl<W: Write> Json<W> {
     pub fn line_buffered(self, line_buffered: bool) -> Self {
         Self { line_buffered, ..self }
     }
-
-    fn hand_over(&mut self) -> Result<(), Error> {
-        let written = self.writer.write_all(&self.lines);
-        self.lines.clear();
-        written.map_err(|error| failed(error, &self.name))
-    }
 }
 
 impl<W: Write> Sink for Json<W> {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         for delivery in packets.iter() {
-            packet(&mut self.lines, &delivery, packets.interfaces());
+            packet(&mut self.lines.buffer, &delivery, packets.interfaces());
             if self.line_buffered {
-                self.hand_over()?;
-                self.flush()?;
+                self.lines.write()?;
+                self.lines.flush()?;
             }
         }
-        self.hand_over()
+        self.lines.write()
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        self.writer.flush().map_err(|error| failed(error, &self.name))
+        self.lines.flush()
     }
 
-    fn finish(&mut self, _statistics: &[InterfaceStatistics]) -> Result<(), Error> {
-        self.flush()
+    fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
+        self.lines.flush()
     }
 }
 
@@ -155,7 +145,7 @@ fn packet(line: &mut Vec<u8>, delivery: &Delivery<'_>, interfaces: &[Interface])
         if let Some(malformed) = packet.layers().malformed {
             object.object("malformed", |object| {
                 object.text("layer", malformed.layer.key());
-                object.text("reason", reason(malformed.reason));
+                object.text("reason", malformed.reason.key());
                 object.number("need", malformed.need);
                 object.number("have", malformed.have);
             });
@@ -348,15 +338,4 @@ fn dns(object: &mut Object<'_>, message: &DnsMessage<'_>) {
             });
         });
     });
-}
-
-/// A reason as a machine reads it.
-pub(crate) fn reason(reason: Reason) -> &'static str {
-    match reason {
-        Reason::TooShort => "too_short",
-        Reason::Snapped => "snapped",
-        Reason::BadLength => "bad_length",
-        Reason::BadVersion => "bad_version",
-        Reason::TooDeep => "too_deep",
-    }
 }

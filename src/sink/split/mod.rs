@@ -23,12 +23,20 @@ const BUFFER: usize = 32 << 10;
 /// open all along. Secrets and names go to every file.
 ///
 /// ```
-/// use wharf::sink::{Sink, Split};
+/// use wharf::engine::Engine;
+/// use wharf::sink::Split;
+/// use wharf::source::synthetic::{Synthetic, Traffic};
+///
 /// let directory = tempfile::tempdir()?;
 /// let template = format!("{}/{{proto}}-{{port}}.pcapng", directory.path().display());
 /// let mut split = Split::new(template.parse()?).open_files(50);
-/// split.finish(&[])?;
-/// assert_eq!(split.files().count(), 0);
+/// let source = Synthetic::new(&Traffic { frames: 100, ..Traffic::default() });
+/// Engine::builder().source(source).rest(&mut split).run()?;
+///
+/// let mut names: Vec<_> = split.files().map(|file| file.path().file_name().unwrap()).collect();
+/// names.sort();
+/// assert_eq!(names, ["tcp-9999.pcapng", "udp-9999.pcapng"]);
+/// assert_eq!(split.files().map(|file| file.packets()).sum::<u64>(), 100);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Split {

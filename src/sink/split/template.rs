@@ -2,7 +2,7 @@
 
 use crate::demux;
 use crate::frame::Interface;
-use crate::parse::{self, IpLayer, Packet, Transport};
+use crate::parse::{self, IpLayer, Packet};
 use crate::sink::Error;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -104,7 +104,7 @@ impl Template {
         let mut key = Key::default();
         let layers = packet.layers();
         let ip = layers.outer.as_ref();
-        let ports = ip.and_then(ports);
+        let ports = ip.and_then(demux::ports);
         for part in &self.parts {
             match part {
                 Part::Text(_) => {}
@@ -146,21 +146,10 @@ impl Template {
     }
 }
 
-/// Source and destination port, where there are ports.
-fn ports(ip: &IpLayer) -> Option<(u16, u16)> {
-    match ip.transport {
-        Transport::Tcp | Transport::Udp | Transport::UdpLite | Transport::Sctp | Transport::Dccp => {
-            Some((ip.source_port, ip.destination_port))
-        }
-        Transport::None | Transport::Icmp | Transport::Icmpv6 | Transport::Igmp => None,
-    }
-}
-
 fn protocol(ip: Option<&IpLayer>, ether_type: u16) -> Protocol {
-    const ARP: u16 = 0x0806;
     match ip {
         Some(ip) => Protocol::Ip(ip.protocol),
-        None if ether_type == ARP => Protocol::Arp,
+        None if ether_type == parse::ether_type::ARP => Protocol::Arp,
         None => Protocol::Other,
     }
 }
@@ -196,7 +185,7 @@ fn sanitised(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::frame::{Frame, LinkType};
-    use crate::parse::Layers;
+    use crate::parse::{Layers, Transport};
 
     fn path(template: &str, layers: &Layers, interface: Option<&str>) -> String {
         let template: Template = template.parse().unwrap();

@@ -4,7 +4,7 @@ use super::link::ether_type;
 use super::printer::{Printed, Printer};
 use super::span::Span;
 use super::text_protocol::{Line, line};
-use crate::sink::format::{Hex, Hex4, Mac, show};
+use crate::sink::format::{Hex, Hex2, Hex4, Hex8, Mac, show};
 
 impl Printer<'_> {
     /// Data of a TCP segment, by its ports.
@@ -218,9 +218,7 @@ impl Printer<'_> {
             13 => "Status-Client",
             _ => "Unknown Command",
         };
-        show!(self.out, "RADIUS, ", name, " (", code, "), id: 0x");
-        crate::sink::format::Put::hex(self.out, id.into(), 2);
-        show!(self.out, " length: ", data.length);
+        show!(self.out, "RADIUS, ", name, " (", code, "), id: ", Hex2(id), " length: ", data.length);
         true
     }
 
@@ -231,9 +229,9 @@ impl Printer<'_> {
             None => return false,
             Some(0) => show!(self.out, "NONESP-encap: isakmp, length ", data.length),
             Some(index) => {
-                show!(self.out, "UDP-encap: ESP(spi=0x");
-                crate::sink::format::Put::hex(self.out, index.into(), 8);
-                show!(self.out, ",seq=", Hex(data.u32(4).unwrap_or_default()), "), length ", data.length);
+                let sequence = data.u32(4).unwrap_or_default();
+                show!(self.out, "UDP-encap: ESP(spi=", Hex8(index), ",seq=", Hex(sequence));
+                show!(self.out, "), length ", data.length);
             }
         }
         true

@@ -3,8 +3,8 @@
 use super::ip::{Ip, address, protocol};
 use super::printer::{Printed, Printer};
 use super::span::Span;
-use crate::sink::format::{Put, show};
-use crate::sink::services::Protocol;
+use crate::parse::Transport;
+use crate::sink::format::{Hex8, Put, show};
 use crate::verify::Verdict;
 
 const UNREACHABLE: u8 = 3;
@@ -107,8 +107,7 @@ impl Printer<'_> {
             16 => show!(self.out, "information reply"),
             17 => show!(self.out, "address mask request"),
             18 => {
-                show!(self.out, "address mask is 0x");
-                self.out.hex(span.u32(8)?.into(), 8);
+                show!(self.out, "address mask is ", Hex8(span.u32(8)?));
             }
             _ => show!(self.out, "type-#", kind),
         }
@@ -190,11 +189,11 @@ impl Printer<'_> {
         match number {
             protocol::TCP => {
                 show!(self.out, " tcp port ");
-                self.port(port, Protocol::Tcp);
+                self.port(port, Transport::Tcp);
             }
             protocol::UDP => {
                 show!(self.out, " udp port ");
-                self.port(port, Protocol::Udp);
+                self.port(port, Transport::Udp);
             }
             _ => show!(self.out, " protocol ", number, " port ", port),
         }

@@ -134,7 +134,8 @@ impl Printer<'_> {
             136 => self.whole("icmp6", |printer| {
                 let flags = span.u8(4)?;
                 let names = [(0x80, "router"), (0x40, "solicited"), (0x20, "override")];
-                printer.flags(", Flags [", flags, &names);
+                show!(printer.out, ", Flags ");
+                printer.flags(flags.into(), &names);
                 printer.discovery_options(span.skip(24))
             }),
             137 => self.whole("icmp6", |printer| printer.discovery_options(span.skip(40))),
@@ -142,22 +143,11 @@ impl Printer<'_> {
         }
     }
 
-    /// The names of the bits that are set: `[a, b]`, or `[none]`.
-    fn flags(&mut self, title: &str, flags: u8, names: &[(u8, &str)]) {
-        show!(self.out, title);
-        let mut separator = "";
-        for (_, name) in names.iter().filter(|(bit, _)| flags & bit != 0) {
-            show!(self.out, separator, *name);
-            separator = ", ";
-        }
-        show!(self.out, if separator.is_empty() { "none]" } else { "]" });
-    }
-
     /// RFC 4861 4.2, RFC 4191 2.2.
     fn router_advertisement(&mut self, span: Span<'_>) -> Printed {
         let (hops, flags, lifetime) = (span.u8(4)?, span.u8(5)?, span.u16(6)?);
-        show!(self.out, "\n\thop limit ", hops);
-        self.flags(", Flags [", flags, &[(0x80, "managed"), (0x40, "other stateful"), (0x20, "home agent")]);
+        show!(self.out, "\n\thop limit ", hops, ", Flags ");
+        self.flags(flags.into(), &[(0x80, "managed"), (0x40, "other stateful"), (0x20, "home agent")]);
         let preference = ["medium", "high", "reserved", "low"][usize::from(flags >> 3 & 3)];
         show!(self.out, ", pref ", preference, ", router lifetime ", lifetime, "s, reachable time ");
         show!(self.out, span.u32(8)?, "ms, retrans timer ", span.u32(12)?, "ms");
@@ -192,8 +182,8 @@ impl Printer<'_> {
                 }
                 3 => {
                     let flags = span.u8(3)?;
-                    show!(self.out, " ", span.array::<16>(16)?, "/", span.u8(2)?);
-                    self.flags(", Flags [", flags, &[(0x80, "onlink"), (0x40, "auto"), (0x20, "router")]);
+                    show!(self.out, " ", span.array::<16>(16)?, "/", span.u8(2)?, ", Flags ");
+                    self.flags(flags.into(), &[(0x80, "onlink"), (0x40, "auto"), (0x20, "router")]);
                     show!(self.out, ", valid time ", span.u32(4)?, "s, pref. time ", span.u32(8)?, "s");
                 }
                 5 => show!(self.out, "  ", span.u32(4)?),

@@ -2,33 +2,24 @@
 
 use super::printer::{Printed, Printer};
 use super::span::Span;
+use crate::parse::Transport;
 use crate::sink::format::{Hex, Hex4, Hex8, Put, show};
 use crate::verify::Verdict;
 
-/// IP protocol numbers (RFC 5237 registry).
+/// IP protocol numbers: those of [`parse`](crate::parse), and those that are only printed (RFC 5237 registry).
 pub(super) mod protocol {
+    pub(in super::super) use crate::parse::protocol::{
+        DCCP, ETHERNET, GRE, ICMP, ICMPV6, IGMP, IPV4, IPV6, MPLS, SCTP, TCP, UDP, UDPLITE as UDP_LITE,
+    };
     pub(in super::super) const HOP_BY_HOP: u8 = 0;
-    pub(in super::super) const ICMP: u8 = 1;
-    pub(in super::super) const IGMP: u8 = 2;
-    pub(in super::super) const IPV4: u8 = 4;
-    pub(in super::super) const TCP: u8 = 6;
-    pub(in super::super) const UDP: u8 = 17;
-    pub(in super::super) const DCCP: u8 = 33;
-    pub(in super::super) const IPV6: u8 = 41;
     pub(in super::super) const ROUTING: u8 = 43;
     pub(in super::super) const FRAGMENT: u8 = 44;
-    pub(in super::super) const GRE: u8 = 47;
     pub(in super::super) const ESP: u8 = 50;
     pub(in super::super) const AH: u8 = 51;
-    pub(in super::super) const ICMPV6: u8 = 58;
     pub(in super::super) const NO_NEXT: u8 = 59;
     pub(in super::super) const DESTINATION: u8 = 60;
     pub(in super::super) const IPCOMP: u8 = 108;
-    pub(in super::super) const SCTP: u8 = 132;
     pub(in super::super) const MOBILITY: u8 = 135;
-    pub(in super::super) const UDP_LITE: u8 = 136;
-    pub(in super::super) const MPLS: u8 = 137;
-    pub(in super::super) const ETHERNET: u8 = 143;
 }
 
 /// The IP header around what a printer prints.
@@ -105,6 +96,29 @@ impl Printer<'_> {
         show!(self.out, ": ");
     }
 
+    /// The same, unless the line has them already.
+    pub(super) fn addresses_once(&mut self, ip: Ip<'_>) {
+        if !ip.named {
+            self.addresses(ip.source, ip.destination);
+        }
+    }
+
+    /// `1.2.3.4.80 > 5.6.7.8.1234: `; the ports alone where the line has the addresses already.
+    pub(super) fn endpoints(&mut self, ip: Ip<'_>, source: u16, destination: u16, transport: Transport) {
+        if !ip.named {
+            address(self.out, ip.source);
+            self.out.push(b'.');
+        }
+        self.port(source, transport);
+        show!(self.out, " > ");
+        if !ip.named {
+            address(self.out, ip.destination);
+            self.out.push(b'.');
+        }
+        self.port(destination, transport);
+        show!(self.out, ": ");
+    }
+
     /// RFC 791.
     pub(super) fn ipv4(&mut self, span: Span<'_>) {
         self.seen(span.start);
@@ -166,15 +180,8 @@ impl Printer<'_> {
         if ttl > 0 {
             show!(self.out, ", ttl ", ttl);
         }
-        show!(self.out, ", id ", id, ", offset ", (flags & 0x1fff) * 8, ", flags [");
-        let mut separator = "";
-        for (bit, name) in [(0x2000, "+"), (0x4000, "DF"), (0x8000, "rsvd")] {
-            if flags & bit != 0 {
-                show!(self.out, separator, name);
-                separator = ", ";
-            }
-        }
-        show!(self.out, if separator.is_empty() { "none]" } else { "]" });
+        show!(self.out, ", id ", id, ", offset ", (flags & 0x1fff) * 8, ", flags ");
+        self.flags(flags, &[(0x2000, "+"), (0x4000, "DF"), (0x8000, "rsvd")]);
         show!(self.out, ", proto ", protocol_label(number), " (", number, "), length ", length);
         if header > 20 {
             show!(self.out, ", options (");
@@ -234,12 +241,13 @@ impl Printer<'_> {
 
     /// The upper layer.
     pub(super) fn carried_by_ip(&mut self, number: u8, span: Span<'_>, ip: Ip<'_>) {
+        // These print their ports with the addresses.
         let own_addresses = matches!(
             number,
             protocol::TCP | protocol::UDP | protocol::SCTP | protocol::DCCP | protocol::UDP_LITE
         );
-        if !own_addresses && !ip.named {
-            self.addresses(ip.source, ip.destination);
+        if !own_addresses {
+            self.addresses_once(ip);
         }
         match number {
             protocol::TCP => self.tcp(span, ip),

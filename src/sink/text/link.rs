@@ -5,24 +5,16 @@ use super::span::Span;
 use crate::frame::LinkType;
 use crate::sink::format::{Hex4, Mac, show};
 
-/// EtherTypes (IEEE 802 numbers, IANA registry).
+/// EtherTypes: those of [`parse`](crate::parse), and those that are only printed (IANA registry).
 pub(super) mod ether_type {
-    pub(in super::super) const IPV4: u16 = 0x0800;
-    pub(in super::super) const ARP: u16 = 0x0806;
-    pub(in super::super) const TEB: u16 = 0x6558;
+    pub(in super::super) use crate::parse::ether_type::{
+        ARP, ERSPAN, ERSPAN_III, IPV4, IPV6, MPLS, MPLS_MULTICAST as MPLS_UPSTREAM, PPP, PPPOE_DISCOVERY,
+        PPPOE_SESSION, QINQ_OLD as QINQ_9100, SERVICE_VLAN, TRANSPARENT_BRIDGING as TEB, VLAN, WCCP,
+    };
     pub(in super::super) const REVERSE_ARP: u16 = 0x8035;
-    pub(in super::super) const VLAN: u16 = 0x8100;
-    pub(in super::super) const IPV6: u16 = 0x86dd;
     pub(in super::super) const SLOW: u16 = 0x8809;
-    pub(in super::super) const PPP: u16 = 0x880b;
-    pub(in super::super) const MPLS: u16 = 0x8847;
-    pub(in super::super) const MPLS_UPSTREAM: u16 = 0x8848;
-    pub(in super::super) const PPPOE_DISCOVERY: u16 = 0x8863;
-    pub(in super::super) const PPPOE_SESSION: u16 = 0x8864;
     pub(in super::super) const EAPOL: u16 = 0x888e;
-    pub(in super::super) const SERVICE_VLAN: u16 = 0x88a8;
     pub(in super::super) const LLDP: u16 = 0x88cc;
-    pub(in super::super) const QINQ_9100: u16 = 0x9100;
     pub(in super::super) const QINQ_9200: u16 = 0x9200;
 }
 

@@ -2,7 +2,7 @@
 
 use super::printer::{Printed, Printer};
 use super::span::Span;
-use crate::sink::format::{Hex, Hex4, Mac, Put, show};
+use crate::sink::format::{Hex, Hex2, Hex4, Mac, Put, show};
 
 /// The name of a service access point (IEEE registry).
 fn access_point(address: u8) -> &'static str {
@@ -81,14 +81,12 @@ impl Printer<'_> {
 
     /// Service access points, with the bit that says group or response taken off, and the control field.
     fn llc_header(&mut self, destination: u8, source: u8, control: u8) {
-        show!(self.out, "LLC, dsap ", access_point(destination & 0xfe), " (0x");
-        self.out.hex((destination & 0xfe).into(), 2);
+        let (to, from) = (destination & 0xfe, source & 0xfe);
+        show!(self.out, "LLC, dsap ", access_point(to), " (", Hex2(to));
         show!(self.out, if destination & 1 == 0 { ") Individual, ssap " } else { ") Group, ssap " });
-        show!(self.out, access_point(source & 0xfe), " (0x");
-        self.out.hex((source & 0xfe).into(), 2);
-        show!(self.out, if source & 1 == 0 { ") Command, ctrl 0x" } else { ") Response, ctrl 0x" });
-        self.out.hex(control.into(), 2);
-        show!(self.out, ": ");
+        show!(self.out, access_point(from), " (", Hex2(from));
+        show!(self.out, if source & 1 == 0 { ") Command, ctrl " } else { ") Response, ctrl " });
+        show!(self.out, Hex2(control), ": ");
     }
 
     /// IEEE 802.1D and 802.1w bridge protocol data units.
@@ -108,7 +106,7 @@ impl Printer<'_> {
         }
         show!(self.out, if kind == 2 { "Rapid STP" } else { "Config" });
         let (flags, bridge, port) = (span.u8(4)?, span.slice(17, 8)?, span.u16(25)?);
-        show!(self.out, ", Flags [");
+        show!(self.out, ", Flags ");
         let names = [
             (0x01, "Topology change"),
             (0x02, "Proposal"),
@@ -117,12 +115,7 @@ impl Printer<'_> {
             (0x40, "Agreement"),
             (0x80, "Topology change ACK"),
         ];
-        let mut separator = "";
-        for (_, name) in names.iter().filter(|(bit, _)| flags & bit != 0) {
-            show!(self.out, separator, *name);
-            separator = ", ";
-        }
-        show!(self.out, if separator.is_empty() { "none]" } else { "]" });
+        self.flags(flags.into(), &names);
         show!(self.out, ", bridge-id ");
         self.bridge(bridge);
         show!(self.out, ".");

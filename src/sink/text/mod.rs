@@ -8,7 +8,7 @@
 //!
 //! - a wrong checksum shows without `-v` too, at the end: ` [bad tcp cksum 0x1234, expected 0xabcd]`; an
 //!   offloaded one is never called wrong but `not yet computed: offloaded` (with `-v`);
-//! - a malformed packet says what is wrong: ` [malformed: TCP: needs 20 bytes, has 7]`;
+//! - a malformed packet says what is wrong: ` [malformed: TCP: too short (need 20, have 7)]`;
 //! - the packet inside a tunnel stands on the same line, and VXLAN, GTP-U and Teredo are opened;
 //! - addresses are never looked up on the network ([`TextOptions::numeric`]);
 //! - protocols above the transport are named, with their first line or type; they are not dissected.
@@ -37,11 +37,13 @@ mod udp;
 
 pub use options::{Dump, TextOptions, TimeStyle};
 
+use super::format::show;
+use super::lines::Lines;
 use super::{Deliveries, Delivery, Error, InterfaceStatistics, Sink};
 use clock::Clock;
 use jiff::tz::TimeZone;
 use printer::{Printer, Tables};
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Writes packets as lines of text.
 ///
@@ -73,10 +75,8 @@ use std::io::{self, Write};
 /// ```
 #[derive(Debug)]
 pub struct Text<W> {
-    writer: W,
-    name: String,
+    lines: Lines<W>,
     options: TextOptions,
-    lines: Vec<u8>,
     clock: Clock,
     tables: Tables,
 }
@@ -87,56 +87,35 @@ impl<W: Write> Text<W> {
     pub fn new(writer: W, options: TextOptions) -> Self {
         let zone = if options.utc { TimeZone::UTC } else { TimeZone::system() };
         let tables = Tables::new(&options);
-        Self {
-            writer,
-            name: "standard output".into(),
-            options,
-            lines: Vec::new(),
-            clock: Clock::new(zone),
-            tables,
-        }
+        Self { lines: Lines::new(writer), options, clock: Clock::new(zone), tables }
     }
 
     /// What an error calls the writer: a file's path.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..self }
+        Self { lines: self.lines.named(name.into()), ..self }
     }
 
-    /// One packet's lines, at the end of `self.lines`.
+    /// Appends one packet's lines to the buffer.
     fn packet(&mut self, delivery: &Delivery<'_>) {
         let frame = delivery.packet.frame();
+        let out = &mut self.lines.buffer;
         if self.options.number {
-            let before = self.lines.len();
-            self.lines.extend_from_slice(b"     ");
+            // Right-aligned in five columns.
             let digits = frame.record.number.checked_ilog10().map_or(1, |log| log as usize + 1);
-            self.lines.truncate(before + 5_usize.saturating_sub(digits));
-            super::format::show!(&mut self.lines, frame.record.number, "  ");
+            out.extend(std::iter::repeat_n(b' ', 5_usize.saturating_sub(digits)));
+            show!(out, frame.record.number, "  ");
         }
-        self.clock.write(&mut self.lines, frame.record.time, &self.options);
-        let link_header = Printer::new(&mut self.lines, &self.options, &mut self.tables, delivery).packet();
-        self.lines.push(b'\n');
+        self.clock.write(out, frame.record.time, &self.options);
+        let link_header = Printer::new(out, &self.options, &mut self.tables, delivery).packet();
+        out.push(b'\n');
         let from = |whole: bool| frame.data.get(if whole { 0 } else { link_header }..).unwrap_or_default();
         match self.options.dump {
             Dump::None => {}
-            Dump::Hex { link_header } => dump::hex(&mut self.lines, from(link_header), false),
-            Dump::HexAndText { link_header } => dump::hex(&mut self.lines, from(link_header), true),
-            Dump::Text { link_header } => dump::text(&mut self.lines, from(link_header)),
+            Dump::Hex { link_header } => dump::hex(out, from(link_header), false),
+            Dump::HexAndText { link_header } => dump::hex(out, from(link_header), true),
+            Dump::Text { link_header } => dump::text(out, from(link_header)),
         }
-    }
-
-    fn hand_over(&mut self) -> Result<(), Error> {
-        let written = self.writer.write_all(&self.lines);
-        self.lines.clear();
-        written.map_err(|error| failed(error, &self.name))
-    }
-}
-
-/// A failed write, with a closed pipe told apart.
-pub(super) fn failed(source: io::Error, name: &str) -> Error {
-    match source.kind() {
-        io::ErrorKind::BrokenPipe => Error::Closed,
-        _ => Error::Io { path: name.to_owned(), source },
     }
 }
 
@@ -145,18 +124,18 @@ impl<W: Write> Sink for Text<W> {
         for delivery in packets.iter() {
             self.packet(&delivery);
             if self.options.line_buffered {
-                self.hand_over()?;
-                self.flush()?;
+                self.lines.write()?;
+                self.lines.flush()?;
             }
         }
-        self.hand_over()
+        self.lines.write()
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        self.writer.flush().map_err(|error| failed(error, &self.name))
+        self.lines.flush()
     }
 
-    fn finish(&mut self, _statistics: &[InterfaceStatistics]) -> Result<(), Error> {
-        self.flush()
+    fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
+        self.lines.flush()
     }
 }

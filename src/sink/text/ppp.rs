@@ -3,7 +3,7 @@
 use super::link::ether_type;
 use super::printer::{Printed, Printer};
 use super::span::Span;
-use crate::sink::format::{Hex, Hex4, show};
+use crate::sink::format::{Hex, Hex2, Hex4, show};
 
 impl Printer<'_> {
     /// RFC 2516 4.
@@ -133,8 +133,7 @@ impl Printer<'_> {
         ];
         let (code, id) = (span.u8(0)?, span.u8(1)?);
         let name = names.get(usize::from(code)).unwrap_or(&"Unknown Opcode");
-        show!(self.out, ", ", *name, " (0x");
-        crate::sink::format::Put::hex(self.out, code.into(), 2);
+        show!(self.out, ", ", *name, " (", Hex2(code));
         // The length counts the two bytes of the protocol field too, as tcpdump has it.
         show!(self.out, "), id ", id, ", length ", span.length + 2);
         Some(())

@@ -6,7 +6,7 @@ use super::span::Span;
 use crate::parse::{IpLayer, IpVersion, Layers, Reason, Transport};
 use crate::sink::Delivery;
 use crate::sink::format::{Hex4, show};
-use crate::sink::services::{Protocol, Services};
+use crate::sink::services::Services;
 use crate::verify::{Verdict, Verdicts};
 
 /// What outlives a packet.
@@ -106,11 +106,22 @@ impl<'p> Printer<'p> {
     }
 
     /// A port's name, or its number.
-    pub(super) fn port(&mut self, port: u16, protocol: Protocol) {
-        match self.tables.services.name(port, protocol) {
+    pub(super) fn port(&mut self, port: u16, transport: Transport) {
+        match self.tables.services.name(port, transport) {
             Some(name) => self.out.extend_from_slice(name.as_bytes()),
             None => show!(self.out, port),
         }
+    }
+
+    /// The names of the bits that are set: `[a, b]`, or `[none]`.
+    pub(super) fn flags(&mut self, flags: u16, names: &[(u16, &str)]) {
+        show!(self.out, "[");
+        let mut separator = "";
+        for (_, name) in names.iter().filter(|(bit, _)| flags & bit != 0) {
+            show!(self.out, separator, *name);
+            separator = ", ";
+        }
+        show!(self.out, if separator.is_empty() { "none]" } else { "]" });
     }
 
     /// Bytes of a peer's text: ASCII as it is, the rest as `^A` and `M-a`, so that no terminal is driven by them.
@@ -153,14 +164,11 @@ impl<'p> Printer<'p> {
         let (layers, verdicts) = (self.layers(), *self.verdicts());
         if !self.verbose() {
             let outer = layers.outer.unwrap_or_default();
-            self.bad("ip", verdicts.ip);
-            self.bad(name(&outer), verdicts.l4);
+            self.bad("", "ip", verdicts.ip);
+            self.bad("", name(&outer), verdicts.l4);
             if let Some(inner) = layers.inner {
-                self.bad("inner ip", verdicts.inner_ip);
-                if matches!(verdicts.inner_l4, Verdict::Bad { .. }) {
-                    show!(self.out, " [bad inner ", name(&inner));
-                    self.values(verdicts.inner_l4);
-                }
+                self.bad("inner ", "ip", verdicts.inner_ip);
+                self.bad("inner ", name(&inner), verdicts.inner_l4);
             }
         }
         // What the snap length cut is not the sender's doing, and the line shows where it ends.
@@ -174,16 +182,20 @@ impl<'p> Printer<'p> {
         }
     }
 
-    fn bad(&mut self, name: &str, verdict: Verdict) {
-        if matches!(verdict, Verdict::Bad { .. }) {
-            show!(self.out, " [bad ", name);
-            self.values(verdict);
-        }
-    }
-
-    fn values(&mut self, verdict: Verdict) {
+    /// ` [bad tcp cksum 0x1234, expected 0xabcd]`, if it is.
+    fn bad(&mut self, place: &str, name: &str, verdict: Verdict) {
         if let Verdict::Bad { found, expected } = verdict {
-            show!(self.out, " cksum ", Hex4(found), ", expected ", Hex4(expected), "]");
+            show!(
+                self.out,
+                " [bad ",
+                place,
+                name,
+                " cksum ",
+                Hex4(found),
+                ", expected ",
+                Hex4(expected),
+                "]"
+            );
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::ip::Ip;
 use super::printer::{Printed, Printer};
 use super::span::Span;
+use crate::parse::Transport;
 use crate::sink::format::{Hex, show};
-use crate::sink::services::Protocol;
 
 fn chunk_name(kind: u8) -> &'static str {
     match kind {
@@ -38,10 +38,10 @@ impl Printer<'_> {
     pub(super) fn sctp(&mut self, span: Span<'_>, ip: Ip<'_>) {
         self.whole("sctp", |printer| {
             let (Some(source), Some(destination)) = (span.u16(0), span.u16(2)) else {
-                printer.ends_without_ports(ip);
+                printer.addresses_once(ip);
                 return None;
             };
-            printer.ends(ip, source, destination, Protocol::Sctp);
+            printer.endpoints(ip, source, destination, Transport::Sctp);
             show!(printer.out, "sctp");
             span.u32(8)?;
             if printer.options.quick {
@@ -101,10 +101,10 @@ impl Printer<'_> {
     /// RFC 4340 5.
     pub(super) fn dccp(&mut self, span: Span<'_>, ip: Ip<'_>) -> Printed {
         let (Some(source), Some(destination)) = (span.u16(0), span.u16(2)) else {
-            self.ends_without_ports(ip);
+            self.addresses_once(ip);
             return None;
         };
-        self.ends(ip, source, destination, Protocol::Dccp);
+        self.endpoints(ip, source, destination, Transport::Dccp);
         let kind = span.u8(8)? >> 1 & 15;
         let names = [
             "DCCP-Request",

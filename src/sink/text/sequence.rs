@@ -1,37 +1,38 @@
 //! Where each TCP connection's sequence numbers began, so that lines can count from there.
 
-/// Both ends of a connection in a fixed order, the same for both directions.
+/// Both endpoints of a connection in a fixed order, the same for both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Key {
     low: [u8; 16],
     high: [u8; 16],
-    /// Port of `low` above that of `high`; never 0 in a used slot except for port 0 to port 0.
+    /// Port of `low` in the upper 16 bits, that of `high` in the lower.
     ports: u32,
+    /// False in an empty slot, which no connection equals.
     used: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     key: Key,
-    /// First sequence number of the side with the lower port, and of the other.
+    /// First sequence number of the `low` side of the key, and of the `high` one.
     starts: [u32; 2],
 }
 
-/// Connections that fall into one set; the oldest leaves when a further one comes.
+/// Slots of a set, newest first: as in a set-associative cache, the oldest leaves when all are taken.
 const WAYS: usize = 4;
 const SETS: usize = 1 << 14;
 
 /// A table of at most 65,536 connections (4 MiB, allocated with the first TCP segment). It is bounded: where
 /// more are open at once some are forgotten, and their next line shows absolute numbers as a first line
-/// does. Strangers cannot make it grow or slow it down.
+/// does. Hostile traffic cannot make it grow or slow it down.
 #[derive(Debug, Default)]
 pub(super) struct Sequences {
     slots: Vec<Slot>,
 }
 
-/// One segment's ends.
+/// One segment's endpoints.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends<'a> {
+pub(super) struct Endpoints<'a> {
     pub(super) source: &'a [u8],
     pub(super) destination: &'a [u8],
     pub(super) source_port: u16,
@@ -43,21 +44,28 @@ pub(super) struct Ends<'a> {
 pub(super) struct Shift {
     /// Subtracted from the sequence number.
     pub(super) sequence: u32,
-    /// Subtracted from the acknowledgement number.
-    pub(super) acknowledgement: u32,
-    /// Subtracted from the edges of SACK blocks, which count as the acknowledgement does.
+    /// Subtracted from the acknowledgment number.
+    pub(super) acknowledgment: u32,
+    /// Subtracted from the edges of SACK blocks, which count as the acknowledgment does.
     pub(super) sack: u32,
 }
 
 impl Sequences {
     /// The shift for a segment with the ACK flag. The first one of a connection, and each with SYN, starts it
     /// anew and is shown unshifted.
-    pub(super) fn shift(&mut self, ends: Ends<'_>, sequence: u32, acknowledgement: u32, syn: bool) -> Shift {
+    pub(super) fn shift(
+        &mut self,
+        endpoints: Endpoints<'_>,
+        sequence: u32,
+        acknowledgment: u32,
+        syn: bool,
+    ) -> Shift {
         if self.slots.is_empty() {
             self.slots = vec![Slot::default(); SETS * WAYS];
         }
-        let reversed = (ends.source_port, ends.source) > (ends.destination_port, ends.destination);
-        let key = key(ends, reversed);
+        let reversed =
+            (endpoints.source_port, endpoints.source) > (endpoints.destination_port, endpoints.destination);
+        let key = key(endpoints, reversed);
         let (mine, peers) = if reversed { (1, 0) } else { (0, 1) };
         let first = set(&key) * WAYS;
         let ways = &mut self.slots[first..first + WAYS];
@@ -66,26 +74,26 @@ impl Sequences {
             && !syn
         {
             let starts = ways[way].starts;
-            return Shift { sequence: starts[mine], acknowledgement: starts[peers], sack: starts[peers] };
+            return Shift { sequence: starts[mine], acknowledgment: starts[peers], sack: starts[peers] };
         }
         // The newest stands first.
         ways[..=known.unwrap_or(WAYS - 1)].rotate_right(1);
         ways[0].key = key;
         ways[0].starts[mine] = sequence;
-        ways[0].starts[peers] = acknowledgement.wrapping_sub(1);
+        ways[0].starts[peers] = acknowledgment.wrapping_sub(1);
         Shift { sack: ways[0].starts[peers], ..Shift::default() }
     }
 }
 
-fn key(ends: Ends<'_>, reversed: bool) -> Key {
+fn key(endpoints: Endpoints<'_>, reversed: bool) -> Key {
     let wide = |address: &[u8]| {
         let mut wide = [0; 16];
         let length = address.len().min(16);
         wide[..length].copy_from_slice(&address[..length]);
         wide
     };
-    let (source, destination) = (wide(ends.source), wide(ends.destination));
-    let (from, to) = (u32::from(ends.source_port), u32::from(ends.destination_port));
+    let (source, destination) = (wide(endpoints.source), wide(endpoints.destination));
+    let (from, to) = (u32::from(endpoints.source_port), u32::from(endpoints.destination_port));
     if reversed {
         Key { low: destination, high: source, ports: to << 16 | from, used: true }
     } else {
@@ -108,20 +116,28 @@ fn set(key: &Key) -> usize {
 mod tests {
     use super::*;
 
-    const A: Ends<'_> =
-        Ends { source: &[10, 0, 0, 1], destination: &[10, 0, 0, 2], source_port: 4000, destination_port: 80 };
-    const B: Ends<'_> =
-        Ends { source: &[10, 0, 0, 2], destination: &[10, 0, 0, 1], source_port: 80, destination_port: 4000 };
+    const A: Endpoints<'_> = Endpoints {
+        source: &[10, 0, 0, 1],
+        destination: &[10, 0, 0, 2],
+        source_port: 4000,
+        destination_port: 80,
+    };
+    const B: Endpoints<'_> = Endpoints {
+        source: &[10, 0, 0, 2],
+        destination: &[10, 0, 0, 1],
+        source_port: 80,
+        destination_port: 4000,
+    };
 
     #[test]
-    fn both_directions_count_from_the_first_segment_with_an_acknowledgement() {
+    fn both_directions_count_from_the_first_segment_with_an_acknowledgment() {
         let mut table = Sequences::default();
         let first = table.shift(B, 700, 101, true);
-        assert_eq!((first.sequence, first.acknowledgement), (0, 0), "the first line is absolute");
+        assert_eq!((first.sequence, first.acknowledgment), (0, 0), "the first line is absolute");
         let second = table.shift(A, 101, 701, false);
-        assert_eq!((second.sequence, second.acknowledgement), (100, 700));
+        assert_eq!((second.sequence, second.acknowledgment), (100, 700));
         let third = table.shift(B, 701, 105, false);
-        assert_eq!((third.sequence, third.acknowledgement, third.sack), (700, 100, 100));
+        assert_eq!((third.sequence, third.acknowledgment, third.sack), (700, 100, 100));
     }
 
     #[test]
@@ -139,7 +155,7 @@ mod tests {
         for port in 0..u16::MAX {
             for network in 0..8 {
                 let source = [10, 1, network, 1];
-                table.shift(Ends { source: &source, source_port: port, ..A }, 1, 1, true);
+                table.shift(Endpoints { source: &source, source_port: port, ..A }, 1, 1, true);
             }
         }
         assert_eq!(table.slots.len(), SETS * WAYS);

@@ -1,11 +1,11 @@
 //! TCP segments (RFC 9293).
 
-use super::ip::{Ip, address};
+use super::ip::Ip;
 use super::printer::{Printed, Printer};
-use super::sequence::{Ends, Shift};
+use super::sequence::{Endpoints, Shift};
 use super::span::Span;
+use crate::parse::Transport;
 use crate::sink::format::{Hex4, Put, show};
-use crate::sink::services::Protocol;
 use crate::verify::Verdict;
 
 const FIN: u8 = 0x01;
@@ -27,43 +27,17 @@ const FLAGS: [(u8, u8); 8] = [
 ];
 
 impl Printer<'_> {
-    /// `1.2.3.4.80 > 5.6.7.8.1234: `; after an extension header the ports alone.
-    pub(super) fn ends(&mut self, ip: Ip<'_>, source: u16, destination: u16, protocol: Protocol) {
-        if !ip.named {
-            address(self.out, ip.source);
-            self.out.push(b'.');
-        }
-        self.port(source, protocol);
-        show!(self.out, " > ");
-        if !ip.named {
-            address(self.out, ip.destination);
-            self.out.push(b'.');
-        }
-        self.port(destination, protocol);
-        show!(self.out, ": ");
-    }
-
-    /// The addresses alone, where the ports were not captured.
-    pub(super) fn ends_without_ports(&mut self, ip: Ip<'_>) {
-        if !ip.named {
-            address(self.out, ip.source);
-            show!(self.out, " > ");
-            address(self.out, ip.destination);
-            show!(self.out, ": ");
-        }
-    }
-
     pub(super) fn tcp(&mut self, span: Span<'_>, ip: Ip<'_>) {
         self.whole("tcp", |printer| printer.segment(span, ip));
     }
 
     fn segment(&mut self, span: Span<'_>, ip: Ip<'_>) -> Printed {
         let (Some(source), Some(destination)) = (span.u16(0), span.u16(2)) else {
-            self.ends_without_ports(ip);
+            self.addresses_once(ip);
             return None;
         };
-        self.ends(ip, source, destination, Protocol::Tcp);
-        let (sequence, acknowledgement) = (span.u32(4)?, span.u32(8)?);
+        self.endpoints(ip, source, destination, Transport::Tcp);
+        let (sequence, acknowledgment) = (span.u32(4)?, span.u32(8)?);
         let (header, flags) = (usize::from(span.u8(12)? >> 4) * 4, span.u8(13)?);
         let (window, checksum, urgent) = (span.u16(14)?, span.u16(16)?, span.u16(18)?);
         if header < 20 {
@@ -79,14 +53,14 @@ impl Printer<'_> {
         self.out.extend(FLAGS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, letter)| letter));
         show!(self.out, if self.out.len() == before { "none]" } else { "]" });
 
-        let ends = Ends {
+        let endpoints = Endpoints {
             source: ip.source,
             destination: ip.destination,
             source_port: source,
             destination_port: destination,
         };
         let shift = if flags & ACK != 0 && !self.options.absolute_sequence {
-            self.tables.sequences.shift(ends, sequence, acknowledgement, flags & SYN != 0)
+            self.tables.sequences.shift(endpoints, sequence, acknowledgment, flags & SYN != 0)
         } else {
             Shift::default()
         };
@@ -106,7 +80,7 @@ impl Printer<'_> {
             }
         }
         if flags & ACK != 0 {
-            show!(self.out, ", ack ", acknowledgement.wrapping_sub(shift.acknowledgement));
+            show!(self.out, ", ack ", acknowledgment.wrapping_sub(shift.acknowledgment));
         }
         show!(self.out, ", win ", window);
         if flags & URG != 0 {

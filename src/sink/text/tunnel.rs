@@ -3,7 +3,7 @@
 use super::link::{ether_type, ether_type_name};
 use super::printer::{Printed, Printer};
 use super::span::Span;
-use crate::sink::format::{Hex, Hex4, show};
+use crate::sink::format::{Hex, Hex2, Hex4, show};
 
 impl Printer<'_> {
     /// RFC 2784, 2890; version 1: RFC 2637.
@@ -81,17 +81,17 @@ impl Printer<'_> {
     fn gre_payload(&mut self, kind: u16, flags: u16, rest: Span<'_>) {
         match kind {
             // Spanned frames (draft-foschiano-erspan): type I has no header of its own, II and III have.
-            0x88be if flags & 0x1000 == 0 => {
+            ether_type::ERSPAN if flags & 0x1000 == 0 => {
                 show!(self.out, "ERSPAN, ");
                 self.by_ether_type(ether_type::TEB, rest);
             }
-            0x88be | 0x22eb => self.whole("erspan", |printer| {
+            ether_type::ERSPAN | ether_type::ERSPAN_III => self.whole("erspan", |printer| {
                 let (first, second) = (rest.u16(0)?, rest.u16(2)?);
-                show!(printer.out, "ERSPAN type ", if kind == 0x88be { "II" } else { "III" });
+                show!(printer.out, "ERSPAN type ", if kind == ether_type::ERSPAN { "II" } else { "III" });
                 show!(printer.out, ", session ", second & 0x3ff, ", vlan ", first & 0xfff, ": ");
-                let platform = kind == 0x22eb && rest.u16(10)? & 1 != 0;
+                let platform = kind == ether_type::ERSPAN_III && rest.u16(10)? & 1 != 0;
                 let header = match (kind, platform) {
-                    (0x88be, _) => 8,
+                    (ether_type::ERSPAN, _) => 8,
                     (_, false) => 12,
                     (_, true) => 20,
                 };
@@ -99,7 +99,7 @@ impl Printer<'_> {
                 Some(())
             }),
             // WCCPv2: IPv4 behind a four-byte header, unless that is the IPv4 header already.
-            0x883e => self.by_ether_type(
+            ether_type::WCCP => self.by_ether_type(
                 ether_type::IPV4,
                 if rest.u8(0).is_some_and(|byte| byte >> 4 == 4) { rest } else { rest.skip(4) },
             ),
@@ -115,7 +115,7 @@ impl Printer<'_> {
     }
 
     fn gre_flags(&mut self, flags: u16) {
-        show!(self.out, ", Flags [");
+        show!(self.out, ", Flags ");
         let names = [
             (0x8000, "checksum present"),
             (0x4000, "routing present"),
@@ -124,12 +124,7 @@ impl Printer<'_> {
             (0x0800, "source routing present"),
             (0x0080, "ack present"),
         ];
-        let mut separator = "";
-        for (_, name) in names.iter().filter(|(bit, _)| flags & bit != 0) {
-            show!(self.out, separator, *name);
-            separator = ", ";
-        }
-        show!(self.out, if separator.is_empty() { "none]" } else { "]" });
+        self.flags(flags, &names);
     }
 
     /// RFC 7348 5. The next-protocol field of VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe) is honoured.
@@ -137,9 +132,8 @@ impl Printer<'_> {
         let (Some(flags), Some(network), Some(next)) = (span.u8(0), span.u32(4), span.u8(3)) else {
             return false;
         };
-        show!(self.out, "VXLAN, flags [", if flags & 8 != 0 { "I" } else { "." }, "] (0x");
-        crate::sink::format::Put::hex(self.out, flags.into(), 2);
-        show!(self.out, "), vni ", network >> 8, ": ");
+        show!(self.out, "VXLAN, flags [", if flags & 8 != 0 { "I" } else { "." }, "] (");
+        show!(self.out, Hex2(flags), "), vni ", network >> 8, ": ");
         let kind = match next {
             1 if flags & 4 != 0 => ether_type::IPV4,
             2 if flags & 4 != 0 => ether_type::IPV6,

@@ -3,9 +3,9 @@
 use super::ip::Ip;
 use super::printer::{Printed, Printer};
 use super::span::Span;
+use crate::parse::Transport;
 use crate::parse::dns::{DNS_PORT, LLMNR_PORT, MDNS_PORT};
 use crate::sink::format::{Hex4, show};
-use crate::sink::services::Protocol;
 use crate::verify::Verdict;
 
 impl Printer<'_> {
@@ -15,10 +15,10 @@ impl Printer<'_> {
 
     fn datagram(&mut self, span: Span<'_>, ip: Ip<'_>, lite: bool) -> Printed {
         let (Some(source), Some(destination)) = (span.u16(0), span.u16(2)) else {
-            self.ends_without_ports(ip);
+            self.addresses_once(ip);
             return None;
         };
-        self.ends(ip, source, destination, Protocol::Udp);
+        self.endpoints(ip, source, destination, Transport::Udp);
         let declared = usize::from(span.u16(4)?);
         span.u16(6)?;
         // RFC 3828 3.1: in UDP-Lite that field is the coverage, and the length is that of the IP payload.

@@ -1,0 +1,45 @@
+//! Lines on their way to a writer: what the text and JSON sinks share.
+
+use super::Error;
+use std::io::{self, Write};
+
+/// Lines gathered in one buffer, kept from batch to batch, and handed to the writer in one piece.
+#[derive(Debug)]
+pub(super) struct Lines<W> {
+    /// Complete lines, not yet written.
+    pub(super) buffer: Vec<u8>,
+    writer: W,
+    name: String,
+}
+
+impl<W: Write> Lines<W> {
+    /// Lines for `writer`, which errors call `standard output`.
+    pub(super) fn new(writer: W) -> Self {
+        Self { buffer: Vec::new(), writer, name: "standard output".into() }
+    }
+
+    /// The same; errors call the writer `name`.
+    pub(super) fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    /// Hands the gathered lines to the writer, which may buffer them.
+    pub(super) fn write(&mut self) -> Result<(), Error> {
+        let written = self.writer.write_all(&self.buffer);
+        self.buffer.clear();
+        written.map_err(|error| self.failed(error))
+    }
+
+    /// Flushes the writer.
+    pub(super) fn flush(&mut self) -> Result<(), Error> {
+        self.writer.flush().map_err(|error| self.failed(error))
+    }
+
+    /// A failed write, with a closed pipe told apart.
+    fn failed(&self, source: io::Error) -> Error {
+        match source.kind() {
+            io::ErrorKind::BrokenPipe => Error::Closed,
+            _ => Error::Io { path: self.name.clone(), source },
+        }
+    }
+}
