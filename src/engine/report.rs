@@ -105,7 +105,8 @@ pub struct Report {
     pub outputs: Vec<OutputReport>,
     /// Verdicts over all packets.
     pub checksums: Checksums,
-    /// Packets that did not keep their own headers' promises, most frequent kind first.
+    /// Packets that did not keep their own headers' promises or were cut within a header by the snapshot
+    /// length, most frequent kind first.
     pub malformed: Vec<MalformedCount>,
     /// Times the kernel stopped filling the ring because it was full.
     pub ring_freezes: u64,
@@ -217,15 +218,16 @@ impl fmt::Display for Report {
         let Checksums { ip, l4, inner_ip, inner_l4 } = &self.checksums;
         let bad = Verdict::Bad { found: 0, expected: 0 };
         let bad_ones = [
-            ("IPv4 header", ip.of(bad) + inner_ip.of(bad)),
-            ("TCP, UDP or ICMP", l4.of(bad) + inner_l4.of(bad)),
+            ("in IPv4 headers", ip.of(bad) + inner_ip.of(bad)),
+            ("in what IP carries (TCP, UDP, ...)", l4.of(bad) + inner_l4.of(bad)),
         ];
         list(f, "bad checksums", bad_ones.into_iter().filter(|(_, count)| *count > 0))?;
-        list(
-            f,
-            "malformed",
-            self.malformed.iter().map(|kind| (format!("{} {}", kind.layer, kind.reason), kind.packets)),
-        )?;
+        // What the capture cut short is nobody's fault, and not called malformed.
+        let (cut, malformed): (Vec<_>, Vec<_>) =
+            self.malformed.iter().partition(|kind| kind.reason == Reason::Snapped);
+        let named = malformed.iter().map(|kind| (format!("{} {}", kind.layer, kind.reason), kind.packets));
+        list(f, "malformed", named)?;
+        list(f, "headers cut by the snapshot length", cut.iter().map(|kind| (kind.layer, kind.packets)))?;
         if self.ring_freezes > 0 {
             write!(f, "\nthe kernel's ring was full {} times: try a larger buffer", self.ring_freezes)?;
         }

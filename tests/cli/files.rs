@@ -129,6 +129,60 @@ fn the_file_being_read_is_not_overwritten() {
     assert_eq!(fs::read(&path).unwrap(), small());
 }
 
+/// A rotation, a template and a link come upon files of the run by names that nobody wrote.
+#[test]
+fn no_output_destroys_the_input_or_another_output() {
+    let (dir, _) = with_small();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let many = capture::pcap((0..2000).map(udp_of));
+    let refused = |arguments: &[&str], name: &str| {
+        let (code, _, err) = run(arguments.iter().copied());
+        let expected = format!("wharf: {}: this run reads or writes that file already", path(name));
+        assert!(code == 1 && err.lines().last().unwrap().starts_with(&expected), "{arguments:?}: {err}");
+    };
+    fs::write(path("ring.pcap1"), &many).unwrap();
+    refused(&["sniff", "-r", &path("ring.pcap1"), "-w", &path("ring.pcap"), "-C", "64k"], "ring.pcap1");
+    assert_eq!(fs::read(path("ring.pcap1")).unwrap(), many);
+
+    fs::write(path("udp-7.pcap"), &many).unwrap();
+    refused(&["split", "-r", &path("udp-7.pcap"), "--each", &path("{proto}-{port}.pcap")], "udp-7.pcap");
+    assert_eq!(fs::read(path("udp-7.pcap")).unwrap(), many);
+
+    let (to, each) = (format!("udp/53={}", path("udp-443.pcap")), path("{proto}-{port}.pcap"));
+    refused(&["split", "-r", &path("small.pcap"), "--to", &to, "--each", &each], "udp-443.pcap");
+    std::os::unix::fs::symlink(path("one"), path("two")).unwrap();
+    let to = format!("udp/53={}", path("one"));
+    refused(&["split", "-r", &path("small.pcap"), "--to", &to, "--rest", &path("two")], "two");
+}
+
+/// `--max-open` promises more than `ulimit -n` allows.
+#[test]
+fn a_split_makes_do_with_few_open_files() {
+    let dir = tempdir().unwrap();
+    let from = dir.path().join("from.pcap");
+    fs::write(&from, capture::pcap((0..3).flat_map(|_| (1..=100).map(|port| capture::udp(port, port, 9)))))
+        .unwrap();
+    let script = "ulimit -n 24; exec \"$0\" split -r \"$1\" --each \"$2/parts/{port}.pcap\"";
+    let arguments = ["-c", script, env!("CARGO_BIN_EXE_wharf"), from.to_str().unwrap()];
+    let output = Command::new("sh").args(arguments).arg(dir.path()).output().unwrap();
+    let (code, _, err) = told(output);
+    assert_eq!((code, err.as_str()), (0, "300 received = 300 delivered + 0 filtered out + 0 dropped\n"));
+    let parts = fs::read_dir(dir.path().join("parts")).unwrap();
+    assert!(parts.map(|part| packets(part.unwrap().path())).eq([3; 100]));
+}
+
+#[test]
+fn what_the_capture_cut_short_is_not_called_malformed() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("cut.pcap").display().to_string();
+    let mut record = capture::record(1, &udp_of(7)[..38]);
+    record[12..16].copy_from_slice(&60_u32.to_le_bytes());
+    fs::write(&path, [capture::header(1), record].concat()).unwrap();
+    let (code, _, err) = run(["sniff", "-nr", &path]);
+    assert_eq!(code, 0);
+    assert_eq!(err.lines().nth(1), Some("headers cut by the snapshot length: 1 UDP"), "{err}");
+}
+
 #[test]
 fn rotation_by_size() {
     let dir = tempdir().unwrap();
@@ -218,9 +272,14 @@ fn outputs_that_cannot_be_written() {
 #[test]
 fn standard_output_that_cannot_be_written() {
     let (_dir, path) = with_small();
-    for arguments in
-        [&["sniff", "-nr", &path][..], &["sniff", "-r", &path, "--count"], &["interfaces"], &["man"]]
-    {
+    for arguments in [
+        &["sniff", "-nr", &path][..],
+        &["sniff", "-r", &path, "--count"],
+        &["interfaces"],
+        &["man"],
+        &["--help"],
+        &["demo", "--offline"],
+    ] {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_wharf")).args(arguments).stdout(full).output().unwrap();
         let (code, _, err) = told(output);

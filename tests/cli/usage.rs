@@ -10,7 +10,14 @@ fn bad_usage_is_one_line_and_code_2() {
     for (arguments, hint) in [
         ("snif", "did you mean 'sniff'?"),
         ("sniff -r a -i b", "cannot be used with"),
-        ("sniff -r a tcp port 80", "unexpected argument 'tcp'"),
+        (
+            "sniff -r a tcp port 80",
+            "unexpected argument 'tcp' found: filter expressions are not understood yet",
+        ),
+        ("-ni eth0", "a subcommand comes first, as in `wharf sniff -i eth0`"),
+        ("sniff -r a -w b --count", "--count shows nothing with -w unless --print"),
+        ("sniff -r a -w b --json", "--json shows nothing with -w unless --print"),
+        ("sniff -r a -w - --print", "cannot share standard output"),
         ("sniff -r a --cuont", "did you mean '--count'?"),
         ("sniff -r a -c 0", "--limit"),
         ("sniff -r a -c many", "--limit"),
@@ -26,6 +33,7 @@ fn bad_usage_is_one_line_and_code_2() {
         ("split -r a --to tcp/443=", "no file"),
         ("split -r a --to tcp/80,http=b", "column 8"),
         ("split -r a --to tcp/1=b --to tcp/2=b", "named twice"),
+        ("split -r a --to tcp/1=b --to tcp/2=./b", "named twice"),
         ("split -r a --each {color}", "{port}"),
         ("split -r a --each {port} --rest b", "cannot be used with"),
         ("completions tclsh", "possible values: bash"),

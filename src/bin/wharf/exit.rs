@@ -1,5 +1,6 @@
 //! Exit codes, in one table, and the one line that goes with a failure.
 
+use anyhow::Context;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -56,9 +57,8 @@ fn in_full(error: &anyhow::Error) -> String {
 /// Help and versions on standard output; wrong arguments in one line on standard error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // A closed pipe (`wharf --help | head`) is no failure.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        let printed = error.print().and_then(|()| io::stdout().flush()).context("standard output");
+        return code(printed.map(|()| Outcome::Done));
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
@@ -86,7 +86,25 @@ fn one_line(error: &clap::Error) -> String {
     if let Some(hint) = hints.into_iter().next() {
         line += &format!(" (did you mean '{hint}'?)");
     }
+    if let Some(reason) = habit(error) {
+        line += &format!(": {reason}");
+    }
     line + "; see --help"
+}
+
+/// What tcpdump's users type by habit, and what wharf wants instead.
+fn habit(error: &clap::Error) -> Option<&'static str> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
+    let before_any_subcommand = std::env::args().nth(1).is_some_and(|first| first.starts_with(argument));
+    match error.kind() {
+        ErrorKind::UnknownArgument if !argument.starts_with('-') => {
+            Some("filter expressions are not understood yet; `wharf split --to tcp/443=FILE` chooses by port")
+        }
+        ErrorKind::UnknownArgument if before_any_subcommand => {
+            Some("a subcommand comes first, as in `wharf sniff -i eth0`")
+        }
+        _ => None,
+    }
 }
 
 /// One line on standard error. There is nobody to tell when that fails.

@@ -23,7 +23,8 @@ pub(crate) struct WriteArgs {
     #[arg(short = 'C', long, value_name = "SIZE", value_parser = args::file_size, requires = "write")]
     file_size: Option<u64>,
 
-    /// Go on to a new file every SECONDS; FILE is a pattern for strftime(3), such as web-%H%M%S.pcapng
+    /// Go on to a new file every SECONDS; FILE is a pattern for strftime(3), such as web-%H%M%S.pcapng,
+    /// and a name that comes again gets a number appended
     #[arg(short = 'G', long, value_name = "SECONDS", requires = "write")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     rotate_seconds: Option<u64>,
@@ -35,6 +36,16 @@ pub(crate) struct WriteArgs {
 
     #[command(flatten)]
     format: FormatArgs,
+}
+
+impl WriteArgs {
+    pub(crate) fn is_given(&self) -> bool {
+        self.write.is_some()
+    }
+
+    pub(crate) fn to_stdout(&self) -> bool {
+        self.write.as_deref().is_some_and(|path| path == "-")
+    }
 }
 
 /// What goes for every file that is written.
@@ -60,13 +71,17 @@ enum Format {
 }
 
 impl FormatArgs {
-    pub(crate) fn options(&self) -> CaptureFileOptions {
+    /// Options for files beside `input`, which none of them may overwrite.
+    pub(crate) fn options(&self, input: &InputArgs) -> CaptureFileOptions {
         let mut options = CaptureFileWriter::options().packet_buffered(self.packet_buffered);
         options = match self.format {
             Some(Format::Pcap) => options.format(CaptureFormat::Pcap),
             Some(Format::Pcapng) => options.format(CaptureFormat::PcapNg),
             None => options,
         };
+        if let Some(path) = input.path() {
+            options = options.spare(path);
+        }
         match &self.comment {
             Some(comment) => options.comment(comment),
             None => options,
@@ -84,10 +99,10 @@ pub(crate) fn writer(arguments: &WriteArgs, input: &InputArgs) -> anyhow::Result
         packets: None,
         files: arguments.file_count,
     };
-    Ok(Some(arguments.format.options().rotation(rotation).create(path)?))
+    Ok(Some(arguments.format.options(input).rotation(rotation).create(path)?))
 }
 
-/// Refuses to overwrite the file that is being read.
+/// Refuses to overwrite the file that is being read, before anything is created.
 pub(crate) fn refuse_input(output: &Path, input: &InputArgs) -> anyhow::Result<()> {
     let Some(read) = input.path() else { return Ok(()) };
     if same_file(read, output) {

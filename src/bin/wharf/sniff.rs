@@ -1,5 +1,6 @@
 //! `wharf sniff`: print packets, count them, or write them to a capture file.
 
+use crate::args;
 use crate::exit::{Outcome, TABLE};
 use crate::files::{self, WriteArgs};
 use crate::input::InputArgs;
@@ -7,6 +8,7 @@ use crate::interfaces;
 use crate::link_types::LinkTypeNotes;
 use crate::print::print;
 use crate::run;
+use anyhow::bail;
 use clap::Args;
 use std::io::stdout;
 use wharf::sink::text::{Dump, TimeStyle};
@@ -21,7 +23,7 @@ use wharf::sink::{Count, CountTable, Json, Sink, Tee, Text, TextOptions};
 Examples:
   wharf sniff -i eth0 -n                        print what passes eth0
   wharf sniff -i any -nnvvXs0 -c 10             ten packets, in full
-  wharf sniff -i eth0 -w web.pcapng -G 3600     a file an hour, until ^C
+  wharf sniff -i eth0 -w web-%H.pcapng -G 3600  a file an hour, until ^C
   wharf sniff -r web.pcapng --json | jq .dst    a JSON object a packet
   wharf sniff -r web.pcapng.gz --count          who used which port, and were the checksums right
   ssh host tcpdump -U -w - | wharf sniff -r -   packets from elsewhere, as they come
@@ -143,6 +145,15 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let SniffArgs { input, write, text, json, count: counting, print, list_interfaces } = arguments;
     if list_interfaces {
         return interfaces::list(false);
+    }
+    let unseen = if json { "--json" } else { "--count" };
+    if write.is_given() && (json || counting) && !print {
+        bail!(args::usage(&format!("{unseen} shows nothing with -w unless --print is given too")));
+    }
+    if write.to_stdout() && print {
+        bail!(args::usage(
+            "packets as text and as a capture file cannot share standard output: give -w a file"
+        ));
     }
     let builder = input.builder()?;
     let file = files::writer(&write, &input)?;

@@ -89,14 +89,16 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
     }
     let mut files = HashSet::new();
     for Target { file, .. } in &targets {
-        if !files.insert(file) {
+        if !files.insert(std::path::absolute(file)?) {
             bail!(args::usage(&format!("{}: named twice; join the rules in one", file.display())));
         }
         files::refuse_input(file, &input)?;
     }
     let mut builder = input.builder()?;
+    let mut options = format.options(&input);
     for Target { rule, file } in targets {
-        let writer = format.options().create(file)?;
+        let writer = options.clone().create(&file)?;
+        options = options.spare(file);
         builder = match rule {
             // What is not known has no ports.
             Rule::Rest => builder.rest(Tee(LinkTypeNotes::default(), writer)),
@@ -104,7 +106,7 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         };
     }
     if let Some(template) = each {
-        let files = Split::new(template).options(format.options()).open_files(max_open.into());
+        let files = Split::new(template).options(options).open_files(max_open.into());
         builder = builder.rest(Tee(LinkTypeNotes::default(), files));
     }
     let result = run::drive(builder, false)?;

@@ -152,7 +152,7 @@ impl CaptureFileWriter {
             return Err(Error::Closed);
         };
         let path = names.next(time)?;
-        let output = Output::create(&path, self.options.manner(&self.path))?;
+        let output = Output::create(&path, self.options.manner(&self.path), &self.options.spared)?;
         self.current = Some(self.begin(output));
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! How to write a capture file: format, precision, limits.
 
-use super::output::{Manner, Output};
+use super::output::{FileId, Manner, Output};
 use super::rotate::{Names, Rotation};
 use super::{CaptureFileWriter, pcap, pcapng};
 use crate::frame::Interface;
@@ -64,6 +64,7 @@ pub struct CaptureFileOptions {
     pub(super) comment: Option<String>,
     pub(super) interfaces: Vec<Interface>,
     pub(super) rotation: Rotation,
+    pub(super) spared: Vec<FileId>,
     pub(super) buffer: usize,
 }
 
@@ -78,6 +79,7 @@ impl Default for CaptureFileOptions {
             comment: None,
             interfaces: Vec::new(),
             rotation: Rotation::default(),
+            spared: Vec::new(),
             buffer: BUFFER,
         }
     }
@@ -126,6 +128,14 @@ impl CaptureFileOptions {
         Self { rotation, ..self }
     }
 
+    /// A file that is not to be written to, by whatever name a rotation or a template comes upon it: the one
+    /// being read, or another output's. Counts for regular files that exist by now.
+    #[must_use]
+    pub fn spare(mut self, path: impl AsRef<Path>) -> Self {
+        self.spared.extend(std::fs::metadata(path).ok().and_then(|metadata| FileId::of(&metadata)));
+        self
+    }
+
     /// Bytes gathered before they are written.
     pub(in crate::sink) fn buffer(self, bytes: usize) -> Self {
         Self { buffer: bytes, ..self }
@@ -135,7 +145,8 @@ impl CaptureFileOptions {
     /// file is created for the first packet, whose time is in its name.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be created, [`Error::Format`] for a rotation of standard output.
+    /// [`Error::Io`] when it cannot be created or is [spared](Self::spare), [`Error::Format`] for a rotation
+    /// of standard output.
     pub fn create(self, path: impl AsRef<Path>) -> Result<CaptureFileWriter, Error> {
         let path = path.as_ref();
         if path.as_os_str() == "-" {

@@ -6,8 +6,9 @@
 use crate::sink::Error;
 use flate2::write::GzEncoder;
 use rustix::fd::AsFd;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// How to open an output.
@@ -19,6 +20,17 @@ pub(super) struct Manner {
     /// Finds how many of the written bytes are whole records, and how many packets those are. The flag
     /// says that the bytes are the beginning of the file.
     pub(super) whole: fn(&[u8], bool) -> (usize, u64),
+}
+
+/// Which regular file it is, whatever name it goes by: device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
+impl FileId {
+    /// `None` for what is not a regular file: writing to a device or a pipe twice destroys nothing.
+    pub(super) fn of(metadata: &Metadata) -> Option<Self> {
+        metadata.is_file().then(|| Self(metadata.dev(), metadata.ino()))
+    }
 }
 
 pub(super) struct Output {
@@ -48,10 +60,10 @@ enum Target {
 }
 
 impl Output {
-    /// Creates a file, or truncates it.
-    pub(super) fn create(path: &Path, manner: Manner) -> Result<Self, Error> {
+    /// Creates a file, or truncates it unless it is one of those to be `spared`.
+    pub(super) fn create(path: &Path, manner: Manner, spared: &[FileId]) -> Result<Self, Error> {
         let name = path.display().to_string();
-        match File::create(path) {
+        match create(path, spared) {
             Ok(file) => {
                 let path = Some(path.to_owned());
                 Ok(Self { path, ..Self::new(name, Target::of(file, manner), manner) })
@@ -184,6 +196,19 @@ impl Output {
             source: io::Error::new(error.kind(), format!("{error}; {fate}")),
         }
     }
+}
+
+/// Looks at what was opened before it truncates it: a name may lead anywhere.
+fn create(path: &Path, spared: &[FileId]) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    let metadata = file.metadata()?;
+    if FileId::of(&metadata).is_some_and(|id| spared.contains(&id)) {
+        return Err(io::Error::other("this run reads or writes that file already; name another one"));
+    }
+    if metadata.is_file() {
+        file.set_len(0)?;
+    }
+    Ok(file)
 }
 
 impl Target {

@@ -6,9 +6,10 @@ pub use template::Template;
 
 use super::{CaptureFileOptions, CaptureFileWriter, Deliveries, Error, InterfaceStatistics, Sink};
 use crate::frame::{Annotation, Interface};
+use rustix::io::Errno;
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 use template::Key;
 
 /// Files open at a time, unless asked otherwise.
@@ -134,7 +135,16 @@ impl Split {
                 .map_err(|source| Error::Io { path: directory.display().to_string(), source })?;
         }
         self.make_room()?;
-        let writer = self.options.clone().buffer(BUFFER).create(&path)?;
+        let writer = loop {
+            match self.options.clone().buffer(BUFFER).create(&path) {
+                Err(Error::Io { source, .. }) if too_many_open(&source) && self.open.len() > 1 => {
+                    // The process may have fewer open than we thought: make do with half of those.
+                    self.open_files = self.open.len() / 2;
+                    self.make_room()?;
+                }
+                writer => break writer?,
+            }
+        };
         let index = self.files.len();
         self.by_path.insert(path.clone(), index);
         self.files.push(SplitFile { path, writer, annotated: 0, open: true, last_used: self.clock });
@@ -152,21 +162,21 @@ impl Split {
         Ok(())
     }
 
-    /// Closes the file that was used longest ago, if as many are open as may be.
+    /// Closes the files that were used longest ago, until one more may be open.
     fn make_room(&mut self) -> Result<(), Error> {
-        if self.open.len() < self.open_files {
-            return Ok(());
+        while self.open.len() >= self.open_files {
+            let oldest = (0..self.open.len()).min_by_key(|at| self.files[self.open[*at]].last_used);
+            let Some(at) = oldest else { break };
+            let file = &mut self.files[self.open.swap_remove(at)];
+            file.open = false;
+            file.writer.suspend()?;
         }
-        let oldest = (0..self.open.len()).min_by_key(|at| self.files[self.open[*at]].last_used);
-        match oldest {
-            Some(at) => {
-                let file = &mut self.files[self.open.swap_remove(at)];
-                file.open = false;
-                file.writer.suspend()
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
+}
+
+fn too_many_open(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::MFILE)
 }
 
 impl Sink for Split {

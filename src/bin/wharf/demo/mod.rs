@@ -56,7 +56,7 @@ const CAST: Cast = Cast {
 
 pub(crate) fn run(arguments: &DemoArgs) -> anyhow::Result<Outcome> {
     let out = stdout();
-    let paint = Paint { colour: out.is_terminal() };
+    let paint = Paint::on(out.is_terminal());
     let mut out = BufWriter::new(out.lock());
     // First of all: a process with threads cannot change its user namespace.
     let network = if arguments.offline {
@@ -85,8 +85,8 @@ pub(crate) fn run(arguments: &DemoArgs) -> anyhow::Result<Outcome> {
             collect(Engine::builder().source(offline::Script::new(&CAST)), &mut keep)?
         }
     };
-    Story { cast: &CAST, packets: &keep.packets, report: &report, paint }.tell(&mut out)?;
-    out.flush()?;
+    let story = Story { cast: &CAST, packets: &keep.packets, report: &report, paint };
+    story.tell(&mut out).and_then(|()| out.flush()).context("standard output")?;
     Ok(Outcome::Done)
 }
 

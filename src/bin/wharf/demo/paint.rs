@@ -1,11 +1,12 @@
-//! Colour for the story's labels, on a terminal only.
+//! Colour for the story's labels, on a terminal only, and not where NO_COLOR is set (no-color.org).
 
+use std::ffi::OsStr;
 use std::fmt;
 
 /// Decides once whether labels are coloured.
 #[derive(Clone, Copy)]
 pub(super) struct Paint {
-    pub(super) colour: bool,
+    colour: bool,
 }
 
 /// What a piece of text is, and so how it is shown.
@@ -34,6 +35,13 @@ impl Style {
 }
 
 impl Paint {
+    pub(super) fn on(terminal: bool) -> Self {
+        let set =
+            |name, wanted: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|value| wanted(&value));
+        let unwanted = set("NO_COLOR", |value| !value.is_empty()) || set("TERM", |value| value == "dumb");
+        Self { colour: terminal && !unwanted }
+    }
+
     pub(super) fn as_(self, style: Style, text: impl fmt::Display) -> String {
         if self.colour { format!("\x1b[{}m{text}\x1b[0m", style.sgr()) } else { text.to_string() }
     }
