@@ -63,6 +63,14 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         let first = self.0.finish(statistics);
         self.1.finish(statistics).and(first)
     }
+
+    /// What both have kept, as far as they know.
+    fn kept(&self) -> Option<u64> {
+        match (self.0.kept(), self.1.kept()) {
+            (Some(first), Some(second)) => Some(first.min(second)),
+            (first, second) => first.or(second),
+        }
+    }
 }
 
 /// Takes packets and does nothing with them: they count as delivered.
@@ -96,6 +104,10 @@ impl<S: Sink + ?Sized> Sink for &mut S {
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
         (**self).finish(statistics)
     }
+
+    fn kept(&self) -> Option<u64> {
+        (**self).kept()
+    }
 }
 
 /// A sink chosen at run time.
@@ -114,5 +126,9 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
         (**self).finish(statistics)
+    }
+
+    fn kept(&self) -> Option<u64> {
+        (**self).kept()
     }
 }

@@ -69,6 +69,8 @@ pub struct Json<W> {
     writer: W,
     name: String,
     lines: Vec<u8>,
+    /// Packets whose lines the writer has taken.
+    kept: u64,
     line_buffered: bool,
 }
 
@@ -76,7 +78,7 @@ impl<W: Write> Json<W> {
     /// Lines on `writer`, which an error calls `standard output`; see [`Json::named`].
     #[must_use]
     pub fn new(writer: W) -> Self {
-        Self { writer, name: "standard output".into(), lines: Vec::new(), line_buffered: false }
+        Self { writer, name: "standard output".into(), lines: Vec::new(), kept: 0, line_buffered: false }
     }
 
     /// What an error calls the writer: a file's path.
@@ -91,10 +93,13 @@ impl<W: Write> Json<W> {
         Self { line_buffered, ..self }
     }
 
-    fn hand_over(&mut self) -> Result<(), Error> {
+    /// Writes the lines of so many packets.
+    fn hand_over(&mut self, packets: usize) -> Result<(), Error> {
         let written = self.writer.write_all(&self.lines);
         self.lines.clear();
-        written.map_err(|error| failed(error, &self.name))
+        written.map_err(|error| failed(error, &self.name))?;
+        self.kept += packets as u64;
+        Ok(())
     }
 }
 
@@ -103,11 +108,11 @@ impl<W: Write> Sink for Json<W> {
         for delivery in packets.iter() {
             packet(&mut self.lines, &delivery, packets.interfaces());
             if self.line_buffered {
-                self.hand_over()?;
+                self.hand_over(1)?;
                 self.flush()?;
             }
         }
-        self.hand_over()
+        if self.line_buffered { Ok(()) } else { self.hand_over(packets.len()) }
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -116,6 +121,11 @@ impl<W: Write> Sink for Json<W> {
 
     fn finish(&mut self, _statistics: &[InterfaceStatistics]) -> Result<(), Error> {
         self.flush()
+    }
+
+    /// What the writer has taken.
+    fn kept(&self) -> Option<u64> {
+        Some(self.kept)
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Text<W> {
     name: String,
     options: TextOptions,
     lines: Vec<u8>,
+    /// Packets whose lines the writer has taken.
+    kept: u64,
     clock: Clock,
     tables: Tables,
 }
@@ -92,6 +94,7 @@ impl<W: Write> Text<W> {
             name: "standard output".into(),
             options,
             lines: Vec::new(),
+            kept: 0,
             clock: Clock::new(zone),
             tables,
         }
@@ -125,10 +128,13 @@ impl<W: Write> Text<W> {
         }
     }
 
-    fn hand_over(&mut self) -> Result<(), Error> {
+    /// Writes the lines of so many packets.
+    fn hand_over(&mut self, packets: usize) -> Result<(), Error> {
         let written = self.writer.write_all(&self.lines);
         self.lines.clear();
-        written.map_err(|error| failed(error, &self.name))
+        written.map_err(|error| failed(error, &self.name))?;
+        self.kept += packets as u64;
+        Ok(())
     }
 }
 
@@ -145,11 +151,11 @@ impl<W: Write> Sink for Text<W> {
         for delivery in packets.iter() {
             self.packet(&delivery);
             if self.options.line_buffered {
-                self.hand_over()?;
+                self.hand_over(1)?;
                 self.flush()?;
             }
         }
-        self.hand_over()
+        if self.options.line_buffered { Ok(()) } else { self.hand_over(packets.len()) }
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -158,5 +164,10 @@ impl<W: Write> Sink for Text<W> {
 
     fn finish(&mut self, _statistics: &[InterfaceStatistics]) -> Result<(), Error> {
         self.flush()
+    }
+
+    /// What the writer has taken.
+    fn kept(&self) -> Option<u64> {
+        Some(self.kept)
     }
 }
