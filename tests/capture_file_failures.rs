@@ -46,6 +46,7 @@ fn a_failed_write_says_how_many_packets_there_are() {
             let packets = read_bytes(&kept.0.lock().unwrap()).frames.len();
             assert!(error.ends_with(&format!("; {packets} packets were written")), "{packets}: {error}");
             assert!(error.starts_with("a device: "), "{error}");
+            assert_eq!(writer.kept(), Some(packets as u64), "{error}");
         }
     }
 }

@@ -16,9 +16,10 @@ use std::fmt;
 pub struct Ledger {
     /// Packets that came, as their giver counted them.
     pub received: u64,
-    /// Accepted by a sink.
+    /// Accepted by a sink, and kept: what a sink had still buffered when it failed is not among them.
     pub delivered: u64,
-    /// Left out on request: by direction, because no output was given for them, or because they came
+    /// Left out on request: by the source, as far as it counts them (the kernel does not count what a direction
+    /// filter leaves out, which is nowhere in the ledger), because no output was given for them, or because they came
     /// after the last of a wanted number of files.
     pub filtered_out: u64,
     /// Lost, by reason; reasons that did not occur are absent.
@@ -34,7 +35,7 @@ pub enum DropReason {
     KernelRingFull,
     /// Still in the kernel's ring when the run ended at its packet limit or by a failure.
     LeftUnread,
-    /// Handed to an output that failed.
+    /// Handed to an output that failed, and not kept by it.
     OutputFailed,
 }
 
@@ -123,7 +124,7 @@ pub struct OutputReport {
     /// Its packets; the kernel's losses are in no output's ledger, as they were never demultiplexed.
     #[serde(flatten)]
     pub ledger: Ledger,
-    /// Captured bytes of those delivered.
+    /// Captured bytes of those its sink accepted, with what it lost when it failed.
     pub bytes: u64,
 }
 

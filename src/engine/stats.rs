@@ -83,11 +83,18 @@ pub(super) struct OutputTally {
     pub(super) failed: u64,
     /// Handed to a sink that had all it wanted.
     pub(super) surplus: u64,
-    /// Captured bytes of those delivered.
+    /// Captured bytes of those the sink accepted.
     pub(super) bytes: u64,
 }
 
 impl OutputTally {
+    /// Corrects what was counted batch by batch by what the sink says at the end: so many packets are kept.
+    pub(super) fn settle(&mut self, kept: u64) {
+        let handed = self.delivered + self.failed;
+        self.delivered = kept.min(handed);
+        self.failed = handed - self.delivered;
+    }
+
     /// Counts what was chosen from a batch for this output: `accepted` of it, or nothing because the sink failed.
     pub(super) fn add(&mut self, batch: Batch<'_>, chosen: &[u16], accepted: Option<usize>) {
         let Some(accepted) = accepted else {

@@ -82,6 +82,9 @@ impl Worker<'_, '_> {
             let failed_before = failures.iter().any(|failure| failure.is_of(output));
             // A sink that failed is finished too, but what it says then is only its failure again.
             failures.extend(failure(output, sink.finish(&statistics)).filter(|_| !failed_before));
+            if let Some(kept) = sink.kept() {
+                tally.outputs[output].settle(kept);
+            }
         }
         Outcome { tally, failures }
     }
@@ -119,10 +122,9 @@ impl Worker<'_, '_> {
     fn handle(&mut self, batch: Batch<'_>, desk: &mut Desk) {
         desk.read(batch);
         desk.route(self.map);
-        for annotation in batch.annotations() {
-            for (output, sink) in self.sinks.iter_mut().enumerate() {
-                desk.failures.extend(failure(output, sink.annotate(annotation)));
-            }
+        for (output, sink) in self.sinks.iter_mut().enumerate() {
+            let result = batch.annotations().iter().try_for_each(|annotation| sink.annotate(annotation));
+            desk.failures.extend(failure(output, result));
         }
         let Desk { layers, verdicts, chosen, touched, tally, failures, complete } = desk;
         for output in touched.drain(..) {

@@ -1,6 +1,7 @@
 //! A frame together with its layers.
 
 use super::transport::protocol;
+use super::walk::{MAX_LINK_HEADERS, Visit};
 use super::{
     ArpHeader, DccpHeader, EthernetHeader, Fragment, IcmpHeader, Icmpv6Header, IgmpHeader, IpLayer,
     IpVersion, Ipv4Header, Ipv6Header, Layer, Layers, SctpHeader, Sll2Header, SllHeader, Span, TcpHeader,
@@ -111,13 +112,12 @@ impl<'a> Packet<'a> {
     /// All VLAN tags, outermost first, those inside tunnels included.
     pub fn vlans(&self) -> impl Iterator<Item = VlanTag> + use<'a> {
         let packet = *self;
-        let headers = if self.layers.vlan_count == 0 { Vec::new() } else { self.headers() };
-        headers.into_iter().filter_map(move |span| {
-            let service = match span.layer {
-                Layer::Vlan => false,
-                Layer::ServiceVlan => true,
-                _ => return None,
-            };
+        let Tags { spans, count } = match self.layers.vlan_count {
+            0 => Tags::default(),
+            _ => walk_frame(&self.frame, &mut Layers::default(), Tags::default()),
+        };
+        spans.into_iter().take(count).filter_map(move |span| {
+            let service = span.layer == Layer::ServiceVlan;
             VlanTag::parse(packet.bytes(span)).ok().map(|tag| VlanTag { service, ..tag })
         })
     }
@@ -259,6 +259,36 @@ impl<'a> Packet<'a> {
             0 => ip.declared_end,
             length => ip.declared_end.min(ip.payload.saturating_add(length.into())),
         }
+    }
+}
+
+/// The VLAN tags a walk passes; there are no more than it has link headers.
+#[derive(Clone, Copy)]
+struct Tags {
+    spans: [Span; MAX_LINK_HEADERS as usize],
+    count: usize,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self { spans: [Span { layer: Layer::Vlan, start: 0, end: 0 }; MAX_LINK_HEADERS as usize], count: 0 }
+    }
+}
+
+impl Visit for Tags {
+    fn header(&mut self, layer: Layer, start: usize, end: usize) {
+        if let (Layer::Vlan | Layer::ServiceVlan, Some(span)) = (layer, self.spans.get_mut(self.count)) {
+            *span = Span { layer, start: start as u32, end: end as u32 };
+            self.count += 1;
+        }
+    }
+
+    fn mark(&self) -> usize {
+        self.count
+    }
+
+    fn rewind(&mut self, mark: usize) {
+        self.count = mark;
     }
 }
 

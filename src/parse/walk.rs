@@ -6,7 +6,7 @@ use super::{IpLayer, Layer, Layers, Malformed, Reason, Span};
 pub(super) type Step = Result<(), Malformed>;
 
 /// Most headers below and between IP layers (tags, labels, tunnel headers).
-const MAX_LINK_HEADERS: u8 = 64;
+pub(super) const MAX_LINK_HEADERS: u8 = 64;
 /// Most IP layers in one another.
 const MAX_IP_LAYERS: u8 = 16;
 

@@ -71,6 +71,14 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         let first = self.0.finish(statistics);
         self.1.finish(statistics).and(first)
     }
+
+    /// What both have kept, as far as they know.
+    fn kept(&self) -> Option<u64> {
+        match (self.0.kept(), self.1.kept()) {
+            (Some(first), Some(second)) => Some(first.min(second)),
+            (first, second) => first.or(second),
+        }
+    }
 }
 
 /// Takes packets and does nothing with them: they count as delivered.
@@ -106,6 +114,10 @@ macro_rules! forward {
 
             fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
                 (**self).finish(statistics)
+            }
+
+            fn kept(&self) -> Option<u64> {
+                (**self).kept()
             }
         }
     };

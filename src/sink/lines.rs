@@ -10,12 +10,14 @@ pub(super) struct Lines<W> {
     pub(super) buffer: Vec<u8>,
     writer: W,
     name: String,
+    /// Packets whose lines the writer has taken.
+    kept: u64,
 }
 
 impl<W: Write> Lines<W> {
     /// Lines for `writer`, which errors call `standard output`.
     pub(super) fn new(writer: W) -> Self {
-        Self { buffer: Vec::new(), writer, name: "standard output".into() }
+        Self { buffer: Vec::new(), writer, name: "standard output".into(), kept: 0 }
     }
 
     /// The same; errors call the writer `name`.
@@ -23,11 +25,18 @@ impl<W: Write> Lines<W> {
         Self { name, ..self }
     }
 
-    /// Hands the gathered lines to the writer, which may buffer them.
-    pub(super) fn write(&mut self) -> Result<(), Error> {
+    /// Hands the gathered lines, those of so many packets, to the writer, which may buffer them.
+    pub(super) fn write(&mut self, packets: usize) -> Result<(), Error> {
         let written = self.writer.write_all(&self.buffer);
         self.buffer.clear();
-        written.map_err(|error| self.failed(error))
+        written.map_err(|error| self.failed(error))?;
+        self.kept += packets as u64;
+        Ok(())
+    }
+
+    /// Packets whose lines the writer has taken.
+    pub(super) fn kept(&self) -> u64 {
+        self.kept
     }
 
     /// Flushes the writer.

@@ -119,6 +119,14 @@ pub trait Sink {
     /// # Errors
     /// As [`Sink::write`].
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error>;
+
+    /// Of all packets handed over, how many are where they should be; asked after [`Sink::finish`]. What was
+    /// buffered when a disk filled up is not, and of the batch that failed a part may be.
+    ///
+    /// `None`, the default, is for a sink whose [`Sink::write`] keeps a batch as a whole or fails as a whole.
+    fn kept(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What is known at the end about one interface (pcapng's interface statistics block).

@@ -11,6 +11,10 @@ use std::io;
 use std::mem::offset_of;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
+use zerocopy::FromBytes;
+
+/// Bytes at the head of a block that are not frames.
+const DESCRIPTOR: usize = size_of::<BlockDescriptor>();
 
 /// A ring of blocks, of which at most one at a time is held.
 #[derive(Debug)]
@@ -48,7 +52,7 @@ impl BlockRing {
     }
 
     fn new(mapping: Mapping, block_size: usize) -> io::Result<Self> {
-        if block_size < size_of::<BlockDescriptor>() || !block_size.is_multiple_of(8) {
+        if block_size < DESCRIPTOR || !block_size.is_multiple_of(8) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let block_count = mapping.len() / block_size;
@@ -73,27 +77,34 @@ impl BlockRing {
         }
     }
 
-    /// The held block.
+    /// What the kernel says of the held block.
     #[must_use]
-    pub fn block(&self) -> Option<&[u8]> {
-        // SAFETY: a held block is ours until `release`, which takes `&mut self` and so outlasts this borrow:
-        // the kernel does not write to it meanwhile (module text). The only atomics of ours are made by
-        // `take` and `release`, which also take `&mut self`.
-        self.held.then(|| unsafe { self.mapping.slice(self.current_range()) })
+    pub fn descriptor(&self) -> Option<BlockDescriptor> {
+        let start = self.current * self.block_size;
+        // SAFETY: a held block is ours until `release` (module text): nobody writes to it while this copy is made.
+        let bytes = self.held.then(|| unsafe { self.mapping.slice(start..start + DESCRIPTOR) })?;
+        BlockDescriptor::read_from_bytes(bytes).ok()
     }
 
-    /// The held block, to put bytes right within it.
-    pub fn block_mut(&mut self) -> Option<&mut [u8]> {
-        let range = self.current_range();
-        // SAFETY: as in `block`; `&mut self` excludes every other borrow. The kernel reads a status word of a
-        // block that is not its own, without drawing more from it than whose it is: writers of this slice
-        // leave the descriptor alone, and the kernel trusts no word of it in any case.
+    /// The held block behind its descriptor.
+    #[must_use]
+    pub fn body(&self) -> Option<&[u8]> {
+        // SAFETY: a held block is ours until `release`, which takes `&mut self` and so outlasts this borrow:
+        // the kernel does not write to it meanwhile (module text), and what of ours writes takes `&mut self` too.
+        self.held.then(|| unsafe { self.mapping.slice(self.current_body()) })
+    }
+
+    /// The held block behind its descriptor, to put bytes right within it.
+    pub fn body_mut(&mut self) -> Option<&mut [u8]> {
+        let range = self.current_body();
+        // SAFETY: as in `body`; `&mut self` excludes every other borrow. Of a block that is not its own the kernel
+        // reads the status word alone, which is not in the slice: no writer of it can give the block away.
         self.held.then(|| unsafe { self.mapping.slice_mut(range) })
     }
 
-    fn current_range(&self) -> Range<usize> {
+    fn current_body(&self) -> Range<usize> {
         let start = self.current * self.block_size;
-        start..start + self.block_size
+        start + DESCRIPTOR..start + self.block_size
     }
 
     fn status(&self) -> &AtomicU32 {
@@ -121,17 +132,19 @@ mod tests {
     #[test]
     fn blocks_come_in_turn_and_go_back() {
         let mut ring = BlockRing::in_memory(BLOCK, 3).unwrap();
-        assert!(!ring.take() && ring.block().is_none() && ring.block_mut().is_none());
+        assert!(!ring.take() && ring.body().is_none() && ring.body_mut().is_none());
+        assert!(ring.descriptor().is_none());
         for turn in 0..7 {
             let index = turn % 3;
             fill(&mut ring, index, turn as u8);
             assert!(ring.take());
-            assert_eq!(ring.block().unwrap()[48..], [turn as u8; BLOCK - 48]);
-            ring.block_mut().unwrap()[100] = 0xff;
+            assert_eq!(ring.body().unwrap(), [turn as u8; BLOCK - 48]);
+            assert_eq!(ring.descriptor().unwrap().status, STATUS_USER);
+            ring.body_mut().unwrap().fill(0);
             assert_eq!(owner(&ring, index), STATUS_USER, "held until released");
             ring.release();
             assert_eq!(owner(&ring, index), 0);
-            assert!(ring.block().is_none() && !ring.take());
+            assert!(ring.body().is_none() && !ring.take());
         }
     }
 
@@ -145,7 +158,7 @@ mod tests {
         assert!(ring.take());
         ring.release();
         assert!(ring.take());
-        assert_eq!(ring.block().unwrap()[48], 1);
+        assert_eq!(ring.body().unwrap()[0], 1);
     }
 
     #[test]

@@ -147,7 +147,7 @@ pub fn add_neighbour(name: &str, address: IpAddr, mac: Mac) -> io::Result<()> {
 /// # Errors
 /// `ENODEV` when there is none of that name.
 pub fn index_of(name: &str) -> io::Result<u32> {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM, None)?;
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None)?;
     Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
 }
 

@@ -7,6 +7,11 @@ use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU32;
 
+/// What pointer arithmetic may cross: `isize::MAX` bytes, which on 32 bits a mapping can exceed.
+fn addressable(length: usize) -> io::Result<usize> {
+    if isize::try_from(length).is_ok() { Ok(length) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
 /// A readable and writable mapping, unmapped when dropped.
 ///
 /// The kernel may write to any part of it at any time, so safe code sees single words as atomics
@@ -29,6 +34,7 @@ impl Mapping {
     /// # Errors
     /// As `mmap(2)`.
     pub fn shared(file: impl AsFd, length: usize) -> io::Result<Self> {
+        let length = addressable(length)?;
         // SAFETY: a null hint lets the kernel choose addresses that nothing else uses.
         let start = unsafe {
             mmap(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)
@@ -41,6 +47,7 @@ impl Mapping {
     /// # Errors
     /// As `mmap(2)`.
     pub fn anonymous(length: usize) -> io::Result<Self> {
+        let length = addressable(length)?;
         // SAFETY: a null hint lets the kernel choose addresses that nothing else uses.
         let start = unsafe {
             rustix::mm::mmap_anonymous(
@@ -72,8 +79,8 @@ impl Mapping {
     #[must_use]
     pub fn word(&self, offset: usize) -> &AtomicU32 {
         assert!(offset.is_multiple_of(4) && offset.checked_add(4).is_some_and(|end| end <= self.length));
-        // SAFETY: within the mapping and aligned (mappings start on a page), both just checked; mapped for as
-        // long as `self` is borrowed. The kernel accesses these words atomically, and callers of `slice` and
+        // SAFETY: within the mapping and aligned (mappings start on a page), both just checked, at an offset that
+        // `isize` holds (`addressable`); mapped for as long as `self` is borrowed. The kernel accesses these words atomically, and callers of `slice` and
         // `slice_mut` exclude atomics of ours there.
         unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(offset).cast()) }
     }

@@ -108,14 +108,24 @@ impl Netlink {
         let mut request = message.finish();
         let flags = flags as u16 | u16::from_ne_bytes([request[6], request[7]]);
         request[6..8].copy_from_slice(&flags.to_ne_bytes());
-        self.0.send(&request)?;
+        retry(|| self.0.send(&request))?;
         // The kernel fits each part of a dump into 32 KiB.
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            let length = (&self.0).read(&mut buffer)?;
+            let length = retry(|| (&self.0).read(&mut buffer))?;
             if read_answer(&buffer[..length], &mut each)? {
                 return Ok(());
             }
+        }
+    }
+}
+
+/// Calls again what a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }
@@ -126,10 +136,14 @@ fn read_answer(mut bytes: &[u8], each: &mut impl FnMut(u16, &[u8])) -> io::Resul
         let length = header.length as usize;
         let body = bytes.get(size_of::<Header>()..length).ok_or(io::ErrorKind::InvalidData)?;
         match i32::from(header.kind) {
-            libc::NLMSG_DONE => return Ok(true),
-            libc::NLMSG_ERROR => {
+            // Either ends with an error number, negated: a dump may fail in its middle.
+            libc::NLMSG_DONE | libc::NLMSG_ERROR => {
                 let code = body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-                return if code == 0 { Ok(true) } else { Err(io::Error::from_raw_os_error(-code)) };
+                return if code < 0 {
+                    Err(io::Error::from_raw_os_error(code.wrapping_neg()))
+                } else {
+                    Ok(true)
+                };
             }
             _ => each(header.kind, body),
         }
@@ -169,6 +183,19 @@ mod tests {
             attributes(&bytes[20..20 + cut]).for_each(drop);
         }
         assert_eq!(attributes(&[3, 0, 1, 0]).count(), 0, "a length below its own head");
+    }
+
+    #[test]
+    fn an_answer_ends_with_its_error() {
+        let ending = |kind: i32, code: i32| {
+            let header = Header { length: 20, kind: kind as u16, flags: 0, sequence: 1, port: 0 };
+            let bytes = [header.as_bytes(), &code.to_ne_bytes()].concat();
+            read_answer(&bytes, &mut |_, _| {}).map_err(|error| error.raw_os_error())
+        };
+        for kind in [libc::NLMSG_DONE, libc::NLMSG_ERROR] {
+            assert_eq!(ending(kind, 0), Ok(true));
+            assert_eq!(ending(kind, -libc::EPERM), Err(Some(libc::EPERM)));
+        }
     }
 
     #[test]

@@ -296,23 +296,36 @@ fn a_full_disk() {
     fs::write(&from, capture::large()).unwrap();
     let mount = dir.path().join("mount");
     fs::create_dir(&mount).unwrap();
-    let script = r#"mount -t tmpfs -o size=64k none "$2" || exit 99
-        "$0" sniff -r "$1" -w "$2/out.pcapng"; code=$?
-        "$0" sniff -r "$2/out.pcapng" --count >&2; echo "reading back: $?" >&2
+    let script = r#"from=$1; mount -t tmpfs -o size=64k none "$2" && cd "$2" || exit 99; shift 2
+        "$0" "$@" -r "$from"; code=$?
+        for file in *.pcap*; do [ ! -e $file ] || "$0" sniff -nr $file || exit 98; done
         exit $code"#;
-    let output = Command::new("unshare")
-        .args(["-Urm", "sh", "-c", script, env!("CARGO_BIN_EXE_wharf")])
-        .args([&from, &mount])
-        .output();
-    let (code, _, err) = match output {
-        Ok(output) if output.status.code() != Some(99) && !output.stderr.starts_with(b"unshare:") => {
-            told(output)
-        }
-        Ok(output) => return skip("a_full_disk", &String::from_utf8_lossy(&output.stderr)),
-        Err(error) => return skip("a_full_disk", &format!("unshare: {error}")),
-    };
-    assert_eq!(code, 1, "{err}");
-    let lines: Vec<_> = err.lines().collect();
-    assert!(lines[0].contains(" received = ") && lines[0].ends_with(" output failed)"), "{err}");
-    assert!(lines[1].contains("out.pcapng: No space left on device"), "{err}");
+    for arguments in [
+        &["sniff", "-w", "out.pcapng"][..],
+        &["sniff", "-w", "out.pcap", "--print", "--count"],
+        &["split", "--each", "{dport}.pcapng"],
+        &["split", "--to", "udp/53=dns.pcap", "--rest", "rest.pcapng"],
+    ] {
+        let output = Command::new("unshare")
+            .args(["-Urm", "sh", "-c", script, env!("CARGO_BIN_EXE_wharf")])
+            .args([&from, &mount])
+            .args(arguments)
+            .output();
+        let (code, out, err) = match output {
+            Ok(output) if output.status.code() != Some(99) && !output.stderr.starts_with(b"unshare:") => {
+                told(output)
+            }
+            Ok(output) => return skip("a_full_disk", &String::from_utf8_lossy(&output.stderr)),
+            Err(error) => return skip("a_full_disk", &format!("unshare: {error}")),
+        };
+        assert_eq!(code, 1, "{arguments:?}: {err}");
+        assert!(err.contains(": No space left on device"), "{arguments:?}: {err}");
+        let (ledger, _) = err.split_once('\n').unwrap();
+        assert!(ledger.contains(" received = ") && ledger.ends_with(" output failed)"), "{ledger}");
+        let read_back = out.lines().filter(|line| line.contains(" IP ")).count();
+        assert!(
+            ledger.contains(&format!(" = {read_back} delivered ")),
+            "{arguments:?}: {read_back}, {ledger}"
+        );
+    }
 }

@@ -47,6 +47,7 @@ pub struct CaptureFileWriter {
     current: Option<Current>,
     /// Annotations for the files to come: each needs the secrets and names met so far.
     carried: Vec<Annotation>,
+    /// Packets in the files before the current one.
     packets: u64,
     files: u64,
 }
@@ -92,10 +93,11 @@ impl CaptureFileWriter {
         }
     }
 
-    /// Packets written, over all files.
+    /// Packets written, over all files, those still buffered included. After a failure, those that are left: a
+    /// compressed file that failed may hold fewer, as what its compressor still had is lost.
     #[must_use]
     pub fn packets(&self) -> u64 {
-        self.packets
+        self.packets + self.current.as_ref().map_or(0, |current| current.output.packets())
     }
 
     /// Files begun.
@@ -128,13 +130,17 @@ impl CaptureFileWriter {
         }
         let Some(current) = &mut self.current else { return Err(Error::Closed) };
         let result = current.write_frame(frame, interfaces);
-        match &result {
-            Ok(()) => self.packets += 1,
-            // What came before is still to be completed.
-            Err(Error::Format { .. }) => {}
-            Err(_) => self.current = None,
+        // After a packet that does not fit the format, what came before is still to be completed.
+        if matches!(&result, Err(error) if !matches!(error, Error::Format { .. })) {
+            self.abandon();
         }
         result
+    }
+
+    /// Leaves the current file as it is.
+    fn abandon(&mut self) {
+        self.packets = self.packets();
+        self.current = None;
     }
 
     /// Remembers the interfaces for the end, where they are not given.
@@ -174,10 +180,12 @@ impl CaptureFileWriter {
 
     /// Completes the current file.
     fn close(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
-        match self.current.take() {
-            Some(mut current) => current.close(&self.options.interfaces, statistics),
+        let result = match &mut self.current {
+            Some(current) => current.close(&self.options.interfaces, statistics),
             None => Ok(()),
-        }
+        };
+        self.abandon();
+        result
     }
 
     /// Closes the file for a while, everything written; the next packet opens it again.
@@ -271,13 +279,18 @@ impl Sink for CaptureFileWriter {
         }
         let result = current.output.flush();
         if result.is_err() {
-            self.current = None;
+            self.abandon();
         }
         result
     }
 
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
         self.close(statistics)
+    }
+
+    /// A file that a rotation has overwritten since was kept as long as it should be.
+    fn kept(&self) -> Option<u64> {
+        Some(self.packets())
     }
 }
 

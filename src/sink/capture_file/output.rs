@@ -97,6 +97,11 @@ impl Output {
         self.written + self.buffer.len() as u64
     }
 
+    /// Packets in it, those in the buffer included until they are lost.
+    pub(super) fn packets(&self) -> u64 {
+        self.packets + self.buffered
+    }
+
     /// Writes the buffer when there is enough in it.
     pub(super) fn write_if_full(&mut self) -> Result<(), Error> {
         if self.buffer.len() < self.manner.buffer { Ok(()) } else { self.write() }
@@ -174,6 +179,7 @@ impl Output {
     fn give_up(&mut self, done: usize, error: io::Error) -> Error {
         let (bytes, packets) = (self.manner.whole)(&self.buffer[..done], self.written == 0);
         let (bytes, packets) = (self.written + bytes as u64, self.packets + packets);
+        (self.packets, self.buffered) = (packets, 0);
         self.buffer = Vec::new();
         if error.kind() == ErrorKind::BrokenPipe {
             self.target = Target::Closed;

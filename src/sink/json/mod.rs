@@ -93,11 +93,11 @@ impl<W: Write> Sink for Json<W> {
         for delivery in packets.iter() {
             packet(&mut self.lines.buffer, &delivery, packets.interfaces());
             if self.line_buffered {
-                self.lines.write()?;
+                self.lines.write(1)?;
                 self.lines.flush()?;
             }
         }
-        self.lines.write()
+        if self.line_buffered { Ok(()) } else { self.lines.write(packets.len()) }
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -106,6 +106,11 @@ impl<W: Write> Sink for Json<W> {
 
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
         self.lines.flush()
+    }
+
+    /// What the writer has taken.
+    fn kept(&self) -> Option<u64> {
+        Some(self.lines.kept())
     }
 }
 

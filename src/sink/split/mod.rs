@@ -213,6 +213,10 @@ impl Sink for Split {
         self.open.clear();
         result
     }
+
+    fn kept(&self) -> Option<u64> {
+        Some(self.files.iter().map(SplitFile::packets).sum())
+    }
 }
 
 impl SplitFile {

@@ -54,9 +54,13 @@ impl Clock {
         }
         let mut text = self.cached.take().map_or_else(Vec::new, |(_, text)| text);
         text.clear();
-        // Seconds no calendar reaches are shown in UTC.
-        let offset = jiff::Timestamp::from_second(seconds)
-            .map_or(0, |instant| i64::from(self.zone.to_offset(instant).seconds()));
+        // Seconds no calendar reaches are shown in UTC; asked for them, jiff allocates its error.
+        let calendar = jiff::Timestamp::MIN.as_second()..=jiff::Timestamp::MAX.as_second();
+        let instant = calendar.contains(&seconds).then(|| jiff::Timestamp::from_second(seconds));
+        let offset = match instant {
+            Some(Ok(instant)) => i64::from(self.zone.to_offset(instant).seconds()),
+            _ => 0,
+        };
         let local = seconds.saturating_add(offset);
         if date {
             let (year, month, day) = civil(local.div_euclid(DAY));

@@ -124,11 +124,11 @@ impl<W: Write> Sink for Text<W> {
         for delivery in packets.iter() {
             self.packet(&delivery);
             if self.options.line_buffered {
-                self.lines.write()?;
+                self.lines.write(1)?;
                 self.lines.flush()?;
             }
         }
-        self.lines.write()
+        if self.options.line_buffered { Ok(()) } else { self.lines.write(packets.len()) }
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -137,5 +137,10 @@ impl<W: Write> Sink for Text<W> {
 
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
         self.lines.flush()
+    }
+
+    /// What the writer has taken.
+    fn kept(&self) -> Option<u64> {
+        Some(self.lines.kept())
     }
 }

@@ -87,7 +87,7 @@ impl Printer<'_> {
             show!(self.out, ", length: ", data.length);
         }
         if data.bytes.is_empty() && data.length > 0 {
-            return self.truncated(&name.to_ascii_lowercase());
+            return self.text_truncated(name);
         }
         let mut rest = data.bytes;
         loop {
@@ -98,7 +98,7 @@ impl Printer<'_> {
                 }
                 Line::Cut(line) => {
                     self.text_line(line);
-                    return self.truncated(&name.to_ascii_lowercase());
+                    return self.text_truncated(name);
                 }
                 Line::Binary => return,
             };
@@ -107,6 +107,12 @@ impl Printer<'_> {
                 return;
             }
         }
+    }
+
+    fn text_truncated(&mut self, name: &str) {
+        show!(self.out, " [|");
+        self.out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
+        show!(self.out, "]");
     }
 
     fn text_line(&mut self, line: &[u8]) {

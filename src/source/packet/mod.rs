@@ -45,8 +45,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_millis(100);
 /// Longest time to wait, beyond the retire timeout, for the kernel to hand over its last block.
 const GRACE: Duration = Duration::from_secs(1);
-/// Blocks between two readings of the kernel's counters, which have 32 bits.
-const BLOCKS_PER_READING: u32 = 4096;
+/// Longest time between two readings of the kernel's counters while blocks come: at any rate a wire has,
+/// their 32 bits take minutes to come round.
+const READING: Duration = Duration::from_secs(1);
 /// A protocol that no frame has (IEEE 802 local experimental EtherType 1).
 const NO_PROTOCOL: u16 = 0x88b5;
 
@@ -68,7 +69,7 @@ pub struct Capture {
     records: Vec<Record>,
     /// Frames handed out.
     handed: u64,
-    blocks_since_reading: u32,
+    last_reading: Instant,
     totals: Totals,
 }
 
@@ -128,7 +129,7 @@ impl Capture {
             walk: None,
             records: Vec::with_capacity(BATCH),
             handed: 0,
-            blocks_since_reading: 0,
+            last_reading: Instant::now(),
             totals: Totals::default(),
         })
     }
@@ -161,29 +162,28 @@ impl Capture {
     }
 
     fn begin_block(&mut self) -> Result<(), Damage> {
-        self.blocks_since_reading += 1;
-        if self.blocks_since_reading >= BLOCKS_PER_READING {
+        if self.last_reading.elapsed() >= READING {
             self.read_statistics();
         }
         let headroom = options::headroom(self.mode);
-        self.walk = self.ring.block().map(|block| Walk::new(block, headroom)).transpose()?;
+        self.walk = self.ring.descriptor().map(|descriptor| Walk::new(&descriptor, headroom)).transpose()?;
         Ok(())
     }
 
     /// Fills `records` from the block held; false when it has no frame left.
     fn gather(&mut self, limit: usize) -> Result<bool, Damage> {
         self.records.clear();
-        let (Some(walk), Some(block)) = (&mut self.walk, self.ring.block_mut()) else { return Ok(false) };
+        let (Some(walk), Some(body)) = (&mut self.walk, self.ring.body_mut()) else { return Ok(false) };
         let Interface { link_type, snap_length, .. } = self.interfaces[0];
         let limit = limit.clamp(1, BATCH);
         while self.records.len() < limit {
-            let slot = match walk.next(block) {
+            let slot = match walk.next(body) {
                 Ok(Some(slot)) => slot,
                 // Damage is told once what lay before it is handed out.
                 Err(damage) if self.records.is_empty() => return Err(damage),
                 Ok(None) | Err(_) => break,
             };
-            let mut record = restore(block, &slot, link_type, snap_length);
+            let mut record = restore(body, &slot, link_type, snap_length);
             self.handed += 1;
             record.number = self.handed;
             self.records.push(record);
@@ -248,7 +248,7 @@ impl Capture {
 
     /// Adds up the kernel's counters, which start again at each reading.
     fn read_statistics(&mut self) {
-        self.blocks_since_reading = 0;
+        self.last_reading = Instant::now();
         if let Ok(statistics) = self.socket.statistics() {
             self.totals.packets += u64::from(statistics.packets);
             self.totals.drops += u64::from(statistics.drops);
@@ -258,10 +258,10 @@ impl Capture {
 }
 
 /// Puts a frame right within its block and says where it is.
-fn restore(block: &mut [u8], slot: &Slot, link_type: LinkType, snap_length: u32) -> Record {
+fn restore(body: &mut [u8], slot: &Slot, link_type: LinkType, snap_length: u32) -> Record {
     let span = match link_type {
-        LinkType::LINUX_SLL2 => restore::cooked(block, slot),
-        LinkType::ETHERNET => restore::ethernet(block, slot),
+        LinkType::LINUX_SLL2 => restore::cooked(body, slot),
+        LinkType::ETHERNET => restore::ethernet(body, slot),
         _ => restore::bare(slot),
     };
     let most = if snap_length == 0 { u32::MAX } else { snap_length };
@@ -294,8 +294,8 @@ impl Source for Capture {
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
         Ok(match self.prepare(limit)? {
             Next::Batch => {
-                let block = self.ring.block().unwrap_or_default();
-                Fill::Batch(Batch::new(block, &self.records, &self.interfaces))
+                let body = self.ring.body().unwrap_or_default();
+                Fill::Batch(Batch::new(body, &self.records, &self.interfaces))
             }
             Next::Idle => Fill::Idle,
             Next::End => Fill::End,

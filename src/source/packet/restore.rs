@@ -14,7 +14,7 @@ const DEFAULT_TPID: u16 = 0x8100;
 /// Values below this in an EtherType's place are the kernel's names for frames with a length there.
 const FIRST_ETHERTYPE: u16 = 0x0600;
 
-/// Where a restored frame lies in its block.
+/// Where a restored frame lies in its block's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: usize,
@@ -38,7 +38,7 @@ pub(super) fn bare(slot: &Slot) -> Span {
 
 /// An Ethernet frame: the addresses move up by 4 bytes and the tag goes in behind them.
 /// Needs [`TAG`] bytes of headroom.
-pub(super) fn ethernet(block: &mut [u8], slot: &Slot) -> Span {
+pub(super) fn ethernet(body: &mut [u8], slot: &Slot) -> Span {
     let plain = bare(slot);
     let Some((tpid, tci)) = tag(slot) else { return plain };
     let length = plain.length.saturating_add(TAG as u32);
@@ -46,48 +46,47 @@ pub(super) fn ethernet(block: &mut [u8], slot: &Slot) -> Span {
         return Span { length, ..plain };
     }
     let start = plain.start - TAG;
-    block.copy_within(plain.start..plain.start + ADDRESSES, start);
-    put(block, start + ADDRESSES, &tpid.to_be_bytes());
-    put(block, start + ADDRESSES + 2, &tci.to_be_bytes());
+    body.copy_within(plain.start..plain.start + ADDRESSES, start);
+    put(body, start + ADDRESSES, &tpid.to_be_bytes());
+    put(body, start + ADDRESSES + 2, &tci.to_be_bytes());
     Span { start, captured: plain.captured + TAG, length }
 }
 
 /// A cooked frame: a `LINKTYPE_LINUX_SLL2` header goes before it, with the tag, if there was one, between:
 /// its EtherType is then the header's protocol. Needs [`SLL2`] + [`TAG`] bytes of headroom.
-pub(super) fn cooked(block: &mut [u8], slot: &Slot) -> Span {
+pub(super) fn cooked(body: &mut [u8], slot: &Slot) -> Span {
     let mut span = bare(slot);
     let mut protocol = u16::from_be_bytes(slot.address.protocol);
     if let Some((tpid, tci)) = tag(slot) {
         // What follows a tag is an EtherType or a length, never one of the kernel's own names.
         let inner = if protocol < FIRST_ETHERTYPE { span.length as u16 } else { protocol };
         span.start -= TAG;
-        put(block, span.start, &tci.to_be_bytes());
-        put(block, span.start + 2, &inner.to_be_bytes());
+        put(body, span.start, &tci.to_be_bytes());
+        put(body, span.start + 2, &inner.to_be_bytes());
         protocol = tpid;
         span.captured += TAG;
         span.length = span.length.saturating_add(TAG as u32);
     }
     let address = &slot.address;
     span.start -= SLL2;
-    put(block, span.start, &protocol.to_be_bytes());
-    put(block, span.start + 2, &[0; 2]);
-    put(block, span.start + 4, &address.interface.to_be_bytes());
-    put(block, span.start + 8, &address.hardware.to_be_bytes());
-    put(block, span.start + 10, &[address.packet_type, address.address_length]);
-    put(block, span.start + 12, &address.address);
+    put(body, span.start, &protocol.to_be_bytes());
+    put(body, span.start + 2, &[0; 2]);
+    put(body, span.start + 4, &address.interface.to_be_bytes());
+    put(body, span.start + 8, &address.hardware.to_be_bytes());
+    put(body, span.start + 10, &[address.packet_type, address.address_length]);
+    put(body, span.start + 12, &address.address);
     span.captured += SLL2;
     span.length = span.length.saturating_add(SLL2 as u32);
     span
 }
 
-fn put(block: &mut [u8], offset: usize, bytes: &[u8]) {
-    block[offset..offset + bytes.len()].copy_from_slice(bytes);
+fn put(body: &mut [u8], offset: usize, bytes: &[u8]) {
+    body[offset..offset + bytes.len()].copy_from_slice(bytes);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::Walk;
-    use super::super::block::tests::{HEADROOM, build};
+    use super::super::block::tests::{begin, build};
     use super::*;
     use crate::sys::packet_abi::{FrameHeader, LinkAddress};
 
@@ -104,8 +103,9 @@ mod tests {
             ..LinkAddress::default()
         };
         let block = build(4096, &[(header, address, data)]);
-        let slot = Walk::new(&block, HEADROOM).unwrap().next(&block).unwrap().unwrap();
-        (block, slot)
+        let (mut walk, body) = begin(&block).unwrap();
+        let slot = walk.next(body).unwrap().unwrap();
+        (body.to_vec(), slot)
     }
 
     fn tagged(known: bool) -> FrameHeader {

@@ -1,0 +1,264 @@
+//! Once a run is warm, nothing is allocated for a packet: not by sources, stages, nor sinks.
+//!
+//! With `WHARF_CORPUS` set, every frame of the captures there is replayed too.
+#![allow(unsafe_code, reason = "a global allocator that counts cannot be written without")]
+
+mod capture;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use wharf::engine::Engine;
+use wharf::frame::{Batch, Frame, Interface, InterfaceId, LinkType, Record};
+use wharf::parse::{Packet, parse};
+use wharf::sink::text::Dump;
+use wharf::sink::{
+    CaptureFileWriter, CaptureFormat, Count, Deliveries, Discard, Error, InterfaceStatistics, Json, Sink,
+    Tee, Text, TextOptions,
+};
+use wharf::source::synthetic::{Protocol, Sizes, Synthetic, Traffic};
+use wharf::source::{self, BATCH, CaptureFile, Counters, Fill, Source};
+
+/// The system's allocator, with a count of what each thread asks of it.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count_one() {
+    // A thread that is ending has no count any more.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is handed to the system's allocator as it is. Counting does not allocate: the cell is
+// initialised at compile time and has no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: the caller keeps to the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: the caller keeps to the contract of `alloc_zeroed`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count_one();
+        // SAFETY: the caller keeps to the contract of `realloc`, and `pointer` came from the system's allocator.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps to the contract of `dealloc`, and `pointer` came from the system's allocator.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Reads the worker's count once `warm` packets have passed, and after each batch that follows.
+struct Probe {
+    warm: u64,
+    packets: u64,
+    first: Option<u64>,
+    last: u64,
+}
+
+impl Sink for Probe {
+    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
+        self.packets += packets.len() as u64;
+        if self.packets >= self.warm {
+            self.last = ALLOCATIONS.get();
+            self.first.get_or_insert(self.last);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Allocations of the worker in the second half of a run of `packets`.
+fn allocations(source: impl Source + Send, sink: impl Sink + Send, packets: u64) -> u64 {
+    let mut probe = Probe { warm: packets / 2, packets: 0, first: None, last: 0 };
+    let report = Engine::builder()
+        .source(source)
+        .output("udp/1".parse().unwrap(), Discard)
+        .rest(Tee(sink, &mut probe))
+        .run()
+        .unwrap();
+    assert_eq!(report.total.delivered, packets, "{report}");
+    probe.last - probe.first.expect("a warm half")
+}
+
+/// Every kind of packet there is to make, again and again: half a run is many rounds.
+fn traffic() -> Traffic {
+    let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp, Protocol::Icmp];
+    Traffic {
+        frames: 40_000,
+        distinct: 2_000,
+        sizes: Sizes::Imix,
+        protocols: protocols.map(|protocol| (protocol, 1)).to_vec(),
+        ports: vec![53..=53, 80..=80, 443..=443, 2_000..=2_100],
+        ipv6_percent: 30,
+        vlan_percent: 20,
+        tunnel_percent: 20,
+        bad_percent: 5,
+        ..Traffic::default()
+    }
+}
+
+/// What a sink writes to: nobody.
+fn sinks() -> Vec<(&'static str, Box<dyn Sink + Send>)> {
+    let text = |verbosity, link_header, dump| {
+        let options = TextOptions { verbosity, link_header, dump, ..TextOptions::default() };
+        Box::new(Text::new(std::io::sink(), options)) as Box<dyn Sink + Send>
+    };
+    let file = |format, name| {
+        let options = CaptureFileWriter::options().format(format);
+        Box::new(options.write_to(std::io::sink(), name).unwrap()) as Box<dyn Sink + Send>
+    };
+    vec![
+        ("count", Box::new(Count::new())),
+        ("text", text(0, false, Dump::None)),
+        ("text in full", text(2, true, Dump::HexAndText { link_header: true })),
+        ("JSON", Box::new(Json::new(std::io::sink()))),
+        ("pcap", file(CaptureFormat::Pcap, "nowhere")),
+        ("pcapng", file(CaptureFormat::PcapNg, "nowhere")),
+        ("pcapng.gz", file(CaptureFormat::PcapNg, "nowhere.gz")),
+    ]
+}
+
+#[test]
+fn made_up_frames() {
+    for (name, sink) in sinks() {
+        assert_eq!(allocations(Synthetic::new(&traffic()), sink, 40_000), 0, "{name}");
+    }
+}
+
+#[test]
+fn capture_files() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["a.pcap", "a.pcapng", "a.pcapng.gz"] {
+        let path = directory.path().join(name);
+        let copy = CaptureFileWriter::create(&path).unwrap();
+        Engine::builder().source(Synthetic::new(&traffic())).rest(copy).run().unwrap();
+        for (sink_name, sink) in sinks() {
+            let source = CaptureFile::open(&path).unwrap();
+            assert_eq!(allocations(source, sink, 40_000), 0, "{name} to {sink_name}");
+        }
+    }
+}
+
+/// All numbers of a replay have as many digits: no line is longer than in the round before.
+const FIRST: u64 = 1_000_000_000;
+
+/// Frames handed out again and again.
+struct Replay {
+    slab: Vec<u8>,
+    records: Vec<Record>,
+    interfaces: Vec<Interface>,
+    batch: Vec<Record>,
+    done: u64,
+    total: u64,
+}
+
+impl Source for Replay {
+    fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    fn fill(&mut self, limit: usize) -> Result<Fill<'_>, source::Error> {
+        self.batch.clear();
+        if self.done < self.total {
+            // A batch ends where the round does: every round is cut alike.
+            let rest = self.records[self.done as usize % self.records.len()..].iter().take(limit.min(BATCH));
+            self.batch
+                .extend(rest.zip(FIRST + self.done..).map(|(record, number)| Record { number, ..*record }));
+            self.done += self.batch.len() as u64;
+        }
+        if self.batch.is_empty() {
+            return Ok(Fill::End);
+        }
+        Ok(Fill::Batch(Batch::new(&self.slab, &self.batch, &self.interfaces)))
+    }
+
+    fn stop(&mut self) -> Result<(), source::Error> {
+        self.total = self.done;
+        Ok(())
+    }
+
+    fn counters(&mut self) -> Counters {
+        Counters { received: self.done, ..Counters::default() }
+    }
+}
+
+/// A capture's frames, as of one interface for each link type; `None` when there is none.
+fn replay(path: &Path) -> Option<Replay> {
+    let frames = capture::take(&mut CaptureFile::open(path).ok()?, BATCH).frames;
+    let mut interfaces: Vec<Interface> = Vec::new();
+    let (mut slab, mut records) = (Vec::new(), Vec::new());
+    for frame in frames {
+        let link_type = frame.link_type;
+        if carries_another(&frame.data, link_type) {
+            continue;
+        }
+        let known = interfaces.iter().position(|interface| interface.link_type == link_type);
+        let interface = known.unwrap_or(interfaces.len());
+        if known.is_none() {
+            interfaces.push(Interface { link_type, ..Interface::default() });
+        }
+        records.push(Record {
+            offset: slab.len() as u32,
+            captured: frame.data.len() as u32,
+            wire_length: frame.wire_length,
+            time: frame.time,
+            link_type,
+            interface: InterfaceId(interface as u32),
+            ..Record::default()
+        });
+        slab.extend(frame.data);
+    }
+    let total = 4 * records.len() as u64;
+    let batch = Vec::with_capacity(BATCH);
+    (!records.is_empty()).then_some(Replay { slab, records, interfaces, batch, done: 0, total })
+}
+
+/// JSON shows such a packet, and inflates or copies it for that: the one exception.
+fn carries_another(data: &[u8], link_type: LinkType) -> bool {
+    let frame = Frame::new(link_type, data);
+    Packet::new(frame, &parse(&frame)).carried().is_some()
+}
+
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
+    }
+}
+
+#[test]
+fn captured_frames() {
+    let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
+        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        return;
+    };
+    let mut paths = Vec::new();
+    files(Path::new(&corpus), &mut paths);
+    let mut replayed = 0;
+    for path in &paths {
+        for (name, sink) in sinks().into_iter().filter(|(name, _)| ["text in full", "JSON"].contains(name)) {
+            let Some(source) = replay(path) else { continue };
+            let packets = source.total;
+            assert_eq!(allocations(source, sink, packets), 0, "{} to {name}", path.display());
+            replayed += 1;
+        }
+    }
+    assert!(replayed > 0, "no capture found under WHARF_CORPUS");
+}
