@@ -230,7 +230,12 @@ impl fmt::Display for Report {
         list(f, "malformed", named)?;
         list(f, "headers cut by the snapshot length", cut.iter().map(|kind| (kind.layer, kind.packets)))?;
         if self.ring_freezes > 0 {
-            write!(f, "\nthe kernel's ring was full {} times: try a larger buffer", self.ring_freezes)?;
+            let times = if self.ring_freezes == 1 {
+                "once".to_owned()
+            } else {
+                format!("{} times", self.ring_freezes)
+            };
+            write!(f, "\nthe kernel's ring was full {times}: try a larger buffer")?;
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! Where packets come from, as the command line says it.
 
 use crate::exit;
+use crate::signals;
 use anyhow::{Context, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use wharf::engine::{Builder, Engine};
+use wharf::engine::{Builder, Engine, Shutdown};
 use wharf::frame::Interface;
 use wharf::source::packet::{Capture, Directions};
 use wharf::source::{CaptureFile, Source};
@@ -67,8 +68,11 @@ impl InputArgs {
         self.read.as_deref().filter(|path| *path != "-")
     }
 
-    /// A run over the opened source, with what else these arguments say.
+    /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
+    /// that we listen may send one, so they are taken care of before anything is opened.
     pub(crate) fn builder<'a>(&self) -> anyhow::Result<Builder<'a>> {
+        let shutdown = Shutdown::default();
+        signals::install(&shutdown)?;
         let mut builder = match &self.read {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
@@ -80,7 +84,7 @@ impl InputArgs {
         if let Some(core) = self.cores {
             builder = builder.core(core);
         }
-        Ok(builder)
+        Ok(builder.shutdown(shutdown))
     }
 
     fn capture(&self) -> anyhow::Result<Capture> {

@@ -2,18 +2,14 @@
 
 use crate::exit::{self, Outcome};
 use crate::progress::{self, Progress};
-use crate::signals;
 use std::io::{self, Write};
-use wharf::engine::{self, Builder, Report, Shutdown};
+use wharf::engine::{self, Builder, Report};
 
 /// Runs to the end or to a signal. `lines_on_stdout` says that packets are printed while it runs.
 pub(crate) fn drive(
     builder: Builder<'_>,
     lines_on_stdout: bool,
 ) -> anyhow::Result<Result<Report, engine::Error>> {
-    let shutdown = Shutdown::default();
-    signals::install(&shutdown)?;
-    let builder = builder.shutdown(shutdown);
     Ok(match Progress::new(lines_on_stdout) {
         Some(mut progress) => builder.observe(progress::EVERY, move |snapshot| progress.show(snapshot)).run(),
         None => builder.run(),
