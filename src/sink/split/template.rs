@@ -61,7 +61,8 @@ impl FromStr for Template {
     fn from_str(template: &str) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Format { path: template.to_owned(), reason };
         if template.is_empty() {
-            return Err(wrong("an empty template names no file".to_owned()));
+            let reason = "an empty template names no file".to_owned();
+            return Err(Error::Format { path: "''".to_owned(), reason });
         }
         let mut parts = Vec::new();
         let mut rest = template;
