@@ -3,18 +3,22 @@
 use std::fmt;
 use std::time::Duration;
 
+use crossbeam::utils::CachePadded;
+
 use super::Closed;
-use super::side::{self, Await, Side};
+use super::side::{self, Await, Patience, Side};
 use super::slots::ReadEnd;
 
 /// The reading end of a ring. Dropping it closes the ring; items inside are dropped with the producer.
 pub struct Consumer<T> {
-    end: ReadEnd<T>,
+    /// Padded, as it changes with each batch: wherever the handle lies, it shares no line with the other one.
+    end: CachePadded<ReadEnd<T>>,
+    patience: Patience,
 }
 
 impl<T> Consumer<T> {
     pub(super) fn new(end: ReadEnd<T>) -> Self {
-        Self { end }
+        Self { end: CachePadded::new(end), patience: Patience::new() }
     }
 
     /// Slots in the ring, a power of two.
@@ -175,6 +179,11 @@ impl<T> Await for [Consumer<T>] {
             open |= !closed;
         }
         (!open).then_some(Err(Closed))
+    }
+
+    fn patience(&mut self) -> &mut Patience {
+        // Without a ring there is nothing to wait for, and `poll` says so.
+        &mut self[0].patience
     }
 
     fn each_side(&self, mut visit: impl FnMut(&Side, usize)) {

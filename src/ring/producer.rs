@@ -3,13 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
+use crossbeam::utils::CachePadded;
+
 use super::Closed;
-use super::side::{self, Await, Side};
+use super::side::{self, Await, Patience, Side};
 use super::slots::WriteEnd;
 
 /// The writing end of a ring. Dropping it closes the ring once the consumer has read what is inside.
 pub struct Producer<T> {
-    end: WriteEnd<T>,
+    /// Padded, as it changes with each batch: wherever the handle lies, it shares no line with the other one.
+    end: CachePadded<WriteEnd<T>>,
+    patience: Patience,
 }
 
 /// Why an item was not taken, and the item.
@@ -34,7 +38,7 @@ impl<T> PushError<T> {
 
 impl<T> Producer<T> {
     pub(super) fn new(end: WriteEnd<T>) -> Self {
-        Self { end }
+        Self { end: CachePadded::new(end), patience: Patience::new() }
     }
 
     /// Slots in the ring, a power of two.
@@ -70,6 +74,7 @@ impl<T> Producer<T> {
     /// Hands the item back when the ring is full or closed.
     #[inline]
     pub fn push(&mut self, item: T) -> Result<(), PushError<T>> {
+        self.end.fetch_next();
         if self.is_closed() {
             return Err(PushError::Closed(item));
         }
@@ -171,6 +176,10 @@ impl<T> Producer<T> {
 impl<T> Await for Producer<T> {
     fn poll(&mut self) -> Option<Result<(), Closed>> {
         if self.is_closed() { Some(Err(Closed)) } else { (self.end.room(1) > 0).then_some(Ok(())) }
+    }
+
+    fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
     }
 
     fn each_side(&self, mut visit: impl FnMut(&Side, usize)) {

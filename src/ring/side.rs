@@ -16,6 +16,34 @@ const GONE: u32 = 2;
 /// How long a sleeper trusts its luck where the kernel has refused the barrier.
 const NAP: Duration = Duration::from_millis(1);
 
+/// How many pauses an end spins before it sleeps (a pause is 10 to 50 ns), which it learns from how its sleeps turn
+/// out.
+///
+/// Being woken takes some 20 us, in which the other end of a small ring runs dry, sleeps in its turn, and so on: two
+/// busy threads would go on waking each other for ever. So a sleep that turns out short makes the next spin longer,
+/// until it outlasts a wake-up; a long one makes it shorter, so that items that come now and then cost little.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience(u32);
+
+impl Patience {
+    const LEAST: Self = Self(64);
+    const MOST: Self = Self(4096);
+    /// A sleep up to this long was not worth it.
+    const SHORT: Duration = Duration::from_micros(60);
+
+    pub(super) fn new() -> Self {
+        Self(256)
+    }
+
+    fn learn(self, slept: Duration) -> Self {
+        if slept < Self::SHORT {
+            Self((self.0 * 2).min(Self::MOST.0))
+        } else {
+            Self((self.0 / 2).max(Self::LEAST.0))
+        }
+    }
+}
+
 /// What the other end needs to know of this one. It lies on a line of its own that hardly ever changes, so that
 /// looking at it after each batch is a hit in the nearest cache.
 pub(super) struct Side {
@@ -98,26 +126,32 @@ pub(super) trait Await {
     /// What there is: something to do, the end of it, or (`None`) a reason to wait.
     fn poll(&mut self) -> Option<Result<(), Closed>>;
 
+    /// How long to spin, kept from one wait to the next. Only asked for when `poll` had no answer.
+    fn patience(&mut self) -> &mut Patience;
+
     /// Each side that sleeps, with the index of its other end that is worth waking it for.
     fn each_side(&self, visit: impl FnMut(&Side, usize));
 }
 
 /// Spins a little, then sleeps until `poll` has an answer; false when the time was up before.
 pub(super) fn wait<A: Await + ?Sized>(waiter: &mut A, timeout: Option<Duration>) -> Result<bool, Closed> {
-    let spin = Spin::new();
-    loop {
+    if let Some(answer) = waiter.poll() {
+        return answer.map(|()| true);
+    }
+    let mut spin = Spin::new(waiter.patience().0);
+    while spin.turn() {
         if let Some(answer) = waiter.poll() {
             return answer.map(|()| true);
         }
-        if !spin.turn() {
-            break;
-        }
     }
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let start = Instant::now();
+    let deadline = timeout.and_then(|timeout| start.checked_add(timeout));
     let thread = current();
     waiter.each_side(|side, _| side.set_sleeper(Some(thread.clone())));
     let answer = sleep(waiter, deadline);
     waiter.each_side(|side, _| side.disarm());
+    let patience = waiter.patience();
+    *patience = patience.learn(start.elapsed());
     answer
 }
 

@@ -19,6 +19,7 @@
 //! safe: it needs `&mut` and there is one value of each end to a ring.
 
 mod buffer;
+mod prefetch;
 
 use std::ptr;
 
@@ -97,6 +98,14 @@ impl<T> WriteEnd<T> {
     #[inline(always)]
     fn known_room(&self) -> usize {
         self.capacity() - self.tail.wrapping_sub(self.seen_head)
+    }
+
+    /// Asks for the two lines that pushing one item will write. Before anything else in a push: the processor gets here
+    /// while it still waits for what led to the item, so that the lines travel meanwhile (a sixth off a round trip).
+    #[inline(always)]
+    pub(super) fn fetch_next(&self) {
+        prefetch::for_writing(self.shared.slots.address(self.tail));
+        prefetch::for_writing(&*self.shared.tail);
     }
 
     /// Writes one item, unpublished; hands it back when the ring is full.
@@ -191,10 +200,21 @@ impl<T> ReadEnd<T> {
         self.seen_tail.wrapping_sub(self.head).min(want)
     }
 
+    /// Whether there is an item. If none was known to be there, the line of its slot is asked for together with the
+    /// producer's index: should the item have come, it has not to be waited for a second time (a fifth off a round
+    /// trip).
+    #[inline(always)]
+    pub(super) fn look(&mut self) -> bool {
+        if self.seen_tail == self.head {
+            prefetch::for_reading(self.shared.slots.address(self.head));
+        }
+        self.ready(1) > 0
+    }
+
     /// Takes one item; its slot stays unpublished.
     #[inline(always)]
     pub(super) fn take(&mut self) -> Option<T> {
-        if self.ready(1) == 0 {
+        if !self.look() {
             return None;
         }
         // SAFETY: by the window the slot at `head` is initialised and this end's; it is read once, as `head` moves.

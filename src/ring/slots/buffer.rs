@@ -4,10 +4,8 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
+use super::prefetch::{self, LINE};
 use crate::ring::shim::Track;
-
-/// Bytes in a cache line.
-const LINE: usize = 64;
 
 /// A burst that fills fewer lines than this is not worth a prefetch.
 const PREFETCH_LINES: usize = 2;
@@ -63,6 +61,12 @@ impl<T> Buffer<T> {
     #[inline(always)]
     fn slot(&self, slot: usize) -> *mut T {
         self.data.as_ptr().wrapping_add(slot)
+    }
+
+    /// Where the slot of `index` is, for prefetching.
+    #[inline(always)]
+    pub(super) fn address(&self, index: usize) -> *const T {
+        self.slot(index & (self.capacity - 1))
     }
 
     /// # Safety
@@ -167,7 +171,7 @@ impl<T> Buffer<T> {
         }
         let start = self.slot(first.start).cast::<u8>();
         for offset in (0..bytes).step_by(LINE) {
-            prefetch_for_writing(start.wrapping_add(offset));
+            prefetch::for_writing(start.wrapping_add(offset));
         }
     }
 }
@@ -180,22 +184,4 @@ impl<T> Drop for Buffer<T> {
             unsafe { dealloc(self.data.as_ptr().cast(), layout) };
         }
     }
-}
-
-/// Asks for the line at `address`, to be written: it comes in owned, not merely shared.
-#[inline(always)]
-fn prefetch_for_writing(address: *mut u8) {
-    // SAFETY: a hint, which touches neither memory, registers nor flags; a processor without the instruction treats
-    // it as no operation, and no address can fault.
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, nomem, preserves_flags));
-    }
-    // SAFETY: as above.
-    #[cfg(all(target_arch = "aarch64", not(miri)))]
-    unsafe {
-        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) address, options(nostack, nomem, preserves_flags));
-    }
-    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    let _ = address;
 }
