@@ -2,8 +2,8 @@
 //!
 //! | bytes | how |
 //! | --- | --- |
-//! | to 64 | one masked load; two dot products of bytes, with weights (1, 0) for low and (0, 1) for high halves of words |
-//! | below 1,024 | the same over two pairs of accumulators, the last load masked |
+//! | to 128 | one or two masked loads; upper and lower halves of 64-bit lanes, added |
+//! | below 1,024 | two dot products of bytes, with weights (1, 0) for low and (0, 1) for high halves of words, in two pairs of accumulators; the last load masked |
 //! | from 1,024 | a dot product of words by ones, in four accumulators; words are signed there, so they are biased by 0x8000 |
 //! | from 65,536 | the same from an aligned address on: loads across lines halve what the L2 cache gives |
 
@@ -51,8 +51,9 @@ impl Kernel for Avx512 {
 fn sum(bytes: &[u8]) -> u64 {
     match bytes.len() {
         ..=32 => tiny(bytes),
-        33..=64 => short(bytes),
-        65..1024 => medium(bytes),
+        33..=64 => short(load_first(bytes)),
+        65..=128 => pair(bytes),
+        129..1024 => medium(bytes),
         1024..65_536 => large(bytes),
         _ => huge(bytes),
     }
@@ -66,19 +67,41 @@ fn tiny(bytes: &[u8]) -> u64 {
     // SAFETY: the mask's ones are its lowest bits, no more of them than there are bytes, and what is masked out is
     // not accessed. No alignment is asked for.
     let loaded = unsafe { _mm256_maskz_loadu_epi8(mask, bytes.as_ptr().cast()) };
-    let zero = _mm256_setzero_si256();
-    let low = _mm256_dpbusd_epi32(zero, loaded, _mm256_set1_epi16(0x0001));
-    let high = _mm256_dpbusd_epi32(zero, loaded, _mm256_set1_epi16(0x0100));
-    lanes(_mm256_add_epi32(low, _mm256_slli_epi32::<8>(high)))
+    let low = _mm256_blend_epi32::<0b1010_1010>(loaded, _mm256_setzero_si256());
+    quadwords(_mm256_add_epi64(low, _mm256_srli_epi64::<32>(loaded)))
 }
 
-/// To 64 bytes.
+/// One vector.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
-fn short(bytes: &[u8]) -> u64 {
-    let mut halves = Halves::zero();
-    halves.step(load_first(bytes));
-    halves.total()
+fn short(loaded: __m512i) -> u64 {
+    let sums = halves(loaded);
+    quadwords(_mm256_add_epi64(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums)))
+}
+
+/// From 64 to 128 bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn pair(bytes: &[u8]) -> u64 {
+    let Some((first, rest)) = bytes.split_first_chunk() else { return short(load_first(bytes)) };
+    let sums = _mm512_add_epi64(halves(load(first)), halves(load_first(rest)));
+    quadwords(_mm256_add_epi64(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums)))
+}
+
+/// The upper plus the lower half of each lane.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn halves(loaded: __m512i) -> __m512i {
+    let low = _mm512_maskz_mov_epi32(0b0101_0101_0101_0101, loaded);
+    _mm512_add_epi64(low, _mm512_srli_epi64::<32>(loaded))
+}
+
+/// The sum of four lanes, below 2^64.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn quadwords(sums: __m256i) -> u64 {
+    let two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+    _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as u64
 }
 
 /// To 4,096 bytes.
@@ -125,7 +148,7 @@ fn large(bytes: &[u8]) -> u64 {
         // Each of 128 words in a block was 2^15 too low.
         total += biased.wrapping_add((blocks.len() as i64) << (7 + 15)) as u64;
     }
-    total + medium(tail)
+    add(total, medium(tail))
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
@@ -165,23 +188,16 @@ impl Halves {
         Self { low: _mm512_add_epi32(self.low, other.low), high: _mm512_add_epi32(self.high, other.high) }
     }
 
-    /// The sum of the words: exact for 2^17 bytes and fewer, whose words sum up to less than 2^32.
+    /// The sum of the words, as two numbers below 2^32: exact for 2^17 bytes and fewer, whose words sum up to less.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
     fn total(self) -> u64 {
         let words = _mm512_add_epi32(self.low, _mm512_slli_epi32::<8>(self.high));
-        lanes(_mm256_add_epi32(_mm512_castsi512_si256(words), _mm512_extracti64x4_epi64::<1>(words)))
+        let eight = _mm256_add_epi32(_mm512_castsi512_si256(words), _mm512_extracti64x4_epi64::<1>(words));
+        let four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+        // Two lanes side by side add up when they are folded.
+        _mm_cvtsi128_si64(_mm_add_epi32(four, _mm_unpackhi_epi64(four, four))) as u64
     }
-}
-
-/// The sum of eight lanes modulo 2^32.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
-fn lanes(sums: __m256i) -> u64 {
-    let four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
-    let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
-    let one = _mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two));
-    u64::from(_mm_cvtsi128_si32(one) as u32)
 }
 
 #[inline]
