@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("frame", &[]),
     ("checksum", &[]),
+    ("ring", &[]),
     ("sys", &[]),
     // The synthetic source builds what it hands out.
     ("source", &["frame", "sys", "build"]),
