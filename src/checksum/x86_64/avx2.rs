@@ -22,7 +22,7 @@ impl Sealed for Avx2 {
     #[inline(always)]
     fn raw(self, bytes: &[u8]) -> u64 {
         // Not worth a vector, nor a call.
-        if bytes.len() < 32 {
+        if bytes.len() < 72 {
             return wide::sum(bytes);
         }
         // SAFETY: the value `self` exists only where `new` found AVX2.

@@ -1,11 +1,14 @@
-//! AVX-512 with VNNI: dot products that add pairs of words into 32-bit lanes.
+//! AVX-512: lanes of 64 bits for packets, dot products (VNNI) for more.
 //!
 //! | bytes | how |
 //! | --- | --- |
-//! | to 128 | one or two masked loads; upper and lower halves of 64-bit lanes, added |
-//! | below 1,024 | two dot products of bytes, with weights (1, 0) for low and (0, 1) for high halves of words, in two pairs of accumulators; the last load masked |
-//! | from 1,024 | a dot product of words by ones, in four accumulators; words are signed there, so they are biased by 0x8000 |
+//! | to 128 | one or two masked loads; upper and lower halves of each lane, added |
+//! | below 2,048 | as with AVX2: sums modulo 2^64 and sums of the upper halves, in two accumulators each; the last load masked |
+//! | from 2,048 | a dot product of words by ones, in four accumulators; words are signed there, so they are biased by 0x8000 |
 //! | from 65,536 | the same from an aligned address on: loads across lines halve what the L2 cache gives |
+//!
+//! Dot products take fewer steps for each load, but their sums come later, and a core that has not multiplied 512 bits
+//! for some time does it slowly at first.
 
 use crate::checksum::add;
 use crate::checksum::kernel::{Kernel, Task, sealed::Sealed};
@@ -53,8 +56,8 @@ fn sum(bytes: &[u8]) -> u64 {
         ..=32 => tiny(bytes),
         33..=64 => short(load_first(bytes)),
         65..=128 => pair(bytes),
-        129..1024 => medium(bytes),
-        1024..65_536 => large(bytes),
+        129..2048 => medium(bytes),
+        2048..65_536 => large(bytes),
         _ => huge(bytes),
     }
 }
@@ -68,15 +71,14 @@ fn tiny(bytes: &[u8]) -> u64 {
     // not accessed. No alignment is asked for.
     let loaded = unsafe { _mm256_maskz_loadu_epi8(mask, bytes.as_ptr().cast()) };
     let low = _mm256_blend_epi32::<0b1010_1010>(loaded, _mm256_setzero_si256());
-    quadwords(_mm256_add_epi64(low, _mm256_srli_epi64::<32>(loaded)))
+    four(_mm256_add_epi64(low, _mm256_srli_epi64::<32>(loaded)))
 }
 
 /// One vector.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn short(loaded: __m512i) -> u64 {
-    let sums = halves(loaded);
-    quadwords(_mm256_add_epi64(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums)))
+    eight(halves(loaded))
 }
 
 /// From 64 to 128 bytes.
@@ -84,8 +86,7 @@ fn short(loaded: __m512i) -> u64 {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn pair(bytes: &[u8]) -> u64 {
     let Some((first, rest)) = bytes.split_first_chunk() else { return short(load_first(bytes)) };
-    let sums = _mm512_add_epi64(halves(load(first)), halves(load_first(rest)));
-    quadwords(_mm256_add_epi64(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums)))
+    eight(_mm512_add_epi64(halves(load(first)), halves(load_first(rest))))
 }
 
 /// The upper plus the lower half of each lane.
@@ -96,15 +97,22 @@ fn halves(loaded: __m512i) -> __m512i {
     _mm512_add_epi64(low, _mm512_srli_epi64::<32>(loaded))
 }
 
+/// The sum of eight lanes, below 2^64.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn eight(sums: __m512i) -> u64 {
+    four(_mm256_add_epi64(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums)))
+}
+
 /// The sum of four lanes, below 2^64.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
-fn quadwords(sums: __m256i) -> u64 {
+fn four(sums: __m256i) -> u64 {
     let two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
     _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as u64
 }
 
-/// To 4,096 bytes.
+/// To 2^30 bytes: halves then add up to less than 2^57 in a lane.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn medium(bytes: &[u8]) -> u64 {
     let (mut even, mut odd) = (Halves::zero(), Halves::zero());
@@ -160,10 +168,10 @@ fn huge(bytes: &[u8]) -> u64 {
     add(medium(head), rest_sum.rotate_left(head.len() as u32 % 2 * 8))
 }
 
-/// Sums of the low and of the high bytes of words, in 32-bit lanes.
+/// Per 64-bit lane the sum of what was loaded modulo 2^64, and the sum of its upper halves.
 #[derive(Clone, Copy)]
 struct Halves {
-    low: __m512i,
+    all: __m512i,
     high: __m512i,
 }
 
@@ -172,31 +180,28 @@ impl Halves {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
     fn zero() -> Self {
         let zero = _mm512_setzero_si512();
-        Self { low: zero, high: zero }
+        Self { all: zero, high: zero }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
     fn step(&mut self, loaded: __m512i) {
-        self.low = _mm512_dpbusd_epi32(self.low, loaded, _mm512_set1_epi16(0x0001));
-        self.high = _mm512_dpbusd_epi32(self.high, loaded, _mm512_set1_epi16(0x0100));
+        self.all = _mm512_add_epi64(self.all, loaded);
+        self.high = _mm512_add_epi64(self.high, _mm512_srli_epi64::<32>(loaded));
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
     fn and(self, other: Self) -> Self {
-        Self { low: _mm512_add_epi32(self.low, other.low), high: _mm512_add_epi32(self.high, other.high) }
+        Self { all: _mm512_add_epi64(self.all, other.all), high: _mm512_add_epi64(self.high, other.high) }
     }
 
-    /// The sum of the words, as two numbers below 2^32: exact for 2^17 bytes and fewer, whose words sum up to less.
+    /// The sum of all halves: exact for 2^30 bytes and fewer. That of the lower ones is what remains of all.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
     fn total(self) -> u64 {
-        let words = _mm512_add_epi32(self.low, _mm512_slli_epi32::<8>(self.high));
-        let eight = _mm256_add_epi32(_mm512_castsi512_si256(words), _mm512_extracti64x4_epi64::<1>(words));
-        let four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
-        // Two lanes side by side add up when they are folded.
-        _mm_cvtsi128_si64(_mm_add_epi32(four, _mm_unpackhi_epi64(four, four))) as u64
+        let low = _mm512_sub_epi64(self.all, _mm512_slli_epi64::<32>(self.high));
+        eight(_mm512_add_epi64(low, self.high))
     }
 }
 
