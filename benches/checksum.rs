@@ -19,7 +19,7 @@ fn internet(criterion: &mut Criterion) {
     for length in LENGTHS {
         let bytes = bytes(length);
         group.throughput(Throughput::Bytes(length as u64));
-        for variant in Variant::ALL.into_iter().filter(|variant| variant.available()) {
+        for variant in Variant::all_available() {
             assert_eq!(variant.sum(&bytes), Variant::Scalar.sum(&bytes), "{variant}");
             group.bench_with_input(BenchmarkId::new(variant.name(), length), &bytes, |bench, bytes| {
                 bench.iter(|| variant.sum(black_box(bytes)));

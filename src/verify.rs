@@ -5,6 +5,7 @@
 //! The length fields of the packet count, not the frame's: Ethernet padding is outside, and a length that
 //! reaches beyond the bytes there are makes the sum impossible ([`Verdict::Truncated`]).
 
+use crate::checksum::{self, Kernel, Sum, Task};
 use crate::frame::Offload;
 use crate::parse::{IpLayer, IpVersion, Packet};
 use std::fmt;
@@ -132,26 +133,58 @@ impl Verdicts {
 /// was to begin, no transport checksum of a frame that is not ready is called bad.
 #[must_use]
 pub fn verify(packet: &Packet<'_>) -> Verdicts {
+    struct One<'p, 'a>(&'p Packet<'a>);
+    impl Task for One<'_, '_> {
+        type Output = Verdicts;
+
+        #[inline(always)]
+        fn run<K: Kernel>(self, kernel: K) -> Verdicts {
+            verify_with(kernel, self.0)
+        }
+    }
+    checksum::run(One(packet))
+}
+
+/// Appends the verdicts over each of `packets` to `verdicts`: as [`verify`] for each, but the way to sum is chosen
+/// once for all of them.
+pub fn verify_all<'a>(packets: impl Iterator<Item = Packet<'a>>, verdicts: &mut Vec<Verdicts>) {
+    struct All<'v, P>(P, &'v mut Vec<Verdicts>);
+    impl<'a, P: Iterator<Item = Packet<'a>>> Task for All<'_, P> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<K: Kernel>(self, kernel: K) {
+            self.1.extend(self.0.map(|packet| verify_with(kernel, &packet)));
+        }
+    }
+    checksum::run(All(packets, verdicts));
+}
+
+/// As [`verify`], by a given kernel: for a [`Task`] that verifies along with other work.
+#[inline]
+#[must_use]
+pub fn verify_with<K: Kernel>(kernel: K, packet: &Packet<'_>) -> Verdicts {
     let (data, layers) = (packet.frame().data, packet.layers());
     let Offload { checksum_not_ready: not_ready, checksum_valid, .. } = packet.frame().record.offload;
-    let transport = |ip: &IpLayer, vouched: bool| match transport::verdict(data, ip, vouched) {
+    let transport = |ip: &IpLayer, vouched: bool| match transport::verdict(kernel, data, ip, vouched) {
         Verdict::Bad { .. } if not_ready => Verdict::NotReady,
         verdict => verdict,
     };
     let mut verdicts = Verdicts::default();
     if let Some(ip) = &layers.outer {
-        verdicts.ip = header(data, ip);
+        verdicts.ip = header(kernel, data, ip);
         verdicts.l4 = transport(ip, checksum_valid && !not_ready);
     }
     if let Some(ip) = &layers.inner {
-        verdicts.inner_ip = header(data, ip);
+        verdicts.inner_ip = header(kernel, data, ip);
         verdicts.inner_l4 = transport(ip, false);
     }
     verdicts
 }
 
 /// The IPv4 header checksum, options included (RFC 791 section 3.1). IPv6 has none.
-fn header(data: &[u8], ip: &IpLayer) -> Verdict {
+#[inline]
+fn header<K: Kernel>(kernel: K, data: &[u8], ip: &IpLayer) -> Verdict {
     if ip.version == IpVersion::V6 {
         return Verdict::NotApplicable;
     }
@@ -161,7 +194,7 @@ fn header(data: &[u8], ip: &IpLayer) -> Verdict {
         return Verdict::NotApplicable;
     }
     match bytes.get(..length) {
-        Some(header) => transport::internet(crate::checksum::Sum::ZERO, header, 10),
+        Some(header) => transport::internet(kernel, Sum::ZERO, header, 10),
         None => Verdict::Truncated,
     }
 }

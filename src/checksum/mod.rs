@@ -20,16 +20,26 @@
 //! inputs; the fastest one that the CPU has is chosen once in a process, or the one that the
 //! environment variable `WHARF_CHECKSUM` names.
 
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+#[allow(unsafe_code)]
+mod aarch64;
+mod copy;
 mod crc32c;
 mod incremental;
+mod kernel;
 pub mod pseudo;
 mod scalar;
 mod variant;
 mod wide;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod x86_64;
 
+pub use copy::copy_and_sum;
 pub use crc32c::{Crc32c, crc32c};
 pub use incremental::{update, update_word};
-pub use variant::{ENVIRONMENT, Variant, VariantError};
+pub use kernel::{Kernel, Task};
+pub use variant::{ENVIRONMENT, Variant, VariantError, run};
 
 /// The Internet checksum of `bytes`: what a header's checksum field must hold when the sum over
 /// `bytes` was taken with that field 0.
@@ -54,7 +64,7 @@ pub fn internet(bytes: &[u8]) -> u16 {
 /// their lengths are.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
-    /// Not folded: each addition adds less than 2^17, so that it takes 2^47 additions to overflow.
+    /// Of native words, not folded; modulo 2^64 - 1, and 0 only when every byte so far was 0.
     total: u64,
     /// An odd number of bytes so far: the next byte is the low half of a word.
     odd: bool,
@@ -76,14 +86,14 @@ impl Sum {
     #[inline]
     #[must_use]
     pub fn add(self, bytes: &[u8]) -> Self {
-        self.append(Variant::chosen().sum(bytes), bytes.len() % 2 == 1)
+        self.then(variant::sum(bytes))
     }
 
     /// The sum with one big-endian 16-bit word appended.
     #[inline]
     #[must_use]
     pub const fn add_word(self, word: u16) -> Self {
-        self.append(word, false)
+        self.then(Self { total: word.to_be() as u64, odd: false })
     }
 
     /// The sum of what `self` covers followed by what `next` covers.
@@ -96,14 +106,17 @@ impl Sum {
     #[inline]
     #[must_use]
     pub const fn then(self, next: Self) -> Self {
-        self.append(next.fold(), next.odd)
+        // Bytes that begin at an odd offset have the halves of their words exchanged, and so has their
+        // sum (RFC 1071 section 2, byte order independence): a turn by 8 bits, 2^16 being 1.
+        let total = if self.odd { next.total.rotate_left(8) } else { next.total };
+        Self { total: add(self.total, total), odd: self.odd != next.odd }
     }
 
     /// The sum as 16 bits. 0 only when every byte so far was 0, otherwise 1 to `0xffff`.
     #[inline]
     #[must_use]
     pub const fn fold(self) -> u16 {
-        fold(self.total)
+        u16::from_be(fold(self.total))
     }
 
     /// The ones' complement of the folded sum: the value of a checksum field.
@@ -111,14 +124,6 @@ impl Sum {
     #[must_use]
     pub const fn checksum(self) -> u16 {
         !self.fold()
-    }
-
-    /// Bytes that begin at an odd offset have the halves of their words exchanged, and so has their
-    /// sum (RFC 1071 section 2, byte order independence).
-    #[inline]
-    const fn append(self, folded: u16, odd: bool) -> Self {
-        let part = if self.odd { folded.swap_bytes() } else { folded };
-        Self { total: self.total + part as u64, odd: self.odd != odd }
     }
 }
 
@@ -130,14 +135,20 @@ impl PartialEq for Sum {
 
 impl Eq for Sum {}
 
-/// Adds the carries back until 16 bits are left. 0 only for 0.
+/// The ones' complement sum of two: a carry out of it comes in again. 0 only for 0 and 0.
+#[inline]
+const fn add(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    // After a carry out, the sum is smaller than either: room for one more.
+    sum + carry as u64
+}
+
+/// Adds the halves, and the halves of that, carries included. 0 only for 0.
 #[inline]
 const fn fold(total: u64) -> u16 {
-    let total = (total >> 32) + (total & 0xffff_ffff);
-    let total = (total >> 16) + (total & 0xffff);
-    let total = (total >> 16) + (total & 0xffff);
-    let total = (total >> 16) + (total & 0xffff);
-    total as u16
+    // Added to itself turned by half its width, the upper half is the sum of both with the carry out of the lower.
+    let total = (total.wrapping_add(total.rotate_left(32)) >> 32) as u32;
+    (total.wrapping_add(total.rotate_left(16)) >> 16) as u16
 }
 
 #[cfg(test)]

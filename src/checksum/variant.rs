@@ -1,6 +1,11 @@
 //! The variants of the summing loop by name, and which of them this process uses.
 
-use super::{scalar, wide};
+use super::Sum;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+use super::aarch64::Neon;
+use super::kernel::{Kernel, Scalar, Task, Wide};
+#[cfg(target_arch = "x86_64")]
+use super::x86_64::{Avx2, Avx512};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -13,7 +18,7 @@ pub const ENVIRONMENT: &str = "WHARF_CHECKSUM";
 /// ```
 /// use wharf::checksum::Variant;
 ///
-/// for variant in Variant::ALL.into_iter().filter(|variant| variant.available()) {
+/// for variant in Variant::all_available() {
 ///     assert_eq!(variant.sum(b"\x12\x34\x56"), 0x1234 + 0x5600, "{variant}");
 /// }
 /// ```
@@ -24,11 +29,29 @@ pub enum Variant {
     Scalar,
     /// 64 bits at a time in general registers.
     Wide,
+    /// 256 bits at a time: AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 512 bits at a time: AVX-512 F, BW, VL and VNNI, with BMI2.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// 128 bits at a time: NEON.
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    Neon,
 }
 
 impl Variant {
     /// Every variant of this build, slowest first.
-    pub const ALL: [Self; 2] = [Self::Scalar, Self::Wide];
+    pub const ALL: &[Self] = &[
+        Self::Scalar,
+        Self::Wide,
+        #[cfg(target_arch = "x86_64")]
+        Self::Avx2,
+        #[cfg(target_arch = "x86_64")]
+        Self::Avx512,
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        Self::Neon,
+    ];
 
     /// Its name, as `WHARF_CHECKSUM` takes it.
     #[must_use]
@@ -36,21 +59,43 @@ impl Variant {
         match self {
             Self::Scalar => "scalar",
             Self::Wide => "wide",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Self::Neon => "neon",
         }
+    }
+
+    /// Every variant that this CPU can run, slowest first.
+    pub fn all_available() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|variant| variant.available())
     }
 
     /// Whether this CPU can run it.
     #[must_use]
-    pub const fn available(self) -> bool {
+    pub fn available(self) -> bool {
+        self.proven().is_some()
+    }
+
+    fn proven(self) -> Option<Proven> {
         match self {
-            Self::Scalar | Self::Wide => true,
+            Self::Scalar => Some(Proven::Scalar(Scalar)),
+            Self::Wide => Some(Proven::Wide(Wide)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Avx2::new().map(Proven::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Avx512::new().map(Proven::Avx512),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Self::Neon => Neon::new().map(Proven::Neon),
         }
     }
 
     /// The fastest one that this CPU can run.
     #[must_use]
     pub fn best() -> Self {
-        Self::ALL.into_iter().rfind(|variant| variant.available()).unwrap_or(Self::Scalar)
+        Self::all_available().last().unwrap_or(Self::Scalar)
     }
 
     /// What the environment variable `WHARF_CHECKSUM` names, or the best one where it is not set or empty.
@@ -70,25 +115,105 @@ impl Variant {
     /// # Panics
     /// When [`Variant::from_environment`] is an error: a test run that asks for a variant
     /// must not pass on another one.
-    #[inline]
     #[must_use]
     pub fn chosen() -> Self {
-        static CHOSEN: OnceLock<Variant> = OnceLock::new();
-        *CHOSEN.get_or_init(|| Self::from_environment().unwrap_or_else(|error| panic!("{error}")))
+        match chosen() {
+            Proven::Scalar(_) => Self::Scalar,
+            Proven::Wide(_) => Self::Wide,
+            #[cfg(target_arch = "x86_64")]
+            Proven::Avx2(_) => Self::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Proven::Avx512(_) => Self::Avx512,
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Proven::Neon(_) => Self::Neon,
+        }
     }
 
     /// The folded ones' complement sum of `bytes`: 0 only when every byte is 0.
     ///
     /// # Panics
     /// When it is not [available](Variant::available).
-    #[inline]
     #[must_use]
     pub fn sum(self, bytes: &[u8]) -> u16 {
-        match self {
-            Self::Scalar => scalar::sum(bytes),
-            Self::Wide => wide::sum(bytes),
+        self.run(One(bytes)).fold()
+    }
+
+    /// Runs `task` with this variant's kernel.
+    ///
+    /// # Panics
+    /// When it is not [available](Variant::available).
+    pub fn run<T: Task>(self, task: T) -> T::Output {
+        match self.proven() {
+            Some(kernel) => kernel.run(task),
+            None => panic!("{}", VariantError::Unavailable(self)),
         }
     }
+}
+
+/// Runs `task` with the kernel of the variant that this process uses.
+///
+/// # Panics
+/// Where [`Variant::chosen`] does.
+#[inline]
+pub fn run<T: Task>(task: T) -> T::Output {
+    chosen().run(task)
+}
+
+/// The sum of `bytes` by the variant that this process uses.
+#[inline]
+pub(super) fn sum(bytes: &[u8]) -> Sum {
+    run(One(bytes))
+}
+
+/// A sum on its own.
+struct One<'a>(&'a [u8]);
+
+impl Task for One<'_> {
+    type Output = Sum;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Sum {
+        kernel.sum(self.0)
+    }
+}
+
+/// A variant that was found to be available.
+#[derive(Clone, Copy)]
+enum Proven {
+    Scalar(Scalar),
+    Wide(Wide),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    Neon(Neon),
+}
+
+impl Proven {
+    #[inline]
+    fn run<T: Task>(self, task: T) -> T::Output {
+        match self {
+            Self::Scalar(kernel) => kernel.run(task),
+            Self::Wide(kernel) => kernel.run(task),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(kernel) => kernel.run(task),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(kernel) => kernel.run(task),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Self::Neon(kernel) => kernel.run(task),
+        }
+    }
+}
+
+/// Settled at the first call.
+#[inline]
+fn chosen() -> Proven {
+    static CHOSEN: OnceLock<Proven> = OnceLock::new();
+    *CHOSEN.get_or_init(|| {
+        let chosen = Variant::from_environment().unwrap_or_else(|error| panic!("{error}"));
+        chosen.proven().unwrap_or(Proven::Scalar(Scalar))
+    })
 }
 
 /// The variant's name.
@@ -102,7 +227,7 @@ impl FromStr for Variant {
     type Err = VariantError;
 
     fn from_str(name: &str) -> Result<Self, VariantError> {
-        let named = Self::ALL.into_iter().find(|variant| variant.name() == name);
+        let named = Self::ALL.iter().copied().find(|variant| variant.name() == name);
         match named {
             Some(variant) if variant.available() => Ok(variant),
             Some(variant) => Err(VariantError::Unavailable(variant)),
@@ -125,6 +250,5 @@ pub enum VariantError {
 
 /// The names of what is available, for a message.
 fn names() -> String {
-    let available = Variant::ALL.into_iter().filter(|variant| variant.available());
-    available.map(Variant::name).collect::<Vec<_>>().join(", ")
+    Variant::all_available().map(Variant::name).collect::<Vec<_>>().join(", ")
 }

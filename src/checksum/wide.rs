@@ -4,11 +4,11 @@
 //! folded in the end, nor for their byte order, as long as the result is put back (RFC 1071
 //! section 2, parallel summation and byte order independence).
 
-use super::fold;
+use super::add;
 
-/// The folded ones' complement sum of `bytes`: 0 only when every byte is 0.
+/// The ones' complement sum of `bytes` in native words, not folded: 0 only when every byte is 0.
 #[inline]
-pub(super) fn sum(bytes: &[u8]) -> u16 {
+pub(super) fn sum(bytes: &[u8]) -> u64 {
     let (words, tail) = bytes.as_chunks::<8>();
     // The upper half counts the carries; an add with carry on 64-bit machines.
     let mut total: u128 = words.iter().map(|word| u128::from(u64::from_ne_bytes(*word))).sum();
@@ -18,7 +18,5 @@ pub(super) fn sum(bytes: &[u8]) -> u16 {
     total += halves.iter().map(|half| u128::from(u32::from_ne_bytes(*half))).sum::<u128>();
     total += quarters.iter().map(|quarter| u128::from(u16::from_ne_bytes(*quarter))).sum::<u128>();
     total += tail.iter().map(|last| u128::from(u16::from_ne_bytes([*last, 0]))).sum::<u128>();
-    let (sum, carry) = (total as u64).overflowing_add((total >> 64) as u64);
-    // After a carry out, the sum is smaller than the count of carries was: room for one more.
-    u16::from_be(fold(sum + u64::from(carry)))
+    add(total as u64, (total >> 64) as u64)
 }

@@ -181,7 +181,7 @@ impl Desk {
         self.layers.extend(batch.frames().map(|frame| parse::parse(&frame)));
         self.verdicts.clear();
         let packets = batch.frames().zip(&self.layers);
-        self.verdicts.extend(packets.map(|(frame, layers)| verify::verify(&Packet::new(frame, layers))));
+        verify::verify_all(packets.map(|(frame, layers)| Packet::new(frame, layers)), &mut self.verdicts);
         for ((frame, layers), verdicts) in batch.frames().zip(&self.layers).zip(&self.verdicts) {
             self.tally.take(&frame, layers, verdicts);
         }

@@ -1,7 +1,7 @@
 //! The checksum of what an IP layer carries.
 
 use super::Verdict;
-use crate::checksum::{Crc32c, Sum, pseudo};
+use crate::checksum::{Crc32c, Kernel, Sum, pseudo};
 use crate::parse::protocol::{DCCP, ICMP, ICMPV6, IGMP, SCTP, TCP, UDP, UDPLITE as UDP_LITE};
 use crate::parse::{Fragment, IpLayer, IpVersion, Transport};
 
@@ -9,8 +9,10 @@ use crate::parse::{Fragment, IpLayer, IpVersion, Transport};
 const CHECKSUMMED: [u8; 8] = [ICMP, IGMP, TCP, UDP, DCCP, ICMPV6, SCTP, UDP_LITE];
 
 /// The verdict over the upper layer of `ip`; `vouched` when the kernel has found it right.
-pub(super) fn verdict(data: &[u8], ip: &IpLayer, vouched: bool) -> Verdict {
+#[inline]
+pub(super) fn verdict<K: Kernel>(kernel: K, data: &[u8], ip: &IpLayer, vouched: bool) -> Verdict {
     let upper = Upper {
+        kernel,
         data,
         ip,
         bytes: data.get(ip.payload as usize..ip.end as usize).unwrap_or_default(),
@@ -30,10 +32,14 @@ pub(super) fn verdict(data: &[u8], ip: &IpLayer, vouched: bool) -> Verdict {
 }
 
 /// Judges an Internet checksum over `bytes`, after `sum`, with its field at the even offset `at`.
-pub(super) fn internet(sum: Sum, bytes: &[u8], at: usize) -> Verdict {
-    if sum.add(bytes).fold() == 0xffff {
-        return Verdict::Good;
-    }
+#[inline]
+pub(super) fn internet<K: Kernel>(kernel: K, sum: Sum, bytes: &[u8], at: usize) -> Verdict {
+    if sum.then(kernel.sum(bytes)).fold() == 0xffff { Verdict::Good } else { bad(sum, bytes, at) }
+}
+
+/// What is wrong with it.
+#[cold]
+fn bad(sum: Sum, bytes: &[u8], at: usize) -> Verdict {
     let (Some(before), Some(found), Some(after)) = (bytes.get(..at), word(bytes, at), bytes.get(at + 2..))
     else {
         return Verdict::NotApplicable;
@@ -42,7 +48,8 @@ pub(super) fn internet(sum: Sum, bytes: &[u8], at: usize) -> Verdict {
 }
 
 /// An upper-layer packet as far as it was captured.
-struct Upper<'a> {
+struct Upper<'a, K> {
+    kernel: K,
     data: &'a [u8],
     ip: &'a IpLayer,
     /// What was captured of it.
@@ -52,7 +59,7 @@ struct Upper<'a> {
     vouched: bool,
 }
 
-impl<'a> Upper<'a> {
+impl<'a, K: Kernel> Upper<'a, K> {
     /// The first `covered` bytes, if summing them up can tell anything.
     fn cover(&self, covered: u32) -> Result<&'a [u8], Verdict> {
         if self.ip.fragment != Fragment::Whole {
@@ -96,7 +103,7 @@ impl<'a> Upper<'a> {
             Err(verdict) => return verdict,
         };
         let sum = protocol.map_or(Some(Sum::ZERO), |protocol| self.pseudo(protocol, length));
-        sum.map_or(Verdict::NotApplicable, |sum| internet(sum, bytes, at))
+        sum.map_or(Verdict::NotApplicable, |sum| internet(self.kernel, sum, bytes, at))
     }
 
     /// TCP (RFC 9293 section 3.1), ICMP (RFC 792), ICMPv6 (RFC 4443 section 2.3), IGMP (RFC 9776 section 4.1.2):

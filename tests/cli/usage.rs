@@ -6,6 +6,17 @@ use std::fs;
 use tempfile::tempdir;
 
 #[test]
+fn an_unknown_checksum_variant_is_bad_usage() {
+    let run = |name| told(wharf(["man"]).env("WHARF_CHECKSUM", name).output().unwrap());
+    let (code, out, err) = run("sclar");
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.starts_with("wharf: no checksum variant \"sclar\"") && err.contains("wide"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+    assert_eq!(run("scalar").0, 0);
+    assert_eq!(run("").0, 0);
+}
+
+#[test]
 fn bad_usage_is_one_line_and_code_2() {
     for (arguments, hint) in [
         ("snif", "did you mean 'sniff'?"),

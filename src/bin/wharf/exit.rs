@@ -43,6 +43,12 @@ pub(crate) fn code(result: anyhow::Result<Outcome>) -> ExitCode {
     ExitCode::from(FAILURE)
 }
 
+/// An environment variable that cannot be followed.
+pub(crate) fn bad_environment(error: &dyn std::error::Error) -> ExitCode {
+    tell(&error.to_string());
+    ExitCode::from(USAGE)
+}
+
 /// The error and its causes, each but once: many name their cause in their own text.
 fn in_full(error: &anyhow::Error) -> String {
     let mut text = error.to_string();

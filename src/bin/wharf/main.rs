@@ -19,12 +19,17 @@ mod split;
 use args::Command;
 use clap::Parser;
 use std::process::ExitCode;
+use wharf::checksum::Variant;
 
 fn main() -> ExitCode {
     let arguments = match args::Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return exit::usage(&error),
     };
+    // Said here: deep in the library it could only panic.
+    if let Err(error) = Variant::from_environment() {
+        return exit::bad_environment(&error);
+    }
     exit::code(match arguments.command {
         Command::Sniff(arguments) => sniff::run(*arguments),
         Command::Split(arguments) => split::run(*arguments),

@@ -1,0 +1,218 @@
+//! The Internet checksum of bytes in the caches, at addresses as headers have them, and of 1 GiB in memory.
+//!
+//! Every contestant takes the checksums of the same ranges one after the other in its own loop, as a header holds them,
+//! and has its short path inlined there if it can: ours in a task, as a batch of packets is verified. What ours costs
+//! when each call finds its variant anew is a row of its own. The checksums are compared before the clock starts. From
+//! 128 KiB on, peers with 32 bits of sum are wrong; ours is held to the reference there, and only the peers' time counts.
+
+use std::hint::black_box;
+use std::rc::Rc;
+use std::time::Instant;
+
+use wharf::checksum::{Kernel, Task, Variant, internet};
+
+use crate::contest::{Better, Contest, Pinned, Setup};
+
+/// Where ranges begin, modulo 64: behind Ethernet, behind IPv4, behind TCP, behind a VLAN tag, anywhere.
+const OFFSETS: [usize; 8] = [14, 34, 54, 18, 38, 2, 63, 0];
+
+const GIB: usize = 1 << 30;
+
+/// So many bytes may overflow 32 bits of sum.
+const WRAPS: usize = 1 << 17;
+
+/// What one byte count owes: to every peer, and what AVX2 alone owes.
+struct Size {
+    bytes: usize,
+    owed: Option<f64>,
+    owed_by_avx2: Option<f64>,
+}
+
+const SIZES: [Size; 11] = [
+    Size { bytes: 8, owed: None, owed_by_avx2: None },
+    Size { bytes: 20, owed: Some(1.2), owed_by_avx2: None },
+    Size { bytes: 40, owed: Some(1.2), owed_by_avx2: None },
+    Size { bytes: 64, owed: Some(1.2), owed_by_avx2: None },
+    Size { bytes: 128, owed: None, owed_by_avx2: None },
+    Size { bytes: 256, owed: None, owed_by_avx2: None },
+    Size { bytes: 576, owed: Some(1.4), owed_by_avx2: None },
+    Size { bytes: 1_460, owed: Some(2.0), owed_by_avx2: Some(1.15) },
+    Size { bytes: 9_000, owed: Some(2.0), owed_by_avx2: None },
+    Size { bytes: 65_536, owed: None, owed_by_avx2: None },
+    Size { bytes: GIB, owed: None, owed_by_avx2: None },
+];
+
+/// Bytes without a pattern.
+#[derive(Clone)]
+struct Bytes(Rc<[u8]>);
+
+impl Bytes {
+    /// Enough for ranges of a size.
+    fn for_ranges_of(size: usize) -> Self {
+        let mut state = 1u64;
+        let words = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        });
+        Self(words.take((size + 128) / 8).collect::<Vec<_>>().as_flattened().into())
+    }
+
+    /// The ranges of a size: one beyond the caches, eight otherwise.
+    fn ranges(&self, size: usize) -> Vec<&[u8]> {
+        let aligned = &self.0[self.0.as_ptr().addr().wrapping_neg() % 64..];
+        let offsets = if size >= GIB { &OFFSETS[..1] } else { &OFFSETS[..] };
+        offsets.iter().map(|&offset| &aligned[offset..][..size]).collect()
+    }
+}
+
+/// Sums every range, as often as asked for, by the kernel of one variant: as a batch of packets is summed.
+struct Repeat<'a> {
+    ranges: &'a [&'a [u8]],
+    times: usize,
+}
+
+impl Task for Repeat<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) {
+        for _ in 0..self.times {
+            for range in self.ranges {
+                black_box(kernel.sum(black_box(range)).checksum());
+            }
+        }
+    }
+}
+
+/// Sums ranges, many times over.
+type Run = Rc<dyn Fn(&[&[u8]], usize)>;
+
+/// Who sums one range in one call: the calls are compiled into the loop, as they are for a user.
+struct Contestant {
+    name: &'static str,
+    checksum: Box<dyn Fn(&[u8]) -> u16>,
+    run: Run,
+}
+
+impl Contestant {
+    fn new(name: &'static str, checksum: impl Fn(&[u8]) -> u16 + Copy + 'static) -> Self {
+        let run = move |ranges: &[&[u8]], times| {
+            for _ in 0..times {
+                for range in ranges {
+                    black_box(checksum(black_box(range)));
+                }
+            }
+        };
+        Self { name, checksum: Box::new(checksum), run: Rc::new(run) }
+    }
+}
+
+fn by_variant(variant: Variant) -> Run {
+    Rc::new(move |ranges, times| variant.run(Repeat { ranges, times }))
+}
+
+fn peers() -> Vec<Contestant> {
+    vec![
+        Contestant::new("internet-checksum", |bytes| u16::from_be_bytes(internet_checksum::checksum(bytes))),
+        Contestant::new("etherparse", |bytes| {
+            etherparse::checksum::Sum16BitWords::new().add_slice(bytes).ones_complement().to_be()
+        }),
+        // No word is left out.
+        Contestant::new("pnet_packet", |bytes| pnet_packet::util::checksum(bytes, GIB)),
+        Contestant::new("smoltcp", |bytes| !smoltcp::wire::checksum::data(bytes)),
+        #[cfg(dpdk)]
+        Contestant::new("DPDK rte_raw_cksum", dpdk::checksum),
+    ]
+}
+
+#[cfg(dpdk)]
+mod dpdk {
+    unsafe extern "C" {
+        /// In dpdk.c.
+        fn peer_dpdk_raw_cksum(bytes: *const u8, length: usize) -> u16;
+    }
+
+    pub fn checksum(bytes: &[u8]) -> u16 {
+        // SAFETY: reads that many bytes from there, and keeps nothing.
+        !u16::from_be(unsafe { peer_dpdk_raw_cksum(bytes.as_ptr(), bytes.len()) })
+    }
+}
+
+/// Nanoseconds for one range, or GB/s where it is large.
+fn measure(setup: &Setup, bytes: &Bytes, size: usize, run: Run) -> impl FnMut() -> f64 + 'static {
+    let (bytes, core) = (bytes.clone(), setup.cores[1]);
+    // About a millisecond, which is seldom disturbed.
+    let times = ((setup.scale * 4e6 / (size + 100) as f64) as usize).max(1);
+    move || {
+        let ranges = bytes.ranges(size);
+        let _pinned = Pinned::to(core);
+        if size < GIB {
+            run(&ranges, 1);
+        }
+        let start = Instant::now();
+        run(&ranges, times);
+        let nanoseconds = start.elapsed().as_secs_f64() * 1e9 / (times * ranges.len()) as f64;
+        if size < SMALL { nanoseconds } else { size as f64 / nanoseconds }
+    }
+}
+
+/// Sizes below are a matter of nanoseconds, those above of GB/s.
+const SMALL: usize = 576;
+
+fn metric(what: &str, bytes: usize) -> (String, Better) {
+    let size = if bytes == GIB { "1 GiB".to_owned() } else { format!("{bytes} B") };
+    if bytes < SMALL {
+        (format!("{what}, {size}, ns"), Better::Lower)
+    } else {
+        (format!("{what}, {size}, GB/s"), Better::Higher)
+    }
+}
+
+/// What the checksum has to show.
+pub fn contests(setup: &Setup) -> Vec<Contest> {
+    if !cfg!(dpdk) {
+        eprintln!("SKIPPED: DPDK is not compared, its headers are missing (Debian: libdpdk-dev)");
+    }
+    eprintln!("checksum variant: {}", Variant::chosen());
+    // With --check a little less.
+    let sizes = SIZES.iter().filter(|size| setup.scale >= 1.0 || size.bytes < GIB);
+    let most = sizes.clone().map(|size| size.bytes).max().unwrap_or(0);
+    let bytes = Bytes::for_ranges_of(most);
+    let mut contests = Vec::new();
+    for size in sizes {
+        contests.extend(of_size(setup, &bytes, size));
+    }
+    contests
+}
+
+fn of_size(setup: &Setup, bytes: &Bytes, size: &Size) -> Vec<Contest> {
+    let &Size { bytes: size, owed, owed_by_avx2 } = size;
+    let ours = Contestant::new("wharf", internet);
+    let measured = |run: &Run| measure(setup, bytes, size, Rc::clone(run));
+    let against_peers = |what: &str, run: &Run, owed: Option<f64>| {
+        let (metric, better) = metric(what, size);
+        peers().iter().fold(Contest::new(metric, better, measured(run)), |contest, peer| match owed {
+            Some(owed) => contest.owed(peer.name, owed, measured(&peer.run)),
+            None => contest.peer(peer.name, measured(&peer.run)),
+        })
+    };
+    for range in bytes.ranges(size) {
+        let right = !Variant::Scalar.sum(range);
+        let judged = if size < WRAPS { peers() } else { Vec::new() };
+        for Contestant { name, checksum, .. } in judged.iter().chain([&ours]) {
+            assert_eq!(checksum(range), right, "{name} over {size} bytes");
+        }
+    }
+    let mut contests = vec![
+        against_peers("checksum", &by_variant(Variant::chosen()), owed)
+            .peer("wharf, call by call", measured(&ours.run))
+            .owed("wharf, wide", 1.0, measured(&by_variant(Variant::Wide))),
+    ];
+    #[cfg(target_arch = "x86_64")]
+    if let (Some(owed), true) = (owed_by_avx2, Variant::Avx2.available()) {
+        contests.push(against_peers("checksum, AVX2 alone", &by_variant(Variant::Avx2), Some(owed)));
+    }
+    contests
+}

@@ -1,0 +1,88 @@
+//! The seam between the summing loops and what uses them: which loop runs is settled once for a whole task.
+
+use super::{Sum, scalar, wide};
+
+pub(super) mod sealed {
+    pub trait Sealed {
+        /// The ones' complement sum of the 16-bit words of `bytes` in the machine's own byte order, an odd last byte
+        /// taken as if a zero byte followed. Not folded; 0 only when every byte is 0.
+        fn raw(self, bytes: &[u8]) -> u64;
+    }
+}
+
+/// One way to sum, known when the code that uses it is compiled. A value of it is the proof that this CPU has what
+/// it needs.
+///
+/// There is one behind each [`Variant`](super::Variant), and nowhere else.
+pub trait Kernel: Copy + sealed::Sealed {
+    /// The sum of `bytes`.
+    #[inline(always)] // Into a Task, where it becomes a few instructions for short inputs.
+    fn sum(self, bytes: &[u8]) -> Sum {
+        Sum { total: self.raw(bytes), odd: bytes.len() % 2 == 1 }
+    }
+
+    /// Runs `task` with this kernel, all of it compiled for the instructions that the kernel uses.
+    fn run<T: Task>(self, task: T) -> T::Output;
+}
+
+/// Work that takes sums, many of them: compiled once for each [`Kernel`], so that short sums
+/// are inlined and the choice of a variant costs nothing per sum.
+///
+/// ```
+/// use wharf::checksum::{self, Kernel, Task};
+///
+/// struct CountValid<'a>(&'a [&'a [u8]]);
+///
+/// impl Task for CountValid<'_> {
+///     type Output = usize;
+///
+///     #[inline(always)]
+///     fn run<K: Kernel>(self, kernel: K) -> usize {
+///         self.0.iter().filter(|header| kernel.sum(header).fold() == 0xffff).count()
+///     }
+/// }
+///
+/// assert_eq!(checksum::run(CountValid(&[b"\x12\x34\xed\xcb", b"\x12\x34\xed\xcc"])), 1);
+/// ```
+pub trait Task {
+    /// What comes of it.
+    type Output;
+
+    /// Does the work. Where this is marked `#[inline(always)]`, it is compiled for the instructions of the
+    /// kernel; otherwise it calls the kernel.
+    fn run<K: Kernel>(self, kernel: K) -> Self::Output;
+}
+
+/// The reference.
+#[derive(Clone, Copy)]
+pub(super) struct Scalar;
+
+impl sealed::Sealed for Scalar {
+    #[inline]
+    fn raw(self, bytes: &[u8]) -> u64 {
+        scalar::sum(bytes).to_be().into()
+    }
+}
+
+impl Kernel for Scalar {
+    fn run<T: Task>(self, task: T) -> T::Output {
+        task.run(self)
+    }
+}
+
+/// General registers.
+#[derive(Clone, Copy)]
+pub(super) struct Wide;
+
+impl sealed::Sealed for Wide {
+    #[inline(always)]
+    fn raw(self, bytes: &[u8]) -> u64 {
+        wide::sum(bytes)
+    }
+}
+
+impl Kernel for Wide {
+    fn run<T: Task>(self, task: T) -> T::Output {
+        task.run(self)
+    }
+}
