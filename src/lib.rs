@@ -18,6 +18,7 @@
 //! | verify | [`verify`] | was each checksum right, absent, offloaded, or not to be told |
 //! | demux | [`demux`] | a port map sends each packet to an output |
 //! | sink | [`sink`] | what becomes of a packet: a line, a record, a file, a count |
+//! | ring | [`ring`] | from a worker to a sink that may block: batched, lock-free, asleep when idle |
 //! | engine | [`engine`] | wires the stages and keeps the ledger; the only place that knows the order |
 //!
 //! Beside the line stand [`build`] (the headers written instead of read), [`checksum`] (the Internet
@@ -25,7 +26,7 @@
 //!
 //! ## Unsafe code
 //!
-//! Denied for the crate, allowed in one island: [`sys`]. Each block there carries a proof.
+//! Denied for the crate, allowed in islands: [`sys`] and the slots of the [`ring`]. Each block there carries a proof.
 
 pub mod build;
 pub mod checksum;
@@ -33,6 +34,7 @@ pub mod demux;
 pub mod engine;
 pub mod frame;
 pub mod parse;
+pub mod ring;
 pub mod sink;
 pub mod source;
 #[allow(unsafe_code)]

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# The hot core beside the crates that do the same, in one process, interleaved, pinned to two cores.
+#
+#   perf/peers/core.sh [MODULE...]     ring; all without one
+#
+# ROUNDS (15) and CORES (0,1) in the environment. Writes perf/results/core.tsv when all modules run, and exits with 0
+# only if every owed ratio holds. On a busy machine rounds that lost a core are measured again; `chrt -r 1` before the
+# command keeps the cores.
+set -euo pipefail
+cd "$(dirname "$0")/core"
+results=$PWD/../../results
+cargo build --release --quiet --locked
+
+version() { awk -v name="$1" '$1 == "name" && $3 == "\"" name "\"" { getline; gsub(/"/, "", $3); print name, $3; exit }' Cargo.lock; }
+echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2-), $(nproc) cores, Linux $(uname -r), $(rustc --version)"
+echo "versions:$(for crate in wharf rtrb ringbuf crossbeam crossbeam-queue crossbeam-channel; do printf ' %s,' "$(version "$crate")"; done | sed 's/,$//')"
+echo
+
+mkdir -p "$results"
+tsv=()
+if [ $# = 0 ]; then tsv=(--tsv "$results/core.tsv"); fi
+exec target/release/wharf-peers --rounds "${ROUNDS:-15}" --cores "${CORES:-0,1}" "${tsv[@]}" "$@"
