@@ -1,8 +1,9 @@
 //! Sinks made of other things: a closure, two sinks, none.
 
-use super::{Deliveries, Error, InterfaceStatistics, Sink};
+use super::{Deliveries, Error, InterfaceStatistics, Part, Sink};
 use crate::frame::Annotation;
 use crate::parse::Packet;
+use std::any::Any;
 
 /// A closure as a sink: called once for each packet.
 ///
@@ -63,7 +64,20 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         let first = self.0.finish(statistics);
         self.1.finish(statistics).and(first)
     }
+
+    fn part(&self) -> Option<Box<dyn Part>> {
+        Some(Box::new(Tee(self.0.part()?, self.1.part()?)))
+    }
+
+    fn merge(&mut self, part: Box<dyn Any>) {
+        let Tee(first, second) = *part.downcast::<Parts>().expect("a part of this sink");
+        self.0.merge(first);
+        self.1.merge(second);
+    }
 }
+
+/// The part of a [`Tee`].
+type Parts = Tee<Box<dyn Part>, Box<dyn Part>>;
 
 /// Takes packets and does nothing with them: they count as delivered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,6 +91,12 @@ impl Sink for Discard {
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
         Ok(())
     }
+
+    fn part(&self) -> Option<Box<dyn Part>> {
+        Some(Box::new(Self))
+    }
+
+    fn merge(&mut self, _: Box<dyn Any>) {}
 }
 
 /// A sink lent to a run, to be asked for its result afterwards.
@@ -96,6 +116,14 @@ impl<S: Sink + ?Sized> Sink for &mut S {
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
         (**self).finish(statistics)
     }
+
+    fn part(&self) -> Option<Box<dyn Part>> {
+        (**self).part()
+    }
+
+    fn merge(&mut self, part: Box<dyn Any>) {
+        (**self).merge(part);
+    }
 }
 
 /// A sink chosen at run time.
@@ -114,5 +142,13 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
         (**self).finish(statistics)
+    }
+
+    fn part(&self) -> Option<Box<dyn Part>> {
+        (**self).part()
+    }
+
+    fn merge(&mut self, part: Box<dyn Any>) {
+        (**self).merge(part);
     }
 }
