@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("frame", &[]),
     ("checksum", &[]),
+    ("ring", &[]),
     ("sys", &[]),
     // The synthetic source builds what it hands out.
     ("source", &["frame", "sys", "build"]),
@@ -18,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Types, and from demux the rule by which a packet has one port.
     ("sink", &["frame", "parse", "verify", "demux"]),
     // The only place that knows the order.
-    ("engine", &["frame", "source", "parse", "verify", "demux", "sink"]),
+    ("engine", &["frame", "source", "parse", "verify", "demux", "sink", "ring"]),
 ];
 
 /// What a stage does is called by the engine alone.
