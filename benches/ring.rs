@@ -2,6 +2,8 @@
 //!
 //! Both ends wait as they would in the engine. Each run asserts that every item came out, in order.
 
+#![allow(missing_docs, reason = "criterion_group! makes a public function")]
+
 use std::thread;
 use std::time::{Duration, Instant};
 

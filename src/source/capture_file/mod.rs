@@ -24,8 +24,9 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 use step::Step;
 
-/// Size of the pooled reads; memory grows beyond it only for a record that is larger.
-const READ: usize = 1 << 20;
+/// Size of the pooled reads: what is read is still in the second cache when it is parsed, also where several
+/// workers have a few of them each. Memory grows beyond it only for a record that is larger.
+const READ: usize = 1 << 18;
 
 /// A pcap or pcapng file, possibly compressed, as a [`Source`].
 ///
