@@ -369,13 +369,13 @@ fn a_worker_runs_where_it_is_told_or_says_why_not() {
     Engine::builder()
         .source(Memory::new([udp(1, 2)]))
         .rest(each(|_: &Packet<'_>| ran_on = core_affinity::get_core_ids().unwrap()))
-        .core(available)
+        .cores([available])
         .run()
         .unwrap();
     assert_eq!(ran_on.iter().map(|core| core.id).collect::<Vec<_>>(), [available]);
 
     for core in [1000, 100_000, usize::MAX] {
-        let error = Engine::builder().source(Memory::new([])).rest(Discard).core(core).run().unwrap_err();
+        let error = Engine::builder().source(Memory::new([])).rest(Discard).cores([core]).run().unwrap_err();
         assert!(matches!(error, Error::Core { core: named } if named == core), "{error}");
         assert!(error.report().is_none());
     }

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Types, and from demux the rule by which a packet has one port.
     ("sink", &["frame", "parse", "verify", "demux"]),
     // The only place that knows the order.
-    ("engine", &["frame", "source", "parse", "verify", "demux", "sink"]),
+    ("engine", &["frame", "source", "parse", "verify", "demux", "sink", "ring"]),
 ];
 
 /// What a stage does is called by the engine alone.

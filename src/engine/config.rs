@@ -26,8 +26,8 @@ pub(super) struct Config<'a> {
     pub(super) source: Option<BoxedSource<'a>>,
     /// In the order in which their rules take precedence.
     pub(super) outputs: Vec<Output<'a>>,
-    /// CPU the worker is pinned to.
-    pub(super) core: Option<usize>,
+    /// CPUs to pin a worker to each.
+    pub(super) cores: Vec<usize>,
     /// Most packets to take from the source.
     pub(super) limit: Option<u64>,
     pub(super) shutdown: Shutdown,

@@ -13,10 +13,16 @@ pub enum Error {
     /// More outputs than the port map can number.
     #[error("{0} outputs are more than the {max} that can be told apart", max = usize::from(u16::MAX))]
     TooManyOutputs(usize),
-    /// The worker could not be pinned.
+    /// A worker could not be pinned.
     #[error("cannot run on CPU {core}: it does not exist, is offline, or is not allowed to this process")]
     Core {
         /// The CPU asked for.
+        core: usize,
+    },
+    /// A CPU for two workers.
+    #[error("CPU {core} is named twice")]
+    CoreTwice {
+        /// The CPU.
         core: usize,
     },
     /// The worker's thread could not be started.

@@ -26,10 +26,15 @@
 //! case what was accepted is delivered, every sink is finished, and the [`Report`] accounts for every packet.
 
 mod config;
+mod cores;
 mod error;
+mod in_order;
+mod outlets;
+mod parallel;
 mod report;
 mod shutdown;
 mod stats;
+mod turns;
 mod worker;
 
 pub use error::Error;
@@ -42,6 +47,7 @@ use crate::sink::Sink;
 use crate::source::Source;
 use config::{BoxedSink, Config, Observer, Output};
 use crossbeam::utils::CachePadded;
+use parallel::Parallel;
 use stats::Gauge;
 use std::sync::mpsc;
 use std::thread;
@@ -92,9 +98,13 @@ impl<'a> Builder<'a> {
         self.output(Rule::Rest, sink)
     }
 
-    /// Pins the worker to a CPU, numbered as the kernel does.
-    pub fn core(mut self, core: usize) -> Self {
-        self.config.core = Some(core);
+    /// Runs a worker on each of these CPUs, numbered as the kernel does, pinned to it; without any, one worker runs
+    /// wherever the kernel puts it. CPUs that the kernel isolates from its scheduler may be named too.
+    ///
+    /// Sinks get the same packets in the same order whatever the number of workers. A source that cannot be shared
+    /// ([`Source::chunks`]), such as a live one, is read by a single worker on the first of the CPUs.
+    pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
+        self.config.cores = cores.into_iter().collect();
         self
     }
 
@@ -126,28 +136,38 @@ impl<'a> Builder<'a> {
     /// # Panics
     /// When a source or a sink panics.
     pub fn run(self) -> Result<Report, Error> {
-        let Config { source, outputs, core, limit, shutdown, mut observer } = self.config;
-        let source = source.ok_or(Error::NoSource)?;
+        let Config { source, outputs, cores, limit, shutdown, mut observer } = self.config;
+        let mut source = source.ok_or(Error::NoSource)?;
         let rest = u16::try_from(outputs.len()).map(OutputId).ok().filter(|rest| *rest <= OutputId::MAX);
         let rest = rest.ok_or(Error::TooManyOutputs(outputs.len()))?;
+        if cores.len() > 1 {
+            cores::check(&cores)?;
+        }
         let map = PortMap::new(outputs.iter().map(|output| &output.rule).zip((0..).map(OutputId)), rest);
         let (rules, mut sinks): (Vec<String>, Vec<BoxedSink<'_>>) =
             outputs.into_iter().map(|output| (output.rule.to_string(), output.sink)).unzip();
 
-        let gauges = [CachePadded::new(Gauge::default())];
-        let worker = Worker { map: &map, sinks: &mut sinks, limit, shutdown: &shutdown, gauge: &gauges[0] };
+        let parallel = cores.len() > 1 && source.chunks().is_some();
+        let workers = if parallel { cores.len() } else { 1 };
+        let gauges: Vec<_> = (0..workers).map(|_| CachePadded::new(Gauge::default())).collect();
+        let (map, shutdown, gauges) = (&map, &shutdown, &gauges[..]);
         let outcome = thread::scope(|scope| {
-            // Dropped by the worker when it ends, which ends the wait below.
+            // Dropped by the thread when it ends, which ends the wait below.
             let (running, ended) = mpsc::channel::<()>();
-            let thread = thread::Builder::new().name("wharf-worker".into()).spawn_scoped(scope, move || {
+            let cores = &cores;
+            let run = move || {
                 let _running = running;
-                pin(core)?;
-                Ok(worker.run(source))
-            });
+                if parallel {
+                    return Parallel { map, cores, limit, shutdown, gauges }.run(source, &mut sinks);
+                }
+                cores.first().map_or(Ok(()), |&core| cores::pin(core))?;
+                Ok(Worker { map, limit, shutdown, gauge: &gauges[0] }.run(source, &mut sinks))
+            };
+            let thread = thread::Builder::new().name("wharf-worker".into()).spawn_scoped(scope, run);
             let thread = thread.map_err(Error::Thread)?;
             if let Some(Observer { every, show }) = &mut observer {
                 while ended.recv_timeout(*every) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    show(Snapshot::read(&gauges));
+                    show(Snapshot::read(gauges));
                 }
             }
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -156,23 +176,10 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn pin(core: Option<usize>) -> Result<(), Error> {
-    // The kernel's CPU sets end there, and core_affinity does not check.
-    let in_range = |core| core < usize::try_from(libc::CPU_SETSIZE).unwrap_or(0);
-    match core {
-        Some(core)
-            if !in_range(core) || !core_affinity::set_for_current(core_affinity::CoreId { id: core }) =>
-        {
-            Err(Error::Core { core })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// The report, or the first failure with the report in it.
 fn conclude(outcome: Outcome, rules: Vec<String>) -> Result<Report, Error> {
-    let Outcome { tally, failures } = outcome;
-    let mut report = Report::new(&[tally], rules.clone());
+    let Outcome { tallies, failures } = outcome;
+    let mut report = Report::new(&tallies, rules.clone());
     let mut failures = failures.into_iter();
     let Some(first) = failures.next() else { return Ok(report) };
     report.further_failures = failures.map(|failure| failure.to_string()).collect();

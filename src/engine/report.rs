@@ -100,7 +100,8 @@ pub struct Report {
     pub total: Ledger,
     /// Captured bytes of the packets taken from the source.
     pub bytes: u64,
-    /// Each worker's part.
+    /// Each worker's part. Not in the JSON, which is the same for any number of workers.
+    #[serde(skip)]
     pub workers: Vec<Ledger>,
     /// Each output's part, in the order of declaration.
     pub outputs: Vec<OutputReport>,

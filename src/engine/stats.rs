@@ -1,9 +1,10 @@
 //! What a worker counts while it runs, and what others may read of it meanwhile.
 
+use super::worker::Findings;
 use crate::frame::{Batch, Frame};
 use crate::parse::{Layer, Layers, Reason};
 use crate::sink::{InterfaceStatistics, VerdictCounts};
-use crate::source::{Counters, Progress, Source};
+use crate::source::{Counters, Progress};
 use crate::verify::Verdicts;
 use crossbeam::utils::CachePadded;
 use serde::Serialize;
@@ -32,10 +33,10 @@ pub(super) struct Gauge {
 }
 
 impl Gauge {
-    pub(super) fn publish(&self, tally: &Tally, source: &dyn Source) {
+    pub(super) fn publish(&self, tally: &Tally, progress: Option<Progress>) {
         self.packets.store(tally.packets, Ordering::Relaxed);
         self.bytes.store(tally.bytes, Ordering::Relaxed);
-        if let Some(progress) = source.progress() {
+        if let Some(progress) = progress {
             self.read.store(progress.read, Ordering::Relaxed);
             self.total.store(progress.total, Ordering::Relaxed);
         }
@@ -48,7 +49,11 @@ impl Snapshot {
         let sum = |field: fn(&Gauge) -> &AtomicU64| -> u64 {
             gauges.iter().map(|gauge| field(gauge).load(Ordering::Relaxed)).sum()
         };
-        let progress = Progress { read: sum(|gauge| &gauge.read), total: sum(|gauge| &gauge.total) };
+        // The workers share one file: whoever read last knows how far it is.
+        let last = |field: fn(&Gauge) -> &AtomicU64| -> u64 {
+            gauges.iter().map(|gauge| field(gauge).load(Ordering::Relaxed)).max().unwrap_or(0)
+        };
+        let progress = Progress { read: last(|gauge| &gauge.read), total: last(|gauge| &gauge.total) };
         Self {
             packets: sum(|gauge| &gauge.packets),
             bytes: sum(|gauge| &gauge.bytes),
@@ -87,14 +92,19 @@ pub(super) struct OutputTally {
     pub(super) bytes: u64,
 }
 
-impl OutputTally {
-    /// Corrects what was counted batch by batch by what the sink says at the end: so many packets are kept.
-    pub(super) fn settle(&mut self, kept: u64) {
-        let handed = self.delivered + self.failed;
-        self.delivered = kept.min(handed);
-        self.failed = handed - self.delivered;
+/// Corrects what the workers counted batch by batch for an output by what its sink says at the end: so many packets are
+/// kept. Whose packets the lost ones were is not known; the first workers answer for them.
+pub(super) fn settle(tallies: &mut [Tally], output: usize, kept: u64) {
+    let delivered: u64 = tallies.iter().map(|tally| tally.outputs[output].delivered).sum();
+    let (mut lost, mut found) = (delivered.saturating_sub(kept), kept.saturating_sub(delivered));
+    for OutputTally { delivered, failed, .. } in tallies.iter_mut().map(|tally| &mut tally.outputs[output]) {
+        let (more, fewer) = (found.min(*failed), lost.min(*delivered));
+        (*delivered, *failed) = (*delivered + more - fewer, *failed + fewer - more);
+        (found, lost) = (found - more, lost - fewer);
     }
+}
 
+impl OutputTally {
     /// Counts what was chosen from a batch for this output: `accepted` of it, or nothing because the sink failed.
     pub(super) fn add(&mut self, batch: Batch<'_>, chosen: &[u16], accepted: Option<usize>) {
         let Some(accepted) = accepted else {
@@ -159,9 +169,10 @@ impl Malformations {
         }
     }
 
-    /// Most frequent first; ties in the order of first appearance.
+    /// Most frequent first; ties in the order of declaration, as no worker knows who was first.
     pub(super) fn sorted(mut self) -> Vec<(Layer, Reason, u64)> {
-        self.counts.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
+        let key = |&(layer, reason, count): &_| (std::cmp::Reverse(count), layer as u8, reason as u8);
+        self.counts.sort_by_key(key);
         self.counts
     }
 }
@@ -171,8 +182,23 @@ impl Tally {
         Self { outputs: vec![OutputTally::default(); outputs], ..Self::default() }
     }
 
-    /// Counts a packet as taken from the source.
-    pub(super) fn take(&mut self, frame: &Frame<'_>, layers: &Layers, verdicts: &Verdicts) {
+    /// Forgets everything, for the next use.
+    pub(super) fn clear(&mut self) {
+        let Self { packets, bytes, unrouted, outputs, checksums, malformed, interfaces, source } = self;
+        (*packets, *bytes, *unrouted) = (0, 0, 0);
+        (*checksums, *source) = (Checksums::default(), Counters::default());
+        outputs.fill(OutputTally::default());
+        malformed.counts.clear();
+        interfaces.clear();
+    }
+
+    /// Counts the packets of a batch as taken from the source.
+    pub(super) fn take(&mut self, batch: Batch<'_>, findings: &Findings) {
+        let packets = batch.frames().zip(&findings.layers).zip(&findings.verdicts);
+        packets.for_each(|((frame, layers), verdicts)| self.take_one(&frame, layers, verdicts));
+    }
+
+    fn take_one(&mut self, frame: &Frame<'_>, layers: &Layers, verdicts: &Verdicts) {
         self.packets += 1;
         self.bytes += u64::from(frame.record.captured);
         let interface = frame.record.interface.0 as usize;

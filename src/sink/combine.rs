@@ -1,8 +1,9 @@
 //! Sinks made of other things: a closure, two sinks, none.
 
-use super::{Deliveries, Error, InterfaceStatistics, Sink};
+use super::{Deliveries, Error, InterfaceStatistics, Part, Sink};
 use crate::frame::Annotation;
 use crate::parse::Packet;
+use std::any::Any;
 
 /// A closure as a sink: called once for each packet.
 ///
@@ -79,7 +80,20 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
             (first, second) => first.or(second),
         }
     }
+
+    fn part(&self) -> Option<Box<dyn Part>> {
+        Some(Box::new(Tee(self.0.part()?, self.1.part()?)))
+    }
+
+    fn merge(&mut self, part: Box<dyn Any>) {
+        let Tee(first, second) = *part.downcast::<Parts>().expect("a part of this sink");
+        self.0.merge(first);
+        self.1.merge(second);
+    }
 }
+
+/// The part of a [`Tee`].
+type Parts = Tee<Box<dyn Part>, Box<dyn Part>>;
 
 /// Takes packets and does nothing with them: they count as delivered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,6 +107,12 @@ impl Sink for Discard {
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
         Ok(())
     }
+
+    fn part(&self) -> Option<Box<dyn Part>> {
+        Some(Box::new(Self))
+    }
+
+    fn merge(&mut self, _: Box<dyn Any>) {}
 }
 
 /// Passes every call on to what `$pointer` points to.
@@ -118,6 +138,14 @@ macro_rules! forward {
 
             fn kept(&self) -> Option<u64> {
                 (**self).kept()
+            }
+
+            fn part(&self) -> Option<Box<dyn Part>> {
+                (**self).part()
+            }
+
+            fn merge(&mut self, part: Box<dyn Any>) {
+                (**self).merge(part);
             }
         }
     };

@@ -22,6 +22,7 @@ pub use text::{Text, TextOptions};
 use crate::frame::{Annotation, Batch, Interface};
 use crate::parse::{Layers, Packet};
 use crate::verify::Verdicts;
+use std::any::Any;
 
 /// A packet as a sink receives it: parsed, with its verdicts.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +128,29 @@ pub trait Sink {
     fn kept(&self) -> Option<u64> {
         None
     }
+
+    /// Something that takes packets in this sink's place on a worker of its own; `None` when this sink wants every
+    /// packet itself, in order.
+    ///
+    /// Each part gets some of the packets, in any order. It cannot fail, and wants all it gets.
+    fn part(&self) -> Option<Box<dyn Part>> {
+        None
+    }
+
+    /// Takes in what a part of this sink has gathered. Called for every part, before [`Sink::finish`].
+    ///
+    /// # Panics
+    /// When `part` is not one of this sink's.
+    fn merge(&mut self, part: Box<dyn Any>) {
+        let _ = part;
+        unreachable!("a sink that gives out parts takes them in");
+    }
 }
+
+/// A part of a sink; see [`Sink::part`]. Any sink that owns what it needs can be one. It is not finished but merged.
+pub trait Part: Sink + Any + Send {}
+
+impl<S: Sink + Any + Send> Part for S {}
 
 /// What is known at the end about one interface (pcapng's interface statistics block).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! Where frames come from, behind one trait: capture files, a live interface, a generator.
 
 mod capture_file;
+mod chunk;
 pub mod packet;
 pub mod synthetic;
 
 pub use capture_file::CaptureFile;
+pub use chunk::{Chunk, ChunkSource};
 pub use synthetic::Synthetic;
 
 use crate::frame::{Batch, Interface};
@@ -42,6 +44,11 @@ pub trait Source {
     fn progress(&self) -> Option<Progress> {
         None
     }
+
+    /// The source as one that several workers may share; `None` where frames cannot leave it.
+    fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
+        None
+    }
 }
 
 /// A source chosen at run time.
@@ -64,6 +71,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
 
     fn progress(&self) -> Option<Progress> {
         (**self).progress()
+    }
+
+    fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
+        (**self).chunks()
     }
 }
 

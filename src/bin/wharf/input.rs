@@ -1,5 +1,6 @@
 //! Where packets come from, as the command line says it.
 
+use crate::cores::{self, CoreList};
 use crate::exit;
 use crate::signals;
 use anyhow::{Context, bail};
@@ -53,9 +54,11 @@ pub(crate) struct InputArgs {
     #[arg(short = 'p', long)]
     no_promiscuous_mode: bool,
 
-    /// Run on this CPU and no other
-    #[arg(long, value_name = "CPU")]
-    cores: Option<usize>,
+    /// Run on these CPUs, such as 2 or 0-3,5
+    ///
+    /// A capture file is shared by all of them; the result is the same. A live capture, or a pipe, runs on the first.
+    #[arg(long, value_name = "LIST", value_parser = cores::list)]
+    cores: Option<CoreList>,
 
     /// Exit with code 3 when packets were dropped
     #[arg(long)]
@@ -81,8 +84,8 @@ impl InputArgs {
         if let Some(packets) = self.limit {
             builder = builder.limit(packets);
         }
-        if let Some(core) = self.cores {
-            builder = builder.core(core);
+        if let Some(CoreList(cores)) = &self.cores {
+            builder = builder.cores(cores.iter().copied());
         }
         Ok(builder.shutdown(shutdown))
     }

@@ -2,6 +2,7 @@
 
 mod args;
 mod completions;
+mod cores;
 mod demo;
 mod exit;
 mod files;

@@ -6,10 +6,11 @@ mod verdict_counts;
 pub use table::{CountTable, Row};
 pub use verdict_counts::VerdictCounts;
 
-use super::{Deliveries, Delivery, Error, InterfaceStatistics, Sink};
+use super::{Deliveries, Delivery, Error, InterfaceStatistics, Part, Sink};
 use crate::demux;
 use crate::frame::Timestamp;
 use crate::parse::{IpLayer, Transport};
+use std::any::Any;
 use std::collections::HashMap;
 
 /// Counts packets by protocol and port, and what has no ports by protocol.
@@ -90,9 +91,7 @@ impl Count {
         let Delivery { packet, verdicts } = delivery;
         let record = packet.frame().record;
         if let Some(time) = record.time {
-            let (first, last) = self.span.get_or_insert((time, time));
-            *first = time.min(*first);
-            *last = time.max(*last);
+            self.widen(time, time);
         }
         let layers = packet.layers();
         let key = match (&layers.outer, layers.ether_type) {
@@ -105,6 +104,13 @@ impl Count {
         counts.bytes += u64::from(record.wire_length);
         counts.bad_ip += u64::from(verdicts.ip.is_bad());
         counts.l4.add(verdicts.l4);
+    }
+
+    /// The span from the earliest packet to the latest takes these in.
+    fn widen(&mut self, earliest: Timestamp, latest: Timestamp) {
+        let (first, last) = self.span.get_or_insert((earliest, latest));
+        *first = earliest.min(*first);
+        *last = latest.max(*last);
     }
 
     fn counts_of(&mut self, key: Key) -> &mut Counts {
@@ -140,5 +146,23 @@ impl Sink for Count {
 
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
         Ok(())
+    }
+
+    fn part(&self) -> Option<Box<dyn Part>> {
+        Some(Box::new(Self::new()))
+    }
+
+    fn merge(&mut self, part: Box<dyn Any>) {
+        let part = part.downcast::<Self>().expect("a part of this sink");
+        for (key, more) in &part.counts {
+            let counts = self.counts_of(*key);
+            counts.packets += more.packets;
+            counts.bytes += more.bytes;
+            counts.bad_ip += more.bad_ip;
+            counts.l4.merge(&more.l4);
+        }
+        if let Some((earliest, latest)) = part.span {
+            self.widen(earliest, latest);
+        }
     }
 }

@@ -211,6 +211,17 @@ impl Buffer {
         (self.start, self.end, self.base) = (0, 0, 0);
     }
 
+    /// Gives the memory away, the consumed bytes in it, and goes on in `memory` with the unread ones.
+    pub(super) fn exchange(&mut self, memory: &mut Vec<u8>) {
+        memory.resize(self.bytes.len(), 0);
+        let unread = self.unread();
+        memory[..unread.len()].copy_from_slice(unread);
+        std::mem::swap(&mut self.bytes, memory);
+        self.base += self.start as u64;
+        self.end -= self.start;
+        self.start = 0;
+    }
+
     /// Reads once. What is unread moves to the front; the memory grows only when it is full, twofold, so that
     /// a length field alone never makes it large.
     pub(super) fn read_from(&mut self, input: &mut Input) -> io::Result<usize> {

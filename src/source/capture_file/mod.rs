@@ -15,7 +15,7 @@ mod time_scale;
 #[cfg(feature = "zstd")]
 mod zstd;
 
-use super::{BATCH, Counters, Error, Fill, Progress, Source};
+use super::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Progress, Source};
 use crate::frame::{Annotation, Batch, Interface, Record};
 use input::{Buffer, Compression, Input};
 use rustix::fd::AsFd;
@@ -24,8 +24,9 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 use step::Step;
 
-/// Size of the pooled reads; memory grows beyond it only for a record that is larger.
-const READ: usize = 1 << 20;
+/// Size of the pooled reads: what is read is still in the second cache when it is parsed, also where several
+/// workers have a few of them each. Memory grows beyond it only for a record that is larger.
+const READ: usize = 1 << 18;
 
 /// A pcap or pcapng file, possibly compressed, as a [`Source`].
 ///
@@ -213,9 +214,10 @@ impl CaptureFile {
         Error::NotACapture { path, reason }
     }
 
-    /// Takes records off the buffer until `limit`, the buffer's end, or what must begin a new batch.
+    /// Takes a batch of records off the buffer, until `limit`, the buffer's end, or what must begin a new batch.
     fn gather(&mut self, limit: usize) -> Option<Step> {
-        while self.records.len() < limit && self.annotations.len() < BATCH {
+        let (before, annotations_before) = (self.records.len(), self.annotations.len());
+        while self.records.len() - before < limit && self.annotations.len() - annotations_before < BATCH {
             match self.step() {
                 Step::Packet { mut record, length } => {
                     let start = self.buffer.start() as u32;
@@ -228,7 +230,7 @@ impl CaptureFile {
                 }
                 Step::Skip { length } => self.buffer.consume(length),
                 // Left for the next batch, before whose first frame it stands.
-                Step::Annotation { .. } if !self.records.is_empty() => return None,
+                Step::Annotation { .. } if self.records.len() > before => return None,
                 Step::Annotation { annotation, length } => {
                     self.annotations.push(annotation);
                     self.buffer.consume(length);
@@ -237,6 +239,15 @@ impl CaptureFile {
             }
         }
         None
+    }
+
+    /// Deals with what stopped [`Self::gather`] before it had taken anything.
+    fn get_on(&mut self, stopped_by: Option<Step>) -> Result<More, Error> {
+        match stopped_by {
+            Some(Step::Damaged(reason)) => Err(self.damaged(reason)),
+            Some(Step::Need(bytes)) => self.read_more(bytes),
+            _ => Ok(More::Bytes),
+        }
     }
 }
 
@@ -264,10 +275,8 @@ impl Source for CaptureFile {
                 let batch = Batch::new(self.buffer.slab(), &self.records, &self.interfaces);
                 return Ok(Fill::Batch(batch.with_annotations(&self.annotations)));
             }
-            match stopped_by {
-                Some(Step::Damaged(reason)) => return Err(self.damaged(reason)),
-                Some(Step::Need(bytes)) if self.read_more(bytes)? == More::Silence => return Ok(Fill::Idle),
-                _ => {}
+            if self.get_on(stopped_by)? == More::Silence {
+                return Ok(Fill::Idle);
             }
         }
         Ok(Fill::End)
@@ -284,5 +293,36 @@ impl Source for CaptureFile {
 
     fn progress(&self) -> Option<Progress> {
         self.input.total.map(|total| Progress { read: self.input.consumed(), total })
+    }
+
+    fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
+        // A pipe may fall silent, and then what has come must be shown.
+        if self.input.total.is_some() { Some(self) } else { None }
+    }
+}
+
+impl ChunkSource for CaptureFile {
+    /// One read's worth of records, in the memory it was read into.
+    fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
+        chunk.clear();
+        self.records.clear();
+        self.annotations.clear();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        while !self.ended && self.records.len() < limit {
+            let before = (self.records.len(), self.annotations.len());
+            let stopped_by = self.gather((limit - self.records.len()).min(BATCH));
+            let now = (self.records.len(), self.annotations.len());
+            if now != before {
+                chunk.cut(now, &self.interfaces);
+            }
+            // As in `fill`, what stopped the walk is met again at the next call.
+            if stopped_by.is_some() && (!chunk.is_empty() || self.get_on(stopped_by)? == More::Silence) {
+                break;
+            }
+        }
+        std::mem::swap(&mut self.records, &mut chunk.records);
+        std::mem::swap(&mut self.annotations, &mut chunk.annotations);
+        self.buffer.exchange(&mut chunk.slab);
+        Ok(!self.ended || !chunk.is_empty())
     }
 }

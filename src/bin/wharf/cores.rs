@@ -1,0 +1,35 @@
+//! Lists of CPUs, as the kernel and taskset write them.
+
+/// CPU numbers in the order they were given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CoreList(pub(crate) Vec<usize>);
+
+/// No kernel has a CPU with this number; a longer range is a slip of the finger.
+const BEYOND: usize = 1 << 16;
+
+/// Reads `0-3,5`.
+pub(crate) fn list(text: &str) -> Result<CoreList, String> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
+        (first <= last && last - first < BEYOND).then_some(first..=last)
+    };
+    let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+    let ranges = ranges.ok_or("not a list of CPUs such as 2 or 0-3,5")?;
+    Ok(CoreList(ranges.into_iter().flatten().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists() {
+        for (text, cores) in [("7", &[7][..]), ("0-3,5", &[0, 1, 2, 3, 5]), ("4,2-2", &[4, 2])] {
+            assert_eq!(list(text), Ok(CoreList(cores.to_vec())), "{text}");
+        }
+        for text in ["", ",", "1,", "3-1", "-1", "1-", "a", "0-4294967295", "1-2-3", "0 1"] {
+            assert!(list(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Hands packets to the sinks, and sees them through to their end.
+
+use super::stats::{self, Tally};
+use super::worker::{Failure, Findings};
+use crate::demux::OutputId;
+use crate::frame::Batch;
+use crate::sink::{self, Deliveries, InterfaceStatistics, Sink};
+
+/// The sinks of a run, or their parts on one worker, with what is under way to them.
+pub(super) struct Outlets<'s, S> {
+    /// By output number. The rest has a number but no sink when nobody wants it.
+    sinks: &'s mut [S],
+    /// By output number: indices into the batch.
+    chosen: Vec<Vec<u16>>,
+    /// Outputs with anything chosen, so that the others cost nothing.
+    touched: Vec<usize>,
+    /// In the order in which they happened.
+    pub(super) failures: Vec<Failure>,
+    /// An output has all it wanted: the run ends, and well.
+    complete: bool,
+}
+
+impl<'s, S: Sink> Outlets<'s, S> {
+    pub(super) fn new(sinks: &'s mut [S]) -> Self {
+        let outputs = sinks.len() + 1;
+        let (chosen, touched) = (vec![Vec::new(); outputs], Vec::with_capacity(outputs));
+        Self { sinks, chosen, touched, failures: Vec::new(), complete: false }
+    }
+
+    /// True when the run ends here, well or not.
+    pub(super) fn ended(&self) -> bool {
+        self.complete || !self.failures.is_empty()
+    }
+
+    /// Sorts the packets of a batch by output.
+    pub(super) fn choose(&mut self, outputs: impl Iterator<Item = OutputId>) {
+        for (index, output) in (0..).zip(outputs) {
+            let output = usize::from(output.0);
+            if self.chosen[output].is_empty() {
+                self.touched.push(output);
+            }
+            self.chosen[output].push(index);
+        }
+    }
+
+    /// Hands out what was chosen from `batch`, and its annotations before.
+    pub(super) fn deliver(&mut self, batch: Batch<'_>, findings: &Findings, tally: &mut Tally) {
+        self.each(|sink| batch.annotations().iter().try_for_each(|annotation| sink.annotate(annotation)));
+        let Self { sinks, chosen, touched, failures, complete } = self;
+        for output in touched.drain(..) {
+            let chosen = &mut chosen[output];
+            let Some(sink) = sinks.get_mut(output) else {
+                tally.unrouted += chosen.len() as u64;
+                chosen.clear();
+                continue;
+            };
+            // An annotation may have failed already.
+            let accepted = if failures.iter().any(|failure| failure.is_of(output)) {
+                None
+            } else {
+                match sink.write(Deliveries::new(batch, &findings.layers, &findings.verdicts, chosen)) {
+                    Ok(()) => Some(chosen.len()),
+                    Err(sink::Error::Complete { accepted }) => {
+                        *complete = true;
+                        Some(accepted)
+                    }
+                    Err(error) => {
+                        failures.push(Failure::Sink { output, error });
+                        None
+                    }
+                }
+            };
+            tally.outputs[output].add(batch, chosen, accepted);
+            chosen.clear();
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.each(|sink| sink.flush());
+    }
+
+    /// Finishes every sink. One that failed before is finished too, but what it says then is only its failure again.
+    /// What the sinks have kept at last corrects what was counted as delivered.
+    pub(super) fn finish(&mut self, statistics: &[InterfaceStatistics], tallies: &mut [Tally]) {
+        for (output, sink) in self.sinks.iter_mut().enumerate() {
+            let failed_before = self.failures.iter().any(|failure| failure.is_of(output));
+            self.failures.extend(failure(output, sink.finish(statistics)).filter(|_| !failed_before));
+            if let Some(kept) = sink.kept() {
+                stats::settle(tallies, output, kept);
+            }
+        }
+    }
+
+    fn each(&mut self, mut act: impl FnMut(&mut S) -> Result<(), sink::Error>) {
+        for (output, sink) in self.sinks.iter_mut().enumerate() {
+            self.failures.extend(failure(output, act(sink)));
+        }
+    }
+}
+
+fn failure(output: usize, result: Result<(), sink::Error>) -> Option<Failure> {
+    result.err().map(|error| Failure::Sink { output, error })
+}
