@@ -170,3 +170,27 @@ impl Collecting<'_, BoxedSink<'_>> {
         let _ = homes[load.worker].push(load);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn a_worker_that_panics_ends_the_wait_for_its_chunk() {
+        let (full, arriving) = spsc(2);
+        let (other, arriving_from_other) = spsc(2);
+        let broken = thread::spawn(move || {
+            let _ends = Loop { empty: spsc(1).1, full };
+            panic!("on purpose");
+        });
+        let mut sinks = [];
+        let outlets = Outlets::new(&mut sinks);
+        let collecting =
+            Collecting { homes: vec![spsc(1).0, spsc(1).0], outlets, tallies: Vec::new(), ended_at: None };
+        // The other worker is still there, and waits for what only the sinks could send.
+        collecting.run(vec![arriving, arriving_from_other]);
+        assert!(other.is_closed());
+        assert!(broken.join().is_err());
+    }
+}

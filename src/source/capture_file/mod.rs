@@ -304,6 +304,8 @@ impl Source for CaptureFile {
 impl ChunkSource for CaptureFile {
     /// One read's worth of records, in the memory it was read into.
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
+        // Kept at its length: emptied, it would have to be zeroed again.
+        let mut memory = std::mem::take(&mut chunk.slab);
         chunk.clear();
         self.records.clear();
         self.annotations.clear();
@@ -322,7 +324,8 @@ impl ChunkSource for CaptureFile {
         }
         std::mem::swap(&mut self.records, &mut chunk.records);
         std::mem::swap(&mut self.annotations, &mut chunk.annotations);
-        self.buffer.exchange(&mut chunk.slab);
+        self.buffer.exchange(&mut memory);
+        chunk.slab = memory;
         Ok(!self.ended || !chunk.is_empty())
     }
 }
