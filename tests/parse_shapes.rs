@@ -242,3 +242,24 @@ fn a_wrong_guess_leaves_a_plain_datagram() {
     let frame = Frame::new(LinkType::ETHERNET, &bytes);
     assert_eq!(Packet::new(frame, &found).headers().len(), 3);
 }
+
+#[test]
+fn a_header_cut_after_its_addresses_keeps_them() {
+    let whole = ipv4(6, &tcp(&[], b"inside"));
+    for (length, source, both) in [(15, false, false), (16, true, false), (19, true, false)] {
+        let mut frame = Frame::new(LinkType::RAW, &whole[..length]);
+        frame.record.wire_length = whole.len() as u32;
+        let layers = parse(&frame);
+        assert_eq!(layers.malformed.map(|malformed| malformed.reason), Some(Reason::Snapped));
+        let packet = Packet::new(frame, &layers);
+        assert_eq!(packet.outer().and_then(|ip| packet.source(ip)).is_some(), source, "{length}");
+        assert_eq!(packet.outer().and_then(|ip| packet.addresses(ip)).is_some(), both, "{length}");
+    }
+    let whole = ipv6(6, &tcp(&[], b"inside"));
+    let layers = parse(&Frame::new(LinkType::RAW, &whole[..39]));
+    let packet = Packet::new(Frame::new(LinkType::RAW, &whole[..39]), &layers);
+    let ip = packet.outer().expect("a layer");
+    assert_eq!((ip.protocol, ip.transport, packet.segment(ip)), (6, Transport::None, &[][..]));
+    assert_eq!(packet.source(ip).unwrap().to_string(), "fd00::1");
+    assert_eq!((packet.addresses(ip), packet.ports(ip)), (None, None));
+}

@@ -19,6 +19,15 @@ pub(crate) mod ether_type {
     pub(crate) const PPPOE_DISCOVERY: u16 = 0x8863;
     pub(crate) const PPPOE_SESSION: u16 = 0x8864;
     pub(crate) const PPP: u16 = 0x880b;
+    pub(crate) const TRILL: u16 = 0x22f3;
+    pub(crate) const BATMAN_ADV: u16 = 0x4305;
+    /// LLC in frames too long for a length field (draft-ietf-isis-ext-eth).
+    pub(crate) const JUMBO_LLC: u16 = 0x8870;
+    pub(crate) const BACKBONE: u16 = 0x88e7;
+    pub(crate) const VN_TAG: u16 = 0x8926;
+    pub(crate) const HSR: u16 = 0x892f;
+    pub(crate) const E_TAG: u16 = 0x893f;
+    pub(crate) const REDUNDANCY_TAG: u16 = 0xf1c1;
     pub(crate) const ERSPAN: u16 = 0x88be;
     pub(crate) const ERSPAN_III: u16 = 0x22eb;
     pub(crate) const MACSEC: u16 = 0x88e5;
@@ -203,6 +212,14 @@ impl<V: Visit> Walk<'_, V> {
             ether_type::CISCO_METADATA => self.cisco_metadata(at),
             ether_type::ARISTA => self.arista(at),
             ether_type::EDSA => self.edsa(at),
+            ether_type::JUMBO_LLC => self.llc(at),
+            ether_type::BACKBONE => self.backbone(at),
+            ether_type::TRILL => self.trill(at),
+            ether_type::HSR => self.fixed_tag(Layer::Hsr, at, 6),
+            ether_type::REDUNDANCY_TAG => self.fixed_tag(Layer::RedundancyTag, at, 6),
+            ether_type::VN_TAG => self.fixed_tag(Layer::PortTag, at, 6),
+            ether_type::E_TAG => self.fixed_tag(Layer::PortTag, at, 8),
+            ether_type::BATMAN_ADV => self.batman_adv(at),
             _ => {
                 self.network(kind, at);
                 Ok(())

@@ -12,6 +12,10 @@ const SEQUENCE: u16 = 0x1000;
 const ACKNOWLEDGMENT: u16 = 0x0080;
 const VERSION: u16 = 0x0007;
 
+/// Protocol types that are no EtherTypes (RFC 1701 and senders' own).
+const FRAME_RELAY: u16 = 0x6559;
+const ETHERNET_OF_ARUBA: u16 = 0x6400;
+
 /// GRE header with its optional fields; the source routes of RFC 1701 are not part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GreHeader<'a> {
@@ -116,6 +120,10 @@ impl<V: Visit> Walk<'_, V> {
             ether_type::ERSPAN if flags & SEQUENCE == 0 => self.ethernet(end),
             ether_type::ERSPAN | ether_type::ERSPAN_III => self.erspan(end),
             ether_type::WCCP => self.wccp(end),
+            FRAME_RELAY => self.frame_relay(end),
+            ETHERNET_OF_ARUBA => self.ethernet(end),
+            // Aruba's access points: one number for each of their tunnels.
+            0x8200..=0x8370 if protocol & 0x0f == 0 => self.wireless_bare(end),
             _ => self.ether_type(protocol, end),
         }
     }

@@ -71,6 +71,10 @@ impl<V: Visit> Walk<'_, V> {
         match self.peek::<1>(end).map(|first| first[0] >> 4) {
             Some(4) => self.ipv4(end),
             Some(6) => self.ipv6(end),
+            _ if self.peek::<2>(end) == Some(&[0xff, 0x03]) => self.ppp(end),
+            // 5G's Ethernet PDU sessions: nothing in the header tells them from PPP, so the type field has to.
+            _ if self.looks_like_ethernet(end) => self.guess(|walk| walk.ethernet(end)),
+            _ if self.peek::<14>(end).is_none() => Ok(()),
             _ => self.ppp(end),
         }
     }

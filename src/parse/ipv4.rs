@@ -160,6 +160,15 @@ fn header_length(fixed: &[u8; 20]) -> usize {
     usize::from(fixed[0] & 0x0f) * 4
 }
 
+#[inline]
+fn fragment(flags_and_offset: u16) -> Fragment {
+    match flags_and_offset & 0x3fff {
+        0 => Fragment::Whole,
+        0x2000 => Fragment::First,
+        _ => Fragment::Later,
+    }
+}
+
 impl<V: Visit> Walk<'_, V> {
     /// An IPv4 packet and all within it.
     ///
@@ -168,7 +177,7 @@ impl<V: Visit> Walk<'_, V> {
     pub(super) fn ipv4(&mut self, at: usize) -> Step {
         self.network(ether_type::IPV4, at);
         self.enter_ip(Layer::Ipv4)?;
-        let header = self.fixed::<20>(Layer::Ipv4, at)?;
+        let Some(header) = self.peek::<20>(at) else { return Err(self.cut_ipv4(at)) };
         if header[0] >> 4 != 4 {
             return Err(self.bad(Layer::Ipv4, Reason::BadVersion, 4, (header[0] >> 4).into()));
         }
@@ -187,11 +196,7 @@ impl<V: Visit> Walk<'_, V> {
         let payload = (at + length).min(self.data.len()) as u32;
         let mut ip = IpLayer {
             version: IpVersion::V4,
-            fragment: match be16(header, 6) & 0x3fff {
-                0 => Fragment::Whole,
-                0x2000 => Fragment::First,
-                _ => Fragment::Later,
-            },
+            fragment: fragment(be16(header, 6)),
             protocol: header[9],
             start: at as u32,
             payload,
@@ -217,6 +222,19 @@ impl<V: Visit> Walk<'_, V> {
         self.found_ip(ip);
         result?;
         self.tunnel(&ip)
+    }
+
+    /// A fixed header that is not all there: what stands before the cut is recorded from the source address on.
+    #[cold]
+    fn cut_ipv4(&mut self, at: usize) -> Malformed {
+        let error = self.short(Layer::Ipv4, at, 20);
+        if let Some(header) = self.peek::<16>(at).filter(|header| header[0] >> 4 == 4) {
+            let fragment = fragment(be16(header, 6));
+            let declared_end = at + usize::from(be16(header, 2)).max(20);
+            let ip = IpLayer { version: IpVersion::V4, fragment, protocol: header[9], ..IpLayer::default() };
+            self.found_cut_ip(ip, at, declared_end, [12, 16]);
+        }
+        error
     }
 
     /// A source route that has not reached its end (pointer within its length) has the packet's destination

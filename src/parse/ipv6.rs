@@ -85,7 +85,7 @@ impl<V: Visit> Walk<'_, V> {
     pub(super) fn ipv6(&mut self, at: usize) -> Step {
         self.network(ether_type::IPV6, at);
         self.enter_ip(Layer::Ipv6)?;
-        let header = self.fixed::<40>(Layer::Ipv6, at)?;
+        let Some(header) = self.peek::<40>(at) else { return Err(self.cut_ipv6(at)) };
         if header[0] >> 4 != 6 {
             return Err(self.bad(Layer::Ipv6, Reason::BadVersion, 6, (header[0] >> 4).into()));
         }
@@ -123,6 +123,18 @@ impl<V: Visit> Walk<'_, V> {
         self.tunnel(&ip)
     }
 
+    /// As [`Walk::cut_ipv4`].
+    #[cold]
+    fn cut_ipv6(&mut self, at: usize) -> Malformed {
+        let error = self.short(Layer::Ipv6, at, 40);
+        if let Some(header) = self.peek::<24>(at).filter(|header| header[0] >> 4 == 6) {
+            let declared_end = at + 40 + usize::from(be16(header, 4));
+            let ip = IpLayer { version: IpVersion::V6, protocol: header[6], ..IpLayer::default() };
+            self.found_cut_ip(ip, at, declared_end, [8, 24]);
+        }
+        error
+    }
+
     /// Goes over the extension headers that start at `ip.payload`; `jumbo`: a jumbo length may come.
     #[inline(always)]
     pub(super) fn extensions(&mut self, ip: &mut IpLayer, jumbo: bool) -> Step {
@@ -153,7 +165,7 @@ impl<V: Visit> Walk<'_, V> {
                 }
                 extension::ROUTING => {
                     if let Some(offset) = extension::final_destination(bytes) {
-                        ip.pseudo_destination = ip.payload + offset as u32;
+                        ip.pseudo_destination = ip.payload.saturating_add(offset as u32);
                     }
                 }
                 extension::FRAGMENT => {

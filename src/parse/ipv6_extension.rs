@@ -11,6 +11,9 @@ pub(super) const AUTHENTICATION: u8 = 51;
 pub(super) const NO_NEXT_HEADER: u8 = 59;
 pub(super) const DESTINATION_OPTIONS: u8 = 60;
 
+/// Where a final destination stands that is put together from two places.
+const NOT_IN_ONE_PIECE: usize = 1 << 30;
+
 /// The extension header of that number; `None` for upper layers. ESP hides what follows and is one.
 #[inline]
 pub(super) const fn layer(next_header: u8) -> Option<Layer> {
@@ -258,6 +261,12 @@ impl<'a> RoutingHeader<'a> {
         match self.routing_type() {
             0 | 2 => (self.list().len() / 16).checked_sub(1).map(|last| 8 + 16 * last),
             4 => (self.list().len() >= 16).then_some(8),
+            // RFC 6554 3: the last address, whole where CmprE is 0, before 4 bits' worth of padding. Compressed
+            // it is nowhere in one piece: an offset beyond any header says so.
+            3 => match (self.byte(4) & 0x0f, usize::from(self.byte(5) >> 4)) {
+                (0, pad) => self.bytes.len().checked_sub(pad + 16).filter(|&offset| offset >= 8),
+                _ => Some(NOT_IN_ONE_PIECE),
+            },
             _ => None,
         }
     }
@@ -331,5 +340,11 @@ mod tests {
         assert_eq!(final_destination(&routing(0, 1)), Some(24));
         assert_eq!(final_destination(&routing(4, 1)), Some(8));
         assert_eq!(final_destination(&routing(0, 0)), None);
+        assert_eq!(final_destination(&routing(3, 1)), Some(NOT_IN_ONE_PIECE), "CmprE is 1");
+        let mut whole = routing(3, 1);
+        whole[4] = 0;
+        assert_eq!(final_destination(&whole), Some(24));
+        whole[5] = 0xf0;
+        assert_eq!(final_destination(&whole), Some(9), "padding comes last");
     }
 }

@@ -104,6 +104,18 @@ layers! {
     Macsec = "MACsec", "macsec";
     /// Network service header, RFC 8300.
     Nsh = "NSH", "nsh";
+    /// Backbone service instance tag, IEEE 802.1ah.
+    Pbb = "PBB", "pbb";
+    /// RFC 6325.
+    Trill = "TRILL", "trill";
+    /// High-availability seamless redundancy, IEC 62439-3.
+    Hsr = "HSR", "hsr";
+    /// Redundancy tag, IEEE 802.1CB.
+    RedundancyTag = "R-TAG", "rtag";
+    /// Port extension: Cisco's VN-Tag, IEEE 802.1BR's E-TAG.
+    PortTag = "Port tag", "port_tag";
+    /// B.A.T.M.A.N. advanced (Linux' `batadv_packet.h`, 6.1).
+    BatmanAdv = "batman-adv", "batman_adv";
     /// Address resolution, RFC 826.
     Arp = "ARP", "arp";
     /// Internet Protocol version 4, RFC 791.
@@ -168,6 +180,10 @@ layers! {
     Capwap = "CAPWAP", "capwap";
     /// TaZmen sniffer protocol.
     Tzsp = "TZSP", "tzsp";
+    /// Automatic multicast tunnelling, RFC 7450.
+    Amt = "AMT", "amt";
+    /// RFC 5412.
+    Lwapp = "LWAPP", "lwapp";
 }
 
 impl fmt::Display for Layer {

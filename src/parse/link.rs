@@ -19,9 +19,9 @@ impl<V: Visit> Walk<'_, V> {
         match link_type {
             LinkType::LINUX_SLL => self.linux_cooked(at),
             LinkType::LINUX_SLL2 => self.linux_cooked2(at),
-            LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::IPV4 | LinkType::IPV6 => {
-                self.raw(link_type, at)
-            }
+            LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => self.ip(at),
+            LinkType::IPV4 => self.ipv4(at),
+            LinkType::IPV6 => self.ipv6(at),
             LinkType::NULL | LinkType::LOOP => self.loopback(at),
             LinkType::PPP | LinkType::PPP_HDLC => self.ppp(at),
             LinkType::PPP_WITH_DIR => self.after(1, at, Self::ppp),
@@ -58,7 +58,12 @@ impl<V: Visit> Walk<'_, V> {
             LinkType::ETHERNET_MPACKET => self.after(8, at, Self::ethernet),
             LinkType::ERF => self.erf(at),
             LinkType::PKTAP | LinkType::PKTAP_APPLE => self.pktap(at),
-            LinkType::JUNIPER_ETHER => self.juniper(at),
+            LinkType::JUNIPER_ETHER => self.juniper(at, Self::ethernet),
+            LinkType::JUNIPER_PPP => self.juniper(at, |walk, at| walk.ppp_protocol(at, at + 2)),
+            LinkType::JUNIPER_FRELAY => self.juniper(at, Self::frame_relay),
+            LinkType::JUNIPER_CHDLC => self.juniper(at, Self::hdlc),
+            LinkType::TZSP => self.tzsp(at),
+            LinkType::MPLS => self.mpls(at),
             LinkType::DSA_TAG_BRCM => self.broadcom(at),
             LinkType::DSA_TAG_BRCM_PREPEND => self.broadcom_before(at),
             LinkType::DSA_TAG_DSA => self.dsa(at),
@@ -87,14 +92,6 @@ impl<V: Visit> Walk<'_, V> {
     pub(super) fn ip(&mut self, at: usize) -> Step {
         let &[first] = self.fixed::<1>(Layer::Ipv4, at)?;
         if first >> 4 == 6 { self.ipv6(at) } else { self.ipv4(at) }
-    }
-
-    fn raw(&mut self, link_type: LinkType, at: usize) -> Step {
-        match link_type {
-            LinkType::IPV4 => self.ipv4(at),
-            LinkType::IPV6 => self.ipv6(at),
-            _ => self.ip(at),
-        }
     }
 
     /// An address family in the byte order of the capturing host (`LINKTYPE_LOOP`: big-endian). Families of
@@ -142,18 +139,9 @@ impl<V: Visit> Walk<'_, V> {
         }
         // A padding byte of 0 may come before the NLPID (RFC 2427 3).
         let nlpid_at = if protocol == 0 { next + 2 } else { next + 1 };
-        let &[nlpid] = self.fixed::<1>(Layer::FrameRelay, nlpid_at)?;
+        self.fixed::<1>(Layer::FrameRelay, nlpid_at)?;
         self.pass(Layer::FrameRelay, at, nlpid_at + 1)?;
-        match nlpid {
-            0xcc => self.ipv4(nlpid_at + 1),
-            0x8e => self.ipv6(nlpid_at + 1),
-            0x80 => self.snap(nlpid_at + 1),
-            0xcf => self.ppp(nlpid_at + 1),
-            _ => {
-                self.network(0, nlpid_at + 1);
-                Ok(())
-            }
-        }
+        self.network_protocol(nlpid_at)
     }
 
     /// FRF.16.1: opened where one fragment is the whole frame (begin and end set, no control).
@@ -297,8 +285,8 @@ impl<V: Visit> Walk<'_, V> {
         }
     }
 
-    /// Juniper's header: magic, flags, extensions; Ethernet follows unless the flags say otherwise.
-    fn juniper(&mut self, at: usize) -> Step {
+    /// Juniper's header: magic, flags, extensions; the link layer follows unless the flags say otherwise.
+    fn juniper(&mut self, at: usize, link_layer: impl FnOnce(&mut Self, usize) -> Step) -> Step {
         const EXTENDED: u8 = 0x80;
         const NO_LINK_LAYER: u8 = 0x02;
         let &[magic @ .., flags] = self.fixed::<4>(Layer::CaptureHeader, at)?;
@@ -312,8 +300,8 @@ impl<V: Visit> Walk<'_, V> {
         // An address family stands in place of the link layer.
         if flags & NO_LINK_LAYER != 0 {
             let family = be32(self.fixed::<4>(Layer::CaptureHeader, at + length)?, 0).swap_bytes();
-            return if family == 2 { self.after(length + 4, at, Self::ip) } else { Ok(()) };
+            return if matches!(family, 2 | 6) { self.after(length + 4, at, Self::ip) } else { Ok(()) };
         }
-        self.after(length, at, Self::ethernet)
+        self.after(length, at, link_layer)
     }
 }

@@ -105,13 +105,17 @@ impl<V: Visit> Walk<'_, V> {
 
     /// Numbers below 0x0600 are Linux' own (`linux/if_ether.h`, 6.1).
     fn cooked_protocol(&mut self, hardware: u16, protocol: u16, at: usize) -> Step {
+        const ETH_P_ALL: u16 = 3;
         const ETH_P_802_2: u16 = 4;
+        const ETH_P_WAN_PPP: u16 = 7;
         const ARPHRD_FRAD: u16 = 770;
         const ARPHRD_IEEE80211_RADIOTAP: u16 = 803;
         match (hardware, protocol) {
             (ARPHRD_IEEE80211_RADIOTAP, _) => self.radiotap(at),
             (ARPHRD_FRAD, _) => self.frame_relay(at),
+            (_, ETH_P_ALL) => self.ethernet(at),
             (_, ETH_P_802_2) => self.llc(at),
+            (_, ETH_P_WAN_PPP) => self.ppp(at),
             (_, kind) if kind >= ether_type::LEAST => self.ether_type(kind, at),
             _ => {
                 self.network(0, at);

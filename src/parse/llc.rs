@@ -6,6 +6,7 @@ use super::walk::{Step, Visit, Walk, be16};
 
 /// Service access points.
 const SAP_IP: u8 = 0x06;
+const SAP_OSI: u8 = 0xfe;
 const SAP_SNAP: u8 = 0xaa;
 /// Organization codes under which the protocol field is an EtherType: IEEE's own, Cisco's, Apple's.
 const ETHER_TYPE_CODES: [[u8; 3]; 3] = [[0, 0, 0], [0, 0, 0xf8], [0x08, 0, 0x07]];
@@ -24,6 +25,22 @@ impl<V: Visit> Walk<'_, V> {
         match (destination, source, control) {
             (SAP_SNAP, SAP_SNAP, 3) => self.snap(next),
             (SAP_IP, SAP_IP, 3) => self.ip(next),
+            (SAP_OSI, SAP_OSI, 3) => self.network_protocol(next),
+            _ => {
+                self.network(0, next);
+                Ok(())
+            }
+        }
+    }
+
+    /// The network layer protocol identifier (ISO/IEC TR 9577; RFC 2427 3, RFC 2684 5.1) and what it names.
+    pub(super) fn network_protocol(&mut self, at: usize) -> Step {
+        let next = at + 1;
+        match self.fixed::<1>(Layer::Llc, at)?[0] {
+            0xcc => self.ipv4(next),
+            0x8e => self.ipv6(next),
+            0x80 => self.snap(next),
+            0xcf => self.ppp(next),
             _ => {
                 self.network(0, next);
                 Ok(())

@@ -106,6 +106,8 @@ pub enum Fragment {
 }
 
 /// One IP header found in a frame, with what it carries. Offsets count from the frame's first byte.
+///
+/// A fixed header that the frame's end cuts after the source address is one too, with nothing in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IpLayer {
     /// 4 or 6.
@@ -135,7 +137,8 @@ pub struct IpLayer {
     /// Offset of the address that stands for the source in the pseudo header: the source itself, or the
     /// Home Address option (RFC 6275 6.3, 11.3.1).
     pub pseudo_source: u32,
-    /// Likewise for the destination: the final one of a routing header with segments left (RFC 8200 8.1), or
+    /// Likewise for the destination: the final one of a routing header with segments left (RFC 8200 8.1; beyond
+    /// the packet where RFC 6554 has compressed it), or
     /// of an IPv4 source route not yet at its end (RFC 791 3.1).
     pub pseudo_destination: u32,
 }

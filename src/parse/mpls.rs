@@ -57,8 +57,13 @@ impl<V: Visit> Walk<'_, V> {
     }
 
     /// The stack does not say what it carries. IP shows in the version field (RFC 4928 3); Ethernet
-    /// pseudowires (RFC 4448), with or without a control word, are told by a type field we know.
+    /// pseudowires (RFC 4448), with or without a control word, are told by a type field we know. A first
+    /// nibble of 1 is an associated channel, whose type may be a PPP number of IP (RFC 4385 5).
     fn below_labels(&mut self, at: usize) -> Step {
+        if let Some([0x10, 0x00, 0x00, channel @ (0x21 | 0x57)]) = self.peek::<4>(at) {
+            self.pass(Layer::ControlWord, at, at + 4)?;
+            return if *channel == 0x21 { self.ipv4(at + 4) } else { self.ipv6(at + 4) };
+        }
         match self.peek::<1>(at).map(|first| first[0] >> 4) {
             Some(4) => self.ipv4(at),
             Some(6) => self.ipv6(at),
@@ -74,7 +79,7 @@ impl<V: Visit> Walk<'_, V> {
         }
     }
 
-    fn looks_like_ethernet(&self, at: usize) -> bool {
+    pub(super) fn looks_like_ethernet(&self, at: usize) -> bool {
         use ether_type::{
             ARP, IPV4, IPV6, MPLS, PPPOE_DISCOVERY, PPPOE_SESSION, QINQ_OLD, SERVICE_VLAN, VLAN,
         };

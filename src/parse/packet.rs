@@ -155,13 +155,21 @@ impl<'a> Packet<'a> {
     /// the route: the header's own names but the next stop (RFC 791 3.1).
     #[must_use]
     pub fn addresses(&self, ip: &IpLayer) -> Option<(IpAddr, IpAddr)> {
-        let data = self.frame.data.get(ip.start as usize..)?;
+        let data = self.frame.data.get(..ip.end as usize)?;
+        let destination = match ip.version {
+            IpVersion::V4 => read::<4>(data, ip.pseudo_destination as usize)?.into(),
+            IpVersion::V6 => read::<16>(data, (ip.start as usize).checked_add(24)?)?.into(),
+        };
+        Some((self.source(ip)?, destination))
+    }
+
+    /// Source address of an IP layer of this packet: there even where the frame ends within the destination.
+    #[must_use]
+    pub fn source(&self, ip: &IpLayer) -> Option<IpAddr> {
+        let data = self.frame.data.get(ip.start as usize..ip.end as usize)?;
         Some(match ip.version {
-            IpVersion::V4 => {
-                let destination = read::<4>(self.frame.data, ip.pseudo_destination as usize)?;
-                (read::<4>(data, 12)?.into(), destination.into())
-            }
-            IpVersion::V6 => (read::<16>(data, 8)?.into(), read::<16>(data, 24)?.into()),
+            IpVersion::V4 => read::<4>(data, 12)?.into(),
+            IpVersion::V6 => read::<16>(data, 8)?.into(),
         })
     }
 

@@ -69,7 +69,7 @@ impl<V: Visit> Walk<'_, V> {
     }
 
     /// The protocol field at `at`, one byte where it was compressed (RFC 1661 6.5: odd means last).
-    fn ppp_protocol(&mut self, start: usize, at: usize) -> Step {
+    pub(super) fn ppp_protocol(&mut self, start: usize, at: usize) -> Step {
         let &[first] = self.fixed::<1>(Layer::Ppp, at)?;
         let (protocol, next) = if first & 1 == 1 {
             (u16::from(first), at + 1)
@@ -78,8 +78,9 @@ impl<V: Visit> Walk<'_, V> {
         };
         self.pass(Layer::Ppp, start, next)?;
         match protocol {
-            0x0021 => self.ipv4(next),
-            0x0057 => self.ipv6(next),
+            // Senders that put an EtherType here.
+            0x0021 | ether_type::IPV4 => self.ipv4(next),
+            0x0057 | ether_type::IPV6 => self.ipv6(next),
             0x0281 | 0x0283 => self.mpls(next),
             0x003d => self.multilink(next),
             _ => {
@@ -103,9 +104,12 @@ impl<V: Visit> Walk<'_, V> {
 
     /// Cisco HDLC: address, control, EtherType.
     pub(super) fn hdlc(&mut self, at: usize) -> Step {
+        /// LLC's two access points, with its control byte after.
+        const OSI: u16 = 0xfefe;
         let header = self.fixed::<4>(Layer::Hdlc, at)?;
         self.pass(Layer::Hdlc, at, at + 4)?;
         match be16(header, 2) {
+            OSI if self.peek::<1>(at + 4) == Some(&[0x03]) => self.network_protocol(at + 5),
             kind if kind >= ether_type::LEAST => self.ether_type(kind, at + 4),
             _ => {
                 self.network(0, at + 4);

@@ -53,7 +53,48 @@ impl<V: Visit> Walk<'_, V> {
         self.ether_type_or_length(kind, at + length + 2)
     }
 
-    /// MACsec (IEEE 802.1AE 9.3): followed where the user data is authenticated but not encrypted.
+    /// IEEE 802.1ah 9.7: four bytes of tag, then the customer's frame.
+    pub(super) fn backbone(&mut self, at: usize) -> Step {
+        self.fixed::<4>(Layer::Pbb, at)?;
+        self.pass(Layer::Pbb, at, at + 4)?;
+        self.ethernet(at + 4)
+    }
+
+    /// RFC 6325 3: six bytes, options counted in 4-byte words by bits 6 to 10, then the frame.
+    pub(super) fn trill(&mut self, at: usize) -> Step {
+        let header = self.fixed::<6>(Layer::Trill, at)?;
+        let length = 6 + 4 * usize::from(be16(header, 0) >> 6 & 0x1f);
+        self.bytes(Layer::Trill, at, length)?;
+        self.pass(Layer::Trill, at, at + length)?;
+        self.ethernet(at + length)
+    }
+
+    /// A tag of `length` bytes with the next EtherType at its end.
+    pub(super) fn fixed_tag(&mut self, layer: Layer, at: usize, length: usize) -> Step {
+        let end = at + length;
+        let kind = be16(self.fixed::<2>(layer, end - 2)?, 0);
+        self.pass(layer, at, end)?;
+        self.ether_type_or_length(kind, end)
+    }
+
+    /// batman-adv, version 15: unicast, unicast with a fourth address and broadcast carry a frame.
+    pub(super) fn batman_adv(&mut self, at: usize) -> Step {
+        let length = match self.fixed::<2>(Layer::BatmanAdv, at)? {
+            [0x01, 15] => 14,
+            [0x40, 15] => 10,
+            [0x42, 15] => 18,
+            _ => {
+                self.network(ether_type::BATMAN_ADV, at);
+                return Ok(());
+            }
+        };
+        self.bytes(Layer::BatmanAdv, at, length)?;
+        self.pass(Layer::BatmanAdv, at, at + length)?;
+        self.ethernet(at + length)
+    }
+
+    /// MACsec (IEEE 802.1AE 9.3): followed where the user data is authenticated but not encrypted. Below 48
+    /// bytes of it the tag says how many: padding may follow the check value (9.7).
     pub(super) fn macsec(&mut self, at: usize) -> Step {
         const HAS_CHANNEL: u8 = 0x20;
         const ENCRYPTED_OR_CHANGED: u8 = 0x0c;
@@ -67,7 +108,10 @@ impl<V: Visit> Walk<'_, V> {
         }
         let kind = be16(self.fixed::<2>(Layer::Macsec, at + length)?, 0);
         self.pass(Layer::Macsec, at, at + length + 2)?;
-        self.narrow(self.limit.saturating_sub(CHECK_VALUE));
+        self.narrow(match usize::from(header[1] & 0x3f) {
+            0 => self.limit.saturating_sub(CHECK_VALUE),
+            short => at + length + short,
+        });
         self.ether_type_or_length(kind, at + length + 2)
     }
 

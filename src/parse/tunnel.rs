@@ -5,7 +5,7 @@
 
 use super::transport::protocol;
 use super::walk::{Step, Visit, Walk, be16};
-use super::{Fragment, IpLayer, IpVersion, Layer, Reason, Transport};
+use super::{Fragment, IpLayer, Layer, Reason, Transport};
 
 /// Tunnels over UDP, by their registered ports.
 #[derive(Clone, Copy)]
@@ -22,6 +22,8 @@ enum OverUdp {
     Gre,
     Capwap,
     Tzsp,
+    Amt,
+    Lwapp,
 }
 
 impl OverUdp {
@@ -29,6 +31,7 @@ impl OverUdp {
     const fn of(port: u16) -> Option<Self> {
         Some(match port {
             1701 => Self::L2tp,
+            2268 => Self::Amt,
             2152 | 3386 => Self::Gtp,
             3544 => Self::Teredo,
             // RFC 7348, and Linux' port from before (OTV's registered one, of the same layout).
@@ -39,6 +42,7 @@ impl OverUdp {
             5072 => Self::Ayiya,
             5247 => Self::Capwap,
             6081 => Self::Geneve,
+            12222 | 12223 => Self::Lwapp,
             6635 => Self::Mpls,
             37008 => Self::Tzsp,
             _ => return None,
@@ -74,9 +78,9 @@ impl<V: Visit> Walk<'_, V> {
             protocol::IPIP => self.guess(|walk| walk.ip(at)),
             protocol::GRE => self.gre(at),
             protocol::ETHERIP => self.etherip(at),
-            protocol::PIM => self.pim(at, ip.version),
+            protocol::PIM => self.pim(at),
             protocol::MPLS => self.mpls(at),
-            protocol::ETHERNET if ip.version == IpVersion::V6 => self.ethernet(at),
+            protocol::ETHERNET => self.ethernet(at),
             _ => Ok(()),
         }
     }
@@ -98,6 +102,8 @@ impl<V: Visit> Walk<'_, V> {
             OverUdp::Gre => walk.gre(at),
             OverUdp::Capwap => walk.capwap(at),
             OverUdp::Tzsp => walk.tzsp(at),
+            OverUdp::Amt => walk.amt(at),
+            OverUdp::Lwapp => walk.lwapp(at),
         })
     }
 
@@ -122,17 +128,14 @@ impl<V: Visit> Walk<'_, V> {
     }
 
     /// A register message (RFC 7761 4.9.3) brings a multicast packet to the rendezvous point.
-    fn pim(&mut self, at: usize, version: IpVersion) -> Step {
+    fn pim(&mut self, at: usize) -> Step {
         const VERSION_2_REGISTER: u8 = 0x21;
         if !matches!(self.peek::<8>(at), Some([VERSION_2_REGISTER, ..])) {
             return Ok(());
         }
         self.guess(|walk| {
             walk.pass(Layer::Pim, at, at + 8)?;
-            match version {
-                IpVersion::V4 => walk.ipv4(at + 8),
-                IpVersion::V6 => walk.ipv6(at + 8),
-            }
+            walk.ip(at + 8)
         })
     }
 
@@ -233,8 +236,32 @@ impl<V: Visit> Walk<'_, V> {
         }
     }
 
+    /// Automatic multicast tunnelling (RFC 7450 5.1.5, 5.1.6): membership updates and multicast data.
+    fn amt(&mut self, at: usize) -> Step {
+        let length = match self.fixed::<2>(Layer::Amt, at)?[0] {
+            5 => 12,
+            6 => 2,
+            _ => return Ok(()),
+        };
+        self.bytes(Layer::Amt, at, length)?;
+        self.pass(Layer::Amt, at, at + length)?;
+        self.ip(at + length)
+    }
+
+    /// LWAPP data (RFC 5412 3.3): whole 802.11 frames.
+    fn lwapp(&mut self, at: usize) -> Step {
+        const CONTROL: u8 = 0x04;
+        const FRAGMENT: u8 = 0x02;
+        let header = self.fixed::<6>(Layer::Lwapp, at)?;
+        if header[0] & (CONTROL | FRAGMENT) != 0 {
+            return Ok(());
+        }
+        self.pass(Layer::Lwapp, at, at + 6)?;
+        self.wireless_in_capwap(at + 6)
+    }
+
     /// TZSP: version 1, type, encapsulation, tagged fields up to an end mark.
-    fn tzsp(&mut self, at: usize) -> Step {
+    pub(super) fn tzsp(&mut self, at: usize) -> Step {
         const PADDING: u8 = 0;
         const END: u8 = 1;
         let header = self.fixed::<4>(Layer::Tzsp, at)?;

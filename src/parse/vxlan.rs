@@ -90,11 +90,14 @@ impl<V: Visit> Walk<'_, V> {
     /// VXLAN, and what else has its layout (OTV).
     pub(super) fn vxlan(&mut self, at: usize) -> Step {
         let header = self.fixed::<8>(Layer::Vxlan, at)?;
-        if header[0] & VXLAN_VALID == 0 {
-            return Ok(());
-        }
         self.pass(Layer::Vxlan, at, at + 8)?;
-        self.ethernet(at + 8)
+        let depth = self.layers.ip_depth;
+        self.ethernet(at + 8)?;
+        // RFC 7348 5: "MUST be set", but senders forget it. Then an IP packet inside has to tell.
+        if header[0] & VXLAN_VALID == 0 && self.layers.ip_depth == depth {
+            return Err(self.bad(Layer::Vxlan, Reason::BadVersion, VXLAN_VALID.into(), header[0].into()));
+        }
+        Ok(())
     }
 
     /// VXLAN-GPE; without a next protocol it is VXLAN, where that byte is 0. Senders forget the flag.

@@ -159,6 +159,29 @@ impl<'a, V: Visit> Walk<'a, V> {
         }
     }
 
+    /// Records an IP layer whose fixed header at `start` the data's end cuts; its addresses stand at those
+    /// offsets.
+    #[cold]
+    pub(super) fn found_cut_ip(
+        &mut self,
+        ip: IpLayer,
+        start: usize,
+        declared_end: usize,
+        addresses: [u32; 2],
+    ) {
+        let (start, end) = (start as u32, self.data.len() as u32);
+        self.found_ip(IpLayer {
+            start,
+            payload: end,
+            data: end,
+            end,
+            declared_end: clamp(declared_end).max(end),
+            pseudo_source: start + addresses[0],
+            pseudo_destination: start + addresses[1],
+            ..ip
+        });
+    }
+
     /// Tries `open` on bytes that only look like a tunnel. When it fails before it finds an IP header,
     /// the guess was wrong: all is as before.
     pub(super) fn guess(&mut self, open: impl FnOnce(&mut Self) -> Step) -> Step {

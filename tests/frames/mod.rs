@@ -152,6 +152,11 @@ fn wireless(payload: &[u8]) -> Vec<u8> {
     join(&head, payload)
 }
 
+/// A data frame without quality of service.
+fn wireless_plain(payload: &[u8]) -> Vec<u8> {
+    [&[8, 0][..], &[0; 22], &llc_snap(0x0800, payload)].concat()
+}
+
 fn sll(protocol: u16, payload: &[u8]) -> Vec<u8> {
     let head = [0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0];
     [&head[..], &protocol.to_be_bytes(), payload].concat()
@@ -195,6 +200,7 @@ pub(crate) fn shapes() -> Vec<Shape> {
 #[rustfmt::skip]
 fn links() -> Vec<Shape> {
     let (four, six) = (&inside4()[..], &inside6()[..]);
+    let frame = &ethernet(0x0800, four)[..];
     shapes! {
         "ethernet", ETHERNET, ethernet(0x0800, four), "ethernet ipv4 tcp";
         "ethernet ipv6", ETHERNET, ethernet(0x86dd, six), "ethernet ipv6 udp";
@@ -219,6 +225,27 @@ fn links() -> Vec<Shape> {
         "metadata", ETHERNET, ethernet(0x8909, &join(&[1, 1, 0, 1, 0, 5, 8, 0], four)), "ethernet cisco_metadata ipv4 tcp";
         "arista", ETHERNET, ethernet(0xd28b, &join(&[0, 1, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0], four)), "ethernet arista ipv4 tcp";
         "macsec", ETHERNET, ethernet(0x88e5, &[&[0x20, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 8, 0][..], four, &[0; 16]].concat()), "ethernet macsec ipv4 tcp";
+        "macsec of few bytes, padded", ETHERNET, ethernet(0x88e5, &[&[0, (four.len() + 2) as u8, 0, 0, 0, 1, 8, 0][..], four, &[0; 16], &[0; 9]].concat()), "ethernet macsec ipv4 tcp";
+        "backbone", ETHERNET, ethernet(0x88a8, &tag(9, 0x88e7, &join(&[0, 0, 0, 5], frame))), "ethernet svlan pbb ethernet ipv4 tcp";
+        "trill", ETHERNET, ethernet(0x22f3, &join(&[0, 8, 0, 1, 0, 2], frame)), "ethernet trill ethernet ipv4 tcp";
+        "trill options", ETHERNET, ethernet(0x22f3, &join(&[0, 0x48, 0, 1, 0, 2, 0, 0, 0, 0], frame)), "ethernet trill ethernet ipv4 tcp";
+        "hsr", ETHERNET, ethernet(0x892f, &join(&[0, 60, 0, 9, 8, 0], four)), "ethernet hsr ipv4 tcp";
+        "redundancy tag", ETHERNET, ethernet(0xf1c1, &join(&[0, 0, 0, 9, 8, 0], four)), "ethernet rtag ipv4 tcp";
+        "vn-tag", ETHERNET, ethernet(0x8926, &join(&[0, 0, 0, 1, 0x81, 0], &tag(5, 0x0800, four))), "ethernet port_tag vlan ipv4 tcp";
+        "e-tag", ETHERNET, ethernet(0x893f, &join(&[0, 0, 0, 1, 0, 0, 8, 0], four)), "ethernet port_tag ipv4 tcp";
+        "batman-adv unicast", ETHERNET, ethernet(0x4305, &join(&[0x40, 15, 50, 1, 2, 0, 0, 0, 0, 5], frame)), "ethernet batman_adv ethernet ipv4 tcp";
+        "batman-adv ogm", ETHERNET, ethernet(0x4305, &join(&[0x00, 15, 50, 1], &[0; 20])), "ethernet";
+        "jumbo llc", ETHERNET, ethernet(0x8870, &llc_snap(0x0800, four)), "ethernet llc snap ipv4 tcp";
+        "llc nlpid", ATM_RFC1483, join(&[0xfe, 0xfe, 3, 0xcc], four), "llc ipv4 tcp";
+        "hdlc nlpid", C_HDLC, join(&[0x0f, 0, 0xfe, 0xfe, 3, 0xcc], four), "hdlc ipv4 tcp";
+        "ppp ether type", PPP, join(&[0xff, 3, 8, 0], four), "ppp ipv4 tcp";
+        "mpls link", MPLS, label(5, true, four), "mpls ipv4 tcp";
+        "tzsp link", TZSP, join(&[1, 0, 0, 1, 1], frame), "tzsp ethernet ipv4 tcp";
+        "juniper ppp", JUNIPER_PPP, join(&[0x4d, 0x47, 0x43, 0, 0xff, 3, 0, 0x21], four), "capture_header ppp ipv4 tcp";
+        "juniper frame relay", JUNIPER_FRELAY, join(&[0x4d, 0x47, 0x43, 0, 0x18, 0x41, 3, 0xcc], four), "capture_header frame_relay ipv4 tcp";
+        "juniper hdlc", JUNIPER_CHDLC, join(&[0x4d, 0x47, 0x43, 0, 0x0f, 0, 8, 0], four), "capture_header hdlc ipv4 tcp";
+        "sll ethernet", LINUX_SLL, sll(3, frame), "sll ethernet ipv4 tcp";
+        "sll ppp", LINUX_SLL, sll(7, &join(&[0xff, 3, 0, 0x21], four)), "sll ppp ipv4 tcp";
         "macsec encrypted", ETHERNET, ethernet(0x88e5, &join(&[0x0c, 0, 0, 0, 0, 1], &[0x45; 40])), "ethernet macsec";
         "edsa", ETHERNET, ethernet(0xdada, &join(&[0, 0, 0xc0, 0, 0, 1, 8, 0], four)), "ethernet switch_tag ipv4 tcp";
         "dsa", DSA_TAG_DSA, [&ethernet(0, &[])[..12], &[0xc0, 0, 0, 1, 8, 0], four].concat(), "ethernet switch_tag ipv4 tcp";
@@ -319,6 +346,18 @@ fn tunnels() -> Vec<Shape> {
         "etherip", ETHERNET, over_ip(97, &join(&[0x30, 0], frame)), "ethernet ipv4 etherip ethernet ipv4 tcp";
         "mpls in ip", ETHERNET, over_ip(137, &label(3, true, four)), "ethernet ipv4 mpls ipv4 tcp";
         "ethernet in ipv6", ETHERNET, ethernet(0x86dd, &ipv6(143, frame)), "ethernet ipv6 ethernet ipv4 tcp";
+        "pim register of the other version", ETHERNET, over_ip(103, &join(&[0x21, 0, 0, 0, 0, 0, 0, 0], six)), "ethernet ipv4 pim ipv6 udp";
+        "ethernet over ipv4", ETHERNET, over_ip(143, frame), "ethernet ipv4 ethernet ipv4 tcp";
+        "mpls channel of ip", ETHERNET, ethernet(0x8847, &label(5, true, &join(&[0x10, 0, 0, 0x21], four))), "ethernet mpls control_word ipv4 tcp";
+        "gre frame relay", ETHERNET, over_ip(47, &gre(0, 0x6559, &[], &join(&[0x18, 0x41, 3, 0xcc], four))), "ethernet ipv4 gre frame_relay ipv4 tcp";
+        "gre 802.11", ETHERNET, over_ip(47, &gre(0, 0x8210, &[], &wireless_plain(four))), "ethernet ipv4 gre wlan llc snap ipv4 tcp";
+        "gtp ethernet", ETHERNET, over_udp(2152, &join(&[0x30, 255, 0, 60, 0, 0, 0, 7], frame)), "ethernet ipv4 udp gtp ethernet ipv4 tcp";
+        "vxlan without its flag", ETHERNET, over_udp(4789, &join(&[0; 8], frame)), "ethernet ipv4 udp vxlan ethernet ipv4 tcp";
+        "vxlan port, no vxlan", ETHERNET, over_udp(4789, &[0; 40]), "ethernet ipv4 udp";
+        "amt data", ETHERNET, over_udp(2268, &join(&[6, 0], four)), "ethernet ipv4 udp amt ipv4 tcp";
+        "amt membership update", ETHERNET, over_udp(2268, &join(&[5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], four)), "ethernet ipv4 udp amt ipv4 tcp";
+        "lwapp", ETHERNET, over_udp(12222, &join(&[0, 0, 0, 60, 0, 0], &wireless_plain(four))), "ethernet ipv4 udp lwapp wlan llc snap ipv4 tcp";
+        "lwapp control", ETHERNET, over_udp(12223, &join(&[4, 0, 0, 60, 0, 0], &wireless_plain(four))), "ethernet ipv4 udp";
         "pim register", ETHERNET, over_ip(103, &join(&[0x21, 0, 0, 0, 0, 0, 0, 0], four)), "ethernet ipv4 pim ipv4 tcp";
         "nsh", ETHERNET, ethernet(0x894f, &join(&[0, 6, 1, 1, 0, 0, 1, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], four)), "ethernet nsh ipv4 tcp";
         "vxlan", ETHERNET, over_udp(4789, &join(&[8, 0, 0, 0, 0, 0, 5, 0], &ethernet(0x8100, &tag(7, 0x0800, four)))), "ethernet ipv4 udp vxlan ethernet vlan ipv4 tcp";

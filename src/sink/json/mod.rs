@@ -12,7 +12,7 @@
 //! | `svlan` | ids of all service tags (0x88a8, IEEE 802.1ad), which number their VLANs apart, likewise |
 //! | `ether_type` | what the outermost link layer carries |
 //! | `arp` | `operation`, `sender`, `sender_mac`, `target`, `target_mac` |
-//! | `src`, `dst` | addresses of the outermost IP header |
+//! | `src`, `dst` | addresses of the outermost IP header, as far as they were captured |
 //! | `ttl`, `id`, `fragment` | time to live or hop limit; IPv4 identification; `first` or `later` |
 //! | `proto` | `tcp`, `udp`, `icmp`, ..., or the number as text |
 //! | `sport`, `dport` | where the protocol has ports |
@@ -240,8 +240,9 @@ fn ip_layer(
     ip: &IpLayer,
     verdicts: Option<(Verdict, Verdict)>,
 ) {
-    if let Some((source, destination)) = packet.addresses(ip) {
-        for (name, address) in [("src", source), ("dst", destination)] {
+    let destination = packet.addresses(ip).map(|(_, destination)| destination);
+    for (name, address) in [("src", packet.source(ip)), ("dst", destination)] {
+        if let Some(address) = address {
             object.plain(name, |line| match address {
                 IpAddr::V4(address) => line.ipv4(address.octets()),
                 IpAddr::V6(address) => line.ipv6(address.octets()),
