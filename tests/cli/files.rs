@@ -198,6 +198,15 @@ fn rotation_by_size() {
 }
 
 #[test]
+fn rotation_by_packets() {
+    let (dir, path) = with_small();
+    let to = dir.path().join("to.pcapng").display().to_string();
+    let (code, _, err) = run(["sniff", "-r", &path, "-w", &to, "--file-packets", "2"]);
+    assert_eq!((code, err.as_str()), (0, "5 received = 5 delivered + 0 filtered out + 0 dropped\n"));
+    assert_eq!(["", "1", "2"].map(|number| packets(format!("{to}{number}"))), [2, 2, 1]);
+}
+
+#[test]
 fn a_wanted_number_of_files_by_time() {
     let (dir, path) = with_small();
     let pattern = dir.path().join("out-%S.pcap").display().to_string();

@@ -11,7 +11,7 @@ use wharf::sink::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, Rotation
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Capture file")]
-#[command(group(ArgGroup::new("rotates").args(["file_size", "rotate_seconds"]).multiple(true)))]
+#[command(group(ArgGroup::new("rotates").args(["file_size", "rotate_seconds", "file_packets"]).multiple(true)))]
 pub(crate) struct WriteArgs {
     /// Write packets to FILE instead of printing them; `-` for standard output
     ///
@@ -29,7 +29,11 @@ pub(crate) struct WriteArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     rotate_seconds: Option<u64>,
 
-    /// With -C, overwrite the oldest of COUNT files; with -G, end after COUNT files
+    /// Go on to a new file after N packets; new names get a number appended
+    #[arg(long, value_name = "N", requires = "write", value_parser = clap::value_parser!(u64).range(1..))]
+    file_packets: Option<u64>,
+
+    /// With -C or --file-packets, overwrite the oldest of COUNT files; with -G, end after COUNT files
     #[arg(short = 'W', long, value_name = "COUNT", requires = "rotates")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     file_count: Option<u64>,
@@ -96,7 +100,7 @@ pub(crate) fn writer(arguments: &WriteArgs, input: &InputArgs) -> anyhow::Result
     let rotation = Rotation {
         bytes: arguments.file_size,
         seconds: arguments.rotate_seconds,
-        packets: None,
+        packets: arguments.file_packets,
         files: arguments.file_count,
     };
     Ok(Some(arguments.format.options(input).rotation(rotation).create(path)?))
