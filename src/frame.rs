@@ -93,6 +93,7 @@ pub enum Direction {
 ///
 /// pcapng keeps the same three facts in bits 9 to 11 of `epb_flags`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
 pub struct Offload {
     /// The L4 checksum field is not filled in yet: the device will do it (`TP_STATUS_CSUMNOTREADY`).
     pub checksum_not_ready: bool,
@@ -225,6 +226,7 @@ pub struct Batch<'a> {
     records: &'a [Record],
     interfaces: &'a [Interface],
     annotations: &'a [Annotation],
+    captured: u64,
 }
 
 impl<'a> Batch<'a> {
@@ -234,12 +236,15 @@ impl<'a> Batch<'a> {
     /// When a record does not lie within the slab: a defect of the source, never of its input.
     #[must_use]
     pub fn new(slab: &'a [u8], records: &'a [Record], interfaces: &'a [Interface]) -> Self {
+        let (mut furthest, mut captured) = (0, 0);
         for record in records {
             let end = u64::from(record.offset) + u64::from(record.captured);
             let options_end = u64::from(record.options_offset) + u64::from(record.options_length);
-            assert!(end.max(options_end) <= slab.len() as u64, "record beyond its slab: {record:?}");
+            furthest = end.max(options_end).max(furthest);
+            captured += u64::from(record.captured);
         }
-        Self { slab, records, interfaces, annotations: &[] }
+        assert!(furthest <= slab.len() as u64, "a record ends at {furthest}, its slab at {}", slab.len());
+        Self { slab, records, interfaces, annotations: &[], captured }
     }
 
     /// The same batch with blocks that stood in the file before its first frame.
@@ -252,6 +257,12 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// Captured bytes of all frames.
+    #[must_use]
+    pub fn captured(&self) -> u64 {
+        self.captured
     }
 
     /// No frame at all (there may be annotations).

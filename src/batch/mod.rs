@@ -23,6 +23,9 @@
 //! ```
 
 mod summary;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod x86_64;
 
 pub use summary::Summary;
 
@@ -47,8 +50,6 @@ pub struct Findings {
     /// Layers of frames that were not walked have been asked for.
     lent: AtomicBool,
     checksums: Checksums,
-    /// Captured bytes of all frames.
-    bytes: u64,
 }
 
 impl Findings {
@@ -67,7 +68,8 @@ impl Findings {
             #[inline(always)]
             fn run<K: Kernel>(self, kernel: K) {
                 let Self(findings, batch) = self;
-                (0..batch.len()).for_each(|index| findings.walk(kernel, index, &batch.frame(index)));
+                findings.find_common(kernel, batch);
+                findings.walk_others(kernel, batch);
             }
         }
         self.begin(batch.len());
@@ -83,8 +85,9 @@ impl Findings {
         assert!(batch.len() == layers.len() && batch.len() == verdicts.len(), "one entry a frame");
         let mut findings = Self::default();
         findings.begin(batch.len());
-        for (index, frame) in batch.frames().enumerate() {
-            findings.keep(index, &frame, layers[index], verdicts[index]);
+        for index in 0..batch.len() {
+            findings.keep(index, layers[index], verdicts[index]);
+            findings.walked.push(index as u32);
         }
         findings
     }
@@ -124,12 +127,6 @@ impl Findings {
         &self.checksums
     }
 
-    /// Captured bytes of all frames.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// What was wrong with those frames that do not keep their headers' promises.
     pub fn malformed(&self) -> impl Iterator<Item = Malformed> {
         self.walked.iter().filter_map(|&index| self.layers[index as usize].get()?.malformed)
@@ -149,24 +146,39 @@ impl Findings {
             self.layers.resize_with(frames, OnceLock::new);
             self.verdicts.resize(frames, Verdicts::default());
         }
-        (self.checksums, self.bytes) = (Checksums::default(), 0);
+        self.checksums = Checksums::default();
     }
 
-    /// Reads a frame the general way.
-    #[inline]
-    fn walk<K: Kernel>(&mut self, kernel: K, index: usize, frame: &Frame<'_>) {
-        let layers = parse(frame);
-        let verdicts = verify_with(kernel, &Packet::new(*frame, &layers));
-        self.keep(index, frame, layers, verdicts);
+    /// Summarises what has a common shape, and lists the others to be walked.
+    #[inline(always)]
+    fn find_common<K: Kernel>(&mut self, kernel: K, batch: Batch<'_>) {
+        #[cfg(target_arch = "x86_64")]
+        if K::LANES {
+            // SAFETY: a value of a kernel with lanes exists only where the CPU has what `read` is compiled for.
+            #[allow(unsafe_code)]
+            return unsafe { x86_64::read(kernel, self, batch) };
+        }
+        let _ = kernel;
+        self.walked.extend((0..batch.len()).map(|index| index as u32));
+    }
+
+    /// Reads the listed frames the general way.
+    #[inline(always)]
+    fn walk_others<K: Kernel>(&mut self, kernel: K, batch: Batch<'_>) {
+        for at in 0..self.walked.len() {
+            let index = self.walked[at] as usize;
+            let frame = batch.frame(index);
+            let layers = parse(&frame);
+            let verdicts = verify_with(kernel, &Packet::new(frame, &layers));
+            self.keep(index, layers, verdicts);
+        }
     }
 
     #[inline]
-    fn keep(&mut self, index: usize, frame: &Frame<'_>, layers: Layers, verdicts: Verdicts) {
+    fn keep(&mut self, index: usize, layers: Layers, verdicts: Verdicts) {
         self.summaries[index] = Summary::walked(&layers, &verdicts);
         self.checksums.add(&verdicts);
-        self.bytes += u64::from(frame.record.captured);
         self.layers[index] = OnceLock::from(layers);
         self.verdicts[index] = verdicts;
-        self.walked.push(index as u32);
     }
 }

@@ -63,6 +63,12 @@ impl Summary {
         Self(Self::common(ip.transport, verdicts.ip, verdicts.l4).0 | ports | Self::WALKED)
     }
 
+    /// The bits of it, for lanes of them.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) const fn bits(self) -> u64 {
+        self.0
+    }
+
     pub(super) const fn is_walked(self) -> bool {
         self.0 & Self::WALKED != 0
     }
@@ -78,7 +84,13 @@ impl Summary {
     #[inline]
     #[must_use]
     pub fn ports(self) -> Option<(u16, u16)> {
-        self.transport().has_ports().then_some((self.0 as u16, (self.0 >> 16) as u16))
+        self.transport().has_ports().then_some(self.port_fields())
+    }
+
+    /// Where the ports stand, whether there are any or not.
+    #[inline]
+    pub(crate) const fn port_fields(self) -> (u16, u16) {
+        (self.0 as u16, (self.0 >> 16) as u16)
     }
 
     /// The verdict over the IPv4 header, as the place of its name in [`Verdict::NAMES`].

@@ -15,6 +15,10 @@ pub(super) mod sealed {
 ///
 /// There is one behind each [`Variant`](super::Variant), and nowhere else.
 pub trait Kernel: Copy + sealed::Sealed {
+    /// Whether its instructions are those that several packets at once are parsed by: AVX-512 F, BW, VL and VNNI, and
+    /// BMI2, as `checksum::x86_64` has found them.
+    const LANES: bool = false;
+
     /// The sum of `bytes`.
     #[inline(always)] // Into a Task, where it becomes a few instructions for short inputs.
     fn sum(self, bytes: &[u8]) -> Sum {

@@ -112,6 +112,13 @@ impl Sum {
         Self { total: add(self.total, total), odd: self.odd != next.odd }
     }
 
+    /// The sum of native words of the bytes so far, not folded any further: below 2^33.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub(crate) const fn halves(self) -> u64 {
+        (self.total >> 32) + (self.total & 0xffff_ffff)
+    }
+
     /// The sum as 16 bits. 0 only when every byte so far was 0, otherwise 1 to `0xffff`.
     #[inline]
     #[must_use]

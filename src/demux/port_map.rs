@@ -7,8 +7,18 @@ use crate::parse::{Layers, Transport};
 /// Entries of one table: every port.
 const PORTS: usize = 1 << 16;
 
-/// Tables: TCP, UDP (and UDP-Lite), SCTP.
+/// Tables: TCP, UDP (and UDP-Lite), SCTP. Behind them stands one entry for all that has no ports.
 const TABLES: usize = 3;
+
+/// Where the table of a transport begins, by its number, and which bits of a port count in it.
+const PLACES: [(u32, u16); 16] = {
+    let mut places = [((TABLES * PORTS) as u32, 0); 16];
+    places[Transport::Tcp as usize] = (0, u16::MAX);
+    places[Transport::Udp as usize] = (PORTS as u32, u16::MAX);
+    places[Transport::UdpLite as usize] = (PORTS as u32, u16::MAX);
+    places[Transport::Sctp as usize] = (2 * PORTS as u32, u16::MAX);
+    places
+};
 
 /// Sends a packet to an output by its ports.
 ///
@@ -40,7 +50,7 @@ impl PortMap {
     /// When an output's number is above [`OutputId::MAX`].
     #[must_use]
     pub fn new<'a>(rules: impl IntoIterator<Item = (&'a Rule, OutputId)>, rest: OutputId) -> Self {
-        let mut tables = vec![0; TABLES * PORTS].into_boxed_slice();
+        let mut tables = vec![0; TABLES * PORTS + 1].into_boxed_slice();
         let mut named_rest = None;
         for (rule, output) in rules {
             assert!(output <= OutputId::MAX, "output number {} is out of range", output.0);
@@ -75,25 +85,19 @@ impl PortMap {
     #[inline]
     #[must_use]
     pub fn output_of(&self, transport: Transport, source_port: u16, destination_port: u16) -> OutputId {
-        let table = match transport {
-            Transport::Tcp => 0,
-            Transport::Udp | Transport::UdpLite => 1,
-            Transport::Sctp => 2,
-            _ => return self.rest,
-        };
-        let table = &self.tables[table * PORTS..][..PORTS];
-        match (table[usize::from(destination_port)], table[usize::from(source_port)]) {
-            (0, 0) => self.rest,
-            (0, by_source) => OutputId(by_source - 1),
-            (by_destination, _) => OutputId(by_destination - 1),
-        }
+        // Without a branch: which transport comes next is as hard to guess as which port.
+        let (table, mask) = PLACES[transport as usize & 15];
+        let entry = |port: u16| self.tables[table as usize + usize::from(port & mask)];
+        let (by_destination, by_source) = (entry(destination_port), entry(source_port));
+        let named = if by_destination == 0 { by_source } else { by_destination };
+        if named == 0 { self.rest } else { OutputId(named - 1) }
     }
 
     /// The outputs of the packets of a batch, in order.
     pub fn outputs(&self, packets: &[Summary]) -> impl ExactSizeIterator<Item = OutputId> {
-        packets.iter().map(|packet| match packet.ports() {
-            Some((source, destination)) => self.output_of(packet.transport(), source, destination),
-            None => self.rest,
+        packets.iter().map(|packet| {
+            let (source, destination) = packet.port_fields();
+            self.output_of(packet.transport(), source, destination)
         })
     }
 

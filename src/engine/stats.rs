@@ -165,7 +165,7 @@ impl Tally {
     /// Counts the packets of a batch as taken from the source.
     pub(super) fn take(&mut self, batch: Batch<'_>, findings: &Findings) {
         self.packets += batch.len() as u64;
-        self.bytes += findings.bytes();
+        self.bytes += batch.captured();
         self.checksums.merge(findings.checksums());
         findings.malformed().for_each(|malformed| self.malformed.add(malformed.layer, malformed.reason, 1));
         if batch.interfaces().len() <= 1 {

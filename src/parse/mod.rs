@@ -54,6 +54,8 @@ pub use vxlan::{GeneveHeader, VxlanHeader};
 
 pub(crate) use ethernet::ether_type;
 pub(crate) use transport::protocol;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tunnel::TUNNEL_PORTS;
 
 use crate::frame::Frame;
 use walk::{Visit, Walk};

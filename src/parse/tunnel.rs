@@ -7,6 +7,10 @@ use super::transport::protocol;
 use super::walk::{Step, Visit, Walk, be16};
 use super::{Fragment, IpLayer, Layer, Reason, Transport};
 
+/// Every UDP port at which a tunnel is looked for, of whatever kind.
+pub(crate) const TUNNEL_PORTS: [u16; 17] =
+    [1701, 2152, 2268, 3386, 3544, 4341, 4754, 4789, 4790, 5072, 5247, 6081, 6635, 8472, 12222, 12223, 37008];
+
 /// Tunnels over UDP, by their registered ports.
 #[derive(Clone, Copy)]
 enum OverUdp {
@@ -281,6 +285,18 @@ impl<V: Visit> Walk<'_, V> {
             119 => self.prism(end),
             127 => self.avs(end),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tunnel_port_is_listed() {
+        for port in 0..=u16::MAX {
+            assert_eq!(OverUdp::of(port).is_some(), TUNNEL_PORTS.contains(&port), "{port}");
         }
     }
 }

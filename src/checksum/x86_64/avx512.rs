@@ -38,6 +38,8 @@ impl Sealed for Avx512 {
 }
 
 impl Kernel for Avx512 {
+    const LANES: bool = true;
+
     #[inline]
     fn run<T: Task>(self, task: T) -> T::Output {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]

@@ -1,0 +1,17 @@
+//! Eight frames at a time, one in each 64-bit lane of AVX-512 registers.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `lanes` | loads the first line of eight frames and turns it over: a register for each eight bytes of a header |
+//! | `shape` | which lanes have a common shape, and what their summaries are |
+//! | `sums` | both checksums, by lane |
+//! | `ports` | whether a port may be a tunnel's |
+//! | `run` | a whole batch |
+
+mod lanes;
+mod ports;
+mod run;
+mod shape;
+mod sums;
+
+pub(super) use run::read;

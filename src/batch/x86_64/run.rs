@@ -1,0 +1,161 @@
+//! A whole batch.
+
+use super::lanes::Lanes;
+use super::shape::Shapes;
+use super::sums::{self, HELD};
+use crate::batch::Findings;
+use crate::checksum::Kernel;
+use crate::frame::{Batch, Record};
+use crate::verify::{Checksums, Verdict};
+use std::arch::x86_64::*;
+
+/// Frames read before what was found in them is added up.
+const SEGMENT: usize = 256;
+
+/// Reads the frames of `batch` into `findings`, which have room for them: those of a common shape with right checksums.
+/// The others are listed to be walked.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batch: Batch<'_>) {
+    let segments = batch.records().chunks(SEGMENT);
+    for (number, records) in segments.enumerate() {
+        let (groups, rest) = records.as_chunks::<8>();
+        let mut seen = Seen::default();
+        let first = number * SEGMENT;
+        let summaries = findings.summaries[first..].as_chunks_mut::<8>().0;
+        for ((group, records), summaries) in groups.iter().enumerate().zip(summaries) {
+            let eight = Eight::read(kernel, batch.slab(), records);
+            // SAFETY: there are 64 bytes; a summary is a number, and any will do. No alignment is asked for.
+            unsafe { _mm512_storeu_si512(summaries.as_mut_ptr().cast(), eight.summaries) };
+            seen.add(group, &eight);
+            let mut others = !eight.right;
+            while others != 0 {
+                findings.walked.push((first + 8 * group) as u32 + others.trailing_zeros());
+                others &= others - 1;
+            }
+        }
+        seen.settle(findings);
+        let done = first + records.len() - rest.len();
+        findings.walked.extend((done..done + rest.len()).map(|index| index as u32));
+    }
+}
+
+/// What was found in eight frames.
+#[derive(Clone, Copy)]
+struct Eight {
+    /// A summary in each lane, right where `right` says so.
+    summaries: __m512i,
+    /// Lanes of a common shape with right checksums.
+    right: __mmask8,
+    v6: __mmask8,
+    absent: __mmask8,
+    vouched: __mmask8,
+}
+
+impl Eight {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+    fn read<K: Kernel>(kernel: K, slab: &[u8], records: &[Record; 8]) -> Self {
+        let Some(lanes) = Lanes::load(slab, records) else { return Self::default() };
+        let shapes = Shapes::of(&lanes);
+        let mut upper = sums::upper(&lanes, &shapes);
+        let longer = _mm512_cmpgt_epi64_mask(shapes.end, _mm512_set1_epi64(HELD));
+        let Shapes { v6, absent, odd, faults, .. } = shapes;
+        if longer != 0 {
+            let sound = _mm512_testn_epi64_mask(faults, faults) & !odd;
+            let longer = longer & sound & !absent & !lanes.vouched;
+            upper = _mm512_add_epi64(upper, beyond(kernel, slab, records, &lanes, &shapes, longer));
+        }
+        let (mut headers, mut upper) = (sums::headers(&lanes), sums::fold(upper));
+        let unsummed = absent | lanes.vouched;
+        if v6 | unsummed != 0 {
+            let ones = _mm512_set1_epi64(-1);
+            headers = _mm512_mask_mov_epi64(headers, v6, ones);
+            upper = _mm512_mask_mov_epi64(upper, unsummed, ones);
+        }
+        // Both folded to ones, and no fault: ~(a & b), of which the upper bits count.
+        let wrong = _mm512_ternarylogic_epi64::<{ !(0xf0 & 0xcc) & 0xff }>(headers, upper, upper);
+        let wrong = _mm512_or_si512(_mm512_srli_epi64::<48>(wrong), faults);
+        Self {
+            summaries: shapes.summaries,
+            right: _mm512_testn_epi64_mask(wrong, wrong) & !odd,
+            v6,
+            absent,
+            vouched: lanes.vouched & !absent,
+        }
+    }
+}
+
+/// The sums over what the words do not hold of the packets in `lanes`; below 2^33.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn beyond<K: Kernel>(
+    kernel: K,
+    slab: &[u8],
+    records: &[Record; 8],
+    lanes: &Lanes,
+    shapes: &Shapes,
+    mut longer: __mmask8,
+) -> __m512i {
+    let (mut first, mut end, mut sums) = ([0; 8], [0; 8], [0_u64; 8]);
+    // SAFETY: each is 64 bytes. No alignment is asked for.
+    unsafe {
+        _mm512_storeu_si512((&raw mut first).cast(), _mm512_add_epi64(lanes.start, _mm512_set1_epi64(HELD)));
+        _mm512_storeu_si512((&raw mut end).cast(), _mm512_add_epi64(lanes.start, shapes.end));
+    }
+    let (first, end): ([u64; 8], [u64; 8]) = (first, end);
+    while longer != 0 {
+        let lane = longer.trailing_zeros() as usize;
+        longer &= longer - 1;
+        let offset = records[lane].offset as usize;
+        // The packet ends within its frame, and the frame within the slab.
+        let bytes = slab.get(offset + first[lane] as usize..offset + end[lane] as usize);
+        sums[lane] = kernel.sum(bytes.unwrap_or_default()).halves();
+    }
+    // SAFETY: 64 bytes. No alignment is asked for.
+    unsafe { _mm512_loadu_si512((&raw const sums).cast()) }
+}
+
+impl Default for Eight {
+    /// Nothing, in frames that are to be walked.
+    fn default() -> Self {
+        // SAFETY: 64 bytes without padding, and any bytes are a vector.
+        let zero = const { unsafe { std::mem::transmute::<[u64; 8], __m512i>([0; 8]) } };
+        Self { summaries: zero, right: 0, v6: 0, absent: 0, vouched: 0 }
+    }
+}
+
+/// What was found in the groups of a segment: a bit for each frame.
+#[derive(Default)]
+struct Seen {
+    right: [u8; SEGMENT / 8],
+    v6: [u8; SEGMENT / 8],
+    absent: [u8; SEGMENT / 8],
+    vouched: [u8; SEGMENT / 8],
+}
+
+impl Seen {
+    #[inline]
+    fn add(&mut self, group: usize, eight: &Eight) {
+        self.right[group] = eight.right;
+        self.v6[group] = eight.right & eight.v6;
+        self.absent[group] = eight.right & eight.absent;
+        self.vouched[group] = eight.right & eight.vouched;
+    }
+
+    fn settle(&self, findings: &mut Findings) {
+        let count = |bits: &[u8; SEGMENT / 8]| -> u64 {
+            let words = bits.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
+            words.map(|word| u64::from(word.count_ones())).sum()
+        };
+        let (packets, v6) = (count(&self.right), count(&self.v6));
+        let (absent, vouched) = (count(&self.absent), count(&self.vouched));
+        let Checksums { ip, l4, inner_ip, inner_l4 } = &mut findings.checksums;
+        ip.add_many(Verdict::NotApplicable, v6);
+        ip.add_many(Verdict::Good, packets - v6);
+        l4.add_many(Verdict::Absent, absent);
+        l4.add_many(Verdict::Vouched, vouched);
+        l4.add_many(Verdict::Good, packets - absent - vouched);
+        inner_ip.add_many(Verdict::NotApplicable, packets);
+        inner_l4.add_many(Verdict::NotApplicable, packets);
+    }
+}

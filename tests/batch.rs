@@ -1,0 +1,290 @@
+//! What is found in a whole batch is what the general walk finds in each of its frames.
+//!
+//! The frames are of every kind, damaged in their headers, and then often repaired so that both checksums are right again
+//! where a common shape has them: a shape that was wrongly taken for common would then be called good. With `WHARF_CORPUS`
+//! set, every frame of the captures there goes through as well.
+
+#[expect(dead_code, reason = "only the bytes are wanted here")]
+mod frames;
+
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+use wharf::batch::Findings;
+use wharf::checksum::{Sum, internet};
+use wharf::frame::{Batch, Interface, LinkType, Offload, Record};
+use wharf::parse::{Packet, parse};
+use wharf::source::synthetic::{Protocol, Sizes, Synthetic, Traffic};
+use wharf::source::{CaptureFile, Fill, Source};
+use wharf::verify::{Checksums, Verdict, verify};
+
+/// Reads a batch both ways.
+fn check(findings: &mut Findings, batch: Batch<'_>) {
+    findings.read(batch);
+    let (mut checksums, mut malformed, mut bytes) = (Checksums::default(), Vec::new(), 0);
+    assert_eq!(findings.summaries().len(), batch.len());
+    for (index, frame) in batch.frames().enumerate() {
+        let layers = parse(&frame);
+        let verdicts = verify(&Packet::new(frame, &layers));
+        let summary = findings.summaries()[index];
+        let context = || format!("frame {index} of {}: {frame:x?}, summary {summary:?}", batch.len());
+        let ip = layers.outer.unwrap_or_default();
+        assert_eq!(summary.transport(), ip.transport, "{}", context());
+        let ports = ip.transport.has_ports().then_some((ip.source_port, ip.destination_port));
+        assert_eq!(summary.ports(), ports, "{}", context());
+        assert_eq!(Verdict::NAMES[summary.ip_code()], verdicts.ip.name(), "{}", context());
+        assert_eq!(Verdict::NAMES[summary.l4_code()], verdicts.l4.name(), "{}", context());
+        assert_eq!(findings.verdicts(index), verdicts, "{}", context());
+        assert_eq!(findings.layers(&frame, index), &layers, "{}", context());
+        checksums.add(&verdicts);
+        malformed.extend(layers.malformed);
+        bytes += frame.data.len() as u64;
+    }
+    assert_eq!(findings.checksums(), &checksums);
+    assert_eq!(findings.malformed().collect::<Vec<_>>(), malformed);
+    assert_eq!(batch.captured(), bytes);
+}
+
+/// Frames in one slab.
+#[derive(Debug, Default)]
+struct Slab {
+    bytes: Vec<u8>,
+    records: Vec<Record>,
+}
+
+impl Slab {
+    fn add(&mut self, data: &[u8], record: Record, gap: usize) {
+        self.bytes.resize(self.bytes.len() + gap, 0xa5);
+        let (offset, captured) = (self.bytes.len() as u32, data.len() as u32);
+        let wire_length = record.wire_length.max(captured);
+        self.records.push(Record { offset, captured, wire_length, ..record });
+        self.bytes.extend_from_slice(data);
+    }
+
+    fn check(&self, findings: &mut Findings) {
+        check(findings, Batch::new(&self.bytes, &self.records, &[Interface::default()]));
+    }
+}
+
+/// Gives an Ethernet frame, tagged once or not, the checksums of IPv4 without options, and of TCP or UDP up to the IP
+/// header's end, whatever else it may be.
+fn repair(frame: &mut [u8]) {
+    let tagged = frame.get(12..14) == Some(&[0x81, 0]);
+    let Some(packet) = frame.get_mut(if tagged { 18 } else { 14 }..) else { return };
+    let word = |bytes: &[u8], at: usize| {
+        Some(usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?])))
+    };
+    let Some(first) = packet.first() else { return };
+    let (addresses, start, end, protocol) = if first >> 4 == 6 {
+        (8, 40, word(packet, 4).map(|length| 40 + length), packet.get(6).copied())
+    } else {
+        if let Some(header) = packet.get_mut(..20) {
+            header[10..12].fill(0);
+            let checksum = internet(header);
+            header[10..12].copy_from_slice(&checksum.to_be_bytes());
+        }
+        (12, 20, word(packet, 2), packet.get(9).copied())
+    };
+    let (Some(end), Some(protocol)) = (end, protocol) else { return };
+    let at = start + if protocol == 17 { 6 } else { 16 };
+    if at + 2 > end || end > packet.len() {
+        return;
+    }
+    packet[at..at + 2].fill(0);
+    let pseudo = Sum::ZERO.add_word(protocol.into()).add_word((end - start) as u16);
+    let sum = pseudo.add(&packet[addresses..end]);
+    let checksum = if sum.checksum() == 0 { 0xffff } else { sum.checksum() };
+    packet[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// What is done to a frame before it is read.
+#[derive(Clone, Debug)]
+struct Change {
+    frame: usize,
+    /// Bytes set: where and to what.
+    set: Vec<(usize, u8)>,
+    repaired: bool,
+    /// Bytes cut off the end, or put there.
+    cut: usize,
+    padding: usize,
+    gap: usize,
+    offload: (bool, bool),
+    link_type: u16,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    // Values that mean something where they are likely to fall.
+    let byte = prop_oneof![
+        any::<u8>(),
+        proptest::sample::select(vec![
+            0, 1, 4, 5, 6, 8, 17, 20, 28, 40, 0x45, 0x46, 0x50, 0x60, 0x81, 0x86, 0xdd, 0xff
+        ]),
+    ];
+    let place = prop_oneof![3 => 10usize..70, 1 => 0usize..1600];
+    let link_type = prop_oneof![8 => Just(1u16), 1 => Just(101), 1 => Just(113)];
+    let few = |most: usize| prop_oneof![3 => Just(0usize), 1 => 0..=most];
+    (
+        any::<prop::sample::Index>(),
+        proptest::collection::vec((place, byte), 0..3),
+        proptest::bool::weighted(0.8),
+        few(60),
+        few(60),
+        few(100),
+        (proptest::bool::weighted(0.1), proptest::bool::weighted(0.1)),
+        link_type,
+    )
+        .prop_map(|(frame, set, repaired, cut, padding, gap, offload, link_type)| Change {
+            frame: frame.index(1 << 16),
+            set,
+            repaired,
+            cut,
+            padding,
+            gap,
+            offload,
+            link_type,
+        })
+}
+
+/// Every kind of frame there is to make, the common ones more often.
+fn originals() -> Vec<Vec<u8>> {
+    let traffic = Traffic { distinct: 200, frames: 200, bad_percent: 5, ..Traffic::default() };
+    let kinds = [
+        Traffic { sizes: Sizes::Fixed(60), ..traffic.clone() },
+        Traffic { sizes: Sizes::Imix, ipv6_percent: 50, vlan_percent: 50, ..traffic.clone() },
+        Traffic {
+            sizes: Sizes::Imix,
+            protocols: vec![(Protocol::Tcp, 2), (Protocol::Udp, 2), (Protocol::Sctp, 1), (Protocol::Icmp, 1)],
+            ipv6_percent: 30,
+            vlan_percent: 20,
+            tunnel_percent: 30,
+            ..traffic
+        },
+    ];
+    let synthetic = kinds.iter().flat_map(|traffic| {
+        let source = Synthetic::new(traffic);
+        source.table().frames().map(|frame| frame.data.to_vec()).collect::<Vec<_>>()
+    });
+    synthetic.chain(frames::shapes().into_iter().map(|shape| shape.bytes)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn a_batch_is_read_as_its_frames_are(
+        changes in proptest::collection::vec(change(), 1..40),
+        slack in 0usize..100,
+    ) {
+        thread_local!(static ORIGINALS: Vec<Vec<u8>> = originals());
+        let mut slab = Slab::default();
+        for change in &changes {
+            let mut frame = ORIGINALS.with(|originals| originals[change.frame % originals.len()].clone());
+            for &(at, byte) in &change.set {
+                if let Some(place) = frame.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            if change.repaired {
+                repair(&mut frame);
+            }
+            let wire_length = frame.len() as u32;
+            frame.truncate(frame.len() - change.cut.min(frame.len()));
+            frame.resize(frame.len() + change.padding, 0x5a);
+            let (checksum_not_ready, checksum_valid) = change.offload;
+            let record = Record {
+                wire_length,
+                link_type: LinkType(change.link_type),
+                offload: Offload { checksum_not_ready, checksum_valid, segmented: false },
+                ..Record::default()
+            };
+            slab.add(&frame, record, change.gap);
+        }
+        slab.bytes.resize(slab.bytes.len() + slack, 0x77);
+        // Twice: what was found before must not show.
+        let mut findings = Findings::new();
+        slab.check(&mut findings);
+        slab.check(&mut findings);
+    }
+}
+
+/// Common frames of every length, their ends filled up with what is not theirs.
+#[test]
+fn every_length_is_summed_to_its_end() {
+    let mut findings = Findings::new();
+    for length in 42..=1_600 {
+        let mut slab = Slab::default();
+        for lane in 0..9_usize {
+            let mut frame = vec![0; length];
+            for (at, byte) in frame.iter_mut().enumerate() {
+                *byte = (at * 31 + lane * 7 + length) as u8;
+            }
+            let (tag, v6, udp) = (lane % 2, lane / 2 % 2, lane / 4 % 2);
+            let ip = 14 + 4 * tag;
+            if tag == 1 {
+                frame[12..16].copy_from_slice(&[0x81, 0, 0, 5]);
+            }
+            let transport = ip + if v6 == 1 { 40 } else { 20 };
+            if length < transport + 20 {
+                continue;
+            }
+            let l4 = (length - transport) as u16;
+            if v6 == 1 {
+                frame[ip - 2..ip + 1].copy_from_slice(&[0x86, 0xdd, 0x60]);
+                frame[ip + 4..ip + 6].copy_from_slice(&l4.to_be_bytes());
+                frame[ip + 6] = [6, 17][udp];
+            } else {
+                frame[ip - 2..ip + 2].copy_from_slice(&[8, 0, 0x45, 0]);
+                frame[ip + 2..ip + 4].copy_from_slice(&(l4 + 20).to_be_bytes());
+                frame[ip + 6..ip + 8].fill(0);
+                frame[ip + 9] = [6, 17][udp];
+            }
+            frame[transport..transport + 4].copy_from_slice(&[0x9c, 0x40, 0, 80]);
+            if udp == 1 {
+                frame[transport + 4..transport + 6].copy_from_slice(&l4.to_be_bytes());
+            } else {
+                frame[transport + 12] = 0x50;
+            }
+            repair(&mut frame);
+            frame.extend([0xee; 5]);
+            slab.add(&frame, Record { link_type: LinkType::ETHERNET, ..Record::default() }, lane % 3);
+        }
+        slab.bytes.extend([0xdd; 128]);
+        slab.check(&mut findings);
+        let good = findings.checksums().l4.of(Verdict::Good);
+        assert_eq!(good, slab.records.len() as u64, "length {length}");
+    }
+}
+
+/// Batches of every length up to three groups, with the slab ending right behind the last frame.
+#[test]
+fn every_batch_length_is_read_whole() {
+    let source = Synthetic::new(&Traffic { distinct: 64, frames: 64, ..Traffic::default() });
+    let table = source.table();
+    let mut findings = Findings::new();
+    for count in 0..=64 {
+        let records = &table.records()[..count];
+        let end = records.last().map_or(0, |last| (last.offset + last.captured) as usize);
+        check(&mut findings, Batch::new(&table.slab()[..end], records, table.interfaces()));
+    }
+}
+
+#[test]
+fn captures_are_read_as_their_frames_are() {
+    let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
+        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        return;
+    };
+    let mut findings = Findings::new();
+    let mut frames = 0;
+    for path in files(Path::new(&corpus)) {
+        let Ok(mut file) = CaptureFile::open(&path) else { continue };
+        while let Ok(Fill::Batch(batch)) = file.fill(usize::MAX) {
+            check(&mut findings, batch);
+            frames += batch.len();
+        }
+    }
+    assert!(frames > 1_000, "only {frames} frames below {}", Path::new(&corpus).display());
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
