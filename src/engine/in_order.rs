@@ -32,6 +32,8 @@ struct Load {
     findings: Vec<Findings>,
     /// The output of each packet.
     outputs: Vec<OutputId>,
+    /// Of those of a batch.
+    batch_outputs: Vec<OutputId>,
     /// What the worker counted.
     tally: Tally,
 }
@@ -94,7 +96,7 @@ fn work(run: &Parallel<'_>, worker: usize, turns: &Turns<'_>, mut ends: Loop) {
 
 impl Load {
     fn read(&mut self, run: &Parallel<'_>) {
-        let Self { chunk, findings, outputs, tally, .. } = self;
+        let Self { chunk, findings, outputs, batch_outputs, tally, .. } = self;
         tally.clear();
         tally.source.received = chunk.len() as u64;
         outputs.clear();
@@ -105,7 +107,8 @@ impl Load {
         for (batch, findings) in batches.zip(findings) {
             findings.read(batch);
             tally.take(batch, findings);
-            outputs.extend(run.map.outputs(findings.summaries()));
+            run.map.route(findings.summaries(), batch_outputs);
+            outputs.extend_from_slice(batch_outputs);
         }
     }
 }

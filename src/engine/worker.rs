@@ -5,7 +5,7 @@ use super::config::{BoxedSink, BoxedSource};
 use super::outlets::Outlets;
 use super::stats::{Gauge, Tally};
 use crate::batch::Findings;
-use crate::demux::PortMap;
+use crate::demux::{OutputId, PortMap};
 use crate::frame::Batch;
 use crate::sink::{self, Sink};
 use crate::source::{self, BATCH, Fill, Source};
@@ -50,6 +50,7 @@ impl Failure {
 /// What the loop works on.
 pub(super) struct Desk<'d, S> {
     findings: Findings,
+    outputs: Vec<OutputId>,
     pub(super) outlets: Outlets<'d, S>,
     pub(super) tally: Tally,
 }
@@ -107,15 +108,16 @@ impl Worker<'_> {
 impl<'d, S: Sink> Desk<'d, S> {
     pub(super) fn new(sinks: &'d mut [S]) -> Self {
         let tally = Tally::new(sinks.len());
-        Self { findings: Findings::default(), outlets: Outlets::new(sinks), tally }
+        Self { findings: Findings::default(), outputs: Vec::new(), outlets: Outlets::new(sinks), tally }
     }
 
     /// Every stage, for one batch.
     pub(super) fn handle(&mut self, batch: Batch<'_>, map: &PortMap) {
-        let Self { findings, outlets, tally } = self;
+        let Self { findings, outputs, outlets, tally } = self;
         findings.read(batch);
         tally.take(batch, findings);
-        outlets.choose(map.outputs(findings.summaries()));
+        map.route(findings.summaries(), outputs);
+        outlets.choose(outputs.iter().copied());
         outlets.deliver(batch, findings, tally);
     }
 }
