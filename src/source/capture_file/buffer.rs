@@ -94,6 +94,9 @@ impl Buffer {
         if let Some(piece) = self.piece() {
             // What is left of the piece, if anything, is read again.
             self.turn_to(piece);
+            if memory.len() < self.size + BEYOND {
+                memory.resize(self.size + BEYOND, 0);
+            }
         } else {
             memory.resize(self.bytes.len(), 0);
             let unread = self.unread();

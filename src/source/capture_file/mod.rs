@@ -262,8 +262,7 @@ impl CaptureFile {
     fn walk(&mut self, full: usize) {
         let (before, range) = (self.records.len(), self.buffer.range());
         let start = range.start;
-        let stretch =
-            Stretch { slab: self.buffer.slab(), range, room: full - before, number: self.frames };
+        let stretch = Stretch { slab: self.buffer.slab(), range, room: full - before, number: self.frames };
         let next = match &self.format {
             Format::Pcap(pcap) => pcap.walk(stretch, &mut self.records),
             Format::PcapNg(pcapng) => pcapng.walk(stretch, &self.interfaces, &mut self.records),

@@ -110,7 +110,9 @@ impl PcapNg {
             if at >= range.end {
                 break;
             }
-            let Some(header) = slab.get(at..).and_then(|rest| rest.first_chunk::<BLOCK_HEADER>()) else { break };
+            let Some(header) = slab.get(at..).and_then(|rest| rest.first_chunk::<BLOCK_HEADER>()) else {
+                break;
+            };
             let (kind, length) = (order.u32(header, 0), order.u32(header, 4));
             if length < (BLOCK_HEADER + TRAILER) as u32 || length > MAXIMUM_BLOCK || length % 4 != 0 {
                 break;
