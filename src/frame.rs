@@ -136,8 +136,11 @@ impl<'a> PacketOptions<'a> {
     }
 }
 
-/// Where one frame lies in its batch's slab, and what is known of it. Plain data, no borrow.
+/// Where one frame lies in its batch's slab, and what is known of it. Plain data, no borrow, one cache line.
+///
+/// The order of the fields is fixed: the vector code of [`batch`](crate::batch) gathers from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Record {
     /// Offset of the first byte in the slab.
     pub offset: u32,
@@ -147,25 +150,24 @@ pub struct Record {
     pub wire_length: u32,
     /// Interface the frame came through.
     pub interface: InterfaceId,
+    /// Header type at `offset`.
+    pub link_type: LinkType,
+    /// Checksum and segmentation state.
+    pub offload: Offload,
+    /// Whether it was received or sent.
+    pub direction: Direction,
+    /// The options are in a big-endian section.
+    pub options_big_endian: bool,
     /// Position in the source, counted from 1.
     pub number: u64,
     /// When the frame was captured; `None` where the file has no time for it (simple packet block).
     pub time: Option<Timestamp>,
-    /// Header type at `offset`.
-    pub link_type: LinkType,
-    /// Whether it was received or sent.
-    pub direction: Direction,
-    /// Checksum and segmentation state.
-    pub offload: Offload,
-    /// The options are in a big-endian section.
-    pub options_big_endian: bool,
     /// Offset of the pcapng options in the slab.
     pub options_offset: u32,
     /// Their length; 0 for none.
     pub options_length: u32,
 }
 
-// A cache line: batches are parsed with one record after the other in vector registers.
 const _: () = assert!(size_of::<Record>() == 64);
 
 /// One frame of a batch.
@@ -262,6 +264,18 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// Where each frame lies in [`Batch::slab`], and what is known of it.
+    #[must_use]
+    pub fn records(&self) -> &'a [Record] {
+        self.records
+    }
+
+    /// The memory that all its frames lie in, and that may hold other things between and around them.
+    #[must_use]
+    pub fn slab(&self) -> &'a [u8] {
+        self.slab
     }
 
     /// All interfaces the source has met so far; [`InterfaceId`] indexes them.

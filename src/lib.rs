@@ -16,6 +16,7 @@
 //! | source | [`source`] | where frames come from: capture files, a live interface, a generator |
 //! | parse | [`parse`] | one walk over the headers; no copy, no panic |
 //! | verify | [`verify`] | was each checksum right, absent, offloaded, or not to be told |
+//! | parse + verify | [`batch`] | both for a whole batch at once: the way the engine goes |
 //! | demux | [`demux`] | a port map sends each packet to an output |
 //! | sink | [`sink`] | what becomes of a packet: a line, a record, a file, a count |
 //! | ring | [`ring`] | from a worker to a sink that may block: batched, lock-free, asleep when idle |
@@ -70,6 +71,7 @@
 //! Denied for the crate, allowed in islands: [`sys`], the slots of the [`ring`], and the vector kernels of
 //! [`checksum`] (`x86_64` and `aarch64` there). Each block there carries a proof.
 
+pub mod batch;
 pub mod build;
 pub mod checksum;
 pub mod demux;

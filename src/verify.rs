@@ -10,7 +10,10 @@ use crate::frame::Offload;
 use crate::parse::{IpLayer, IpVersion, Packet};
 use std::fmt;
 
+mod counts;
 mod transport;
+
+pub use counts::{Checksums, VerdictCounts};
 
 /// Conclusion about one checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,15 +51,21 @@ impl Verdict {
     /// Its name in reports: `good`, `bad`, `not_ready`, ...
     #[must_use]
     pub const fn name(self) -> &'static str {
+        Self::NAMES[self.code()]
+    }
+
+    /// Which kind it is, as the place of its name in [`Verdict::NAMES`]: 0 to 7.
+    #[must_use]
+    pub const fn code(self) -> usize {
         match self {
-            Self::NotApplicable => "not_applicable",
-            Self::Good => "good",
-            Self::Bad { .. } => "bad",
-            Self::Absent => "absent",
-            Self::NotReady => "not_ready",
-            Self::Vouched => "vouched",
-            Self::Fragment => "fragment",
-            Self::Truncated => "truncated",
+            Self::NotApplicable => 0,
+            Self::Good => 1,
+            Self::Bad { .. } => 2,
+            Self::Absent => 3,
+            Self::NotReady => 4,
+            Self::Vouched => 5,
+            Self::Fragment => 6,
+            Self::Truncated => 7,
         }
     }
 

@@ -3,12 +3,11 @@
 
 use std::io::Write as _;
 use std::process::Command;
+use wharf::batch::Findings;
 use wharf::build::*;
 use wharf::frame::{Batch, Frame, Interface, LinkType, Offload, Record, Timestamp};
-use wharf::parse::{Packet, parse};
 use wharf::sink::text::{Dump, TimeStyle};
 use wharf::sink::{Deliveries, Json, Sink, Text, TextOptions};
-use wharf::verify::verify;
 
 const A: [u8; 4] = [10, 0, 0, 1];
 const B: [u8; 4] = [10, 0, 0, 2];
@@ -41,11 +40,10 @@ impl Frames {
     fn write(&self, sink: &mut dyn Sink) {
         let interfaces = [Interface { name: Some("eth\"0".into()), ..Interface::default() }];
         let batch = Batch::new(&self.slab, &self.records, &interfaces);
-        let layers: Vec<_> = batch.frames().map(|frame| parse(&frame)).collect();
-        let verdict = |(frame, layers)| verify(&Packet::new(frame, layers));
-        let verdicts: Vec<_> = batch.frames().zip(&layers).map(verdict).collect();
+        let mut findings = Findings::new();
+        findings.read(batch);
         let chosen: Vec<u16> = (0..).take(self.records.len()).collect();
-        sink.write(Deliveries::new(batch, &layers, &verdicts, &chosen)).unwrap();
+        sink.write(Deliveries::new(batch, &findings, &chosen)).unwrap();
         sink.finish(&[]).unwrap();
     }
 
@@ -375,8 +373,8 @@ fn a_closed_pipe_is_told_from_a_failed_write() {
     let interfaces = [Interface::default()];
     let records = [Record { link_type: LinkType::RAW, ..Record::default() }];
     let batch = Batch::new(&[], &records, &interfaces);
-    let (layers, verdicts) = ([Default::default()], [Default::default()]);
-    let packets = Deliveries::new(batch, &layers, &verdicts, &[0]);
+    let findings = Findings::given(batch, &[Default::default()], &[Default::default()]);
+    let packets = Deliveries::new(batch, &findings, &[0]);
     let closed = Text::new(Refusing(BrokenPipe), TextOptions::default()).write(packets).unwrap_err();
     assert!(matches!(closed, wharf::sink::Error::Closed));
     let full = Json::new(Refusing(StorageFull)).named("packets.json").write(packets).unwrap_err();

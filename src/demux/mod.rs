@@ -13,7 +13,8 @@ mod rule;
 pub use port_map::PortMap;
 pub use rule::{Ports, Protocol, Rule, RuleError};
 
-use crate::parse::{IpLayer, Transport};
+use crate::batch::Summary;
+use crate::parse::IpLayer;
 
 /// Number of an output: its place in the order in which outputs were declared, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,12 +41,14 @@ pub fn service_port(ip: &IpLayer) -> Option<u16> {
     ports(ip).map(|(source, destination)| source.min(destination))
 }
 
+/// The same of a packet's outermost IP layer, known in short.
+#[inline]
+#[must_use]
+pub fn service_port_of(packet: Summary) -> Option<u16> {
+    packet.ports().map(|(source, destination)| source.min(destination))
+}
+
 /// Source and destination port of a transport that has ports and whose header was captured.
 pub(crate) fn ports(ip: &IpLayer) -> Option<(u16, u16)> {
-    match ip.transport {
-        Transport::Tcp | Transport::Udp | Transport::UdpLite | Transport::Sctp | Transport::Dccp => {
-            Some((ip.source_port, ip.destination_port))
-        }
-        Transport::None | Transport::Icmp | Transport::Icmpv6 | Transport::Igmp => None,
-    }
+    ip.transport.has_ports().then_some((ip.source_port, ip.destination_port))
 }

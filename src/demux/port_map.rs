@@ -1,6 +1,7 @@
 //! The compiled form of port rules: direct tables.
 
 use super::{OutputId, Protocol, Rule};
+use crate::batch::Summary;
 use crate::parse::{Layers, Transport};
 
 /// Entries of one table: every port.
@@ -64,19 +65,36 @@ impl PortMap {
     /// The output of a packet. The cost does not depend on the number of rules.
     #[must_use]
     pub fn output(&self, layers: &Layers) -> OutputId {
-        let Some(ip) = &layers.outer else { return self.rest };
-        let table = match ip.transport {
+        match &layers.outer {
+            Some(ip) => self.output_of(ip.transport, ip.source_port, ip.destination_port),
+            None => self.rest,
+        }
+    }
+
+    /// The same, where transport and ports of the outermost IP layer are at hand.
+    #[inline]
+    #[must_use]
+    pub fn output_of(&self, transport: Transport, source_port: u16, destination_port: u16) -> OutputId {
+        let table = match transport {
             Transport::Tcp => 0,
             Transport::Udp | Transport::UdpLite => 1,
             Transport::Sctp => 2,
             _ => return self.rest,
         };
         let table = &self.tables[table * PORTS..][..PORTS];
-        match (table[usize::from(ip.destination_port)], table[usize::from(ip.source_port)]) {
+        match (table[usize::from(destination_port)], table[usize::from(source_port)]) {
             (0, 0) => self.rest,
             (0, by_source) => OutputId(by_source - 1),
             (by_destination, _) => OutputId(by_destination - 1),
         }
+    }
+
+    /// The outputs of the packets of a batch, in order.
+    pub fn outputs(&self, packets: &[Summary]) -> impl ExactSizeIterator<Item = OutputId> {
+        packets.iter().map(|packet| match packet.ports() {
+            Some((source, destination)) => self.output_of(packet.transport(), source, destination),
+            None => self.rest,
+        })
     }
 
     /// The output of what no rule names.

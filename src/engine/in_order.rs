@@ -12,7 +12,7 @@ use super::outlets::Outlets;
 use super::parallel::{Handled, Parallel};
 use super::stats::Tally;
 use super::turns::Turns;
-use super::worker::Findings;
+use crate::batch::Findings;
 use crate::demux::OutputId;
 use crate::ring::{self, Consumer, Producer, spsc};
 use crate::source::Chunk;
@@ -105,7 +105,7 @@ impl Load {
         for (batch, findings) in batches.zip(findings) {
             findings.read(batch);
             tally.take(batch, findings);
-            outputs.extend(findings.outputs(run.map));
+            outputs.extend(run.map.outputs(findings.summaries()));
         }
     }
 }

@@ -40,7 +40,7 @@ mod worker;
 pub use error::Error;
 pub use report::{DropReason, Ledger, MalformedCount, OutputReport, Report};
 pub use shutdown::Shutdown;
-pub use stats::{Checksums, Snapshot};
+pub use stats::Snapshot;
 
 use crate::demux::{OutputId, PortMap, Rule};
 use crate::sink::Sink;

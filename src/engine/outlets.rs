@@ -1,7 +1,8 @@
 //! Hands packets to the sinks, and sees them through to their end.
 
 use super::stats::{self, Tally};
-use super::worker::{Failure, Findings};
+use super::worker::Failure;
+use crate::batch::Findings;
 use crate::demux::OutputId;
 use crate::frame::Batch;
 use crate::sink::{self, Deliveries, InterfaceStatistics, Sink};
@@ -58,7 +59,7 @@ impl<'s, S: Sink> Outlets<'s, S> {
             let accepted = if failures.iter().any(|failure| failure.is_of(output)) {
                 None
             } else {
-                match sink.write(Deliveries::new(batch, &findings.layers, &findings.verdicts, chosen)) {
+                match sink.write(Deliveries::new(batch, findings, chosen)) {
                     Ok(()) => Some(chosen.len()),
                     Err(sink::Error::Complete { accepted }) => {
                         *complete = true;

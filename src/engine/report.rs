@@ -1,8 +1,8 @@
 //! The ledger: what became of every packet.
 
-use super::stats::{Checksums, Tally};
+use super::stats::Tally;
 use crate::parse::{Layer, Reason};
-use crate::verify::Verdict;
+use crate::verify::{Checksums, Verdict};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,13 +1,12 @@
 //! What a worker counts while it runs, and what others may read of it meanwhile.
 
-use super::worker::Findings;
-use crate::frame::{Batch, Frame};
-use crate::parse::{Layer, Layers, Reason};
-use crate::sink::{InterfaceStatistics, VerdictCounts};
+use crate::batch::Findings;
+use crate::frame::Batch;
+use crate::parse::{Layer, Reason};
+use crate::sink::InterfaceStatistics;
 use crate::source::{Counters, Progress};
-use crate::verify::Verdicts;
+use crate::verify::Checksums;
 use crossbeam::utils::CachePadded;
-use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How far a run is.
@@ -115,36 +114,7 @@ impl OutputTally {
         self.delivered += taken.len() as u64;
         self.surplus += surplus.len() as u64;
         self.bytes +=
-            taken.iter().map(|&index| u64::from(batch.frame(index.into()).record.captured)).sum::<u64>();
-    }
-}
-
-/// Verdicts by layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Checksums {
-    /// Outermost IPv4 headers.
-    pub ip: VerdictCounts,
-    /// TCP, UDP, ICMP, ICMPv6 in the outermost IP layer.
-    pub l4: VerdictCounts,
-    /// Innermost IPv4 headers, in tunnels.
-    pub inner_ip: VerdictCounts,
-    /// What the innermost IP layer carries, likewise.
-    pub inner_l4: VerdictCounts,
-}
-
-impl Checksums {
-    pub(super) fn add(&mut self, verdicts: &Verdicts) {
-        self.ip.add(verdicts.ip);
-        self.l4.add(verdicts.l4);
-        self.inner_ip.add(verdicts.inner_ip);
-        self.inner_l4.add(verdicts.inner_l4);
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.ip.merge(&other.ip);
-        self.l4.merge(&other.l4);
-        self.inner_ip.merge(&other.inner_ip);
-        self.inner_l4.merge(&other.inner_l4);
+            taken.iter().map(|&index| u64::from(batch.records()[usize::from(index)].captured)).sum::<u64>();
     }
 }
 
@@ -194,22 +164,22 @@ impl Tally {
 
     /// Counts the packets of a batch as taken from the source.
     pub(super) fn take(&mut self, batch: Batch<'_>, findings: &Findings) {
-        let packets = batch.frames().zip(&findings.layers).zip(&findings.verdicts);
-        packets.for_each(|((frame, layers), verdicts)| self.take_one(&frame, layers, verdicts));
+        self.packets += batch.len() as u64;
+        self.bytes += findings.bytes();
+        self.checksums.merge(findings.checksums());
+        findings.malformed().for_each(|malformed| self.malformed.add(malformed.layer, malformed.reason, 1));
+        if batch.interfaces().len() <= 1 {
+            self.take_from(0, batch.len() as u64);
+        } else {
+            batch.records().iter().for_each(|record| self.take_from(record.interface.0 as usize, 1));
+        }
     }
 
-    fn take_one(&mut self, frame: &Frame<'_>, layers: &Layers, verdicts: &Verdicts) {
-        self.packets += 1;
-        self.bytes += u64::from(frame.record.captured);
-        let interface = frame.record.interface.0 as usize;
+    fn take_from(&mut self, interface: usize, packets: u64) {
         if self.interfaces.len() <= interface {
             self.interfaces.resize(interface + 1, 0);
         }
-        self.interfaces[interface] += 1;
-        self.checksums.add(verdicts);
-        if let Some(malformed) = layers.malformed {
-            self.malformed.add(malformed.layer, malformed.reason, 1);
-        }
+        self.interfaces[interface] += packets;
     }
 
     /// Adds what another worker counted.

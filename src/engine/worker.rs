@@ -4,12 +4,11 @@ use super::Shutdown;
 use super::config::{BoxedSink, BoxedSource};
 use super::outlets::Outlets;
 use super::stats::{Gauge, Tally};
-use crate::demux::{OutputId, PortMap};
+use crate::batch::Findings;
+use crate::demux::PortMap;
 use crate::frame::Batch;
-use crate::parse::{self, Layers, Packet};
 use crate::sink::{self, Sink};
 use crate::source::{self, BATCH, Fill, Source};
-use crate::verify::{self, Verdicts};
 
 /// A run on one thread.
 pub(super) struct Worker<'w> {
@@ -46,15 +45,6 @@ impl Failure {
     pub(super) fn is_of(&self, sink: usize) -> bool {
         matches!(self, Self::Sink { output, .. } if *output == sink)
     }
-}
-
-/// What is found in the packets of a batch. The vectors are used again for the next one.
-#[derive(Default)]
-pub(super) struct Findings {
-    /// One for each frame.
-    pub(super) layers: Vec<Layers>,
-    /// Likewise.
-    pub(super) verdicts: Vec<Verdicts>,
 }
 
 /// What the loop works on.
@@ -125,23 +115,7 @@ impl<'d, S: Sink> Desk<'d, S> {
         let Self { findings, outlets, tally } = self;
         findings.read(batch);
         tally.take(batch, findings);
-        outlets.choose(findings.outputs(map));
+        outlets.choose(map.outputs(findings.summaries()));
         outlets.deliver(batch, findings, tally);
-    }
-}
-
-impl Findings {
-    /// Parses and verifies every frame of the batch.
-    pub(super) fn read(&mut self, batch: Batch<'_>) {
-        self.layers.clear();
-        self.layers.extend(batch.frames().map(|frame| parse::parse(&frame)));
-        self.verdicts.clear();
-        let packets = batch.frames().zip(&self.layers);
-        verify::verify_all(packets.map(|(frame, layers)| Packet::new(frame, layers)), &mut self.verdicts);
-    }
-
-    /// Where each packet goes.
-    pub(super) fn outputs(&self, map: &PortMap) -> impl Iterator<Item = OutputId> {
-        self.layers.iter().map(|layers| map.output(layers))
     }
 }

@@ -71,6 +71,7 @@ pub enum IpVersion {
 /// What an IP layer carries, as far as it could be read. A variant other than `None` promises that
 /// the fixed part of that header was captured whole, at [`IpLayer::payload`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum Transport {
     /// No header known to us, not captured whole, or a later fragment.
     #[default]
@@ -91,6 +92,15 @@ pub enum Transport {
     Icmpv6,
     /// RFC 2236, 9776.
     Igmp,
+}
+
+impl Transport {
+    /// Whether its header begins with a source and a destination port.
+    #[inline]
+    #[must_use]
+    pub const fn has_ports(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp | Self::UdpLite | Self::Sctp | Self::Dccp)
+    }
 }
 
 /// Which piece of a fragmented packet an IP layer is.

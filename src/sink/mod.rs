@@ -14,12 +14,13 @@ pub mod text;
 
 pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
 pub use combine::{Discard, Each, Tee, each};
-pub use count::{Count, CountTable, Row, VerdictCounts};
+pub use count::{Count, CountTable, Row};
 pub use json::Json;
 pub use split::{Split, SplitFile, Template};
 pub use text::{Text, TextOptions};
 
-use crate::frame::{Annotation, Batch, Interface};
+use crate::batch::{Findings, Summary};
+use crate::frame::{Annotation, Batch, Frame, Interface, Record};
 use crate::parse::{Layers, Packet};
 use crate::verify::Verdicts;
 use std::any::Any;
@@ -33,24 +34,43 @@ pub struct Delivery<'a> {
     pub verdicts: Verdicts,
 }
 
+/// A packet in short, for a sink that need not know where every header is.
+#[derive(Clone, Copy, Debug)]
+pub struct Brief<'a> {
+    /// What is known of the frame.
+    pub record: &'a Record,
+    /// What it is.
+    pub summary: Summary,
+    batch: Batch<'a>,
+    findings: &'a Findings,
+    index: usize,
+}
+
+impl<'a> Brief<'a> {
+    /// Where its headers lie: all there is to know, found when it is asked for.
+    #[must_use]
+    pub fn layers(&self) -> &'a Layers {
+        self.findings.layers(&self.batch.frame(self.index), self.index)
+    }
+}
+
 /// The packets of one batch that go to one output, in order.
 #[derive(Clone, Copy, Debug)]
 pub struct Deliveries<'a> {
     batch: Batch<'a>,
-    layers: &'a [Layers],
-    verdicts: &'a [Verdicts],
+    findings: &'a Findings,
     chosen: &'a [u16],
 }
 
 impl<'a> Deliveries<'a> {
-    /// `layers` and `verdicts` run beside the batch's frames; `chosen` are the indices of those delivered.
+    /// `findings` are those in the batch; `chosen` are the indices of the frames delivered.
     ///
     /// # Panics
-    /// When the three do not have one entry for each frame.
+    /// When the findings do not have one entry for each frame.
     #[must_use]
-    pub fn new(batch: Batch<'a>, layers: &'a [Layers], verdicts: &'a [Verdicts], chosen: &'a [u16]) -> Self {
-        assert!(batch.len() == layers.len() && batch.len() == verdicts.len(), "one entry a frame");
-        Self { batch, layers, verdicts, chosen }
+    pub fn new(batch: Batch<'a>, findings: &'a Findings, chosen: &'a [u16]) -> Self {
+        assert!(batch.len() == findings.summaries().len(), "one entry a frame");
+        Self { batch, findings, chosen }
     }
 
     /// How many packets.
@@ -79,10 +99,28 @@ impl<'a> Deliveries<'a> {
 
     /// The packets in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Delivery<'a>> + use<'a> {
-        let Self { batch, layers, verdicts, chosen } = *self;
+        let Self { batch, findings, chosen } = *self;
         chosen.iter().map(move |&index| {
             let index = usize::from(index);
-            Delivery { packet: Packet::new(batch.frame(index), &layers[index]), verdicts: verdicts[index] }
+            let frame = batch.frame(index);
+            let packet = Packet::new(frame, findings.layers(&frame, index));
+            Delivery { packet, verdicts: findings.verdicts(index) }
+        })
+    }
+
+    /// The frames in order, for a sink that does not look into them.
+    pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame<'a>> + use<'a> {
+        let Self { batch, chosen, .. } = *self;
+        chosen.iter().map(move |&index| batch.frame(index.into()))
+    }
+
+    /// The packets in order, in short.
+    pub fn briefs(&self) -> impl ExactSizeIterator<Item = Brief<'a>> + use<'a> {
+        let Self { batch, findings, chosen } = *self;
+        let (records, summaries) = (batch.records(), findings.summaries());
+        chosen.iter().map(move |&index| {
+            let index = usize::from(index);
+            Brief { record: &records[index], summary: summaries[index], batch, findings, index }
         })
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses another part of it")]
 
 use std::path::Path;
+use wharf::batch::Findings;
 use wharf::frame::{Annotation, Batch, Direction, Interface, LinkType, Offload, Record, Timestamp};
 use wharf::parse::{Layers, parse};
 use wharf::sink::{Deliveries, Sink};
@@ -78,7 +79,7 @@ pub fn deliver(batch: Batch<'_>, sink: &mut impl Sink) -> Result<(), wharf::sink
     let layers: Vec<Layers> = batch.frames().map(|frame| parse(&frame)).collect();
     let verdicts = vec![Verdicts::default(); batch.len()];
     let chosen: Vec<u16> = (0..batch.len() as u16).collect();
-    sink.write(Deliveries::new(batch, &layers, &verdicts, &chosen))
+    sink.write(Deliveries::new(batch, &Findings::given(batch, &layers, &verdicts), &chosen))
 }
 
 /// The same with layers given instead of parsed.
@@ -89,7 +90,7 @@ pub fn deliver_as(
 ) -> Result<(), wharf::sink::Error> {
     let verdicts = vec![Verdicts::default(); batch.len()];
     let chosen: Vec<u16> = (0..batch.len() as u16).collect();
-    sink.write(Deliveries::new(batch, layers, &verdicts, &chosen))
+    sink.write(Deliveries::new(batch, &Findings::given(batch, layers, &verdicts), &chosen))
 }
 
 pub fn copy(source: &mut impl Source, sink: &mut impl Sink) {

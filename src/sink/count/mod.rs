@@ -1,15 +1,14 @@
 //! Packets, bytes and checksum verdicts by protocol and port.
 
 mod table;
-mod verdict_counts;
 
 pub use table::{CountTable, Row};
-pub use verdict_counts::VerdictCounts;
 
-use super::{Deliveries, Delivery, Error, InterfaceStatistics, Part, Sink};
+use super::{Brief, Deliveries, Error, InterfaceStatistics, Part, Sink};
 use crate::demux;
 use crate::frame::Timestamp;
-use crate::parse::{IpLayer, Transport};
+use crate::parse::{Layers, Transport};
+use crate::verify::{Verdict, VerdictCounts};
 use std::any::Any;
 use std::collections::HashMap;
 
@@ -87,23 +86,20 @@ impl Count {
         CountTable::new(&self.counts, self.span)
     }
 
-    fn add(&mut self, delivery: &Delivery<'_>) {
-        let Delivery { packet, verdicts } = delivery;
-        let record = packet.frame().record;
+    fn add(&mut self, packet: &Brief<'_>) {
+        let Brief { record, summary, .. } = packet;
         if let Some(time) = record.time {
             self.widen(time, time);
         }
-        let layers = packet.layers();
-        let key = match (&layers.outer, layers.ether_type) {
-            (Some(ip), _) => key_of(ip),
-            (None, 0) => Key::Other,
-            (None, ether_type) => Key::EtherType(ether_type),
+        let key = match demux::service_port_of(*summary) {
+            Some(port) => Key::Port(place(summary.transport()), port),
+            None => key_without_ports(packet.layers()),
         };
         let counts = self.counts_of(key);
         counts.packets += 1;
         counts.bytes += u64::from(record.wire_length);
-        counts.bad_ip += u64::from(verdicts.ip.is_bad());
-        counts.l4.add(verdicts.l4);
+        counts.bad_ip += u64::from(summary.ip_code() == BAD);
+        counts.l4.add_code(summary.l4_code(), 1);
     }
 
     /// The span from the earliest packet to the latest takes these in.
@@ -130,17 +126,31 @@ impl Count {
     }
 }
 
-fn key_of(ip: &IpLayer) -> Key {
-    let protocol = PORT_PROTOCOLS.iter().position(|(transport, _)| *transport == ip.transport);
-    match (protocol, demux::service_port(ip)) {
-        (Some(protocol), Some(port)) => Key::Port(protocol, port),
-        _ => Key::Ip(ip.protocol),
+/// A verdict's code in summaries.
+const BAD: usize = Verdict::Bad { found: 0, expected: 0 }.code();
+
+/// The place in [`PORT_PROTOCOLS`] of a transport that has ports.
+fn place(transport: Transport) -> usize {
+    match transport {
+        Transport::Udp => 1,
+        Transport::UdpLite => 2,
+        Transport::Sctp => 3,
+        Transport::Dccp => 4,
+        _ => 0,
+    }
+}
+
+fn key_without_ports(layers: &Layers) -> Key {
+    match (&layers.outer, layers.ether_type) {
+        (Some(ip), _) => Key::Ip(ip.protocol),
+        (None, 0) => Key::Other,
+        (None, ether_type) => Key::EtherType(ether_type),
     }
 }
 
 impl Sink for Count {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
-        packets.iter().for_each(|delivery| self.add(&delivery));
+        packets.briefs().for_each(|packet| self.add(&packet));
         Ok(())
     }
 

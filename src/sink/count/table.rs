@@ -1,10 +1,10 @@
 //! The counts as people and programs read them.
 
-use super::{Counts, Key, PORT_PROTOCOLS, VerdictCounts};
+use super::{Counts, Key, PORT_PROTOCOLS};
 use crate::frame::Timestamp;
 use crate::parse::{self, ether_type};
 use crate::sink::services::Services;
-use crate::verify::Verdict;
+use crate::verify::{Verdict, VerdictCounts};
 use serde::Serialize;
 use std::fmt;
 

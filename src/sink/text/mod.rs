@@ -52,9 +52,8 @@ use std::io::Write;
 ///
 /// ```
 /// use wharf::frame::{Batch, Interface, LinkType, Record};
-/// use wharf::parse::Layers;
+/// use wharf::batch::Findings;
 /// use wharf::sink::{Deliveries, Sink, Text, TextOptions};
-/// use wharf::verify::Verdicts;
 ///
 /// let bytes = b"\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x01\x08\x06\
 ///     \0\x01\x08\0\x06\x04\0\x01\x02\0\0\0\0\x01\x0a\0\0\x01\0\0\0\0\0\0\x0a\0\0\x02";
@@ -67,7 +66,9 @@ use std::io::Write;
 ///
 /// let mut lines = Vec::new();
 /// let mut text = Text::new(&mut lines, TextOptions { numeric: true, ..TextOptions::default() });
-/// text.write(Deliveries::new(batch, &[Layers::default()], &[Verdicts::default()], &[0]))?;
+/// let mut findings = Findings::new();
+/// findings.read(batch);
+/// text.write(Deliveries::new(batch, &findings, &[0]))?;
 /// text.finish(&[])?;
 /// drop(text);
 /// assert_eq!(lines, b"(no time) ARP, Request who-has 10.0.0.2 tell 10.0.0.1, length 28\n");

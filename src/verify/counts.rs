@@ -1,6 +1,6 @@
 //! How often each verdict was given.
 
-use crate::verify::Verdict;
+use super::{Verdict, Verdicts};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Verdicts about one kind of checksum, counted.
@@ -9,24 +9,24 @@ pub struct VerdictCounts {
     counts: [u64; Verdict::NAMES.len()],
 }
 
-/// The place of a verdict's count: that of its name in [`Verdict::NAMES`].
-fn place(verdict: Verdict) -> usize {
-    match verdict {
-        Verdict::NotApplicable => 0,
-        Verdict::Good => 1,
-        Verdict::Bad { .. } => 2,
-        Verdict::Absent => 3,
-        Verdict::NotReady => 4,
-        Verdict::Vouched => 5,
-        Verdict::Fragment => 6,
-        Verdict::Truncated => 7,
-    }
-}
-
 impl VerdictCounts {
     /// Counts one verdict.
     pub fn add(&mut self, verdict: Verdict) {
-        self.counts[place(verdict)] += 1;
+        self.add_many(verdict, 1);
+    }
+
+    /// Counts a verdict that was given so many times.
+    pub fn add_many(&mut self, verdict: Verdict, times: u64) {
+        self.add_code(verdict.code(), times);
+    }
+
+    /// The same, by the verdict's [code](Verdict::code).
+    ///
+    /// # Panics
+    /// When the code is above 7.
+    #[inline]
+    pub fn add_code(&mut self, code: usize, times: u64) {
+        self.counts[code] += times;
     }
 
     /// Adds what another worker counted.
@@ -39,14 +39,14 @@ impl VerdictCounts {
     /// How often a verdict of this kind was given; the values within [`Verdict::Bad`] do not matter.
     ///
     /// ```
-    /// use wharf::{sink::VerdictCounts, verify::Verdict};
+    /// use wharf::verify::{Verdict, VerdictCounts};
     /// let mut counts = VerdictCounts::default();
     /// counts.add(Verdict::Bad { found: 1, expected: 2 });
     /// assert_eq!(counts.of(Verdict::Bad { found: 0, expected: 0 }), 1);
     /// ```
     #[must_use]
     pub fn of(&self, kind: Verdict) -> u64 {
-        self.counts[place(kind)]
+        self.counts[kind.code()]
     }
 
     /// Each kind by name, in a fixed order, zeros included.
@@ -69,6 +69,37 @@ impl Serialize for VerdictCounts {
             map.serialize_entry(name, &count)?;
         }
         map.end()
+    }
+}
+
+/// Verdicts by layer, counted over packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Checksums {
+    /// Outermost IPv4 headers.
+    pub ip: VerdictCounts,
+    /// TCP, UDP, ICMP, ICMPv6 in the outermost IP layer.
+    pub l4: VerdictCounts,
+    /// Innermost IPv4 headers, in tunnels.
+    pub inner_ip: VerdictCounts,
+    /// What the innermost IP layer carries, likewise.
+    pub inner_l4: VerdictCounts,
+}
+
+impl Checksums {
+    /// Counts one packet.
+    pub fn add(&mut self, verdicts: &Verdicts) {
+        self.ip.add(verdicts.ip);
+        self.l4.add(verdicts.l4);
+        self.inner_ip.add(verdicts.inner_ip);
+        self.inner_l4.add(verdicts.inner_l4);
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        self.ip.merge(&other.ip);
+        self.l4.merge(&other.l4);
+        self.inner_ip.merge(&other.inner_ip);
+        self.inner_l4.merge(&other.inner_l4);
     }
 }
 

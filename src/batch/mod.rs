@@ -1,0 +1,172 @@
+//! Parses and verifies a whole batch at once: the fast way to what [`parse`](crate::parse) and
+//! [`verify`](crate::verify) find frame by frame.
+//!
+//! Most packets have a common shape: Ethernet, perhaps one VLAN tag, IPv4 without options or IPv6 without extension
+//! headers, TCP or UDP, whole, with right checksums. Of those a [`Summary`] of eight bytes is made. Every other
+//! one goes the general way, and its [`Layers`] and [`Verdicts`] are kept. Layers of a packet of a common shape are found
+//! by the same general walk when somebody asks for them: what anybody sees is always what the walk says.
+//!
+//! ```
+//! use wharf::batch::Findings;
+//! use wharf::source::synthetic::{Synthetic, Traffic};
+//! use wharf::verify::Verdict;
+//!
+//! let source = Synthetic::new(&Traffic { frames: 200, bad_percent: 0, ..Traffic::default() });
+//! let batch = source.table();
+//! let mut findings = Findings::new();
+//! findings.read(batch);
+//! assert_eq!(findings.summaries().len(), batch.len());
+//! assert_eq!(findings.checksums().ip.of(Verdict::Good), batch.len() as u64);
+//!
+//! let layers = findings.layers(&batch.frame(7), 7);
+//! assert_eq!(findings.summaries()[7].transport(), layers.outer.unwrap().transport);
+//! ```
+
+mod summary;
+
+pub use summary::Summary;
+
+use crate::checksum::{self, Kernel, Task};
+use crate::frame::{Batch, Frame};
+use crate::parse::{Layers, Malformed, Packet, parse};
+use crate::verify::{Checksums, Verdicts, verify_with};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What is in the packets of one batch. Its memory is used again for the next one.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// One for each frame.
+    summaries: Vec<Summary>,
+    /// At least one for each frame: filled in by the walk, or on demand.
+    layers: Vec<OnceLock<Layers>>,
+    /// At least one for each frame; meant only where the frame was walked.
+    verdicts: Vec<Verdicts>,
+    /// Indices of the frames that were walked, in order.
+    walked: Vec<u32>,
+    /// Layers of frames that were not walked have been asked for.
+    lent: AtomicBool,
+    checksums: Checksums,
+    /// Captured bytes of all frames.
+    bytes: u64,
+}
+
+impl Findings {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Parses and verifies every frame of `batch`, in place of what was read before.
+    pub fn read(&mut self, batch: Batch<'_>) {
+        struct Read<'r, 'b>(&'r mut Findings, Batch<'b>);
+        impl Task for Read<'_, '_> {
+            type Output = ();
+
+            #[inline(always)]
+            fn run<K: Kernel>(self, kernel: K) {
+                let Self(findings, batch) = self;
+                (0..batch.len()).for_each(|index| findings.walk(kernel, index, &batch.frame(index)));
+            }
+        }
+        self.begin(batch.len());
+        checksum::run(Read(self, batch));
+    }
+
+    /// What somebody else has found in `batch`, one entry for each frame.
+    ///
+    /// # Panics
+    /// When there are not as many of both as frames.
+    #[must_use]
+    pub fn given(batch: Batch<'_>, layers: &[Layers], verdicts: &[Verdicts]) -> Self {
+        assert!(batch.len() == layers.len() && batch.len() == verdicts.len(), "one entry a frame");
+        let mut findings = Self::default();
+        findings.begin(batch.len());
+        for (index, frame) in batch.frames().enumerate() {
+            findings.keep(index, &frame, layers[index], verdicts[index]);
+        }
+        findings
+    }
+
+    /// One for each frame, in order.
+    #[must_use]
+    pub fn summaries(&self) -> &[Summary] {
+        &self.summaries
+    }
+
+    /// Where the headers of the frame at `index` lie. Walked now, unless they have been before.
+    ///
+    /// # Panics
+    /// When `index` is not that of a frame of the batch; `frame` must be the one there.
+    #[must_use]
+    pub fn layers(&self, frame: &Frame<'_>, index: usize) -> &Layers {
+        self.layers[..self.summaries.len()][index].get_or_init(|| {
+            // Relaxed: it is read through an exclusive reference, which no other thread's shared one outlives.
+            self.lent.store(true, Ordering::Relaxed);
+            parse(frame)
+        })
+    }
+
+    /// The verdicts over the frame at `index`.
+    ///
+    /// # Panics
+    /// When `index` is not that of a frame of the batch.
+    #[must_use]
+    pub fn verdicts(&self, index: usize) -> Verdicts {
+        let summary = self.summaries[index];
+        if summary.is_walked() { self.verdicts[index] } else { summary.verdicts() }
+    }
+
+    /// The verdicts over all frames.
+    #[must_use]
+    pub fn checksums(&self) -> &Checksums {
+        &self.checksums
+    }
+
+    /// Captured bytes of all frames.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What was wrong with those frames that do not keep their headers' promises.
+    pub fn malformed(&self) -> impl Iterator<Item = Malformed> {
+        self.walked.iter().filter_map(|&index| self.layers[index as usize].get()?.malformed)
+    }
+
+    /// Forgets the last batch and makes room for one of `frames`.
+    fn begin(&mut self, frames: usize) {
+        if std::mem::take(self.lent.get_mut()) {
+            self.layers.iter_mut().for_each(|layers| *layers = OnceLock::new());
+        }
+        for index in self.walked.drain(..) {
+            self.layers[index as usize] = OnceLock::new();
+        }
+        self.summaries.clear();
+        self.summaries.resize(frames, Summary::default());
+        if self.layers.len() < frames {
+            self.layers.resize_with(frames, OnceLock::new);
+            self.verdicts.resize(frames, Verdicts::default());
+        }
+        (self.checksums, self.bytes) = (Checksums::default(), 0);
+    }
+
+    /// Reads a frame the general way.
+    #[inline]
+    fn walk<K: Kernel>(&mut self, kernel: K, index: usize, frame: &Frame<'_>) {
+        let layers = parse(frame);
+        let verdicts = verify_with(kernel, &Packet::new(*frame, &layers));
+        self.keep(index, frame, layers, verdicts);
+    }
+
+    #[inline]
+    fn keep(&mut self, index: usize, frame: &Frame<'_>, layers: Layers, verdicts: Verdicts) {
+        self.summaries[index] = Summary::walked(&layers, &verdicts);
+        self.checksums.add(&verdicts);
+        self.bytes += u64::from(frame.record.captured);
+        self.layers[index] = OnceLock::from(layers);
+        self.verdicts[index] = verdicts;
+        self.walked.push(index as u32);
+    }
+}

@@ -1,0 +1,154 @@
+//! What most readers want of a packet, in eight bytes.
+
+use crate::parse::{Layers, Transport};
+use crate::verify::{Verdict, Verdicts};
+use std::fmt;
+
+/// A packet in short: the transport, the ports and the two verdicts of its outermost IP layer.
+///
+/// All of it is in [`Layers`] and [`Verdicts`] as well; a summary is what fits a batch of them into the first cache.
+///
+/// ```
+/// use wharf::batch::Summary;
+/// use wharf::parse::Transport;
+///
+/// let none = Summary::default();
+/// assert_eq!((none.transport(), none.ports()), (Transport::None, None));
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+// From the lowest bit on: source port 16, destination port 16, transport 8, verdict over the IPv4 header 8, verdict over
+// the upper layer 8, and WALKED.
+#[repr(transparent)]
+pub struct Summary(u64);
+
+/// Transports by their number in a summary.
+const TRANSPORTS: [Transport; 16] = {
+    let mut transports = [Transport::None; 16];
+    let known = [
+        Transport::None,
+        Transport::Tcp,
+        Transport::Udp,
+        Transport::UdpLite,
+        Transport::Sctp,
+        Transport::Dccp,
+        Transport::Icmp,
+        Transport::Icmpv6,
+        Transport::Igmp,
+    ];
+    let mut at = 0;
+    while at < known.len() {
+        transports[known[at] as usize] = known[at];
+        at += 1;
+    }
+    transports
+};
+
+const TRANSPORT_AT: u32 = 32;
+const IP_AT: u32 = 40;
+const L4_AT: u32 = 48;
+
+impl Summary {
+    /// Set where the general walk has read the packet, so that its layers and exact verdicts are kept.
+    const WALKED: u64 = 1 << 56;
+
+    /// A packet of a common shape: a TCP or UDP header whose ports are 0 here, both checksums as given.
+    pub(super) const fn common(transport: Transport, ip: Verdict, l4: Verdict) -> Self {
+        Self((transport as u64) << TRANSPORT_AT | (ip.code() as u64) << IP_AT | (l4.code() as u64) << L4_AT)
+    }
+
+    /// Of a packet that the general walk has read.
+    pub(super) fn walked(layers: &Layers, verdicts: &Verdicts) -> Self {
+        let Some(ip) = &layers.outer else { return Self(Self::WALKED) };
+        let ports = u64::from(ip.source_port) | u64::from(ip.destination_port) << 16;
+        Self(Self::common(ip.transport, verdicts.ip, verdicts.l4).0 | ports | Self::WALKED)
+    }
+
+    pub(super) const fn is_walked(self) -> bool {
+        self.0 & Self::WALKED != 0
+    }
+
+    /// What of the upper layer could be read; `None` also where there is no IP layer.
+    #[inline]
+    #[must_use]
+    pub fn transport(self) -> Transport {
+        TRANSPORTS[(self.0 >> TRANSPORT_AT & 15) as usize]
+    }
+
+    /// Source and destination port of a [transport](Self::transport) that has ports.
+    #[inline]
+    #[must_use]
+    pub fn ports(self) -> Option<(u16, u16)> {
+        self.transport().has_ports().then_some((self.0 as u16, (self.0 >> 16) as u16))
+    }
+
+    /// The verdict over the IPv4 header, as the place of its name in [`Verdict::NAMES`].
+    #[inline]
+    #[must_use]
+    pub const fn ip_code(self) -> usize {
+        (self.0 >> IP_AT & 7) as usize
+    }
+
+    /// The verdict over what IP carries, likewise.
+    #[inline]
+    #[must_use]
+    pub const fn l4_code(self) -> usize {
+        (self.0 >> L4_AT & 7) as usize
+    }
+
+    /// The verdicts of a packet of a common shape.
+    pub(super) fn verdicts(self) -> Verdicts {
+        let verdict = |code| match code {
+            1 => Verdict::Good,
+            3 => Verdict::Absent,
+            5 => Verdict::Vouched,
+            _ => Verdict::NotApplicable,
+        };
+        Verdicts { ip: verdict(self.ip_code()), l4: verdict(self.l4_code()), ..Verdicts::default() }
+    }
+}
+
+/// `Udp 40000 > 53, ip good, l4 absent`.
+impl fmt::Debug for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.transport())?;
+        if let Some((source, destination)) = self.ports() {
+            write!(f, " {source} > {destination}")?;
+        }
+        write!(f, ", ip {}, l4 {}", Verdict::NAMES[self.ip_code()], Verdict::NAMES[self.l4_code()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::IpLayer;
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        let bad = Verdict::Bad { found: 1, expected: 2 };
+        for transport in TRANSPORTS {
+            let ip =
+                IpLayer { transport, source_port: 0x1234, destination_port: 0xfedc, ..IpLayer::default() };
+            let layers = Layers { outer: Some(ip), ..Layers::default() };
+            let summary = Summary::walked(
+                &layers,
+                &Verdicts { ip: bad, l4: Verdict::Truncated, ..Verdicts::default() },
+            );
+            assert_eq!(summary.transport(), transport);
+            assert_eq!(summary.ports(), transport.has_ports().then_some((0x1234, 0xfedc)));
+            assert_eq!((summary.ip_code(), summary.l4_code()), (bad.code(), Verdict::Truncated.code()));
+            assert!(summary.is_walked());
+        }
+    }
+
+    #[test]
+    fn common_verdicts_come_back_whole() {
+        for l4 in [Verdict::Good, Verdict::Absent, Verdict::Vouched] {
+            for ip in [Verdict::Good, Verdict::NotApplicable] {
+                let summary = Summary::common(Transport::Udp, ip, l4);
+                assert_eq!(summary.verdicts(), Verdicts { ip, l4, ..Verdicts::default() });
+                assert!(!summary.is_walked());
+            }
+        }
+    }
+}
