@@ -171,3 +171,103 @@ impl Reading<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Interface;
+    use crate::source::{CaptureFile, ChunkSource, Counters, Fill, Source};
+    use std::io::Write;
+    use std::thread;
+
+    const FRAMES: u64 = 20_000;
+
+    /// A capture file of several pieces, of which the chunk that holds this frame makes it panic.
+    struct Brittle(CaptureFile, u64);
+
+    impl Source for Brittle {
+        fn interfaces(&self) -> &[Interface] {
+            self.0.interfaces()
+        }
+
+        fn fill(&mut self, limit: usize) -> Result<Fill<'_>, source::Error> {
+            self.0.fill(limit)
+        }
+
+        fn stop(&mut self) -> Result<(), source::Error> {
+            self.0.stop()
+        }
+
+        fn counters(&mut self) -> Counters {
+            self.0.counters()
+        }
+
+        fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
+            Some(self)
+        }
+    }
+
+    impl ChunkSource for Brittle {
+        fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, source::Error> {
+            let more = self.0.fill_chunk(chunk, limit);
+            assert!(self.0.counters().received < self.1, "on purpose");
+            more
+        }
+
+        fn ahead(&self) -> Option<ReadAhead> {
+            self.0.ahead()
+        }
+    }
+
+    fn brittle(panics_at: u64) -> Brittle {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        file.write_all(&words(&[0xA1B2_C3D4, 0x0004_0002, 0, 0, 0, 1])).expect("room");
+        let record = [words(&[1, 2, 84, 84]), vec![0; 84]].concat();
+        file.write_all(&record.repeat(FRAMES as usize)).expect("room");
+        Brittle(CaptureFile::open(file.path()).expect("a capture"), panics_at)
+    }
+
+    /// What three workers are given: each chunk's number, first frame and frames.
+    fn share(turns: &Turns<'_>) -> Vec<thread::Result<Vec<(u64, u64, u64)>>> {
+        let work = || {
+            let (mut chunk, mut chunks) = (Chunk::default(), Vec::new());
+            while let Some(turn) = turns.next(&mut chunk) {
+                let first = chunk.batches().next().map_or(0, |batch| batch.frame(0).record.number);
+                chunks.push((turn.number, first, chunk.len() as u64));
+            }
+            chunks
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..3).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().map(|worker| worker.join()).collect()
+        })
+    }
+
+    #[test]
+    fn pieces_fetched_side_by_side_make_chunks_in_order() {
+        let shutdown = Shutdown::default();
+        for limit in [None, Some(7_777)] {
+            let turns = Turns::new(Box::new(brittle(u64::MAX)), limit, &shutdown);
+            assert!(turns.ahead.is_some());
+            let mut chunks: Vec<_> =
+                share(&turns).into_iter().flat_map(|chunks| chunks.expect("no panic")).collect();
+            chunks.sort();
+            let mut frames = 0;
+            for (place, (number, first, length)) in (0..).zip(chunks) {
+                assert_eq!((number, first), (place, frames + 1));
+                frames += length;
+            }
+            assert_eq!(frames, limit.unwrap_or(FRAMES));
+            assert!(turns.into_source().1.is_none());
+        }
+    }
+
+    #[test]
+    fn a_panic_over_one_piece_ends_the_wait_for_the_next() {
+        let shutdown = Shutdown::default();
+        let turns = Turns::new(Box::new(brittle(FRAMES / 2)), None, &shutdown);
+        let panics = share(&turns).iter().filter(|chunks| chunks.is_err()).count();
+        assert_eq!(panics, 1);
+    }
+}
