@@ -1,5 +1,6 @@
 //! Frames that own their memory: how several workers share one capture file.
 
+use super::capture_file::{Fetched, ReadAhead};
 use super::{Error, Source};
 use crate::frame::{Annotation, Batch, Interface, Record};
 
@@ -22,6 +23,8 @@ use crate::frame::{Annotation, Batch, Interface, Record};
 #[derive(Clone, Debug, Default)]
 pub struct Chunk {
     pub(super) slab: Vec<u8>,
+    /// What [`ReadAhead`] has put into the slab, until the chunk is filled.
+    pub(super) fetched: Option<Fetched>,
     pub(super) records: Vec<Record>,
     pub(super) annotations: Vec<Annotation>,
     /// Those of the source, kept from one filling to the next: only new ones are copied.
@@ -81,9 +84,17 @@ impl Chunk {
     /// Empties it; its memory stays.
     pub fn clear(&mut self) {
         self.slab.clear();
+        self.fetched = None;
         self.records.clear();
         self.annotations.clear();
         self.cuts.clear();
+    }
+
+    /// Empties it and gives out its memory, kept at its length: emptied, it would have to be zeroed again.
+    pub(super) fn take_memory(&mut self) -> Vec<u8> {
+        let memory = std::mem::take(&mut self.slab);
+        self.clear();
+        memory
     }
 
     /// Ends a batch at these lengths of the two lists; `known` are the interfaces of the source by now.
@@ -96,9 +107,17 @@ impl Chunk {
 /// A source whose frames may leave it, memory and all.
 pub trait ChunkSource: Source {
     /// Replaces what is in `chunk` by the next frames, at most `limit` (at least 1) of them; false at the end.
-    /// A chunk is always of the same source.
+    /// A chunk is always of the same source. It may stay empty before the end.
+    ///
+    /// Chunks that [`ReadAhead`] has fetched are filled in the order of their pieces.
     ///
     /// # Errors
     /// As [`Source::fill`]; the chunk is then empty.
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error>;
+
+    /// A way to fetch the bytes of the chunks that are still to come, beside the source; `None` where they come one after
+    /// the other.
+    fn ahead(&self) -> Option<ReadAhead> {
+        None
+    }
 }

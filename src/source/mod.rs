@@ -5,7 +5,7 @@ mod chunk;
 pub mod packet;
 pub mod synthetic;
 
-pub use capture_file::CaptureFile;
+pub use capture_file::{CaptureFile, ReadAhead};
 pub use chunk::{Chunk, ChunkSource};
 pub use synthetic::Synthetic;
 
