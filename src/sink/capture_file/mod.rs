@@ -214,11 +214,7 @@ impl Current {
         let out = &mut self.output.buffer;
         let result = match &mut self.encoder {
             Encoder::PcapNg(encoder) => encoder.frame(frame, interfaces, out),
-            Encoder::Pcap(encoder) => {
-                let unknown = Interface { link_type: frame.record.link_type, ..Interface::default() };
-                let interface = interfaces.get(frame.record.interface.0 as usize).unwrap_or(&unknown);
-                encoder.frame(frame, interface, out)
-            }
+            Encoder::Pcap(encoder) => encoder.frame(frame, interfaces, out),
         };
         result.map_err(|reason| Error::Format { path: self.output.name().to_owned(), reason })?;
         self.started = self.started.or(frame.record.time);

@@ -211,7 +211,9 @@ fn create(path: &Path, spared: &[FileId]) -> io::Result<File> {
     if FileId::of(&metadata).is_some_and(|id| spared.contains(&id)) {
         return Err(io::Error::other("this run reads or writes that file already; name another one"));
     }
-    if metadata.is_file() {
+    // Only where there is something: ext4 takes any truncation as the replacement of a file, whose data it then
+    // writes to the disk as the file is closed (its option auto_da_alloc).
+    if metadata.is_file() && metadata.len() > 0 {
         file.set_len(0)?;
     }
     Ok(file)
