@@ -17,7 +17,7 @@ use template::Key;
 /// Files open at a time, unless asked otherwise.
 const OPEN_FILES: usize = 200;
 /// Bytes gathered for each file: there may be many.
-const BUFFER: usize = 32 << 10;
+const BUFFER: usize = 128 << 10;
 
 /// Writes every packet to exactly one file, chosen by what the packet is.
 ///
