@@ -60,7 +60,10 @@ impl Put for Vec<u8> {
     }
 
     fn ipv4(&mut self, address: [u8; 4]) {
-        put(self, digits::ipv4(address));
+        for half in digits::ipv4(address) {
+            put(self, half);
+        }
+        self.pop();
     }
 
     fn ipv6(&mut self, address: [u8; 16]) {

@@ -307,3 +307,86 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::capture_file::pcap;
+
+    const PIECE: usize = 1 << 8;
+
+    /// A record of the pcap format, its time and data all `number`.
+    fn record(number: u8, length: usize) -> Vec<u8> {
+        let mut record = vec![number; 16 + length];
+        record[8..12].copy_from_slice(&(length as u32).to_le_bytes());
+        record
+    }
+
+    /// A file header, then records until more than some pieces are full.
+    fn records() -> Vec<Vec<u8>> {
+        let length = |number: u8| [0, 40, 350, 170, 700][usize::from(number) % 5];
+        let mut records: Vec<_> = (0..20).map(|number| record(number, length(number))).collect();
+        records[0].splice(..0, vec![0; pcap::FILE_HEADER]);
+        records
+    }
+
+    fn output(path: &Path) -> Output {
+        let manner = Manner { gzip: false, buffer: PIECE, whole: pcap::whole };
+        Output::create(path, manner, &[]).unwrap()
+    }
+
+    fn take(output: &mut Output, record: &[u8]) {
+        let start = output.buffer.len();
+        output.buffer.extend_from_slice(record);
+        output.take(start).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_written_in_whole_pieces() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.pcap");
+        let mut output = output(&path);
+        for (index, record) in records().iter().enumerate() {
+            take(&mut output, record);
+            assert_eq!(output.written % PIECE as u64, 0);
+            assert!(output.buffer.len() < PIECE);
+            assert_eq!(output.packets(), index as u64 + 1);
+            assert_eq!(fs::metadata(&path).unwrap().len(), output.written);
+        }
+        // From wherever a flush has left off to the next multiple.
+        output.flush().unwrap();
+        assert_ne!(output.written % PIECE as u64, 0);
+        let again = record(9, PIECE);
+        take(&mut output, &again);
+        assert_eq!(output.written % PIECE as u64, 0);
+        output.close().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), [records().concat(), again].concat());
+    }
+
+    #[test]
+    fn a_failure_leaves_whole_records_wherever_it_comes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.pcap");
+        let (records, all, mut divided) = (records(), records().concat(), 0);
+        for count in 1..=records.len() {
+            // Through the rest of a divided record, and a little behind it.
+            for done in (0..).step_by(7) {
+                let mut output = output(&path);
+                records[..count].iter().for_each(|record| take(&mut output, record));
+                if done > output.buffer.len().min(output.divided.left + 50) {
+                    break;
+                }
+                divided += u64::from(output.divided.left > 0);
+                let Target::Plain(file) = &mut output.target else { panic!("a file") };
+                file.write_all(&output.buffer[..done]).unwrap();
+                let reached = output.written as usize + done;
+                let error = output.give_up(done, ErrorKind::StorageFull.into()).to_string();
+                let kept = fs::read(&path).unwrap_or_default();
+                let (whole, packets) = pcap::whole(&all[..reached], true);
+                assert!(kept == all[..whole], "{count} {done}: {error}");
+                assert_eq!(output.packets(), packets, "{count} {done}: {error}");
+            }
+        }
+        assert!(divided > 100, "records are divided: {divided}");
+    }
+}

@@ -41,32 +41,17 @@ pub(in crate::sink) fn padded(value: u32) -> [u8; 8] {
     (eight(value) | ZEROS).to_le_bytes()
 }
 
-/// Each octet in decimal, a point behind it.
-const OCTETS: [[u8; 4]; 256] = {
-    let mut octets = [[b'.'; 4]; 256];
+/// Each octet in decimal, a point behind it; the first digit is in the lowest byte, what does not count is 0.
+const OCTETS: [u32; 256] = {
+    let mut octets = [0; 256];
     let mut value = 0;
     while value < 256 {
         let digits = [b'0' + (value / 100) as u8, b'0' + (value / 10 % 10) as u8, b'0' + (value % 10) as u8];
-        let leading = octet_leading(value);
-        let mut at = leading;
-        while at < 3 {
-            octets[value][at - leading] = digits[at];
-            at += 1;
-        }
+        let text = u32::from_le_bytes([digits[0], digits[1], digits[2], b'.']);
+        octets[value] = text >> (8 * octet_leading(value));
         value += 1;
     }
     octets
-};
-
-/// Bytes of each octet's text, the point included.
-const OCTET_LENGTHS: [u8; 256] = {
-    let mut lengths = [0; 256];
-    let mut value = 0;
-    while value < 256 {
-        lengths[value] = 4 - octet_leading(value) as u8;
-        value += 1;
-    }
-    lengths
 };
 
 /// Leading zeros of an octet's three digits.
@@ -74,16 +59,17 @@ const fn octet_leading(value: usize) -> usize {
     (value < 100) as usize + (value < 10) as usize
 }
 
-/// `1.2.3.4`
+/// `1.2.` and `3.4.`: all but the last byte make the address.
 #[inline(always)]
-pub(in crate::sink) fn ipv4(address: [u8; 4]) -> Text<16> {
-    let mut bytes = [0; 16];
-    let mut at = 0;
-    for octet in address.map(usize::from) {
-        bytes[at..at + 4].copy_from_slice(&OCTETS[octet]);
-        at += usize::from(OCTET_LENGTHS[octet]);
-    }
-    Text { bytes, length: at - 1 }
+pub(in crate::sink) fn ipv4(address: [u8; 4]) -> [Text<8>; 2] {
+    let half = |one: u8, other: u8| {
+        let (one, other) = (usize::from(one), usize::from(other));
+        let length = 4 - octet_leading(one);
+        let text = u64::from(OCTETS[one]) | u64::from(OCTETS[other]) << (8 * length);
+        Text { bytes: text.to_le_bytes(), length: length + 4 - octet_leading(other) }
+    };
+    let [a, b, c, d] = address;
+    [half(a, b), half(c, d)]
 }
 
 /// Two hexadecimal digits for each byte.
@@ -108,10 +94,12 @@ pub(in crate::sink) fn hex(byte: u8) -> [u8; 2] {
 pub(in crate::sink) fn ipv6(address: [u8; 16]) -> Text<48> {
     let mut bytes = [0; 48];
     if let [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] = address {
-        let mapped = ipv4([a, b, c, d]);
+        let [first, second] = ipv4([a, b, c, d]);
+        let middle = 7 + first.length;
         bytes[..7].copy_from_slice(b"::ffff:");
-        bytes[7..23].copy_from_slice(&mapped.bytes);
-        return Text { bytes, length: 7 + mapped.length };
+        bytes[7..15].copy_from_slice(&first.bytes);
+        bytes[middle..middle + 8].copy_from_slice(&second.bytes);
+        return Text { bytes, length: middle + second.length - 1 };
     }
     let (pairs, _) = address.as_chunks::<2>();
     let mut zero = 0_u32;
@@ -122,10 +110,9 @@ pub(in crate::sink) fn ipv6(address: [u8; 16]) -> Text<48> {
     let (mut at, mut group) = (0, 0);
     while group < 8 {
         if group == first {
-            // A colon is there already, but at the beginning.
-            bytes[at] = b':';
+            // Of the two colons one is there already, but at the beginning.
+            bytes[at..at + 2].fill(b':');
             at += if group == 0 { 2 } else { 1 };
-            bytes[at - 1] = b':';
             group += length;
             continue;
         }

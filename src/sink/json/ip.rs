@@ -11,7 +11,7 @@ pub(super) fn layer(
     members: &mut Members<'_>,
     packet: &Packet<'_>,
     ip: &IpLayer,
-    verdicts: Option<(Verdict, Verdict)>,
+    verdicts: Option<[&Verdict; 2]>,
 ) {
     if let Some(source) = packet.source(ip) {
         members.fixed(b",\"src\":\"");
@@ -43,10 +43,10 @@ pub(super) fn layer(
         members.small(b",\"dport\":", destination);
     }
     match verdicts {
-        Some((Verdict::Good, Verdict::Good)) => {
+        Some([Verdict::Good, Verdict::Good]) => {
             members.fixed(b",\"ip_checksum\":\"good\",\"l4_checksum\":\"good\"");
         }
-        Some((header, transport)) => {
+        Some([header, transport]) => {
             verdict(members, b",\"ip_checksum\":\"", b",\"ip_expected\":", header);
             verdict(members, b",\"l4_checksum\":\"", b",\"l4_expected\":", transport);
         }
@@ -94,11 +94,11 @@ fn other_protocol(members: &mut Members<'_>, number: u8) {
 
 /// A checksum's verdict, and what it should have been where it is bad.
 #[inline(never)]
-fn verdict(members: &mut Members<'_>, name: &[u8; 16], expectation: &[u8; 15], verdict: Verdict) {
+fn verdict(members: &mut Members<'_>, name: &[u8; 16], expectation: &[u8; 15], verdict: &Verdict) {
     members.fixed(name);
     members.text(verdict.name());
     members.fixed(b"\"");
     if let Verdict::Bad { expected, .. } = verdict {
-        members.number(expectation, expected);
+        members.number(expectation, *expected);
     }
 }

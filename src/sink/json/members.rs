@@ -109,7 +109,10 @@ impl Members<'_> {
 
     #[inline(always)]
     pub(super) fn ipv4(&mut self, address: [u8; 4]) {
-        self.part(digits::ipv4(address));
+        let [first, second] = digits::ipv4(address);
+        self.part(first);
+        self.part(second);
+        self.at = self.at.saturating_sub(1);
     }
 
     #[inline(always)]

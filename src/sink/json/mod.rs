@@ -138,7 +138,7 @@ fn packet(line: &mut Vec<u8>, heads: &mut Heads, delivery: &Delivery<'_>, interf
             members.small(b",\"ether_type\":", layers.ether_type);
         }
         if let Some(outer) = packet.outer() {
-            ip::layer(members, packet, outer, Some((verdicts.ip, verdicts.l4)));
+            ip::layer(members, packet, outer, Some([&verdicts.ip, &verdicts.l4]));
         }
     });
     if needs_more(layers) {
@@ -170,7 +170,7 @@ fn rest(line: &mut Vec<u8>, delivery: &Delivery<'_>) {
         }
     } else if let Some(inner) = packet.inner() {
         object(line, |members| {
-            ip::layer(members, packet, inner, Some((verdicts.inner_ip, verdicts.inner_l4)));
+            ip::layer(members, packet, inner, Some([&verdicts.inner_ip, &verdicts.inner_l4]));
         });
     }
     let object = &mut Object::more(line);
