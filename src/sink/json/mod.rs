@@ -16,7 +16,7 @@
 //! | `ttl`, `id`, `fragment` | time to live or hop limit; IPv4 identification; `first` or `later` |
 //! | `proto` | `tcp`, `udp`, `icmp`, ..., or the number as text |
 //! | `sport`, `dport` | where the protocol has ports |
-//! | `ip_checksum`, `l4_checksum` | a [`Verdict`]'s name: `good`, `bad`, `absent`, `not_ready`, ... |
+//! | `ip_checksum`, `l4_checksum` | a [`Verdict`](crate::verify::Verdict)'s name: `good`, `bad`, `absent`, `not_ready`, ... |
 //! | `ip_expected`, `l4_expected` | what a bad checksum should have been |
 //! | `tcp` | `flags` (number), `seq`, `ack`, `len` (payload), `window` |
 //! | `icmp` | `type`, `code` |
