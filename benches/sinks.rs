@@ -8,13 +8,14 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use wharf::batch::Findings;
 use wharf::demux;
 use wharf::frame::{Batch, Frame, Interface, LinkType, Record};
 use wharf::parse::{Layers, Packet, parse};
 use wharf::sink::{CaptureFileWriter, CaptureFormat, Deliveries, Json, Sink, Split, Text, TextOptions};
 use wharf::source::BATCH;
 use wharf::source::synthetic::{Sizes, Synthetic, Traffic};
-use wharf::verify::{Verdicts, verify};
+use wharf::verify::verify;
 
 const FRAMES: u64 = 16_384;
 const PORTS: u16 = 100;
@@ -24,7 +25,8 @@ struct Packets {
     slab: Vec<u8>,
     records: Vec<Record>,
     layers: Vec<Layers>,
-    verdicts: Vec<Verdicts>,
+    /// Of each batch, with layers and verdicts found already.
+    findings: Vec<Findings>,
     interfaces: [Interface; 1],
     bad: u64,
 }
@@ -38,19 +40,31 @@ impl Packets {
         let interfaces = [Interface { link_type: LinkType::ETHERNET, ..Interface::default() }];
         let (slab, bad) = (Vec::new(), source.expected().bad);
         let mut packets =
-            Self { slab, records: Vec::new(), layers: Vec::new(), verdicts: Vec::new(), interfaces, bad };
+            Self { slab, records: Vec::new(), layers: Vec::new(), findings: Vec::new(), interfaces, bad };
         let frames: Vec<_> = source.table().frames().collect();
-        frames.iter().cycle().take(FRAMES as usize).for_each(|frame| packets.add(frame));
+        let mut verdicts = Vec::new();
+        for frame in frames.iter().cycle().take(FRAMES as usize) {
+            let layers = packets.add(frame);
+            verdicts.push(verify(&Packet::new(*frame, &layers)));
+        }
+        let parts =
+            packets.records.chunks(BATCH).zip(packets.layers.chunks(BATCH)).zip(verdicts.chunks(BATCH));
+        packets.findings = parts
+            .map(|((records, layers), verdicts)| {
+                let batch = Batch::new(&packets.slab, records, &packets.interfaces);
+                Findings::given(batch, layers, verdicts)
+            })
+            .collect();
         packets
     }
 
-    fn add(&mut self, frame: &Frame<'_>) {
+    fn add(&mut self, frame: &Frame<'_>) -> Layers {
         let (number, offset) = (self.records.len() as u64 + 1, self.slab.len() as u32);
         self.slab.extend_from_slice(frame.data);
         self.records.push(Record { number, offset, ..frame.record });
         let layers = parse(frame);
-        self.verdicts.push(verify(&Packet::new(*frame, &layers)));
         self.layers.push(layers);
+        layers
     }
 
     /// Bytes of all frames.
@@ -61,12 +75,9 @@ impl Packets {
     /// Writes all of them, and ends.
     fn write(&self, sink: &mut dyn Sink) {
         let chosen: Vec<u16> = (0..BATCH as u16).collect();
-        let parts =
-            self.records.chunks(BATCH).zip(self.layers.chunks(BATCH)).zip(self.verdicts.chunks(BATCH));
-        for ((records, layers), verdicts) in parts {
+        for (records, findings) in self.records.chunks(BATCH).zip(&self.findings) {
             let batch = Batch::new(&self.slab, records, &self.interfaces);
-            let chosen = &chosen[..records.len()];
-            sink.write(Deliveries::new(batch, layers, verdicts, chosen)).expect("written");
+            sink.write(Deliveries::new(batch, findings, &chosen[..records.len()])).expect("written");
         }
         sink.finish(&[]).expect("finished");
     }

@@ -97,6 +97,22 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Its number in the registry of RFC 5237.
+    #[must_use]
+    pub const fn protocol(self) -> Option<u8> {
+        Some(match self {
+            Self::None => return None,
+            Self::Tcp => protocol::TCP,
+            Self::Udp => protocol::UDP,
+            Self::UdpLite => protocol::UDPLITE,
+            Self::Sctp => protocol::SCTP,
+            Self::Dccp => protocol::DCCP,
+            Self::Icmp => protocol::ICMP,
+            Self::Icmpv6 => protocol::ICMPV6,
+            Self::Igmp => protocol::IGMP,
+        })
+    }
+
     /// Whether its header begins with a source and a destination port.
     #[inline]
     #[must_use]

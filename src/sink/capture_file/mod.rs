@@ -247,8 +247,8 @@ impl Current {
 impl Sink for CaptureFileWriter {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         self.learn(packets.interfaces());
-        for (accepted, delivery) in packets.iter().enumerate() {
-            match self.write_frame(delivery.packet.frame(), packets.interfaces()) {
+        for (accepted, frame) in packets.frames().enumerate() {
+            match self.write_frame(&frame, packets.interfaces()) {
                 Err(Error::Complete { .. }) => return Err(Error::Complete { accepted }),
                 result => result?,
             }

@@ -7,6 +7,7 @@ pub use template::Template;
 
 use super::{CaptureFileOptions, CaptureFileWriter, Deliveries, Error, InterfaceStatistics, Sink};
 use crate::frame::{Annotation, Interface};
+use crate::parse::Packet;
 use keys::Keys;
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -189,14 +190,18 @@ fn too_many_open(error: &io::Error) -> bool {
 impl Sink for Split {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         let interfaces = packets.interfaces();
-        for delivery in packets.iter() {
+        for (packet, frame) in packets.briefs().zip(packets.frames()) {
             self.clock += 1;
-            let index = self.file(self.template.key(&delivery.packet), interfaces)?;
+            let key = match self.template.brief_key(packet.summary, packet.record.interface) {
+                Some(key) => key,
+                None => self.template.key(&Packet::new(frame, packets.layers(packet))),
+            };
+            let index = self.file(key, interfaces)?;
             self.reopen(index)?;
             let file = &mut self.files[index];
             file.last_used = self.clock;
             file.annotate(&self.annotations)?;
-            file.writer.write_frame(delivery.packet.frame(), interfaces)?;
+            file.writer.write_frame(&frame, interfaces)?;
         }
         if self.options.packet_buffered { self.flush() } else { Ok(()) }
     }

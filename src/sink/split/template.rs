@@ -1,7 +1,8 @@
 //! File names with a place for what a packet is: `dir/{proto}-{port}.pcapng`.
 
+use crate::batch::Summary;
 use crate::demux;
-use crate::frame::Interface;
+use crate::frame::{Interface, InterfaceId};
 use crate::parse::{self, IpLayer, Packet};
 use crate::sink::Error;
 use std::fmt::Write;
@@ -134,6 +135,24 @@ impl Key {
 }
 
 impl Template {
+    /// The key of a packet known in short; `None` where that does not tell.
+    #[inline]
+    pub(super) fn brief_key(&self, packet: Summary, interface: InterfaceId) -> Option<Key> {
+        let (source, destination) = packet.ports()?;
+        let mut key = Key::default();
+        for place in &self.places {
+            match place {
+                Place::Protocol => key.protocol = packet.transport().protocol()?.into(),
+                Place::Port => key.port = source.min(destination).into(),
+                Place::SourcePort => key.source_port = source.into(),
+                Place::DestinationPort => key.destination_port = destination.into(),
+                Place::Vlan => return None,
+                Place::Interface => key.interface = interface.0,
+            }
+        }
+        Some(key)
+    }
+
     /// The key of a packet.
     #[inline]
     pub(super) fn key(&self, packet: &Packet<'_>) -> Key {
@@ -217,13 +236,21 @@ fn sanitised(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Frame, LinkType};
+    use crate::batch::Findings;
+    use crate::frame::{Batch, Frame, LinkType};
     use crate::parse::{Layers, Transport};
+    use crate::verify::Verdicts;
 
     fn path(template: &str, layers: &Layers, interface: Option<&str>) -> String {
         let template: Template = template.parse().unwrap();
         let frame = Frame::new(LinkType::ETHERNET, &[]);
         let key = template.key(&Packet::new(frame, layers));
+        // What is known in short says the same, if it says anything.
+        let records = [frame.record];
+        let batch = Batch::new(&[], &records, &[]);
+        let findings = Findings::given(batch, &[*layers], &[Verdicts::default()]);
+        let brief = template.brief_key(findings.summaries()[0], frame.record.interface);
+        assert!(brief.is_none_or(|brief| brief == key));
         let interface = Interface { name: interface.map(str::to_owned), ..Interface::default() };
         template.path(&key, &[interface]).display().to_string()
     }
