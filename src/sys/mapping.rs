@@ -99,14 +99,16 @@ impl Mapping {
     }
 
     /// # Safety
-    /// While the slice lives nobody else, the kernel included, writes or reads within `range`.
+    /// While the slice lives nobody else, in this process or in the kernel, writes or reads within `range`.
     ///
     /// # Panics
     /// When `range` does not lie within the mapping.
     #[must_use]
-    pub(super) unsafe fn slice_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+    #[expect(clippy::mut_from_ref, reason = "who may write where is for the caller to prove")]
+    pub(super) unsafe fn slice_mut(&self, range: Range<usize>) -> &mut [u8] {
         assert!(range.start <= range.end && range.end <= self.length);
-        // SAFETY: as in `slice`; `&mut self` excludes every other slice of ours, the caller everybody else.
+        // SAFETY: as in `slice`; every other slice of this range is excluded by the caller. The pointer comes from mmap,
+        // not from a shared reference, so writing through it is allowed.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
     }
 }
