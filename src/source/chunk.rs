@@ -1,9 +1,11 @@
-//! Frames that own their memory: how several workers share one capture file.
+//! Frames that leave their source, memory and all: how several workers share it, and how outputs read on other threads.
 
-use super::{Error, Source};
+use super::{BATCH, Error, Lease, Source};
 use crate::frame::{Annotation, Batch, Interface, Record};
 
 /// Frames together with the memory they lie in, to be sent to another thread and, emptied, to be filled again.
+///
+/// The memory is the chunk's own, or [leased](Lease).
 ///
 /// It is cut into the same batches that [`Source::fill`] would have handed out, each with the interfaces known by
 /// then: what is made of them does not depend on how many threads there were.
@@ -19,9 +21,12 @@ use crate::frame::{Annotation, Batch, Interface, Record};
 /// let frames: Vec<_> = chunk.batches().map(|batch| batch.frame(0).data).collect();
 /// assert_eq!((chunk.len(), frames), (2, vec![&[1, 2][..], &[3, 4]]));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Chunk {
+    /// Memory of its own.
     pub(super) slab: Vec<u8>,
+    /// Where the frames lie if not there.
+    lease: Option<Lease>,
     pub(super) records: Vec<Record>,
     pub(super) annotations: Vec<Annotation>,
     /// Those of the source, kept from one filling to the next: only new ones are copied.
@@ -52,19 +57,35 @@ impl Chunk {
 
     /// The frames in order, in batches.
     pub fn batches(&self) -> impl ExactSizeIterator<Item = Batch<'_>> {
-        self.cuts.iter().enumerate().map(|(index, end)| {
+        self.batches_in(self.lease.as_ref())
+    }
+
+    /// Takes the lease of the frames' memory out, if they lie in such: then they are read by [`Self::batches_in`].
+    pub(crate) fn take_lease(&mut self) -> Option<Lease> {
+        self.lease.take()
+    }
+
+    /// The frames in order, in batches; in memory of which `lease` is one, where it has been taken out.
+    pub(crate) fn batches_in<'c>(
+        &'c self,
+        lease: Option<&'c Lease>,
+    ) -> impl ExactSizeIterator<Item = Batch<'c>> {
+        let slab = lease.map_or(&self.slab[..], Lease::bytes);
+        self.cuts.iter().enumerate().map(move |(index, end)| {
             let start = index.checked_sub(1).map_or_else(Cut::default, |before| self.cuts[before]);
             let records = &self.records[start.records..end.records];
             let annotations = &self.annotations[start.annotations..end.annotations];
-            Batch::new(&self.slab, records, &self.interfaces[..end.interfaces]).with_annotations(annotations)
+            Batch::new(slab, records, &self.interfaces[..end.interfaces]).with_annotations(annotations)
         })
     }
 
     /// Copies a batch in, behind those that are there.
     ///
     /// # Panics
-    /// When the chunk would grow beyond 4 GiB.
+    /// When the chunk would grow beyond 4 GiB, or what is there lies in leased memory.
     pub fn push(&mut self, batch: Batch<'_>) {
+        assert!(self.lease.is_none(), "leased memory does not grow");
+        self.reserve(batch);
         for frame in batch.frames() {
             let mut append = |bytes: &[u8]| {
                 let offset = u32::try_from(self.slab.len()).expect("a chunk is smaller than 4 GiB");
@@ -78,12 +99,33 @@ impl Chunk {
         self.cut((self.records.len(), self.annotations.len()), batch.interfaces());
     }
 
-    /// Empties it; its memory stays.
+    /// Makes room for a batch, with some to spare: of batches of nearly the same size not every larger one allocates.
+    fn reserve(&mut self, batch: Batch<'_>) {
+        let bytes = |record: &Record| record.captured as usize + record.options_length as usize;
+        let wanted = self.slab.len() + batch.frames().map(|frame| bytes(&frame.record)).sum::<usize>();
+        if wanted > self.slab.capacity() {
+            self.slab.reserve(wanted.next_power_of_two() - self.slab.len());
+        }
+    }
+
+    /// Empties it; its own memory stays, leased memory goes back.
     pub fn clear(&mut self) {
         self.slab.clear();
+        self.lease = None;
         self.records.clear();
         self.annotations.clear();
         self.cuts.clear();
+    }
+
+    /// The frames lie in this memory.
+    pub(super) fn lie_in(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+    }
+
+    /// Ends a batch after each [`BATCH`](super::BATCH) records; there are no annotations.
+    pub(super) fn cut_evenly(&mut self, known: &[Interface]) {
+        let records = self.records.len();
+        (0..records).step_by(BATCH).for_each(|start| self.cut(((start + BATCH).min(records), 0), known));
     }
 
     /// Ends a batch at these lengths of the two lists; `known` are the interfaces of the source by now.
@@ -95,7 +137,8 @@ impl Chunk {
 
 /// A source whose frames may leave it, memory and all.
 pub trait ChunkSource: Source {
-    /// Replaces what is in `chunk` by the next frames, at most `limit` (at least 1) of them; false at the end.
+    /// Replaces what is in `chunk` by the next frames, at most `limit` (at least 1) of them; false at the end. Where a
+    /// live source or a pipe waited a while (at most 100 ms) and nothing came, the chunk is empty.
     /// A chunk is always of the same source.
     ///
     /// # Errors
