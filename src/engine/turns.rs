@@ -2,7 +2,8 @@
 
 use super::Shutdown;
 use super::config::BoxedSource;
-use crate::source::{self, Chunk, Progress};
+use super::ending::Ending;
+use crate::source::{self, BATCH, Chunk, Fill, Progress};
 use std::sync::{Mutex, PoisonError, TryLockError};
 
 /// How often a worker looks whether it is its turn before it sleeps; a look takes 10 to 50 ns.
@@ -13,12 +14,15 @@ const PATIENCE: u32 = 2048;
 pub(super) struct Turns<'a> {
     reading: Mutex<Reading<'a>>,
     shutdown: &'a Shutdown,
+    ending: &'a Ending,
 }
 
 struct Reading<'a> {
     source: BoxedSource<'a>,
     /// Packets up to the limit.
     left: u64,
+    /// Packets handed out.
+    taken: u64,
     /// Chunks read.
     chunks: u64,
     stopping: bool,
@@ -28,17 +32,36 @@ struct Reading<'a> {
 
 /// What a turn brought beside the chunk's contents.
 #[derive(Clone, Copy)]
-pub(super) struct Turn {
-    /// Chunks are numbered from 0 in the source's order.
-    pub(super) number: u64,
-    pub(super) progress: Option<Progress>,
+pub(super) enum Turn {
+    Chunk {
+        /// Chunks are numbered from 0 in the source's order.
+        number: u64,
+        progress: Option<Progress>,
+    },
+    /// Nothing came for a while.
+    Idle,
+}
+
+/// The source when all is over.
+pub(super) struct Rest<'a> {
+    pub(super) source: BoxedSource<'a>,
+    /// Packets handed out.
+    pub(super) taken: u64,
+    /// How it failed.
+    pub(super) error: Option<source::Error>,
 }
 
 impl<'a> Turns<'a> {
-    pub(super) fn new(source: BoxedSource<'a>, limit: Option<u64>, shutdown: &'a Shutdown) -> Self {
+    pub(super) fn new(
+        source: BoxedSource<'a>,
+        limit: Option<u64>,
+        shutdown: &'a Shutdown,
+        ending: &'a Ending,
+    ) -> Self {
         let left = limit.unwrap_or(u64::MAX);
-        let reading = Reading { source, left, chunks: 0, stopping: false, ended: false, error: None };
-        Self { reading: Mutex::new(reading), shutdown }
+        let reading =
+            Reading { source, left, taken: 0, chunks: 0, stopping: false, ended: false, error: None };
+        Self { reading: Mutex::new(reading), shutdown, ending }
     }
 
     /// Waits for its turn and reads the next chunk; `None` when there are no more, or a worker has panicked over it.
@@ -46,45 +69,48 @@ impl<'a> Turns<'a> {
         // A read takes some 50 us, and being woken from sleep nearly as long: it pays to look a while first.
         for _ in 0..PATIENCE {
             match self.reading.try_lock() {
-                Ok(mut reading) => return reading.next(chunk, self.shutdown),
+                Ok(mut reading) => return reading.next(chunk, self),
                 Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
                 Err(TryLockError::Poisoned(_)) => return None,
             }
         }
-        self.reading.lock().ok()?.next(chunk, self.shutdown)
+        self.reading.lock().ok()?.next(chunk, self)
     }
 
-    /// Lets nothing more be read.
-    pub(super) fn end(&self) {
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
-    }
-
-    /// The source, and how it failed.
-    pub(super) fn into_source(self) -> (BoxedSource<'a>, Option<source::Error>) {
+    /// Settles with the source: nothing may come from here on that its counters would miss.
+    pub(super) fn into_rest(self) -> Rest<'a> {
         let reading = self.reading.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (reading.source, reading.error)
+        let Reading { mut source, taken, stopping, ended, mut error, .. } = reading;
+        if !ended && !stopping {
+            error = error.or(source.stop().err());
+        }
+        Rest { source, taken, error }
     }
 }
 
 impl Reading<'_> {
-    fn next(&mut self, chunk: &mut Chunk, shutdown: &Shutdown) -> Option<Turn> {
-        while !self.ended {
-            match self.read(chunk, shutdown) {
-                // Silence.
-                Ok(true) if chunk.is_empty() => {}
-                Ok(true) => {
-                    self.left = self.left.saturating_sub(chunk.len() as u64);
-                    self.chunks += 1;
-                    return Some(Turn { number: self.chunks - 1, progress: self.source.progress() });
-                }
-                Ok(false) => self.ended = true,
-                Err(error) => {
-                    self.ended = true;
-                    self.error = Some(error);
-                }
+    fn next(&mut self, chunk: &mut Chunk, turns: &Turns<'_>) -> Option<Turn> {
+        if self.ended || turns.ending.is_over() {
+            return None;
+        }
+        match self.read(chunk, turns.shutdown) {
+            Ok(true) if chunk.is_empty() => Some(Turn::Idle),
+            Ok(true) => {
+                self.left = self.left.saturating_sub(chunk.len() as u64);
+                self.taken += chunk.len() as u64;
+                self.chunks += 1;
+                Some(Turn::Chunk { number: self.chunks - 1, progress: self.source.progress() })
+            }
+            Ok(false) => {
+                self.ended = true;
+                None
+            }
+            Err(error) => {
+                self.ended = true;
+                self.error = Some(error);
+                None
             }
         }
-        None
     }
 
     /// False at the end: that of the source, or the limit.
@@ -93,9 +119,23 @@ impl Reading<'_> {
             self.stopping = true;
             self.source.stop()?;
         }
-        match self.source.chunks() {
-            Some(source) if self.left > 0 => source.fill_chunk(chunk, self.left),
-            _ => Ok(false),
+        if self.left == 0 {
+            return Ok(false);
         }
+        match self.source.chunks() {
+            Some(source) => source.fill_chunk(chunk, self.left),
+            None => self.copy(chunk),
+        }
+    }
+
+    /// A batch of a source whose frames cannot leave it.
+    fn copy(&mut self, chunk: &mut Chunk) -> Result<bool, source::Error> {
+        chunk.clear();
+        match self.source.fill(usize::try_from(self.left).unwrap_or(BATCH).min(BATCH))? {
+            Fill::Batch(batch) => chunk.push(batch),
+            Fill::Idle => {}
+            Fill::End => return Ok(false),
+        }
+        Ok(true)
     }
 }

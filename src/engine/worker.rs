@@ -1,4 +1,4 @@
-//! The loop: fill, parse, verify, demultiplex, deliver, and again, one batch at a time.
+//! A run on one thread, to completion: fill, parse, verify, demultiplex, deliver, and again, one batch at a time.
 
 use super::Shutdown;
 use super::config::{BoxedSink, BoxedSource};
@@ -48,24 +48,24 @@ impl Failure {
 }
 
 /// What the loop works on.
-pub(super) struct Desk<'d, S> {
+struct Bench<'d, S> {
     findings: Findings,
-    pub(super) outlets: Outlets<'d, S>,
-    pub(super) tally: Tally,
+    outlets: Outlets<'d, S>,
+    tally: Tally,
 }
 
 impl Worker<'_> {
     /// Runs until the source ends, the limit is reached, an output is complete, the end is asked for,
     /// or something fails; then settles with the source and finishes every sink.
     pub(super) fn run(&self, mut source: BoxedSource<'_>, sinks: &mut [BoxedSink<'_>]) -> Outcome {
-        let mut desk = Desk::new(sinks);
+        let mut desk = Bench::new(sinks);
         if !self.run_loop(&mut *source, &mut desk) {
             // Nothing may come from here on that the counters would miss.
             if let Err(error) = source.stop() {
                 desk.outlets.failures.push(Failure::Source(error));
             }
         }
-        let Desk { mut outlets, mut tally, .. } = desk;
+        let Bench { mut outlets, mut tally, .. } = desk;
         tally.source = source.counters();
         let mut tallies = vec![tally];
         let statistics = tallies[0].interface_statistics(source.interfaces().len());
@@ -74,7 +74,7 @@ impl Worker<'_> {
     }
 
     /// True when the source is at its end, false when it was left before.
-    fn run_loop<S: Sink>(&self, source: &mut dyn Source, desk: &mut Desk<'_, S>) -> bool {
+    fn run_loop<S: Sink>(&self, source: &mut dyn Source, desk: &mut Bench<'_, S>) -> bool {
         let mut stopping = false;
         while !desk.outlets.ended() {
             if self.shutdown.requested() && !stopping {
@@ -98,24 +98,23 @@ impl Worker<'_> {
                     return true;
                 }
             }
-            self.gauge.publish(&desk.tally, source.progress());
+            self.gauge.publish((desk.tally.packets, desk.tally.bytes), (0, 0), source.progress());
         }
         false
     }
 }
 
-impl<'d, S: Sink> Desk<'d, S> {
-    pub(super) fn new(sinks: &'d mut [S]) -> Self {
+impl<'d, S: Sink> Bench<'d, S> {
+    fn new(sinks: &'d mut [S]) -> Self {
         let tally = Tally::new(sinks.len());
         Self { findings: Findings::default(), outlets: Outlets::new(sinks), tally }
     }
 
     /// Every stage, for one batch.
-    pub(super) fn handle(&mut self, batch: Batch<'_>, map: &PortMap) {
+    fn handle(&mut self, batch: Batch<'_>, map: &PortMap) {
         let Self { findings, outlets, tally } = self;
         findings.read(batch);
         tally.take(batch, findings);
-        outlets.choose(map.outputs(findings.summaries()));
-        outlets.deliver(batch, findings, tally);
+        outlets.deliver(batch, findings, map.outputs(findings.summaries()), tally);
     }
 }
