@@ -6,8 +6,10 @@
 mod capture;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use wharf::engine::Engine;
 use wharf::frame::{Batch, Frame, Interface, InterfaceId, LinkType, Record};
 use wharf::parse::{Packet, parse};
@@ -19,20 +21,19 @@ use wharf::sink::{
 use wharf::source::synthetic::{Protocol, Sizes, Synthetic, Traffic};
 use wharf::source::{self, BATCH, CaptureFile, Counters, Fill, Source};
 
-/// The system's allocator, with a count of what each thread asks of it.
+/// The system's allocator, with a count of what all threads ask of it: workers, and outputs behind rings.
 struct Counting;
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// One test at a time, as all are counted together.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn count_one() {
-    // A thread that is ending has no count any more.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+    ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
 }
 
-// SAFETY: every call is handed to the system's allocator as it is. Counting does not allocate: the cell is
-// initialised at compile time and has no destructor.
+// SAFETY: every call is handed to the system's allocator as it is. Counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count_one();
@@ -61,7 +62,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Reads the worker's count once `warm` packets have passed, and after each batch that follows.
+/// Reads the count once `warm` packets have passed, and after each batch that follows. Until then it is slow, so that all
+/// memory between workers and outputs comes into use.
 struct Probe {
     warm: u64,
     packets: u64,
@@ -73,8 +75,10 @@ impl Sink for Probe {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         self.packets += packets.len() as u64;
         if self.packets >= self.warm {
-            self.last = ALLOCATIONS.get();
+            self.last = ALLOCATIONS.load(Ordering::Relaxed);
             self.first.get_or_insert(self.last);
+        } else {
+            std::thread::sleep(Duration::from_micros(500));
         }
         Ok(())
     }
@@ -84,7 +88,7 @@ impl Sink for Probe {
     }
 }
 
-/// Allocations of the worker in the second half of a run of `packets`.
+/// Allocations in the second half of a run of `packets`.
 fn allocations(source: impl Source + Send, sink: impl Sink + Send, packets: u64) -> u64 {
     let mut probe = Probe { warm: packets / 2, packets: 0, first: None, last: 0 };
     let report = Engine::builder()
@@ -137,6 +141,7 @@ fn sinks() -> Vec<(&'static str, Box<dyn Sink + Send>)> {
 
 #[test]
 fn made_up_frames() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, sink) in sinks() {
         assert_eq!(allocations(Synthetic::new(&traffic()), sink, 40_000), 0, "{name}");
     }
@@ -144,6 +149,7 @@ fn made_up_frames() {
 
 #[test]
 fn capture_files() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = tempfile::tempdir().unwrap();
     for name in ["a.pcap", "a.pcapng", "a.pcapng.gz"] {
         let path = directory.path().join(name);
@@ -249,6 +255,7 @@ fn captured_frames() {
         eprintln!("SKIPPED: WHARF_CORPUS is not set");
         return;
     };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut paths = Vec::new();
     files(Path::new(&corpus), &mut paths);
     let mut replayed = 0;

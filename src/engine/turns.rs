@@ -28,6 +28,8 @@ struct Reading<'a> {
     stopping: bool,
     ended: bool,
     error: Option<source::Error>,
+    /// Bytes of the largest batch copied.
+    largest: usize,
 }
 
 /// What a turn brought beside the chunk's contents.
@@ -59,8 +61,16 @@ impl<'a> Turns<'a> {
         ending: &'a Ending,
     ) -> Self {
         let left = limit.unwrap_or(u64::MAX);
-        let reading =
-            Reading { source, left, taken: 0, chunks: 0, stopping: false, ended: false, error: None };
+        let reading = Reading {
+            source,
+            left,
+            taken: 0,
+            chunks: 0,
+            stopping: false,
+            ended: false,
+            error: None,
+            largest: 0,
+        };
         Self { reading: Mutex::new(reading), shutdown, ending }
     }
 
@@ -132,7 +142,12 @@ impl Reading<'_> {
     fn copy(&mut self, chunk: &mut Chunk) -> Result<bool, source::Error> {
         chunk.clear();
         match self.source.fill(usize::try_from(self.left).unwrap_or(BATCH).min(BATCH))? {
-            Fill::Batch(batch) => chunk.push(batch),
+            Fill::Batch(batch) => {
+                // Room for the largest so far: chunks that are used in turn need not each learn of it anew.
+                self.largest = self.largest.max(Chunk::room_for(batch));
+                chunk.make_room(self.largest);
+                chunk.push(batch);
+            }
             Fill::Idle => {}
             Fill::End => return Ok(false),
         }

@@ -85,7 +85,7 @@ impl Chunk {
     /// When the chunk would grow beyond 4 GiB, or what is there lies in leased memory.
     pub fn push(&mut self, batch: Batch<'_>) {
         assert!(self.lease.is_none(), "leased memory does not grow");
-        self.reserve(batch);
+        self.make_room(Self::room_for(batch));
         for frame in batch.frames() {
             let mut append = |bytes: &[u8]| {
                 let offset = u32::try_from(self.slab.len()).expect("a chunk is smaller than 4 GiB");
@@ -99,10 +99,15 @@ impl Chunk {
         self.cut((self.records.len(), self.annotations.len()), batch.interfaces());
     }
 
-    /// Makes room for a batch, with some to spare: of batches of nearly the same size not every larger one allocates.
-    fn reserve(&mut self, batch: Batch<'_>) {
+    /// Bytes that [`Self::push`] adds for this batch.
+    pub(crate) fn room_for(batch: Batch<'_>) -> usize {
         let bytes = |record: &Record| record.captured as usize + record.options_length as usize;
-        let wanted = self.slab.len() + batch.frames().map(|frame| bytes(&frame.record)).sum::<usize>();
+        batch.records().iter().map(bytes).sum()
+    }
+
+    /// Makes room for so many more bytes, with some to spare: not every batch a little larger than the last shall allocate.
+    pub(crate) fn make_room(&mut self, bytes: usize) {
+        let wanted = self.slab.len() + bytes;
         if wanted > self.slab.capacity() {
             self.slab.reserve(wanted.next_power_of_two() - self.slab.len());
         }
