@@ -6,6 +6,7 @@
 mod capture;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -62,10 +63,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Reads the count once `warm` packets have passed, and after each batch that follows. Until then it is slow, so that all
+/// Reads the count once the packets of `warm` begin, and after each batch of them. Until then it is slow, so that all
 /// memory between workers and outputs comes into use.
 struct Probe {
-    warm: u64,
+    warm: Range<u64>,
     packets: u64,
     first: Option<u64>,
     last: u64,
@@ -74,10 +75,10 @@ struct Probe {
 impl Sink for Probe {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         self.packets += packets.len() as u64;
-        if self.packets >= self.warm {
+        if self.warm.contains(&self.packets) {
             self.last = ALLOCATIONS.load(Ordering::Relaxed);
             self.first.get_or_insert(self.last);
-        } else {
+        } else if self.packets < self.warm.start {
             std::thread::sleep(Duration::from_micros(500));
         }
         Ok(())
@@ -88,9 +89,9 @@ impl Sink for Probe {
     }
 }
 
-/// Allocations in the second half of a run of `packets`.
+/// Allocations in the third quarter of a run of `packets`: in the fourth, workers end while outputs still write.
 fn allocations(source: impl Source + Send, sink: impl Sink + Send, packets: u64) -> u64 {
-    let mut probe = Probe { warm: packets / 2, packets: 0, first: None, last: 0 };
+    let mut probe = Probe { warm: packets / 2..packets * 3 / 4, packets: 0, first: None, last: 0 };
     let report = Engine::builder()
         .source(source)
         .output("udp/1".parse().unwrap(), Discard)
@@ -98,10 +99,10 @@ fn allocations(source: impl Source + Send, sink: impl Sink + Send, packets: u64)
         .run()
         .unwrap();
     assert_eq!(report.total.delivered, packets, "{report}");
-    probe.last - probe.first.expect("a warm half")
+    probe.last - probe.first.expect("a warm quarter")
 }
 
-/// Every kind of packet there is to make, again and again: half a run is many rounds.
+/// Every kind of packet there is to make, again and again: a quarter of a run is many rounds.
 fn traffic() -> Traffic {
     let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp, Protocol::Icmp];
     Traffic {
@@ -231,7 +232,7 @@ fn replay(path: &Path) -> Option<Replay> {
         });
         slab.extend(frame.data);
     }
-    let total = 4 * records.len() as u64;
+    let total = 24 * records.len() as u64;
     let batch = Vec::with_capacity(BATCH);
     (!records.is_empty()).then_some(Replay { slab, records, interfaces, batch, done: 0, total })
 }

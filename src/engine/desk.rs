@@ -1,5 +1,6 @@
 //! What a worker does with a chunk: every stage, into parts of sinks of its own and into the rings of the others.
 
+use super::Policy;
 use super::ending::{Ending, Watch};
 use super::load::{Load, Parcel, Pool, Shared};
 use super::sender::{Sender, Sent};
@@ -37,12 +38,28 @@ struct Exits<'w> {
     outputs: &'w [usize],
     /// The output behind the only ring says how much counts of what this worker has taken.
     sole: bool,
+    /// Outputs read where the source has put the frames, even if it waits for that memory to come back.
+    lends: bool,
 }
 
 /// What a worker comes back with.
 pub(super) struct Done {
     pub(super) parts: Vec<Option<Box<dyn Part>>>,
     pub(super) tally: Tally,
+}
+
+impl Exits<'_> {
+    /// The lease if it is to go with the load; otherwise the load has a copy of what it needs.
+    fn lend(&self, load: &mut Load, lease: Option<Lease>) -> Option<Lease> {
+        let lease = lease?;
+        if self.lends || !lease.is_awaited() {
+            return Some(lease);
+        }
+        if load.annotated || load.picks.iter().any(|picks| picks.len() > 0) {
+            load.chunk.keep(&lease);
+        }
+        None
+    }
 }
 
 impl<'w> Desk<'w> {
@@ -59,7 +76,14 @@ impl<'w> Desk<'w> {
             gauge: &run.gauges[worker],
             sorter: Sorter::new(parts.len() + 1),
             tally: Tally::new(parts.len()),
-            exits: Exits { rings: rings.collect(), parts, senders, outputs, sole },
+            exits: Exits {
+                rings: rings.collect(),
+                parts,
+                senders,
+                outputs,
+                sole,
+                lends: sole || run.policy == Policy::Wait,
+            },
             seen: (0, 0),
         }
     }
@@ -81,6 +105,7 @@ impl<'w> Desk<'w> {
                     load.begin(number, self.worker, self.exits.senders.len());
                     let lease = load.chunk.take_lease();
                     self.read(load, lease.as_ref(), ending);
+                    let lease = self.exits.lend(load, lease);
                     self.hand_over(pool.at(place), lease, ending);
                     progress
                 }

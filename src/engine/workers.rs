@@ -26,6 +26,10 @@
 //! - **Back** goes no message but a count: dropping a parcel releases its share of the load, which its worker uses again once it is alone with it,
 //!   and of the lease, which with the last reader returns to the kernel at once, in whatever order outputs finish. Nothing is
 //!   allocated once every load has been out.
+//! - **Copies.** The kernel's blocks go round in turn, so that one which is out for long holds up all others; and nobody can make an
+//!   output that stands still give back what it reads. Under `drop`, which promises that a slow output costs its own
+//!   packets only, a chunk from such memory is therefore copied, once, when there are others who would suffer. Under `wait`, or for a sole
+//!   output, nothing is copied; [`Capture`](crate::source::packet::Capture) itself copies when half of its blocks are out.
 //! - **A full ring** is the one place where packets may be dropped, by [`Policy`], and are counted where they are.
 //!
 //! When an output fails or has all it wanted, workers read no more; what they have read by then still goes to all others, and counts as

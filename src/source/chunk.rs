@@ -65,6 +65,16 @@ impl Chunk {
         self.lease.take()
     }
 
+    /// Copies the frames' memory, of which `lease` is one that has been taken out: the chunk is then as if it had never been leased.
+    pub(crate) fn keep(&mut self, lease: &Lease) {
+        let end = |record: &Record| {
+            (record.offset + record.captured).max(record.options_offset + record.options_length) as usize
+        };
+        let end = self.records.iter().map(end).max().unwrap_or(0);
+        self.slab.clear();
+        self.slab.extend_from_slice(&lease.bytes()[..end]);
+    }
+
     /// The frames in order, in batches; in memory of which `lease` is one, where it has been taken out.
     pub(crate) fn batches_in<'c>(
         &'c self,

@@ -20,6 +20,12 @@ enum Memory {
 }
 
 impl Lease {
+    /// Whether the source waits for this memory to come back: it can go on for a while without, but not for ever.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        matches!(self.0, Memory::Block(_))
+    }
+
     pub(super) fn of_block(block: block_ring::Lease) -> Self {
         Self(Memory::Block(block))
     }
