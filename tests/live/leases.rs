@@ -19,7 +19,7 @@ fn small_ring(interface: &str) -> Options {
 }
 
 fn frame(number: u32) -> Vec<u8> {
-    frames::udp(40_000, if number % 2 == 0 { 53 } else { 80 }, number, 700)
+    frames::udp(40_000, if number.is_multiple_of(2) { 53 } else { 80 }, number, 700)
 }
 
 fn send_some(socket: &PacketSocket, numbers: std::ops::Range<u32>) {
