@@ -125,8 +125,9 @@ impl<'w> Desk<'w> {
             let findings = &mut findings[if senders.is_empty() { 0 } else { index }];
             findings.read(batch);
             let taken = if *sole { &mut *own } else { &mut *tally };
+            let before = taken.bytes;
             taken.take(batch, findings);
-            *seen = (seen.0 + batch.len() as u64, seen.1 + findings.bytes());
+            *seen = (seen.0 + batch.len() as u64, seen.1 + taken.bytes - before);
             if !batch.annotations().is_empty() {
                 *annotated = true;
                 for (output, part) in parts.iter_mut().enumerate() {
