@@ -1,18 +1,25 @@
-//! A source shared by workers: whoever's turn it is reads the next chunk.
+//! A source shared by workers: whoever's turn it is takes the next chunk.
 
 use super::Shutdown;
 use super::config::BoxedSource;
 use super::ending::Ending;
-use crate::source::{self, BATCH, Chunk, Fill, Progress};
-use std::sync::{Mutex, PoisonError, TryLockError};
+use crate::source::{self, BATCH, Chunk, Fill, Progress, ReadAhead};
+use crossbeam::utils::CachePadded;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// How often a worker looks whether it is its turn before it sleeps; a look takes 10 to 50 ns.
 const PATIENCE: u32 = 2048;
 
 /// Hands the source from worker to worker. What one of them reads stays in the caches of its own CPU, where it is
-/// parsed next; only reading itself is done by one at a time.
+/// parsed next. Where the source can be [read ahead](ReadAhead), each fetches the bytes of its chunk whenever it likes, and only
+/// their walk, which tells where the next chunk begins, is done by one at a time; otherwise reading is, too.
 pub(super) struct Turns<'a> {
+    ahead: Option<ReadAhead>,
     reading: Mutex<Reading<'a>>,
+    /// The piece whose turn it is, for those who look before they sleep; the truth is in [`Reading`].
+    turn: CachePadded<AtomicU64>,
+    passed_on: Condvar,
     shutdown: &'a Shutdown,
     ending: &'a Ending,
 }
@@ -25,6 +32,8 @@ struct Reading<'a> {
     taken: u64,
     /// Chunks read.
     chunks: u64,
+    /// Pieces that have had their turn.
+    pieces: u64,
     stopping: bool,
     ended: bool,
     error: Option<source::Error>,
@@ -55,36 +64,53 @@ pub(super) struct Rest<'a> {
 
 impl<'a> Turns<'a> {
     pub(super) fn new(
-        source: BoxedSource<'a>,
+        mut source: BoxedSource<'a>,
         limit: Option<u64>,
         shutdown: &'a Shutdown,
         ending: &'a Ending,
     ) -> Self {
+        let ahead = source.chunks().and_then(|source| source.ahead());
         let left = limit.unwrap_or(u64::MAX);
         let reading = Reading {
             source,
             left,
             taken: 0,
             chunks: 0,
+            pieces: 0,
             stopping: false,
             ended: false,
             error: None,
             largest: 0,
         };
-        Self { reading: Mutex::new(reading), shutdown, ending }
+        let turn = CachePadded::new(AtomicU64::new(0));
+        Self { ahead, reading: Mutex::new(reading), turn, passed_on: Condvar::new(), shutdown, ending }
     }
 
-    /// Waits for its turn and reads the next chunk; `None` when there are no more, or a worker has panicked over it.
+    /// Waits for its turn and takes the next chunk; `None` when there are no more, or a worker has panicked over it.
     pub(super) fn next(&self, chunk: &mut Chunk) -> Option<Turn> {
+        let Some(ahead) = &self.ahead else { return self.lock()?.next(chunk, self) };
+        loop {
+            let baton = Baton { turns: self, piece: ahead.claim() };
+            ahead.fetch(baton.piece, chunk);
+            let mut reading = baton.wait()?;
+            match reading.next(chunk, self) {
+                // Empty where a large record covers the whole piece.
+                Some(Turn::Idle) => {}
+                turn => return turn,
+            }
+        }
+    }
+
+    fn lock(&self) -> Option<MutexGuard<'_, Reading<'a>>> {
         // A read takes some 50 us, and being woken from sleep nearly as long: it pays to look a while first.
         for _ in 0..PATIENCE {
             match self.reading.try_lock() {
-                Ok(mut reading) => return reading.next(chunk, self),
+                Ok(reading) => return Some(reading),
                 Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
                 Err(TryLockError::Poisoned(_)) => return None,
             }
         }
-        self.reading.lock().ok()?.next(chunk, self)
+        self.reading.lock().ok()
     }
 
     /// Settles with the source: nothing may come from here on that its counters would miss.
@@ -95,6 +121,39 @@ impl<'a> Turns<'a> {
             error = error.or(source.stop().err());
         }
         Rest { source, taken, error }
+    }
+}
+
+/// The duty to take a piece when its turn has come, and to pass the turn on, whatever happens.
+struct Baton<'t, 'a> {
+    turns: &'t Turns<'a>,
+    piece: u64,
+}
+
+impl<'t, 'a> Baton<'t, 'a> {
+    /// Waits for the turn, or for the end; `None` when a worker has panicked over its own.
+    fn wait(&self) -> Option<MutexGuard<'t, Reading<'a>>> {
+        let turns = self.turns;
+        for _ in 0..PATIENCE {
+            if turns.turn.load(Ordering::Relaxed) == self.piece {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        let early = |reading: &mut Reading<'_>| reading.pieces != self.piece && !reading.ended;
+        turns.passed_on.wait_while(turns.reading.lock().ok()?, early).ok()
+    }
+}
+
+impl Drop for Baton<'_, '_> {
+    fn drop(&mut self) {
+        let mut reading = self.turns.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody can take the piece of one that panics: there is no more.
+        reading.ended |= std::thread::panicking();
+        reading.pieces = self.piece + 1;
+        self.turns.turn.store(reading.pieces, Ordering::Relaxed);
+        drop(reading);
+        self.turns.passed_on.notify_all();
     }
 }
 
@@ -152,5 +211,106 @@ impl Reading<'_> {
             Fill::End => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Interface;
+    use crate::source::{CaptureFile, ChunkSource, Counters, Source};
+    use std::io::Write;
+    use std::thread;
+
+    const FRAMES: u64 = 20_000;
+
+    /// A capture file of several pieces, of which the chunk that holds this frame makes it panic.
+    struct Brittle(CaptureFile, u64);
+
+    impl Source for Brittle {
+        fn interfaces(&self) -> &[Interface] {
+            self.0.interfaces()
+        }
+
+        fn fill(&mut self, limit: usize) -> Result<Fill<'_>, source::Error> {
+            self.0.fill(limit)
+        }
+
+        fn stop(&mut self) -> Result<(), source::Error> {
+            self.0.stop()
+        }
+
+        fn counters(&mut self) -> Counters {
+            self.0.counters()
+        }
+
+        fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
+            Some(self)
+        }
+    }
+
+    impl ChunkSource for Brittle {
+        fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, source::Error> {
+            let more = self.0.fill_chunk(chunk, limit);
+            assert!(self.0.counters().received < self.1, "on purpose");
+            more
+        }
+
+        fn ahead(&self) -> Option<ReadAhead> {
+            self.0.ahead()
+        }
+    }
+
+    fn brittle(panics_at: u64) -> Brittle {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        file.write_all(&words(&[0xA1B2_C3D4, 0x0004_0002, 0, 0, 0, 1])).expect("room");
+        let record = [words(&[1, 2, 84, 84]), vec![0; 84]].concat();
+        file.write_all(&record.repeat(FRAMES as usize)).expect("room");
+        Brittle(CaptureFile::open(file.path()).expect("a capture"), panics_at)
+    }
+
+    /// What three workers are given: each chunk's number, first frame and frames.
+    fn share(turns: &Turns<'_>) -> Vec<thread::Result<Vec<(u64, u64, u64)>>> {
+        let work = || {
+            let (mut chunk, mut chunks) = (Chunk::default(), Vec::new());
+            while let Some(turn) = turns.next(&mut chunk) {
+                let Turn::Chunk { number, .. } = turn else { panic!("a file is never idle") };
+                let first = chunk.batches().next().map_or(0, |batch| batch.frame(0).record.number);
+                chunks.push((number, first, chunk.len() as u64));
+            }
+            chunks
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..3).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().map(|worker| worker.join()).collect()
+        })
+    }
+
+    #[test]
+    fn pieces_fetched_side_by_side_make_chunks_in_order() {
+        let (shutdown, ending) = (Shutdown::default(), Ending::default());
+        for limit in [None, Some(7_777)] {
+            let turns = Turns::new(Box::new(brittle(u64::MAX)), limit, &shutdown, &ending);
+            assert!(turns.ahead.is_some());
+            let mut chunks: Vec<_> =
+                share(&turns).into_iter().flat_map(|chunks| chunks.expect("no panic")).collect();
+            chunks.sort();
+            let mut frames = 0;
+            for (place, (number, first, length)) in (0..).zip(chunks) {
+                assert_eq!((number, first), (place, frames + 1));
+                frames += length;
+            }
+            assert_eq!(frames, limit.unwrap_or(FRAMES));
+            assert!(turns.into_rest().error.is_none());
+        }
+    }
+
+    #[test]
+    fn a_panic_over_one_piece_ends_the_wait_for_the_next() {
+        let (shutdown, ending) = (Shutdown::default(), Ending::default());
+        let turns = Turns::new(Box::new(brittle(FRAMES / 2)), None, &shutdown, &ending);
+        let panics = share(&turns).iter().filter(|chunks| chunks.is_err()).count();
+        assert_eq!(panics, 1);
     }
 }

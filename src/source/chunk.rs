@@ -1,5 +1,6 @@
 //! Frames that leave their source, memory and all: how several workers share it, and how outputs read on other threads.
 
+use super::capture_file::{Fetched, ReadAhead};
 use super::{BATCH, Error, Lease, Source};
 use crate::frame::{Annotation, Batch, Interface, Record};
 
@@ -27,6 +28,8 @@ pub struct Chunk {
     pub(super) slab: Vec<u8>,
     /// Where the frames lie if not there.
     lease: Option<Lease>,
+    /// What [`ReadAhead`] has put into the slab, until the chunk is filled.
+    pub(super) fetched: Option<Fetched>,
     pub(super) records: Vec<Record>,
     pub(super) annotations: Vec<Annotation>,
     /// Those of the source, kept from one filling to the next: only new ones are copied.
@@ -127,6 +130,7 @@ impl Chunk {
     pub fn clear(&mut self) {
         self.slab.clear();
         self.lease = None;
+        self.fetched = None;
         self.records.clear();
         self.annotations.clear();
         self.cuts.clear();
@@ -143,6 +147,13 @@ impl Chunk {
         (0..records).step_by(BATCH).for_each(|start| self.cut(((start + BATCH).min(records), 0), known));
     }
 
+    /// Empties it and gives out its memory, kept at its length: emptied, it would have to be zeroed again.
+    pub(super) fn take_memory(&mut self) -> Vec<u8> {
+        let memory = std::mem::take(&mut self.slab);
+        self.clear();
+        memory
+    }
+
     /// Ends a batch at these lengths of the two lists; `known` are the interfaces of the source by now.
     pub(super) fn cut(&mut self, (records, annotations): (usize, usize), known: &[Interface]) {
         self.interfaces.extend_from_slice(known.get(self.interfaces.len()..).unwrap_or_default());
@@ -153,10 +164,19 @@ impl Chunk {
 /// A source whose frames may leave it, memory and all.
 pub trait ChunkSource: Source {
     /// Replaces what is in `chunk` by the next frames, at most `limit` (at least 1) of them; false at the end. Where a
-    /// live source or a pipe waited a while (at most 100 ms) and nothing came, the chunk is empty.
+    /// live source or a pipe waited a while (at most 100 ms) and nothing came, the chunk is empty; and also where a
+    /// large record covers all that was to be looked at.
     /// A chunk is always of the same source.
+    ///
+    /// Chunks that [`ReadAhead`] has fetched are filled in the order of their pieces.
     ///
     /// # Errors
     /// As [`Source::fill`]; the chunk is then empty.
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error>;
+
+    /// A way to fetch the bytes of the chunks that are still to come, beside the source; `None` where they come one after
+    /// the other.
+    fn ahead(&self) -> Option<ReadAhead> {
+        None
+    }
 }

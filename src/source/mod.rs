@@ -6,7 +6,7 @@ mod lease;
 pub mod packet;
 pub mod synthetic;
 
-pub use capture_file::CaptureFile;
+pub use capture_file::{CaptureFile, ReadAhead};
 pub use chunk::{Chunk, ChunkSource};
 pub use lease::Lease;
 pub use synthetic::Synthetic;

@@ -1,23 +1,40 @@
-//! Compiles DPDK's inline functions for this machine where its headers are, and says `cfg(dpdk)` then.
+//! Compiles what calls C for this machine where its headers are, and says `cfg(dpdk)` and `cfg(pcap)` then.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/dpdk.c");
-    println!("cargo:rustc-check-cfg=cfg(dpdk)");
-    let Ok(found) = Command::new("pkg-config").args(["--cflags", "libdpdk"]).output() else { return };
-    if !found.status.success() {
-        return;
+    for (package, name) in [("libdpdk", "dpdk"), ("libpcap", "pcap")] {
+        println!("cargo:rerun-if-changed=src/{name}.c");
+        println!("cargo:rustc-check-cfg=cfg({name})");
+        if let Some(flags) = pkg_config("--cflags", package) {
+            compile(name, &flags);
+            println!("cargo:rustc-cfg={name}");
+        }
     }
+    // DPDK's functions are inline; libpcap's are not.
+    for library in
+        pkg_config("--libs-only-l", "libpcap").iter().flat_map(|libraries| libraries.split_whitespace())
+    {
+        println!("cargo:rustc-link-lib=dylib={}", library.trim_start_matches("-l"));
+    }
+}
+
+/// What pkg-config says of a package that is installed.
+fn pkg_config(what: &str, package: &str) -> Option<String> {
+    let found = Command::new("pkg-config").args([what, package]).output().ok()?;
+    found.status.success().then(|| String::from_utf8(found.stdout).expect("flags are text"))
+}
+
+/// Makes a library of `src/NAME.c` and links it.
+fn compile(name: &str, flags: &str) {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
-    let (object, library) = (out.join("dpdk.o"), out.join("libpeerdpdk.a"));
-    let flags = String::from_utf8(found.stdout).expect("flags are text");
+    let (object, library) = (out.join(format!("{name}.o")), out.join(format!("libpeer{name}.a")));
     // The last -march counts.
     let mut compile = Command::new("cc");
     compile
         .args(flags.split_whitespace())
-        .args(["-O3", "-march=native", "-c", "src/dpdk.c", "-o"])
+        .args(["-O3", "-march=native", "-c", &format!("src/{name}.c"), "-o"])
         .arg(&object);
     let mut pack = Command::new("ar");
     pack.arg("crs").arg(&library).arg(&object);
@@ -26,6 +43,5 @@ fn main() {
         assert!(status.success(), "{command:?}: {status}");
     }
     println!("cargo:rustc-link-search=native={}", out.display());
-    println!("cargo:rustc-link-lib=static=peerdpdk");
-    println!("cargo:rustc-cfg=dpdk");
+    println!("cargo:rustc-link-lib=static=peer{name}");
 }

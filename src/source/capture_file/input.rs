@@ -1,5 +1,6 @@
 //! Bytes of a capture file: from a file, a pipe or any reader, decompressed where they are compressed.
 
+use super::read_ahead::Positioned;
 use flate2::bufread::MultiGzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
@@ -52,7 +53,7 @@ impl Input {
             return Err(ErrorKind::IsADirectory.into());
         }
         let (handle, total) = if metadata.is_file() {
-            (Handle::File(file), Some(metadata.len()))
+            (Handle::File(Positioned::new(file)?), Some(metadata.len()))
         } else {
             (Handle::Pipe(file), None)
         };
@@ -80,16 +81,24 @@ impl Input {
         !matches!(self.stream, Stream::Plain(_))
     }
 
+    /// The file, where its bytes are those of the capture and can be read from any offset.
+    pub(super) fn positioned(&self) -> Option<&Positioned> {
+        match &self.stream {
+            Stream::Plain(Raw { handle: Handle::File(file), .. }) => Some(file),
+            _ => None,
+        }
+    }
+
     /// Decompresses from here on; `head` was read already and is read again, first.
     pub(super) fn decompress(&mut self, compression: Compression, head: &[u8]) {
         self.stream = match (std::mem::replace(&mut self.stream, Stream::Moving), compression) {
             (Stream::Plain(mut raw), Compression::Gzip) => {
-                raw.head = head.to_vec();
+                raw.put_back(head);
                 Stream::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, raw))))
             }
             #[cfg(feature = "zstd")]
             (Stream::Plain(mut raw), Compression::Zstd) => {
-                raw.head = head.to_vec();
+                raw.put_back(head);
                 raw.wait_for_ever();
                 Stream::Zstd(Box::new(super::zstd::Decoder::new(raw)))
             }
@@ -124,20 +133,27 @@ pub(super) struct Raw {
 }
 
 enum Handle {
-    File(File),
+    File(Positioned),
     /// A pipe, socket or terminal: may stay silent, and must not hold up an orderly end.
     Pipe(File),
     Reader(Box<dyn Read + Send>),
 }
 
 impl Raw {
+    /// Makes the next reads give `head` again. Reading a file by offset has not moved its position.
+    fn put_back(&mut self, head: &[u8]) {
+        if !matches!(self.handle, Handle::File(_)) {
+            self.head = head.to_vec();
+        }
+    }
+
     /// Never [`ErrorKind::WouldBlock`] from here on, for decoders that cannot resume after it.
     #[cfg(feature = "zstd")]
     fn wait_for_ever(&mut self) {
         if let Handle::Pipe(file) = &self.handle
             && let Ok(file) = file.try_clone()
         {
-            self.handle = Handle::File(file);
+            self.handle = Handle::Reader(Box::new(file));
         }
     }
 }
@@ -164,76 +180,6 @@ impl Read for Raw {
             Handle::Reader(reader) => reader.read(into),
         }?;
         self.read += length as u64;
-        Ok(length)
-    }
-}
-
-/// Bytes read and not yet handed out, in one piece of memory.
-pub(super) struct Buffer {
-    bytes: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// Offset in the file of `bytes[0]`.
-    base: u64,
-}
-
-impl Buffer {
-    pub(super) fn new(size: usize) -> Self {
-        Self { bytes: vec![0; size], start: 0, end: 0, base: 0 }
-    }
-
-    /// All memory; records count their offsets from its first byte.
-    pub(super) fn slab(&self) -> &[u8] {
-        &self.bytes[..self.end]
-    }
-
-    /// What has been read and not consumed.
-    pub(super) fn unread(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
-    }
-
-    /// Where the unread bytes begin in the slab.
-    pub(super) fn start(&self) -> usize {
-        self.start
-    }
-
-    /// Where the unread bytes begin in the (uncompressed) file.
-    pub(super) fn offset(&self) -> u64 {
-        self.base + self.start as u64
-    }
-
-    pub(super) fn consume(&mut self, length: usize) {
-        self.start += length;
-    }
-
-    /// Forgets everything: the bytes will come again, decompressed.
-    pub(super) fn clear(&mut self) {
-        (self.start, self.end, self.base) = (0, 0, 0);
-    }
-
-    /// Gives the memory away, the consumed bytes in it, and goes on in `memory` with the unread ones.
-    pub(super) fn exchange(&mut self, memory: &mut Vec<u8>) {
-        memory.resize(self.bytes.len(), 0);
-        let unread = self.unread();
-        memory[..unread.len()].copy_from_slice(unread);
-        std::mem::swap(&mut self.bytes, memory);
-        self.base += self.start as u64;
-        self.end -= self.start;
-        self.start = 0;
-    }
-
-    /// Reads once. What is unread moves to the front; the memory grows only when it is full, twofold, so that
-    /// a length field alone never makes it large.
-    pub(super) fn read_from(&mut self, input: &mut Input) -> io::Result<usize> {
-        self.bytes.copy_within(self.start..self.end, 0);
-        self.base += self.start as u64;
-        self.end -= self.start;
-        self.start = 0;
-        if self.end == self.bytes.len() {
-            self.bytes.resize(self.bytes.len() * 2, 0);
-        }
-        let length = input.read(&mut self.bytes[self.end..])?;
-        self.end += length;
         Ok(length)
     }
 }

@@ -1,31 +1,39 @@
 //! Capture files as a source: pcap and pcapng, from a path, standard input or any reader.
 //!
-//! Large reads fill one piece of memory, records are cut out of it where they lie, and what is left of
-//! an unfinished one moves to the front before the next read. A pipe that is still being written gives
-//! each packet as soon as it is there.
+//! An ordinary file is read by offset, in pieces of equal length; of anything else, large reads fill one piece of
+//! memory, and what is left of an unfinished record moves to the front before the next read. Records are cut out of
+//! that memory where they lie: the usual ones by a walk in bulk, whatever else there is step by step. A pipe that is
+//! still being written gives each packet as soon as it is there.
 
 mod annotation;
+mod buffer;
 mod input;
 mod not_a_capture;
 mod options;
 mod pcap;
 mod pcapng;
+mod read_ahead;
 mod step;
 mod time_scale;
 #[cfg(feature = "zstd")]
 mod zstd;
 
+pub use read_ahead::ReadAhead;
+
+pub(super) use read_ahead::Fetched;
+
 use super::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Progress, Source};
 use crate::frame::{Annotation, Batch, Interface, Record};
-use input::{Buffer, Compression, Input};
+use buffer::Buffer;
+use input::{Compression, Input};
 use rustix::fd::AsFd;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
-use step::Step;
+use step::{Step, Stretch};
 
 /// Size of the pooled reads: what is read is still in the second cache when it is parsed, also where several
-/// workers have a few of them each. Memory grows beyond it only for a record that is larger.
+/// workers have a few of them each (measured: perf/README.md). Memory grows beyond it only for a record that is larger.
 const READ: usize = 1 << 18;
 
 /// A pcap or pcapng file, possibly compressed, as a [`Source`].
@@ -79,35 +87,39 @@ impl CaptureFile {
     /// [`Error::Io`] when it cannot be opened or read, [`Error::NotACapture`] when it is something else.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let name = path.as_ref().display().to_string();
-        let opened = File::open(path).and_then(|file| Input::file(file, name.clone()));
-        let mut file = Self::new(opened.map_err(|source| Error::Io { path: name, source })?);
+        Self::of_file(File::open(path), name, READ)
+    }
+
+    /// Reads standard input, from where it is. Of an ordinary file the header is read at once, from a pipe nothing before
+    /// the first [`Source::fill`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] when there is no standard input, [`Error::NotACapture`] when it is an ordinary file and something else.
+    pub fn stdin() -> Result<Self, Error> {
+        let opened = std::io::stdin().as_fd().try_clone_to_owned();
+        Self::of_file(opened.map(File::from), "standard input".to_owned(), READ)
+    }
+
+    /// Reads a file in pieces of `size` bytes.
+    fn of_file(opened: io::Result<File>, name: String, size: usize) -> Result<Self, Error> {
+        let opened = opened.and_then(|file| Input::file(file, name.clone()));
+        let mut file = Self::new(opened.map_err(|source| Error::Io { path: name, source })?, size);
         if file.input.total.is_some() {
             file.read_header()?;
         }
         Ok(file)
     }
 
-    /// Reads standard input; nothing is read before the first [`Source::fill`].
-    ///
-    /// # Errors
-    /// [`Error::Io`] when there is no standard input.
-    pub fn stdin() -> Result<Self, Error> {
-        let name = "standard input";
-        let opened = std::io::stdin().as_fd().try_clone_to_owned();
-        let input = opened.and_then(|fd| Input::file(File::from(fd), name.to_owned()));
-        input.map(Self::new).map_err(|source| Error::Io { path: name.to_owned(), source })
-    }
-
     /// Reads what `reader` gives; `name` stands for it in errors. A read that blocks blocks
     /// [`Source::fill`], one that fails with [`ErrorKind::WouldBlock`] makes it [`Fill::Idle`].
     pub fn from_reader(reader: impl Read + Send + 'static, name: impl Into<String>) -> Self {
-        Self::new(Input::reader(Box::new(reader), name.into()))
+        Self::new(Input::reader(Box::new(reader), name.into()), READ)
     }
 
-    fn new(input: Input) -> Self {
+    fn new(input: Input, size: usize) -> Self {
         Self {
+            buffer: Buffer::new(size, input.positioned().is_some()),
             input,
-            buffer: Buffer::new(READ),
             format: Format::Unknown,
             interfaces: Vec::new(),
             records: Vec::with_capacity(BATCH),
@@ -174,7 +186,7 @@ impl CaptureFile {
 
     /// Reads on, because the record at the front needs `needed` bytes.
     fn read_more(&mut self, needed: usize) -> Result<More, Error> {
-        match self.buffer.read_from(&mut self.input) {
+        match self.buffer.read_from(&mut self.input, needed) {
             Ok(0) if self.buffer.unread().is_empty() && self.buffer.offset() > 0 => {
                 self.ended = true;
                 Ok(More::End)
@@ -217,12 +229,17 @@ impl CaptureFile {
     /// Takes a batch of records off the buffer, until `limit`, the buffer's end, or what must begin a new batch.
     fn gather(&mut self, limit: usize) -> Option<Step> {
         let (before, annotations_before) = (self.records.len(), self.annotations.len());
-        while self.records.len() - before < limit && self.annotations.len() - annotations_before < BATCH {
+        let full = before + limit;
+        while self.records.len() < full && self.annotations.len() - annotations_before < BATCH {
+            self.walk(full);
+            if self.records.len() == full {
+                break;
+            }
             match self.step() {
                 Step::Packet { mut record, length } => {
                     let start = self.buffer.start() as u32;
                     record.offset += start;
-                    record.options_offset += start;
+                    record.options_offset += if record.options_length > 0 { start } else { 0 };
                     self.frames += 1;
                     record.number = self.frames;
                     self.records.push(record);
@@ -241,12 +258,36 @@ impl CaptureFile {
         None
     }
 
+    /// Takes ordinary packets in bulk, until there are `full` of them or something else is at the front.
+    fn walk(&mut self, full: usize) {
+        let (before, range) = (self.records.len(), self.buffer.range());
+        let start = range.start;
+        let stretch = Stretch { slab: self.buffer.slab(), range, room: full - before, number: self.frames };
+        let next = match &self.format {
+            Format::Pcap(pcap) => pcap.walk(stretch, &mut self.records),
+            Format::PcapNg(pcapng) => pcapng.walk(stretch, &self.interfaces, &mut self.records),
+            Format::Unknown => return,
+        };
+        self.frames += (self.records.len() - before) as u64;
+        self.buffer.consume(next - start);
+    }
+
     /// Deals with what stopped [`Self::gather`] before it had taken anything.
     fn get_on(&mut self, stopped_by: Option<Step>) -> Result<More, Error> {
         match stopped_by {
             Some(Step::Damaged(reason)) => Err(self.damaged(reason)),
             Some(Step::Need(bytes)) => self.read_more(bytes),
             _ => Ok(More::Bytes),
+        }
+    }
+
+    /// Reads what the last record of a piece lacks; false when that cannot be had, or is not what stopped the walk.
+    fn finish_piece(&mut self, stopped_by: &Option<Step>) -> bool {
+        match stopped_by {
+            Some(Step::Need(bytes)) if self.buffer.piece().is_some() && !self.buffer.is_done() => {
+                matches!(self.buffer.read_from(&mut self.input, *bytes), Ok(1..))
+            }
+            _ => false,
         }
     }
 }
@@ -292,7 +333,12 @@ impl Source for CaptureFile {
     }
 
     fn progress(&self) -> Option<Progress> {
-        self.input.total.map(|total| Progress { read: self.input.consumed(), total })
+        let total = self.input.total?;
+        let read = match self.input.positioned() {
+            Some(file) => file.origin() + self.buffer.end_offset(),
+            None => self.input.consumed(),
+        };
+        Some(Progress { read, total })
     }
 
     fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
@@ -303,11 +349,20 @@ impl Source for CaptureFile {
 impl ChunkSource for CaptureFile {
     /// One read's worth of records, in the memory it was read into.
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
-        // Kept at its length: emptied, it would have to be zeroed again.
-        let mut memory = std::mem::take(&mut chunk.slab);
-        chunk.clear();
+        let fetched = chunk.fetched.take();
+        let mut memory = chunk.take_memory();
         self.records.clear();
         self.annotations.clear();
+        if let (Some(fetched), Some(due)) = (fetched, self.buffer.piece()) {
+            if fetched.piece < due {
+                // No record begins there: a large one covers it.
+                chunk.slab = memory;
+                return Ok(!self.ended);
+            }
+            if fetched.piece == due {
+                self.buffer.take_fetched(&mut memory, fetched);
+            }
+        }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         while !self.ended && self.records.len() < limit {
             let before = (self.records.len(), self.annotations.len());
@@ -316,8 +371,16 @@ impl ChunkSource for CaptureFile {
             if now != before {
                 chunk.cut(now, &self.interfaces);
             }
+            if stopped_by.is_none() {
+                continue;
+            }
             // As in `fill`, what stopped the walk is met again at the next call.
-            if stopped_by.is_some() && (!chunk.is_empty() || self.get_on(stopped_by)? == More::Silence) {
+            let goes_on = if chunk.is_empty() {
+                self.get_on(stopped_by)? != More::Silence
+            } else {
+                self.finish_piece(&stopped_by)
+            };
+            if !goes_on {
                 break;
             }
         }
@@ -327,4 +390,11 @@ impl ChunkSource for CaptureFile {
         chunk.slab = memory;
         Ok(!self.ended || !chunk.is_empty())
     }
+
+    fn ahead(&self) -> Option<ReadAhead> {
+        Some(ReadAhead::new(self.input.positioned()?.clone(), self.buffer.size(), self.buffer.piece()?))
+    }
 }
+
+#[cfg(test)]
+mod tests;

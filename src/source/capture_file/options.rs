@@ -1,8 +1,8 @@
 //! Option lists of pcapng blocks.
 
 use super::step::Order;
-use crate::frame::PacketOptions;
-use crate::frame::pcapng::option;
+use crate::frame::pcapng::{option, read_flags};
+use crate::frame::{Direction, Offload, PacketOptions};
 
 /// The list at the end of a block's body, once every option is known to lie within it.
 pub(super) fn check_options(raw: &[u8], order: Order) -> Result<PacketOptions<'_>, String> {
@@ -21,4 +21,11 @@ pub(super) fn check_options(raw: &[u8], order: Order) -> Result<PacketOptions<'_
         rest = next;
     }
     Ok(PacketOptions { raw, big_endian: order.big_endian })
+}
+
+/// What the option list of a packet says of its direction and offload state.
+pub(super) fn packet_flags(raw: &[u8], order: Order) -> Result<(Direction, Offload), String> {
+    let mut options = check_options(raw, order)?.iter();
+    let flags = options.find(|(code, value)| *code == option::EPB_FLAGS && value.len() == 4);
+    Ok(flags.map(|(_, flags)| read_flags(order.u32(flags, 0))).unwrap_or_default())
 }

@@ -8,7 +8,7 @@
 //! | `1c0001ac` | Ixia hardware: nanoseconds, 4 more bytes in the file header |
 //! | `1c0001ab` | Ixia software: microseconds, likewise |
 
-use super::step::{Order, Step, maximum};
+use super::step::{Order, Step, Stretch, maximum};
 use crate::frame::{Interface, LinkType, Record, Timestamp};
 
 const FILE_HEADER: usize = 24;
@@ -107,6 +107,49 @@ fn patched_header(records: &[u8], order: Order) -> usize {
 }
 
 impl Pcap {
+    /// Takes whole records that need no second look; gives the offset of what comes next, which is for [`Self::step`].
+    pub(super) fn walk(&self, stretch: Stretch<'_>, records: &mut Vec<Record>) -> usize {
+        match (self.lengths, self.order.big_endian) {
+            (Lengths::Ordinary, false) => self.walk_by(u32::from_le_bytes, stretch, records),
+            (Lengths::Ordinary, true) => self.walk_by(u32::from_be_bytes, stretch, records),
+            _ => stretch.range.start,
+        }
+    }
+
+    /// [`Self::walk`] with one way to read numbers: what is the same for all records is not looked at for each.
+    #[inline(always)]
+    fn walk_by(&self, read: fn([u8; 4]) -> u32, stretch: Stretch<'_>, records: &mut Vec<Record>) -> usize {
+        let Stretch { slab, range, room, number } = stretch;
+        let (header, maximum, link_type) = (self.record_header, self.maximum, self.link_type);
+        let (second, unit) = if self.nanoseconds { (1_000_000_000, 1) } else { (1_000_000, 1000) };
+        let mut at = range.start;
+        records.reserve(room);
+        for number in (number + 1..).take(room) {
+            if at >= range.end {
+                break;
+            }
+            let fields = slab.get(at..).and_then(|rest| rest.first_chunk::<RECORD_HEADER>());
+            let Some(fields) = fields else { break };
+            let field = |at: usize| read([fields[at], fields[at + 1], fields[at + 2], fields[at + 3]]);
+            let (fraction, captured) = (field(4), field(8));
+            let next = at + header + captured as usize;
+            if captured as usize > maximum || fraction >= second || next > slab.len() {
+                break;
+            }
+            records.push(Record {
+                offset: (at + header) as u32,
+                captured,
+                wire_length: field(12),
+                number,
+                time: Some(Timestamp { seconds: i64::from(field(0)), nanos: fraction * unit }),
+                link_type,
+                ..Record::default()
+            });
+            at = next;
+        }
+        at
+    }
+
     /// The record at the front of `bytes`.
     pub(super) fn step(&self, bytes: &[u8]) -> Step {
         if bytes.len() < RECORD_HEADER {

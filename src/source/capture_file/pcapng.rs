@@ -1,10 +1,10 @@
 //! The pcapng format: blocks, sections, interfaces, packets (draft-ietf-opsawg-pcapng).
 
 use super::annotation;
-use super::options::check_options;
-use super::step::{Order, Step, maximum};
+use super::options::{check_options, packet_flags};
+use super::step::{Order, Step, Stretch, maximum};
 use super::time_scale::TimeScale;
-use crate::frame::pcapng::{block, option, read_flags};
+use crate::frame::pcapng::{block, option};
 use crate::frame::{Interface, InterfaceId, LinkType, Record, Timestamp};
 
 const BYTE_ORDER_MAGIC: u32 = 0x1A2B_3C4D;
@@ -63,14 +63,15 @@ impl PcapNg {
             ));
         }
         let body = &bytes[BLOCK_HEADER..whole - TRAILER];
+        let packet = |read: Result<Record, String>| read.map(|record| Step::Packet { record, length: whole });
         let result = match kind {
             block::SECTION => {
                 self.section(body, order, interfaces.len()).map(|()| Step::Skip { length: whole })
             }
             block::INTERFACE => self.interface(body, interfaces).map(|()| Step::Skip { length: whole }),
-            block::ENHANCED_PACKET => self.packet(body, whole, false, interfaces),
-            block::PACKET => self.packet(body, whole, true, interfaces),
-            block::SIMPLE_PACKET => self.simple_packet(body, whole, interfaces),
+            block::ENHANCED_PACKET => packet(self.enhanced(body, order, interfaces)),
+            block::PACKET => packet(self.packet(body, u32::from(order.u16(body, 0)), order, interfaces)),
+            block::SIMPLE_PACKET => packet(self.simple_packet(body, order, interfaces)),
             block::SECRETS | block::NAMES | block::CUSTOM => {
                 annotation::read(kind, self.sections - 1, body, self.order)
                     .map(|annotation| Step::Annotation { annotation, length: whole })
@@ -78,6 +79,61 @@ impl PcapNg {
             _ => Ok(Step::Skip { length: whole }),
         };
         result.unwrap_or_else(Step::Damaged)
+    }
+
+    /// Takes whole enhanced and simple packets; gives the offset of what comes next, which is for [`Self::step`].
+    pub(super) fn walk(
+        &self,
+        stretch: Stretch<'_>,
+        interfaces: &[Interface],
+        records: &mut Vec<Record>,
+    ) -> usize {
+        // A constant in each, so that it is not looked at for each number.
+        match self.order.big_endian {
+            false => self.walk_in(Order { big_endian: false }, stretch, interfaces, records),
+            true => self.walk_in(Order { big_endian: true }, stretch, interfaces, records),
+        }
+    }
+
+    #[inline(always)]
+    fn walk_in(
+        &self,
+        order: Order,
+        stretch: Stretch<'_>,
+        interfaces: &[Interface],
+        records: &mut Vec<Record>,
+    ) -> usize {
+        let Stretch { slab, range, room, number } = stretch;
+        let mut at = range.start;
+        records.reserve(room);
+        for number in (number + 1..).take(room) {
+            if at >= range.end {
+                break;
+            }
+            let Some(header) = slab.get(at..).and_then(|rest| rest.first_chunk::<BLOCK_HEADER>()) else {
+                break;
+            };
+            let (kind, length) = (order.u32(header, 0), order.u32(header, 4));
+            if length < (BLOCK_HEADER + TRAILER) as u32 || length > MAXIMUM_BLOCK || length % 4 != 0 {
+                break;
+            }
+            let next = at + length as usize;
+            let Some(rest) = slab.get(at + BLOCK_HEADER..next) else { break };
+            let (body, trailer) = rest.split_at(rest.len() - TRAILER);
+            let read = match kind {
+                _ if order.u32(trailer, 0) != length => break,
+                block::ENHANCED_PACKET => self.enhanced(body, order, interfaces),
+                block::SIMPLE_PACKET => self.simple_packet(body, order, interfaces),
+                _ => break,
+            };
+            let Ok(mut record) = read else { break };
+            record.offset += at as u32;
+            record.options_offset += if record.options_length > 0 { at as u32 } else { 0 };
+            record.number = number;
+            records.push(record);
+            at = next;
+        }
+        at
     }
 
     fn section(&mut self, body: &[u8], order: Order, interfaces: usize) -> Result<(), String> {
@@ -147,26 +203,34 @@ impl PcapNg {
             .ok_or_else(|| format!("a packet of interface {number}, but the section describes {known}"))
     }
 
-    /// An enhanced packet block, or the packet block it replaced: they differ in the first four bytes.
+    /// An enhanced packet block.
+    #[inline(always)]
+    fn enhanced(&self, body: &[u8], order: Order, interfaces: &[Interface]) -> Result<Record, String> {
+        self.packet(body, order.u32(body, 0), order, interfaces)
+    }
+
+    /// An enhanced packet block, or the packet block it replaced: they differ in the first four bytes, which give the
+    /// number of the interface.
+    #[inline(always)]
     fn packet(
         &self,
         body: &[u8],
-        length: usize,
-        obsolete: bool,
+        number: u32,
+        order: Order,
         interfaces: &[Interface],
-    ) -> Result<Step, String> {
+    ) -> Result<Record, String> {
         const FIXED: usize = 20;
-        if body.len() < FIXED {
+        let Some(fixed) = body.first_chunk::<FIXED>() else {
             return Err(format!("a packet block of {} bytes", body.len()));
-        }
-        let field = |at| self.order.u32(body, at);
-        let number = if obsolete { u32::from(self.order.u16(body, 0)) } else { field(0) };
+        };
+        let field = |at| order.u32(fixed, at);
         let (index, interface) = self.of_section(number, interfaces)?;
         let captured = field(12);
         check_length(captured, interface.link_type)?;
         let options_at = FIXED + captured.next_multiple_of(4) as usize;
         if options_at > body.len() {
-            return Err(format!("{captured} bytes of packet in a block of {length}"));
+            let block = BLOCK_HEADER + body.len() + TRAILER;
+            return Err(format!("{captured} bytes of packet in a block of {block}"));
         }
         let units = (u64::from(field(4)) << 32) | u64::from(field(8));
         let mut record = Record {
@@ -176,45 +240,41 @@ impl PcapNg {
             interface: InterfaceId(index as u32),
             time: Some(self.time(index, units)),
             link_type: interface.link_type,
-            options_big_endian: self.order.big_endian,
+            options_big_endian: order.big_endian,
             ..Record::default()
         };
         if options_at < body.len() {
             let raw = &body[options_at..];
-            let options = check_options(raw, self.order)?;
-            if let Some((_, flags)) =
-                options.iter().find(|(code, value)| *code == option::EPB_FLAGS && value.len() == 4)
-            {
-                (record.direction, record.offload) = read_flags(self.order.u32(flags, 0));
-            }
+            (record.direction, record.offload) = packet_flags(raw, order)?;
             record.options_offset = (BLOCK_HEADER + options_at) as u32;
             record.options_length = raw.len() as u32;
         }
-        Ok(Step::Packet { record, length })
+        Ok(record)
     }
 
     /// No interface, time or options: interface 0, cut at its snap length.
-    fn simple_packet(&self, body: &[u8], length: usize, interfaces: &[Interface]) -> Result<Step, String> {
+    #[inline(always)]
+    fn simple_packet(&self, body: &[u8], order: Order, interfaces: &[Interface]) -> Result<Record, String> {
         const FIXED: usize = 4;
         let (index, interface) = self.of_section(0, interfaces)?;
-        let wire_length = self.order.u32(body, 0);
+        let wire_length = order.u32(body, 0);
         let captured = match interface.snap_length {
             0 => wire_length,
             snap_length => wire_length.min(snap_length),
         };
         check_length(captured, interface.link_type)?;
         if body.len() != FIXED + captured.next_multiple_of(4) as usize {
-            return Err(format!("a simple packet of {captured} bytes in a block of {length}"));
+            let block = BLOCK_HEADER + body.len() + TRAILER;
+            return Err(format!("a simple packet of {captured} bytes in a block of {block}"));
         }
-        let record = Record {
+        Ok(Record {
             offset: (BLOCK_HEADER + FIXED) as u32,
             captured,
             wire_length,
             interface: InterfaceId(index as u32),
             link_type: interface.link_type,
             ..Record::default()
-        };
-        Ok(Step::Packet { record, length })
+        })
     }
 
     fn time(&self, index: usize, units: u64) -> Timestamp {

@@ -1,6 +1,7 @@
 //! What one step over the bytes of a capture file brings, whatever its format.
 
 use crate::frame::{Annotation, LinkType, Record};
+use std::ops::Range;
 
 /// The thing at the front of the unread bytes.
 pub(super) enum Step {
@@ -18,6 +19,19 @@ pub(super) enum Step {
     Need(usize),
     /// What is here is not what the format asks for.
     Damaged(String),
+}
+
+/// Where a walk in bulk takes records from: what it finds there it takes as [`Step`] would, and the first thing that is not
+/// an ordinary packet it leaves.
+pub(super) struct Stretch<'s> {
+    /// All memory; records count their offsets from its first byte.
+    pub(super) slab: &'s [u8],
+    /// Where in the slab records may begin: the first one at its start.
+    pub(super) range: Range<usize>,
+    /// Most records to take.
+    pub(super) room: usize,
+    /// Records before the first.
+    pub(super) number: u64,
 }
 
 /// Largest packet of an ordinary link type, as in libpcap and Wireshark.

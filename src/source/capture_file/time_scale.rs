@@ -38,6 +38,11 @@ impl TimeScale {
             let scale = 10_u128.checked_pow(exponent - 9);
             (0, scale.map_or(0, |scale| (u128::from(units) / scale) as u64))
         };
+        if self.offset == 0
+            && let Ok(seconds) = i64::try_from(seconds)
+        {
+            return Timestamp { seconds, nanos: nanos as u32 };
+        }
         let seconds = i128::from(seconds) + i128::from(self.offset);
         let clamped = seconds.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
         Timestamp::new(clamped as i64, nanos as u32)
