@@ -27,7 +27,7 @@ fn fill(path: &Path) -> Tally {
     while let Fill::Batch(batch) = file.fill(256).expect("a capture") {
         total.frames += batch.len() as u64;
         total.bytes +=
-            black_box(batch).frames().map(|frame| u64::from(frame.record.wire_length)).sum::<u64>();
+            black_box(batch).records().iter().map(|record| u64::from(record.wire_length)).sum::<u64>();
     }
     total
 }
@@ -43,8 +43,8 @@ fn chunks(path: &Path) -> Tally {
             return total;
         }
         total.frames += chunk.len() as u64;
-        let frames = black_box(&chunk).batches().flat_map(|batch| batch.frames());
-        total.bytes += frames.map(|frame| u64::from(frame.record.wire_length)).sum::<u64>();
+        let records = black_box(&chunk).batches().flat_map(|batch| batch.records());
+        total.bytes += records.map(|record| u64::from(record.wire_length)).sum::<u64>();
     }
 }
 

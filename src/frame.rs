@@ -163,7 +163,7 @@ pub struct Record {
     pub number: u64,
     /// When the frame was captured; `None` where the file has no time for it (simple packet block).
     pub time: Option<Timestamp>,
-    /// Offset of the pcapng options in the slab.
+    /// Offset of the pcapng options in the slab, if there are any.
     pub options_offset: u32,
     /// Their length; 0 for none.
     pub options_length: u32,
@@ -236,14 +236,22 @@ impl<'a> Batch<'a> {
     /// When a record does not lie within the slab: a defect of the source, never of its input.
     #[must_use]
     pub fn new(slab: &'a [u8], records: &'a [Record], interfaces: &'a [Interface]) -> Self {
-        let (mut furthest, mut captured) = (0, 0);
+        // Room left behind a range's end: below 0, which sets the highest bit, where there is none.
+        let room = |offset: u32, length: u32| {
+            (slab.len() as i64).wrapping_sub(i64::from(offset) + i64::from(length))
+        };
+        let (mut rooms, mut captured, mut options) = (0, 0, 0);
         for record in records {
-            let end = u64::from(record.offset) + u64::from(record.captured);
-            let options_end = u64::from(record.options_offset) + u64::from(record.options_length);
-            furthest = end.max(options_end).max(furthest);
+            rooms |= room(record.offset, record.captured);
             captured += u64::from(record.captured);
+            options |= record.options_length;
         }
-        assert!(furthest <= slab.len() as u64, "a record ends at {furthest}, its slab at {}", slab.len());
+        if options != 0 {
+            for record in records.iter().filter(|record| record.options_length > 0) {
+                rooms |= room(record.options_offset, record.options_length);
+            }
+        }
+        assert!(rooms >= 0, "a record is not within its slab of {} bytes", slab.len());
         Self { slab, records, interfaces, annotations: &[], captured }
     }
 
@@ -302,7 +310,10 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn frame(&self, index: usize) -> Frame<'a> {
         let record = self.records[index];
-        let cut = |offset: u32, length: u32| &self.slab[offset as usize..][..length as usize];
+        let cut = |offset: u32, length: u32| match length {
+            0 => &[],
+            length => &self.slab[offset as usize..][..length as usize],
+        };
         Frame {
             data: cut(record.offset, record.captured),
             options: PacketOptions {

@@ -175,7 +175,7 @@ fn an_output_that_blocks_loses_its_own_packets_and_no_others() {
         assert!(dropped.is_sorted() && dropped.last().is_none_or(|&last| last <= lost), "{dropped:?} {lost}");
         assert_eq!(report.total.received, READINGS * 256);
         assert_eq!(report.total.dropped, [(DropReason::OutputRingFull, lost)].into());
-        assert_eq!(report.workers, [report.total.clone()]);
+        assert_eq!(report.workers, std::slice::from_ref(&report.total));
         assert_eq!(report.total.unwanted_losses(), lost);
         assert!(report.to_string().contains(&format!("dropped ({lost} output ring full)")), "{report}");
         assert_eq!([&slow_shown, &quick_shown].map(|shown| shown.finished.load(Ordering::SeqCst)), [1, 1]);
@@ -268,7 +268,7 @@ fn every_output_sees_the_sources_order_from_any_number_of_workers() {
             let lame = |every: u64| {
                 Probe::new(move |packets: &Deliveries<'_>| {
                     let number = packets.iter().next().map_or(0, |first| first.packet.frame().record.number);
-                    if number / 1024 % every == 0 {
+                    if (number / 1024).is_multiple_of(every) {
                         thread::sleep(Duration::from_micros(300));
                     }
                     Ok(())

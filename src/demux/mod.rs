@@ -9,6 +9,9 @@
 
 mod port_map;
 mod rule;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod x86_64;
 
 pub use port_map::PortMap;
 pub use rule::{Ports, Protocol, Rule, RuleError};
@@ -18,6 +21,7 @@ use crate::parse::IpLayer;
 
 /// Number of an output: its place in the order in which outputs were declared, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
 pub struct OutputId(pub u16);
 
 impl OutputId {

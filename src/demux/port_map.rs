@@ -10,8 +10,11 @@ const PORTS: usize = 1 << 16;
 /// Tables: TCP, UDP (and UDP-Lite), SCTP. Behind them stands one entry for all that has no ports.
 const TABLES: usize = 3;
 
+/// Entries of all tables, and one that only a gather of four bytes reads, behind the last.
+pub(super) const ENTRIES: usize = TABLES * PORTS + 2;
+
 /// Where the table of a transport begins, by its number, and which bits of a port count in it.
-const PLACES: [(u32, u16); 16] = {
+pub(super) const PLACES: [(u32, u16); 16] = {
     let mut places = [((TABLES * PORTS) as u32, 0); 16];
     places[Transport::Tcp as usize] = (0, u16::MAX);
     places[Transport::Udp as usize] = (PORTS as u32, u16::MAX);
@@ -50,7 +53,7 @@ impl PortMap {
     /// When an output's number is above [`OutputId::MAX`].
     #[must_use]
     pub fn new<'a>(rules: impl IntoIterator<Item = (&'a Rule, OutputId)>, rest: OutputId) -> Self {
-        let mut tables = vec![0; TABLES * PORTS + 1].into_boxed_slice();
+        let mut tables = vec![0; ENTRIES].into_boxed_slice();
         let mut named_rest = None;
         for (rule, output) in rules {
             assert!(output <= OutputId::MAX, "output number {} is out of range", output.0);
@@ -93,12 +96,16 @@ impl PortMap {
         if named == 0 { self.rest } else { OutputId(named - 1) }
     }
 
-    /// The outputs of the packets of a batch, in order.
-    pub fn outputs(&self, packets: &[Summary]) -> impl ExactSizeIterator<Item = OutputId> {
-        packets.iter().map(|packet| {
+    /// The outputs of the packets of a batch, in order, in place of what `outputs` held.
+    pub fn route(&self, packets: &[Summary], outputs: &mut Vec<OutputId>) {
+        outputs.clear();
+        #[cfg(target_arch = "x86_64")]
+        super::x86_64::route(&self.tables, self.rest, packets, outputs);
+        // What is left over, or all.
+        outputs.extend(packets[outputs.len()..].iter().map(|packet| {
             let (source, destination) = packet.port_fields();
             self.output_of(packet.transport(), source, destination)
-        })
+        }));
     }
 
     /// The output of what no rule names.
@@ -120,8 +127,11 @@ fn tables_of(protocol: Protocol) -> std::ops::Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Findings;
     use crate::demux::Ports;
+    use crate::frame::{Batch, Record};
     use crate::parse::{Fragment, IpLayer};
+    use crate::verify::Verdicts;
     use proptest::prelude::*;
 
     const REST: OutputId = OutputId(99);
@@ -224,14 +234,22 @@ mod tests {
                 rules.iter().zip(0..).map(|(rule, output)| (rule, OutputId(output))),
                 REST,
             );
+            let mut found = Vec::new();
+            let mut expected = Vec::new();
             for (transport, source, destination) in packets {
                 let transport = [Transport::Tcp, Transport::Udp, Transport::UdpLite, Transport::Sctp,
                     Transport::Dccp, Transport::None][transport];
-                prop_assert_eq!(
-                    map.output(&layers(transport, source, destination)),
-                    by_hand(&rules, transport, source, destination)
-                );
+                found.push(layers(transport, source, destination));
+                expected.push(by_hand(&rules, transport, source, destination));
+                prop_assert_eq!(&map.output(found.last().unwrap()), expected.last().unwrap());
             }
+            // And all of them at once.
+            let records = vec![Record::default(); found.len()];
+            let verdicts = vec![Verdicts::default(); found.len()];
+            let findings = Findings::given(Batch::new(&[], &records, &[]), &found, &verdicts);
+            let mut outputs = vec![OutputId(7); 3];
+            map.route(findings.summaries(), &mut outputs);
+            prop_assert_eq!(outputs, expected);
         }
     }
 }

@@ -136,7 +136,7 @@ impl<'w> Desk<'w> {
                     annotated.unwrap_or_else(|error| ending.fail(Failure::Sink { output, error }));
                 }
             }
-            sorter.sort(map.outputs(findings.summaries()));
+            sorter.sort(map, findings);
             sorter.drain(|output, chosen| match (rings.get(output), parts.get_mut(output)) {
                 (Some(Some(ring)), _) => picks[*ring].add(index, chosen),
                 (_, Some(Some(part))) => {

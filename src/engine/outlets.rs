@@ -4,7 +4,7 @@ use super::sorter::Sorter;
 use super::stats::{self, Tally};
 use super::worker::Failure;
 use crate::batch::Findings;
-use crate::demux::OutputId;
+use crate::demux::PortMap;
 use crate::frame::Batch;
 use crate::sink::{self, Deliveries, InterfaceStatistics, Sink};
 
@@ -30,15 +30,15 @@ impl<'s, S: Sink> Outlets<'s, S> {
         self.complete || !self.failures.is_empty()
     }
 
-    /// Hands out the packets of `batch` to the outputs named for them, and its annotations to all before.
+    /// Hands out the packets of `batch` to the outputs that `map` names, and its annotations to all before.
     pub(super) fn deliver(
         &mut self,
         batch: Batch<'_>,
         findings: &Findings,
-        outputs: impl Iterator<Item = OutputId>,
+        map: &PortMap,
         tally: &mut Tally,
     ) {
-        self.sorter.sort(outputs);
+        self.sorter.sort(map, findings);
         self.each(|sink| batch.annotations().iter().try_for_each(|annotation| sink.annotate(annotation)));
         let Self { sinks, sorter, failures, complete } = self;
         sorter.drain(|output, chosen| {

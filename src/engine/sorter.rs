@@ -1,9 +1,12 @@
 //! Which packets of a batch go to which output.
 
-use crate::demux::OutputId;
+use crate::batch::Findings;
+use crate::demux::{OutputId, PortMap};
 
 /// The packets of one batch, by output. The vectors are used again for the next one.
 pub(super) struct Sorter {
+    /// Of each packet.
+    outputs: Vec<OutputId>,
     /// By output number: indices into the batch.
     chosen: Vec<Vec<u16>>,
     /// Outputs with anything chosen, so that the others cost nothing.
@@ -13,12 +16,13 @@ pub(super) struct Sorter {
 impl Sorter {
     /// For outputs numbered below `outputs`.
     pub(super) fn new(outputs: usize) -> Self {
-        Self { chosen: vec![Vec::new(); outputs], touched: Vec::with_capacity(outputs) }
+        Self { outputs: Vec::new(), chosen: vec![Vec::new(); outputs], touched: Vec::with_capacity(outputs) }
     }
 
-    /// Takes the output of each packet, in order.
-    pub(super) fn sort(&mut self, outputs: impl Iterator<Item = OutputId>) {
-        for (index, output) in (0..).zip(outputs) {
+    /// Takes the packets in which this was found.
+    pub(super) fn sort(&mut self, map: &PortMap, findings: &Findings) {
+        map.route(findings.summaries(), &mut self.outputs);
+        for (index, output) in (0..).zip(&self.outputs) {
             let output = usize::from(output.0);
             if self.chosen[output].is_empty() {
                 self.touched.push(output);

@@ -58,14 +58,14 @@ impl Worker<'_> {
     /// Runs until the source ends, the limit is reached, an output is complete, the end is asked for,
     /// or something fails; then settles with the source and finishes every sink.
     pub(super) fn run(&self, mut source: BoxedSource<'_>, sinks: &mut [BoxedSink<'_>]) -> Outcome {
-        let mut desk = Bench::new(sinks);
-        if !self.run_loop(&mut *source, &mut desk) {
+        let mut bench = Bench::new(sinks);
+        if !self.run_loop(&mut *source, &mut bench) {
             // Nothing may come from here on that the counters would miss.
             if let Err(error) = source.stop() {
-                desk.outlets.failures.push(Failure::Source(error));
+                bench.outlets.failures.push(Failure::Source(error));
             }
         }
-        let Bench { mut outlets, mut tally, .. } = desk;
+        let Bench { mut outlets, mut tally, .. } = bench;
         tally.source = source.counters();
         let mut tallies = vec![tally];
         let statistics = tallies[0].interface_statistics(source.interfaces().len());
@@ -74,31 +74,31 @@ impl Worker<'_> {
     }
 
     /// True when the source is at its end, false when it was left before.
-    fn run_loop<S: Sink>(&self, source: &mut dyn Source, desk: &mut Bench<'_, S>) -> bool {
+    fn run_loop<S: Sink>(&self, source: &mut dyn Source, bench: &mut Bench<'_, S>) -> bool {
         let mut stopping = false;
-        while !desk.outlets.ended() {
+        while !bench.outlets.ended() {
             if self.shutdown.requested() && !stopping {
                 stopping = true;
                 if let Err(error) = source.stop() {
-                    desk.outlets.failures.push(Failure::Source(error));
+                    bench.outlets.failures.push(Failure::Source(error));
                     return true;
                 }
             }
-            let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(desk.tally.packets));
+            let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(bench.tally.packets));
             let room = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
             if room == 0 {
                 return false;
             }
             match source.fill(room) {
-                Ok(Fill::Batch(batch)) => desk.handle(batch, self.map),
-                Ok(Fill::Idle) => desk.outlets.flush(),
+                Ok(Fill::Batch(batch)) => bench.handle(batch, self.map),
+                Ok(Fill::Idle) => bench.outlets.flush(),
                 Ok(Fill::End) => return true,
                 Err(error) => {
-                    desk.outlets.failures.push(Failure::Source(error));
+                    bench.outlets.failures.push(Failure::Source(error));
                     return true;
                 }
             }
-            self.gauge.publish((desk.tally.packets, desk.tally.bytes), (0, 0), source.progress());
+            self.gauge.publish((bench.tally.packets, bench.tally.bytes), (0, 0), source.progress());
         }
         false
     }
@@ -115,6 +115,6 @@ impl<'d, S: Sink> Bench<'d, S> {
         let Self { findings, outlets, tally } = self;
         findings.read(batch);
         tally.take(batch, findings);
-        outlets.deliver(batch, findings, map.outputs(findings.summaries()), tally);
+        outlets.deliver(batch, findings, map, tally);
     }
 }

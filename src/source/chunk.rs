@@ -70,10 +70,11 @@ impl Chunk {
 
     /// Copies the frames' memory, of which `lease` is one that has been taken out: the chunk is then as if it had never been leased.
     pub(crate) fn keep(&mut self, lease: &Lease) {
-        let end = |record: &Record| {
-            (record.offset + record.captured).max(record.options_offset + record.options_length) as usize
-        };
-        let end = self.records.iter().map(end).max().unwrap_or(0);
+        let end = |offset: u32, length: u32| if length == 0 { 0 } else { offset as usize + length as usize };
+        let ends = self.records.iter().map(|record| {
+            end(record.offset, record.captured).max(end(record.options_offset, record.options_length))
+        });
+        let end = ends.max().unwrap_or(0);
         self.slab.clear();
         self.slab.extend_from_slice(&lease.bytes()[..end]);
     }

@@ -87,7 +87,7 @@ fn ours(path: &Path) -> (u64, u64) {
     let (mut packets, mut bytes) = (0, 0);
     while let Fill::Batch(batch) = file.fill(256).unwrap_or_else(|error| panic!("{error}")) {
         packets += batch.len() as u64;
-        bytes += batch.frames().map(|frame| u64::from(frame.record.wire_length)).sum::<u64>();
+        bytes += batch.records().iter().map(|record| u64::from(record.wire_length)).sum::<u64>();
     }
     (packets, bytes)
 }
