@@ -7,9 +7,9 @@
 //! synthetic              verdict     number
 //! ```
 //!
-//! Data moves one way, in batches of up to [`source::BATCH`] frames, and nothing is copied before a
-//! sink that must keep bytes copies them once. The only way back is that of a [lease](source::Lease): memory returns to its
-//! source when its last reader is done.
+//! Data moves one way, in batches of up to [`source::BATCH`] frames, and nothing is copied before a sink that must
+//! keep bytes copies them once. The only way back is that of a [lease](source::Lease): memory returns to its source
+//! when its last reader is done.
 //!
 //! | stage | module | what it does |
 //! | --- | --- | --- |

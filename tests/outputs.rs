@@ -1,4 +1,5 @@
-//! Outputs on threads of their own: what a slow one does to the others, what is dropped and what is not, and how they end.
+//! Outputs on threads of their own: what a slow one does to the others, what is dropped and what is not, and how they
+//! end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -340,7 +341,8 @@ fn when_one_of_several_outputs_ends_the_others_get_what_was_read() {
     }
 }
 
-/// What was read beyond the end is not counted for a file, and is called unread for a live source, which has let go of it.
+/// What was read beyond the end is not counted for a file, and is called unread for a live source, which has let go
+/// of it.
 #[test]
 fn a_sole_output_that_ends_takes_the_run_back_to_where_it_ended() {
     for live in [false, true] {

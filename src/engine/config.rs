@@ -25,11 +25,11 @@ pub(super) struct Observer<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// Goes on without: this output does not get the packets of this chunk, which are counted as
-    /// [`DropReason::OutputRingFull`](super::DropReason::OutputRingFull). The other outputs get theirs. The default for a live source, which
-    /// does not wait for anybody.
+    /// [`DropReason::OutputRingFull`](super::DropReason::OutputRingFull). The other outputs get theirs. The default
+    /// for a live source, which does not wait for anybody.
     Drop,
-    /// Waits until there is room: nothing is lost, and the slowest output sets the pace. The default for files, pipes and
-    /// generators.
+    /// Waits until there is room: nothing is lost, and the slowest output sets the pace. The default for files, pipes
+    /// and generators.
     Wait,
 }
 

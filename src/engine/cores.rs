@@ -59,8 +59,8 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// All that this thread may use but the workers', so that nothing takes these away from the workers; all that it may use
-    /// where no others are left.
+    /// All that this thread may use but the workers', so that nothing takes these away from the workers; all that it
+    /// may use where no others are left.
     pub(super) fn beside(workers: &[usize]) -> Self {
         let allowed = sched_getaffinity(None).ok().filter(|_| !workers.is_empty());
         Self { set: allowed.map(|allowed| others(&allowed, workers)) }

@@ -43,8 +43,8 @@ impl Gaps {
 
 /// The reading ends of an output's rings.
 ///
-/// Within a ring numbers ascend. So it is enough to have the first parcel of each at hand: what comes next in the source's order
-/// is one of those, or will come through a ring whose first is not there yet.
+/// Within a ring numbers ascend. So it is enough to have the first parcel of each at hand: what comes next in the
+/// source's order is one of those, or will come through a ring whose first is not there yet.
 pub(super) struct Lanes<'g> {
     rings: Vec<Consumer<Parcel>>,
     /// The first parcel of each ring, once it has come.
@@ -77,8 +77,8 @@ impl<'g> Lanes<'g> {
             }
             let empty = self.bring_empty_ones_to_the_front();
             if ring::wait_any(&mut self.rings[..empty], None).is_err() {
-                // Through none of them will anything come any more. If what is due is not there, it is in a gap, or has gone down
-                // with its worker.
+                // Through none of them will anything come any more. If what is due is not there, it is in a gap, or
+                // has gone down with its worker.
                 let first = (empty..self.heads.len()).min_by_key(|&at| number(&self.heads[at]))?;
                 return self.take(first);
             }
@@ -106,8 +106,8 @@ impl<'g> Lanes<'g> {
         parcel
     }
 
-    /// Rings without a head come first, so that they can be waited for together; says how many there are. Which ring is whose
-    /// does not matter.
+    /// Rings without a head come first, so that they can be waited for together; says how many there are. Which ring
+    /// is whose does not matter.
     fn bring_empty_ones_to_the_front(&mut self) -> usize {
         let mut empty = 0;
         for at in 0..self.heads.len() {

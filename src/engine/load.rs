@@ -6,8 +6,8 @@ use crate::source::{Chunk, Lease};
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
 
-/// A chunk, what a worker found in it, and which packets are for which output. Written by its worker while nobody else has it,
-/// read by all outputs that get something of it, and written again when they are done.
+/// A chunk, what a worker found in it, and which packets are for which output. Written by its worker while nobody
+/// else has it, read by all outputs that get something of it, and written again when they are done.
 #[derive(Default)]
 pub(super) struct Load {
     pub(super) chunk: Chunk,
@@ -109,8 +109,8 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// A load that nobody reads any more, by its place: that with the lowest, whose memory is the likeliest to be in the cache
-    /// still; a new one if all are out.
+    /// A load that nobody reads any more, by its place: that with the lowest, whose memory is the likeliest to be in
+    /// the cache still; a new one if all are out.
     pub(super) fn free(&mut self) -> usize {
         let free = self.loads.iter_mut().position(|load| Arc::get_mut(load).is_some());
         free.unwrap_or_else(|| {

@@ -20,9 +20,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where every sink can be filled in [parts](crate::sink::Part), as counts can, workers run to completion: each takes batches from
-//! the source and runs every stage on them, the sinks too. A sink that may block, such as a file or a terminal, has a thread of its own
-//! behind rings, so that it holds up neither the capture nor the other outputs:
+//! Where every sink can be filled in [parts](crate::sink::Part), as counts can, workers run to completion: each takes
+//! batches from the source and runs every stage on them, the sinks too. A sink that may block, such as a file or a
+//! terminal, has a thread of its own behind rings, so that it holds up neither the capture nor the other outputs:
 //!
 //! ```text
 //! source --+--> worker --+--[ring]--> output: a file
@@ -33,13 +33,14 @@
 //!               counts
 //! ```
 //!
-//! A run has one worker, or one on each of the [`Builder::cores`]; sinks get the same packets in the same order from any number of them.
-//! When a ring is full, the [`Policy`] says whether to wait or to drop, which is counted. All memory is used again: nothing is
-//! allocated for a packet. A run ends when the source does, at the packet limit, when a [`Shutdown`] asks for it, or with the
-//! first failure; in each case what was accepted is delivered, every sink is finished, and the [`Report`] accounts for every packet.
+//! A run has one worker, or one on each of the [`Builder::cores`]; sinks get the same packets in the same order from
+//! any number of them. When a ring is full, the [`Policy`] says whether to wait or to drop, which is counted. All
+//! memory is used again: nothing is allocated for a packet. A run ends when the source does, at the packet limit,
+//! when a [`Shutdown`] asks for it, or with the first failure; in each case what was accepted is delivered, every
+//! sink is finished, and the [`Report`] accounts for every packet.
 //!
-//! When an output fails, or has all it wanted, the others get what had been read by then. Where it is the only one, the account is as if nothing had
-//! been read beyond the batch in which it ended.
+//! When an output fails, or has all it wanted, the others get what had been read by then. Where it is the only one,
+//! the account is as if nothing had been read beyond the batch in which it ended.
 
 mod config;
 mod cores;
@@ -77,8 +78,8 @@ use std::time::Duration;
 use worker::{Failure, Outcome, Worker};
 use workers::Workers;
 
-/// Chunks in a ring where the worker waits: enough to even out the difference between the two ends, few enough to stay in the
-/// cache.
+/// Chunks in a ring where the worker waits: enough to even out the difference between the two ends, few enough to
+/// stay in the cache.
 const QUEUE_TO_WAIT: usize = 2;
 /// Chunks in a ring where it drops: as many as the kernel's ring has blocks by default, some 64 MiB of frames.
 const QUEUE_TO_DROP: usize = 64;
@@ -128,8 +129,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Runs a worker on each of these CPUs, numbered as the kernel does, pinned to it; without any, one worker runs
-    /// wherever the kernel puts it. CPUs that the kernel isolates from its scheduler may be named too. Outputs on threads of their own
-    /// keep off these CPUs where this process may use others.
+    /// wherever the kernel puts it. CPUs that the kernel isolates from its scheduler may be named too. Outputs on
+    /// threads of their own keep off these CPUs where this process may use others.
     ///
     /// Sinks get the same packets in the same order whatever the number of workers. A source that cannot be shared
     /// ([`Source::chunks`] is `None`) is read by a single worker on the first of the CPUs.
@@ -145,12 +146,13 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// So many chunks, rounded up to a power of two, may be under way from each worker to each output. A chunk is what the source hands out at a time: for a
-    /// capture file 256 KiB of it, for a live source a block of the kernel's ring (1 MiB by default, and much less of frames when few come
-    /// before it is handed over), otherwise a batch or a few.
+    /// So many chunks, rounded up to a power of two, may be under way from each worker to each output. A chunk is
+    /// what the source hands out at a time: for a capture file 256 KiB of it, for a live source a block of the
+    /// kernel's ring (1 MiB by default, and much less of frames when few come before it is handed over), otherwise a
+    /// batch or a few.
     ///
-    /// Without a call that is 2 where workers wait, and 64 where they drop. Memory is bounded by it, whatever an output does: so
-    /// many chunks and two more, with some 350 bytes for each packet beside its own.
+    /// Without a call that is 2 where workers wait, and 64 where they drop. Memory is bounded by it, whatever an
+    /// output does: so many chunks and two more, with some 350 bytes for each packet beside its own.
     pub fn queue(mut self, chunks: usize) -> Self {
         self.config.queue = Some(chunks);
         self

@@ -58,8 +58,8 @@ impl<'s, 'a, 'r> Output<'s, 'a, 'r> {
         Self { sink, output, ring, lanes, ending, sole, state: State::Open, served }
     }
 
-    /// Until the workers have gone and all they handed over is dealt with. After the sink has ended that is counted only, so
-    /// that no worker waits for it.
+    /// Until the workers have gone and all they handed over is dealt with. After the sink has ended that is counted
+    /// only, so that no worker waits for it.
     pub(super) fn run(mut self) -> Served {
         let _watch = Watch(self.ending);
         while let Some(parcel) = self.lanes.next() {

@@ -49,7 +49,8 @@ impl<'g> Sender<'g> {
         drop(parcel);
         if let Some(gaps) = self.gaps {
             gaps.add(number);
-            // In this order: the output is woken and sees the gap; or the ring is full, and it will look once it has emptied it.
+            // In this order: the output is woken and sees the gap; or the ring is full, and it will look once it has
+            // emptied it.
             let _ = self.ring.push(Parcel::Nudge);
         }
         Sent::Dropped

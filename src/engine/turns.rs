@@ -12,8 +12,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 const PATIENCE: u32 = 2048;
 
 /// Hands the source from worker to worker. What one of them reads stays in the caches of its own CPU, where it is
-/// parsed next. Where the source can be [read ahead](ReadAhead), each fetches the bytes of its chunk whenever it likes, and only
-/// their walk, which tells where the next chunk begins, is done by one at a time; otherwise reading is, too.
+/// parsed next. Where the source can be [read ahead](ReadAhead), each fetches the bytes of its chunk whenever it
+/// likes, and only their walk, which tells where the next chunk begins, is done by one at a time; otherwise reading
+/// is, too.
 pub(super) struct Turns<'a> {
     ahead: Option<ReadAhead>,
     reading: Mutex<Reading<'a>>,

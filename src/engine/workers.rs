@@ -15,26 +15,29 @@
 //!                     +--- leases and loads, by their counts ---+
 //! ```
 //!
-//! - **Workers** are pinned. In turns they read a [`Chunk`](crate::source::Chunk): the piece of a file that was read at a time, a block of the kernel's
-//!   ring, a few batches. They run it to completion: parse, verify, demultiplex, and write to [parts](crate::sink::Part) of the sinks that give
-//!   out such, each worker to its own, merged at the end.
-//! - **Outputs** are all other sinks, which may block: each has a thread of its own. Through its rings it gets from every chunk a [`Parcel`] of
-//!   less than a cache line: a counted reference to the chunk's [`Load`], which all outputs share, and a lease of the memory if the
-//!   source has lent it. A descriptor for each packet would be the finer unit, but a packet's is as large as a whole chunk's; per
-//!   chunk it costs a thousandth, and records, findings and indices stay where the worker wrote them.
-//!   What there is for it in the chunk is a list of indices in the load. [`Lanes`] bring the workers' rings into the source's order.
-//! - **Back** goes no message but a count: dropping a parcel releases its share of the load, which its worker uses again once it is alone with it,
-//!   and of the lease, which with the last reader returns to the kernel at once, in whatever order outputs finish. Nothing is
-//!   allocated once every load has been out.
-//! - **Copies.** The kernel's blocks go round in turn, so that one which is out for long holds up all others; and nobody can make an
-//!   output that stands still give back what it reads. Under `drop`, which promises that a slow output costs its own
-//!   packets only, a chunk from such memory is therefore copied, once, when there are others who would suffer. Under `wait`, or for a sole
-//!   output, nothing is copied; [`Capture`](crate::source::packet::Capture) itself copies when half of its blocks are out.
+//! - **Workers** are pinned. In turns they read a [`Chunk`](crate::source::Chunk): the piece of a file that was read
+//!   at a time, a block of the kernel's ring, a few batches. They run it to completion: parse, verify, demultiplex,
+//!   and write to [parts](crate::sink::Part) of the sinks that give out such, each worker to its own, merged at the
+//!   end.
+//! - **Outputs** are all other sinks, which may block: each has a thread of its own. Through its rings it gets from
+//!   every chunk a [`Parcel`] of less than a cache line: a counted reference to the chunk's [`Load`], which all
+//!   outputs share, and a lease of the memory if the source has lent it. A descriptor for each packet would be the
+//!   finer unit, but a packet's is as large as a whole chunk's; per chunk it costs a thousandth, and records,
+//!   findings and indices stay where the worker wrote them. What there is for it in the chunk is a list of indices in
+//!   the load. [`Lanes`] bring the workers' rings into the source's order.
+//! - **Back** goes no message but a count: dropping a parcel releases its share of the load, which its worker uses
+//!   again once it is alone with it, and of the lease, which with the last reader returns to the kernel at once, in
+//!   whatever order outputs finish. Nothing is allocated once every load has been out.
+//! - **Copies.** The kernel's blocks go round in turn, so that one which is out for long holds up all others; and
+//!   nobody can make an output that stands still give back what it reads. Under `drop`, which promises that a slow
+//!   output costs its own packets only, a chunk from such memory is therefore copied, once, when there are others who
+//!   would suffer. Under `wait`, or for a sole output, nothing is copied; [`Capture`](crate::source::packet::Capture)
+//!   itself copies when half of its blocks are out.
 //! - **A full ring** is the one place where packets may be dropped, by [`Policy`], and are counted where they are.
 //!
-//! When an output fails or has all it wanted, workers read no more; what they have read by then still goes to all others, and counts as
-//! failed or surplus for the one that has ended. Where there is but that one output, nothing beyond the batch in which it ended has had any effect:
-//! then the account is as if it had not been read.
+//! When an output fails or has all it wanted, workers read no more; what they have read by then still goes to all
+//! others, and counts as failed or surplus for the one that has ended. Where there is but that one output, nothing
+//! beyond the batch in which it ended has had any effect: then the account is as if it had not been read.
 
 use super::config::{BoxedSink, BoxedSource};
 use super::cores::{self, Places};

@@ -68,7 +68,8 @@ impl Chunk {
         self.lease.take()
     }
 
-    /// Copies the frames' memory, of which `lease` is one that has been taken out: the chunk is then as if it had never been leased.
+    /// Copies the frames' memory, of which `lease` is one that has been taken out: the chunk is then as if it had
+    /// never been leased.
     pub(crate) fn keep(&mut self, lease: &Lease) {
         let end = |offset: u32, length: u32| if length == 0 { 0 } else { offset as usize + length as usize };
         let ends = self.records.iter().map(|record| {
@@ -119,7 +120,8 @@ impl Chunk {
         batch.records().iter().map(bytes).sum()
     }
 
-    /// Makes room for so many more bytes, with some to spare: not every batch a little larger than the last shall allocate.
+    /// Makes room for so many more bytes, with some to spare: not every batch a little larger than the last shall
+    /// allocate.
     pub(crate) fn make_room(&mut self, bytes: usize) {
         let wanted = self.slab.len() + bytes;
         if wanted > self.slab.capacity() {
@@ -175,8 +177,8 @@ pub trait ChunkSource: Source {
     /// As [`Source::fill`]; the chunk is then empty.
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error>;
 
-    /// A way to fetch the bytes of the chunks that are still to come, beside the source; `None` where they come one after
-    /// the other.
+    /// A way to fetch the bytes of the chunks that are still to come, beside the source; `None` where they come one
+    /// after the other.
     fn ahead(&self) -> Option<ReadAhead> {
         None
     }

@@ -3,11 +3,13 @@
 use crate::sys::block_ring;
 use std::sync::Arc;
 
-/// The right to read frames where their source put them, beyond [`Source::fill`](super::Source::fill) and on any thread.
+/// The right to read frames where their source put them, beyond [`Source::fill`](super::Source::fill) and on any
+/// thread.
 ///
-/// It cannot be cloned: every reader has a lease of his own, [shared](Self::share) out, and returns it once, by dropping
-/// it. Memory goes back when its last lease has, in whatever order leases of different memory do: a block of the kernel's
-/// ring to the kernel, to be filled again; the table of a generator, which nobody writes to, when the generator has gone too.
+/// It cannot be cloned: every reader has a lease of his own, [shared](Self::share) out, and returns it once, by
+/// dropping it. Memory goes back when its last lease has, in whatever order leases of different memory do: a block of
+/// the kernel's ring to the kernel, to be filled again; the table of a generator, which nobody writes to, when the
+/// generator has gone too.
 ///
 /// Frames of a capture file lie in memory that their [`Chunk`](super::Chunk) owns: they need no lease.
 #[derive(Debug)]

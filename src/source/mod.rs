@@ -47,7 +47,8 @@ pub trait Source {
         None
     }
 
-    /// Frames come whether we are ready or not, and are lost where there is no room: an interface, not a file or a pipe.
+    /// Frames come whether we are ready or not, and are lost where there is no room: an interface, not a file or a
+    /// pipe.
     fn is_live(&self) -> bool {
         false
     }

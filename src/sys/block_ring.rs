@@ -4,10 +4,10 @@
 //! after its last write to the block (`prb_flush_block` in `net/packet/af_packet.c`). We give it back by
 //! storing 0 there, after our last access. Between the two the block is ours alone.
 //!
-//! Of ours at most one is held, to be put right and read within the ring's own thread. It can be [leased](BlockRing::lease):
-//! then it may be read anywhere, by any number of readers, and goes back when the last of them has dropped its [`Lease`],
-//! in whatever order blocks are done with. The kernel takes them in turn all the same: it goes on once the one it has come to is
-//! its own again.
+//! Of ours at most one is held, to be put right and read within the ring's own thread. It can be
+//! [leased](BlockRing::lease): then it may be read anywhere, by any number of readers, and goes back when the last of
+//! them has dropped its [`Lease`], in whatever order blocks are done with. The kernel takes them in turn all the
+//! same: it goes on once the one it has come to is its own again.
 
 use super::mapping::Mapping;
 use super::packet_abi::{BlockDescriptor, RingRequest, STATUS_USER};
@@ -44,8 +44,8 @@ struct Blocks {
     leased: CachePadded<AtomicUsize>,
 }
 
-/// The right to read a block's frames wherever the lease goes, beyond the ring's own life too. Dropping it is the return:
-/// the block goes back to the kernel with the last lease of it.
+/// The right to read a block's frames wherever the lease goes, beyond the ring's own life too. Dropping it is the
+/// return: the block goes back to the kernel with the last lease of it.
 pub struct Lease {
     blocks: Arc<Blocks>,
     index: usize,
@@ -56,8 +56,8 @@ impl Lease {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: this lease is a reader of the block, so it is not given back, and the kernel does not write to it
-        // (module text), while `self` is borrowed. Of ours, only `BlockRing::body_mut` writes, to the block held; a leased one is
-        // not held, and `take` does not come to hold it before its readers are gone.
+        // (module text), while `self` is borrowed. Of ours, only `BlockRing::body_mut` writes, to the block held; a
+        // leased one is not held, and `take` does not come to hold it before its readers are gone.
         unsafe { self.blocks.mapping.slice(self.blocks.body(self.index)) }
     }
 
@@ -210,9 +210,10 @@ impl BlockRing {
     /// The held block behind its descriptor, to put bytes right within it.
     pub fn body_mut(&mut self) -> Option<&mut [u8]> {
         let range = self.blocks.body(self.current);
-        // SAFETY: as in `body`; `&mut self` excludes every other borrow through the ring, and there is no lease of a held
-        // block: `take` found it without readers, and `lease`, which makes one, ends the holding. Of a block that is not its own the kernel
-        // reads the status word alone, which is not in the slice: no writer of it can give the block away.
+        // SAFETY: as in `body`; `&mut self` excludes every other borrow through the ring, and there is no lease of a
+        // held block: `take` found it without readers, and `lease`, which makes one, ends the holding. Of a block
+        // that is not its own the kernel reads the status word alone, which is not in the slice: no writer of it can
+        // give the block away.
         self.held.then(|| unsafe { self.blocks.mapping.slice_mut(range) })
     }
 }

@@ -7,12 +7,13 @@
 //!                                            give_back runs
 //! ```
 //!
-//! Two things have to come in order. The last reader gives the block back, and by then what all the others have read must
-//! be over. And whoever looks for the next block must not meet one that has no reader any more but is not given back
-//! either: it would take the same frames again. Hence the step between.
+//! Two things have to come in order. The last reader gives the block back, and by then what all the others have read
+//! must be over. And whoever looks for the next block must not meet one that has no reader any more but is not given
+//! back either: it would take the same frames again. Hence the step between.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --lib sys::readers` runs the models: the kernel that writes to what it was
-//! given, readers that go in any order, and each memory ordering taken away once to see that the models notice.
+//! `RUSTFLAGS="--cfg loom" cargo test --release --lib sys::readers` runs the models: the kernel that writes to what
+//! it was given, readers that go in any order, and each memory ordering taken away once to see that the models
+//! notice.
 
 use std::sync::atomic::Ordering;
 
@@ -38,8 +39,8 @@ enum Edge {
     SeeLeft,
     /// The block is free: Release, so that it has been given back before.
     Settle,
-    /// Somebody sees that it is free: Acquire, pairs with `Settle`; without it he could see the mark in the block itself as it
-    /// was before it was given back.
+    /// Somebody sees that it is free: Acquire, pairs with `Settle`; without it he could see the mark in the block
+    /// itself as it was before it was given back.
     SeeSettled,
 }
 
@@ -176,8 +177,8 @@ mod models {
         }
     }
 
-    /// Two readers leave in any order while the kernel waits for the block: it never writes while one of them reads, and
-    /// one of them, not both, gives it back.
+    /// Two readers leave in any order while the kernel waits for the block: it never writes while one of them reads,
+    /// and one of them, not both, gives it back.
     fn the_kernel_waits_for_the_last_reader() {
         let block = Block::taken();
         block.readers.share();

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 use tempfile::tempdir;
 
-/// Processor time a process has used, in clock ticks of which there are 100 a second (proc(5), fields 14 and 15 of stat).
+/// Processor time a process has used, in clock ticks of which there are 100 a second (proc(5), fields 14 and 15 of
+/// stat).
 fn ticks(child: &Child) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();

@@ -48,8 +48,8 @@ pub(crate) fn chunks_outlive_their_turn_and_go_back_in_any_order() {
     let lab = quiet_lab();
     let mut capture = open(&lab.server, small_ring(lab.server.interface)).expect("a capture");
     let socket = sender(&lab.client);
-    // Up to twelve are out: more than the eight that may be leased, so that some are copies. The older half go back, the
-    // newest of them first.
+    // Up to twelve are out: more than the eight that may be leased, so that some are copies. The older half go back,
+    // the newest of them first.
     let (mut out, mut seen) = (Vec::new(), vec![false; FRAMES as usize]);
     let mut give_back = |out: &mut Vec<Chunk>| {
         for chunk in out.drain(..out.len().div_ceil(2)).rev() {

@@ -56,13 +56,15 @@ pub(crate) struct InputArgs {
 
     /// Run on these CPUs, such as 2 or 0-3,5
     ///
-    /// A worker on each shares in the input; the result is the same. What is printed or written is so on other CPUs, if there are.
+    /// A worker on each shares in the input; the result is the same. What is printed or written is so on other CPUs,
+    /// if there are.
     #[arg(long, value_name = "LIST", value_parser = cores::list)]
     cores: Option<CoreList>,
 
     /// What to do when an output is too slow: drop packets, and count them, or wait
     ///
-    /// A live capture drops unless it is told to wait, a file or a pipe waits. Where a live capture waits, it is the kernel that drops.
+    /// A live capture drops unless it is told to wait, a file or a pipe waits. Where a live capture waits, it is the
+    /// kernel that drops.
     #[arg(long, value_name = "drop|wait", value_enum, hide_possible_values = true)]
     when_full: Option<WhenFull>,
 

@@ -4,9 +4,9 @@
 //! there. A batch lies within one block, and the block returns to the kernel once all its frames were
 //! handed out and the last batch is given up.
 //!
-//! A [`Chunk`] takes the block with it, leased: it returns when the last of its readers is done, while the ring goes on.
-//! Never more than half of the blocks are out in this way, or a slow reader would take the kernel the room for what comes next:
-//! beyond that a chunk's frames are copied, and the block returns at once.
+//! A [`Chunk`] takes the block with it, leased: it returns when the last of its readers is done, while the ring goes
+//! on. Never more than half of the blocks are out in this way, or a slow reader would take the kernel the room for
+//! what comes next: beyond that a chunk's frames are copied, and the block returns at once.
 //!
 //! ```no_run
 //! use wharf::source::{Fill, Source, packet::Capture};
@@ -357,7 +357,8 @@ impl ChunkSource for Capture {
 }
 
 impl Capture {
-    /// The frames gathered, with the block they lie in; or a copy of them where the block has more, or too many are out.
+    /// The frames gathered, with the block they lie in; or a copy of them where the block has more, or too many are
+    /// out.
     fn hand_over(&mut self, chunk: &mut Chunk) {
         let is_over = self.walk.is_some_and(|walk| walk.is_over());
         let may_lease = is_over && (self.ring.leased() + 1) * 2 <= self.ring.len();
