@@ -308,6 +308,8 @@ impl<'a> Batch<'a> {
     /// # Panics
     /// When `index` is not below [`Batch::len`].
     #[must_use]
+    // A call would return a hundred bytes in memory, to be copied before the stores have come through.
+    #[inline(always)]
     pub fn frame(&self, index: usize) -> Frame<'a> {
         let record = self.records[index];
         let cut = |offset: u32, length: u32| match length {

@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("frame", &[]),
     ("checksum", &[]),
-    ("ring", &[]),
     ("sys", &[]),
+    // Prefetching.
+    ("ring", &["sys"]),
     // The synthetic source builds what it hands out.
     ("source", &["frame", "sys", "build"]),
     ("parse", &["frame", "checksum"]),
     ("build", &["frame", "checksum"]),
     ("verify", &["frame", "parse", "checksum"]),
     // Both stages for a whole batch.
-    ("batch", &["frame", "parse", "verify", "checksum"]),
+    ("batch", &["frame", "parse", "verify", "checksum", "sys"]),
     ("demux", &["parse", "batch"]),
     // Types, and from demux the rule by which a packet has one port.
     ("sink", &["frame", "parse", "verify", "batch", "demux"]),

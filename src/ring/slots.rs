@@ -19,8 +19,8 @@
 //! safe: it needs `&mut` and there is one value of each end to a ring.
 
 mod buffer;
-mod prefetch;
 
+use crate::sys::prefetch;
 use std::ptr;
 
 use crossbeam::utils::CachePadded;

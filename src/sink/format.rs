@@ -1,5 +1,9 @@
 //! Numbers and addresses written straight into a byte buffer: what text and JSON lines are made of.
 
+pub(super) mod digits;
+
+use digits::{SHORT, Text};
+
 /// Appends to a line without going through `core::fmt`.
 pub(super) trait Put {
     /// Text as it is.
@@ -20,122 +24,50 @@ pub(super) trait Put {
     fn mac(&mut self, address: &[u8]);
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-const PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
-    let mut value = 0;
-    while value < 100 {
-        pairs[value * 2] = b'0' + (value / 10) as u8;
-        pairs[value * 2 + 1] = b'0' + (value % 10) as u8;
-        value += 1;
-    }
-    pairs
-};
-
-/// The digits of `value` at the end of `buffer`, as the index of the first.
-fn digits(mut value: u64, buffer: &mut [u8; 20]) -> usize {
-    let mut at = buffer.len();
-    while value >= 100 {
-        let pair = (value % 100) as usize * 2;
-        value /= 100;
-        at -= 2;
-        buffer[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    }
-    if value >= 10 {
-        let pair = value as usize * 2;
-        at -= 2;
-        buffer[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    } else {
-        at -= 1;
-        buffer[at] = b'0' + value as u8;
-    }
-    at
-}
-
 impl Put for Vec<u8> {
     fn text(&mut self, text: &str) {
         self.extend_from_slice(text.as_bytes());
     }
 
     fn decimal(&mut self, value: u64) {
-        let mut buffer = [0; 20];
-        let at = digits(value, &mut buffer);
-        self.extend_from_slice(&buffer[at..]);
+        match u32::try_from(value) {
+            Ok(value) if value < SHORT => put(self, digits::short(value)),
+            _ => {
+                self.decimal(value / u64::from(SHORT));
+                self.extend_from_slice(&digits::padded((value % u64::from(SHORT)) as u32));
+            }
+        }
     }
 
     fn decimal_padded(&mut self, value: u64, width: usize) {
-        let mut buffer = [b'0'; 20];
-        let at = digits(value, &mut buffer);
-        self.extend_from_slice(&buffer[at.min(buffer.len().saturating_sub(width))..]);
+        let needed = value.checked_ilog10().map_or(1, |digits| digits as usize + 1);
+        self.resize(self.len() + width.saturating_sub(needed), b'0');
+        self.decimal(value);
     }
 
     fn hex(&mut self, value: u64, width: usize) {
-        let needed = (u64::BITS - value.leading_zeros()).div_ceil(4) as usize;
-        for digit in (0..needed.max(width).max(1)).rev() {
-            let shifted = value.checked_shr(digit as u32 * 4).unwrap_or(0);
-            self.push(HEX[(shifted & 15) as usize]);
-        }
+        let needed = (u64::BITS - value.leading_zeros()).div_ceil(4).max(1) as usize;
+        self.resize(self.len() + width.saturating_sub(needed), b'0');
+        let [a, b, c, d, e, f, g, h] = value.to_be_bytes().map(digits::hex);
+        let text = [a, b, c, d, e, f, g, h];
+        self.extend_from_slice(&text.as_flattened()[16 - needed..]);
     }
 
     fn hex_bytes(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            self.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            self.extend_from_slice(&digits::hex(byte));
         }
     }
 
     fn ipv4(&mut self, address: [u8; 4]) {
-        // 15 bytes are the longest text; digits of an octet are at most three.
-        let mut buffer = [b'.'; 16];
-        let mut at = 0;
-        for octet in address {
-            if octet >= 100 {
-                buffer[at] = b'0' + octet / 100;
-                at += 1;
-            }
-            if octet >= 10 {
-                buffer[at] = b'0' + octet / 10 % 10;
-                at += 1;
-            }
-            buffer[at] = b'0' + octet % 10;
-            buffer[at + 1] = b'.';
-            at += 2;
+        for half in digits::ipv4(address) {
+            put(self, half);
         }
-        self.extend_from_slice(&buffer[..at - 1]);
+        self.pop();
     }
 
     fn ipv6(&mut self, address: [u8; 16]) {
-        let mut groups = [0_u16; 8];
-        for (group, pair) in groups.iter_mut().zip(address.chunks_exact(2)) {
-            *group = u16::from_be_bytes([pair[0], pair[1]]);
-        }
-        if groups[..5] == [0; 5] && groups[5] == 0xffff {
-            self.text("::ffff:");
-            return self.ipv4([address[12], address[13], address[14], address[15]]);
-        }
-        // RFC 5952 4.2: the first of the longest runs of at least two zero groups is shortened.
-        let (mut best, mut best_length) = (8, 1);
-        let mut at = 0;
-        while at < 8 {
-            let length = groups[at..].iter().take_while(|&&group| group == 0).count();
-            if length > best_length {
-                (best, best_length) = (at, length);
-            }
-            at += length.max(1);
-        }
-        let mut at = 0;
-        while at < 8 {
-            if at == best {
-                self.text("::");
-                at += best_length;
-                continue;
-            }
-            if at > 0 && at != best + best_length {
-                self.push(b':');
-            }
-            self.hex(u64::from(groups[at]), 1);
-            at += 1;
-        }
+        put(self, digits::ipv6(address));
     }
 
     fn mac(&mut self, address: &[u8]) {
@@ -143,9 +75,15 @@ impl Put for Vec<u8> {
             if index > 0 {
                 self.push(b':');
             }
-            self.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            self.extend_from_slice(&digits::hex(byte));
         }
     }
+}
+
+/// Appends what counts of a text: all of it, whose size the compiler knows, and then the end is set back.
+fn put<const N: usize>(line: &mut Vec<u8>, text: Text<N>) {
+    line.extend_from_slice(&text.bytes);
+    line.truncate(line.len() + text.length - N);
 }
 
 /// One part of a line, for [`show!`].

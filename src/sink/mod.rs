@@ -41,17 +41,7 @@ pub struct Brief<'a> {
     pub record: &'a Record,
     /// What it is.
     pub summary: Summary,
-    batch: Batch<'a>,
-    findings: &'a Findings,
     index: usize,
-}
-
-impl<'a> Brief<'a> {
-    /// Where its headers lie: all there is to know, found when it is asked for.
-    #[must_use]
-    pub fn layers(&self) -> &'a Layers {
-        self.findings.layers(&self.batch.frame(self.index), self.index)
-    }
 }
 
 /// The packets of one batch that go to one output, in order.
@@ -120,8 +110,17 @@ impl<'a> Deliveries<'a> {
         let (records, summaries) = (batch.records(), findings.summaries());
         chosen.iter().map(move |&index| {
             let index = usize::from(index);
-            Brief { record: &records[index], summary: summaries[index], batch, findings, index }
+            Brief { record: &records[index], summary: summaries[index], index }
         })
+    }
+
+    /// Where the headers of one of [these packets](Self::briefs) lie: all there is to know, found when it is asked for.
+    ///
+    /// # Panics
+    /// Perhaps, when the packet is another batch's.
+    #[must_use]
+    pub fn layers(&self, packet: Brief<'_>) -> &'a Layers {
+        self.findings.layers(&self.batch.frame(packet.index), packet.index)
     }
 }
 

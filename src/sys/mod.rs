@@ -14,6 +14,7 @@
 //! | [`interfaces`](mod@interfaces) | list network interfaces |
 //! | [`ethtool`] | the speed of a link |
 //! | [`namespace`] | private user and network namespaces |
+//! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
 
 #[cfg(not(target_os = "linux"))]
@@ -29,6 +30,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod packet_abi;
 pub mod packet_socket;
+pub(crate) mod prefetch;
 mod readers;
 
 pub use interfaces::{InterfaceInfo, interfaces};

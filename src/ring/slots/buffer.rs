@@ -4,8 +4,8 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
-use super::prefetch::{self, LINE};
 use crate::ring::shim::Track;
+use crate::sys::prefetch::{self, LINE};
 
 /// A burst that fills fewer lines than this is not worth a prefetch.
 const PREFETCH_LINES: usize = 2;

@@ -212,19 +212,15 @@ impl Current {
 
     fn write_frame(&mut self, frame: &Frame<'_>, interfaces: &[Interface]) -> Result<(), Error> {
         let out = &mut self.output.buffer;
+        let start = out.len();
         let result = match &mut self.encoder {
             Encoder::PcapNg(encoder) => encoder.frame(frame, interfaces, out),
-            Encoder::Pcap(encoder) => {
-                let unknown = Interface { link_type: frame.record.link_type, ..Interface::default() };
-                let interface = interfaces.get(frame.record.interface.0 as usize).unwrap_or(&unknown);
-                encoder.frame(frame, interface, out)
-            }
+            Encoder::Pcap(encoder) => encoder.frame(frame, interfaces, out),
         };
         result.map_err(|reason| Error::Format { path: self.output.name().to_owned(), reason })?;
         self.started = self.started.or(frame.record.time);
         self.packets += 1;
-        self.output.buffered += 1;
-        self.output.write_if_full()
+        self.output.take(start)
     }
 
     /// The headers, if nothing has been written yet.

@@ -1,7 +1,8 @@
 //! Where the bytes of one file go: a file, standard output or any writer, compressed if wanted.
 //!
-//! Whole records gather in a buffer and are written together. When that fails, a regular file is cut back to
-//! its last whole record, and the error says what it holds.
+//! Records gather in a buffer and are written together: a regular file in pieces that begin and end at multiples of
+//! the buffer's size, all others record by whole record. When that fails, a regular file is cut back to its last
+//! whole record, and the error says what it holds.
 
 use crate::sink::Error;
 use flate2::write::GzEncoder;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy)]
 pub(super) struct Manner {
     pub(super) gzip: bool,
-    /// Bytes gathered before they are written.
+    /// Bytes gathered before they are written; a power of two.
     pub(super) buffer: usize,
     /// Finds how many of the written bytes are whole records, and how many packets those are. The flag
     /// says that the bytes are the beginning of the file.
@@ -40,14 +41,25 @@ pub(super) struct Output {
     path: Option<PathBuf>,
     target: Target,
     manner: Manner,
-    /// Whole records, not yet written.
+    /// A regular file, written as it is.
+    regular: bool,
+    /// Records not yet written: whole ones, but that of the first the beginning may be in the file.
     pub(super) buffer: Vec<u8>,
     /// Packets in it.
-    pub(super) buffered: u64,
+    buffered: u64,
     /// Bytes written, before compression.
     written: u64,
-    /// Packets in them.
+    /// Packets whole in them.
     packets: u64,
+    /// The record that is written in part, if any.
+    divided: Divided,
+}
+
+/// How much of a record is in the file, and how much of it is first in the buffer.
+#[derive(Clone, Copy, Default)]
+struct Divided {
+    written: usize,
+    left: usize,
 }
 
 enum Target {
@@ -65,8 +77,9 @@ impl Output {
         let name = path.display().to_string();
         match create(path, spared) {
             Ok(file) => {
+                let regular = !manner.gzip && file.metadata().is_ok_and(|metadata| metadata.is_file());
                 let path = Some(path.to_owned());
-                Ok(Self { path, ..Self::new(name, Target::of(file, manner), manner) })
+                Ok(Self { path, regular, ..Self::new(name, Target::of(file, manner), manner) })
             }
             Err(source) => Err(Error::Io { path: name, source }),
         }
@@ -85,7 +98,18 @@ impl Output {
     }
 
     fn new(name: String, target: Target, manner: Manner) -> Self {
-        Self { name, path: None, target, manner, buffer: Vec::new(), buffered: 0, written: 0, packets: 0 }
+        Self {
+            name,
+            path: None,
+            target,
+            manner,
+            regular: false,
+            buffer: Vec::new(),
+            buffered: 0,
+            written: 0,
+            packets: 0,
+            divided: Divided::default(),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -102,9 +126,37 @@ impl Output {
         self.packets + self.buffered
     }
 
-    /// Writes the buffer when there is enough in it.
-    pub(super) fn write_if_full(&mut self) -> Result<(), Error> {
-        if self.buffer.len() < self.manner.buffer { Ok(()) } else { self.write() }
+    /// Takes in a packet, whose record is what the buffer has from `start` on, and writes when that is enough.
+    #[inline]
+    pub(super) fn take(&mut self, start: usize) -> Result<(), Error> {
+        self.buffered += 1;
+        let piece = self.manner.buffer as u64;
+        let enough = if self.regular { piece - self.written % piece } else { piece };
+        if (self.buffer.len() as u64) < enough { Ok(()) } else { self.write_pieces(start) }
+    }
+
+    /// Writes what a multiple of the buffer's size ends within; of other things than files, everything.
+    ///
+    /// The page cache takes an aligned piece as a few large folios. One that begins anywhere costs it half as much
+    /// again, and a page shared with the piece before. The last record begins at `start`.
+    #[cold]
+    fn write_pieces(&mut self, start: usize) -> Result<(), Error> {
+        if !self.regular {
+            return self.write();
+        }
+        let end = self.length() / self.manner.buffer as u64 * self.manner.buffer as u64;
+        let end = (end - self.written) as usize;
+        self.write_first(end)?;
+        let left = self.buffer.len() - end;
+        if left > 0 {
+            // No other record can be in the rest: the one before was not enough for a piece.
+            self.divided = Divided { written: end - start, left };
+            self.packets -= 1;
+            self.buffered = 1;
+        }
+        self.buffer.copy_within(end.., 0);
+        self.buffer.truncate(left);
+        Ok(())
     }
 
     /// Writes the buffer.
@@ -112,10 +164,17 @@ impl Output {
         if self.buffer.is_empty() {
             return Ok(());
         }
+        self.write_first(self.buffer.len())?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Writes the first `length` bytes of the buffer, where they stay, and counts all its packets as written.
+    fn write_first(&mut self, length: usize) -> Result<(), Error> {
         let mut done = 0;
         let result = self.reopen().and_then(|()| {
-            while done < self.buffer.len() {
-                match self.target.writer()?.write(&self.buffer[done..]) {
+            while done < length {
+                match self.target.writer()?.write(&self.buffer[done..length]) {
                     Ok(0) => return Err(ErrorKind::WriteZero.into()),
                     Ok(length) => done += length,
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -130,7 +189,7 @@ impl Output {
         self.written += done as u64;
         self.packets += self.buffered;
         self.buffered = 0;
-        self.buffer.clear();
+        self.divided = Divided::default();
         Ok(())
     }
 
@@ -174,11 +233,21 @@ impl Output {
         Ok(())
     }
 
+    /// How many bytes of the file are whole records, and how many packets those are, with `done` bytes of the buffer
+    /// written.
+    fn whole(&self, done: usize) -> (u64, u64) {
+        let Divided { written, left } = self.divided;
+        if done < left {
+            return (self.written - written as u64, self.packets);
+        }
+        let (bytes, packets) = (self.manner.whole)(&self.buffer[left..done], self.written == 0);
+        (self.written + (left + bytes) as u64, self.packets + packets + u64::from(left > 0))
+    }
+
     /// Leaves behind a file that ends with a whole record, or none, and says which. `done` bytes of the
     /// buffer were written.
     fn give_up(&mut self, done: usize, error: io::Error) -> Error {
-        let (bytes, packets) = (self.manner.whole)(&self.buffer[..done], self.written == 0);
-        let (bytes, packets) = (self.written + bytes as u64, self.packets + packets);
+        let (bytes, packets) = self.whole(done);
         (self.packets, self.buffered) = (packets, 0);
         self.buffer = Vec::new();
         if error.kind() == ErrorKind::BrokenPipe {
@@ -211,7 +280,9 @@ fn create(path: &Path, spared: &[FileId]) -> io::Result<File> {
     if FileId::of(&metadata).is_some_and(|id| spared.contains(&id)) {
         return Err(io::Error::other("this run reads or writes that file already; name another one"));
     }
-    if metadata.is_file() {
+    // Only where there is something: ext4 takes any truncation as the replacement of a file, whose data it then
+    // writes to the disk as the file is closed (its option auto_da_alloc).
+    if metadata.is_file() && metadata.len() > 0 {
         file.set_len(0)?;
     }
     Ok(file)
@@ -234,5 +305,88 @@ impl Target {
             Self::Writer(writer) => Ok(writer),
             Self::Suspended | Self::Closed => Err(ErrorKind::NotConnected.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::capture_file::pcap;
+
+    const PIECE: usize = 1 << 8;
+
+    /// A record of the pcap format, its time and data all `number`.
+    fn record(number: u8, length: usize) -> Vec<u8> {
+        let mut record = vec![number; 16 + length];
+        record[8..12].copy_from_slice(&(length as u32).to_le_bytes());
+        record
+    }
+
+    /// A file header, then records until more than some pieces are full.
+    fn records() -> Vec<Vec<u8>> {
+        let length = |number: u8| [0, 40, 350, 170, 700][usize::from(number) % 5];
+        let mut records: Vec<_> = (0..20).map(|number| record(number, length(number))).collect();
+        records[0].splice(..0, vec![0; pcap::FILE_HEADER]);
+        records
+    }
+
+    fn output(path: &Path) -> Output {
+        let manner = Manner { gzip: false, buffer: PIECE, whole: pcap::whole };
+        Output::create(path, manner, &[]).unwrap()
+    }
+
+    fn take(output: &mut Output, record: &[u8]) {
+        let start = output.buffer.len();
+        output.buffer.extend_from_slice(record);
+        output.take(start).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_written_in_whole_pieces() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.pcap");
+        let mut output = output(&path);
+        for (index, record) in records().iter().enumerate() {
+            take(&mut output, record);
+            assert_eq!(output.written % PIECE as u64, 0);
+            assert!(output.buffer.len() < PIECE);
+            assert_eq!(output.packets(), index as u64 + 1);
+            assert_eq!(fs::metadata(&path).unwrap().len(), output.written);
+        }
+        // From wherever a flush has left off to the next multiple.
+        output.flush().unwrap();
+        assert_ne!(output.written % PIECE as u64, 0);
+        let again = record(9, PIECE);
+        take(&mut output, &again);
+        assert_eq!(output.written % PIECE as u64, 0);
+        output.close().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), [records().concat(), again].concat());
+    }
+
+    #[test]
+    fn a_failure_leaves_whole_records_wherever_it_comes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.pcap");
+        let (records, all, mut divided) = (records(), records().concat(), 0);
+        for count in 1..=records.len() {
+            // Through the rest of a divided record, and a little behind it.
+            for done in (0..).step_by(7) {
+                let mut output = output(&path);
+                records[..count].iter().for_each(|record| take(&mut output, record));
+                if done > output.buffer.len().min(output.divided.left + 50) {
+                    break;
+                }
+                divided += u64::from(output.divided.left > 0);
+                let Target::Plain(file) = &mut output.target else { panic!("a file") };
+                file.write_all(&output.buffer[..done]).unwrap();
+                let reached = output.written as usize + done;
+                let error = output.give_up(done, ErrorKind::StorageFull.into()).to_string();
+                let kept = fs::read(&path).unwrap_or_default();
+                let (whole, packets) = pcap::whole(&all[..reached], true);
+                assert!(kept == all[..whole], "{count} {done}: {error}");
+                assert_eq!(output.packets(), packets, "{count} {done}: {error}");
+            }
+        }
+        assert!(divided > 100, "records are divided: {divided}");
     }
 }

@@ -51,32 +51,44 @@ impl Pcap {
     pub(super) fn frame(
         &mut self,
         frame: &Frame<'_>,
-        interface: &Interface,
+        interfaces: &[Interface],
         out: &mut Vec<u8>,
     ) -> Result<(), String> {
         let record = &frame.record;
-        if let Some(link_type) = self.link_type.filter(|link_type| *link_type != record.link_type) {
-            return Err(format!(
+        let time = record.time.unwrap_or_default();
+        let foreign = self.link_type.is_some_and(|link_type| link_type != record.link_type);
+        let seconds = match u32::try_from(time.seconds) {
+            Ok(seconds) if !foreign => seconds,
+            _ => return Err(self.misfit(frame)),
+        };
+        if self.link_type.is_none() {
+            let unknown = Interface { link_type: record.link_type, ..Interface::default() };
+            self.begin(interfaces.get(record.interface.0 as usize).unwrap_or(&unknown), out);
+        }
+        let data = super::snap(frame.data, self.snap_length);
+        let fields = [seconds, self.fraction(time), data.len() as u32, record.wire_length];
+        out.reserve(RECORD_HEADER + data.len());
+        out.extend_from_slice(fields.map(u32::to_le_bytes).as_flattened());
+        out.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Why the format cannot hold a frame.
+    #[cold]
+    fn misfit(&self, frame: &Frame<'_>) -> String {
+        let record = &frame.record;
+        match self.link_type.filter(|link_type| *link_type != record.link_type) {
+            Some(link_type) => format!(
                 "packet {} is {}, but the pcap format holds one link type a file and this one has {link_type}: \
                  write a .pcapng file",
                 record.number, record.link_type
-            ));
+            ),
+            None => format!(
+                "packet {} has the time {}, which the pcap format cannot hold: write a .pcapng file",
+                record.number,
+                record.time.unwrap_or_default()
+            ),
         }
-        let time = record.time.unwrap_or_default();
-        let Ok(seconds) = u32::try_from(time.seconds) else {
-            return Err(format!(
-                "packet {} has the time {time}, which the pcap format cannot hold: write a .pcapng file",
-                record.number
-            ));
-        };
-        self.begin(interface, out);
-        let data = super::snap(frame.data, self.snap_length);
-        out.extend_from_slice(&seconds.to_le_bytes());
-        out.extend_from_slice(&self.fraction(time).to_le_bytes());
-        out.extend_from_slice(&(data.len() as u32).to_le_bytes());
-        out.extend_from_slice(&record.wire_length.to_le_bytes());
-        out.extend_from_slice(data);
-        Ok(())
     }
 
     fn fraction(&self, time: Timestamp) -> u32 {

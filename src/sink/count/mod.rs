@@ -1,14 +1,17 @@
 //! Packets, bytes and checksum verdicts by protocol and port.
 
+mod ports;
 mod table;
 
 pub use table::{CountTable, Row};
 
 use super::{Brief, Deliveries, Error, InterfaceStatistics, Part, Sink};
+use crate::batch::Summary;
 use crate::demux;
 use crate::frame::Timestamp;
 use crate::parse::{Layers, Transport};
 use crate::verify::{Verdict, VerdictCounts};
+use ports::Ports;
 use std::any::Any;
 use std::collections::HashMap;
 
@@ -33,12 +36,9 @@ use std::collections::HashMap;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Count {
-    /// In order of first appearance.
-    counts: Vec<(Key, Counts)>,
-    /// By protocol and port: the place in `counts` plus 1. A table is made when its protocol first shows.
-    ports: [Option<Box<[u32]>>; PORT_PROTOCOLS.len()],
-    /// Everything else, likewise; few different keys, and few packets.
-    others: HashMap<Key, u32>,
+    ports: Ports,
+    /// What has no ports: few different keys, and few packets.
+    others: HashMap<Key, Counts>,
     span: Option<(Timestamp, Timestamp)>,
 }
 
@@ -83,62 +83,61 @@ impl Count {
     /// What was counted so far, most packets first.
     #[must_use]
     pub fn table(&self) -> CountTable {
-        CountTable::new(&self.counts, self.span)
+        let ports = self.ports.rows().map(|(protocol, port, counts)| (Key::Port(protocol, port), counts));
+        let others = self.others.iter().map(|(key, counts)| (*key, *counts));
+        CountTable::new(ports.chain(others).collect(), self.span)
     }
 
-    fn add(&mut self, packet: &Brief<'_>) {
+    #[inline]
+    fn add(&mut self, packets: &Deliveries<'_>, packet: Brief<'_>) {
         let Brief { record, summary, .. } = packet;
         if let Some(time) = record.time {
             self.widen(time, time);
         }
-        let key = match demux::service_port_of(*summary) {
-            Some(port) => Key::Port(place(summary.transport()), port),
-            None => key_without_ports(packet.layers()),
-        };
-        let counts = self.counts_of(key);
+        let bytes = u64::from(record.wire_length);
+        match (PLACES[summary.transport() as usize & 15], demux::service_port_of(summary)) {
+            (u8::MAX, _) | (_, None) => self.add_other(packets.layers(packet), summary, bytes),
+            (protocol, Some(port)) => self.ports.add(protocol.into(), port, summary, bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn add_other(&mut self, layers: &Layers, summary: Summary, bytes: u64) {
+        let counts = self.others.entry(key_without_ports(layers)).or_default();
         counts.packets += 1;
-        counts.bytes += u64::from(record.wire_length);
+        counts.bytes += bytes;
         counts.bad_ip += u64::from(summary.ip_code() == BAD);
         counts.l4.add_code(summary.l4_code(), 1);
     }
 
     /// The span from the earliest packet to the latest takes these in.
+    #[inline]
     fn widen(&mut self, earliest: Timestamp, latest: Timestamp) {
         let (first, last) = self.span.get_or_insert((earliest, latest));
-        *first = earliest.min(*first);
-        *last = latest.max(*last);
-    }
-
-    fn counts_of(&mut self, key: Key) -> &mut Counts {
-        let slot = match key {
-            Key::Port(protocol, port) => {
-                let table = self.ports[protocol].get_or_insert_with(|| vec![0; 1 << 16].into_boxed_slice());
-                &mut table[usize::from(port)]
-            }
-            _ => self.others.entry(key).or_default(),
-        };
-        if *slot == 0 {
-            self.counts.push((key, Counts::default()));
-            // At most five times 65,536 ports, and as many others.
-            *slot = u32::try_from(self.counts.len()).unwrap_or(u32::MAX);
+        // Times seldom go back: two comparisons that are guessed right.
+        if earliest < *first {
+            *first = earliest;
         }
-        &mut self.counts[*slot as usize - 1].1
+        if latest > *last {
+            *last = latest;
+        }
     }
 }
 
 /// A verdict's code in summaries.
 const BAD: usize = Verdict::Bad { found: 0, expected: 0 }.code();
 
-/// The place in [`PORT_PROTOCOLS`] of a transport that has ports.
-fn place(transport: Transport) -> usize {
-    match transport {
-        Transport::Udp => 1,
-        Transport::UdpLite => 2,
-        Transport::Sctp => 3,
-        Transport::Dccp => 4,
-        _ => 0,
+/// The place in [`PORT_PROTOCOLS`] of a transport, by its number; beyond for one that has no ports. A table, because which
+/// transport comes next is hard to guess for a branch.
+const PLACES: [u8; 16] = {
+    let mut places = [u8::MAX; 16];
+    let mut at = 0;
+    while at < PORT_PROTOCOLS.len() {
+        places[PORT_PROTOCOLS[at].0 as usize] = at as u8;
+        at += 1;
     }
-}
+    places
+};
 
 fn key_without_ports(layers: &Layers) -> Key {
     match (&layers.outer, layers.ether_type) {
@@ -150,7 +149,7 @@ fn key_without_ports(layers: &Layers) -> Key {
 
 impl Sink for Count {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
-        packets.briefs().for_each(|packet| self.add(&packet));
+        packets.briefs().for_each(|packet| self.add(&packets, packet));
         Ok(())
     }
 
@@ -164,8 +163,11 @@ impl Sink for Count {
 
     fn merge(&mut self, part: Box<dyn Any>) {
         let part = part.downcast::<Self>().expect("a part of this sink");
-        for (key, more) in &part.counts {
-            let counts = self.counts_of(*key);
+        for (protocol, port, more) in part.ports.rows() {
+            self.ports.merge(protocol, port, &more);
+        }
+        for (key, more) in &part.others {
+            let counts = self.others.entry(*key).or_default();
             counts.packets += more.packets;
             counts.bytes += more.bytes;
             counts.bad_ip += more.bad_ip;

@@ -47,8 +47,7 @@ pub struct Row {
 }
 
 impl CountTable {
-    pub(super) fn new(counts: &[(Key, Counts)], span: Option<(Timestamp, Timestamp)>) -> Self {
-        let mut counts = counts.to_vec();
+    pub(super) fn new(mut counts: Vec<(Key, Counts)>, span: Option<(Timestamp, Timestamp)>) -> Self {
         counts.sort_by_key(|(key, counts)| (std::cmp::Reverse((counts.packets, counts.bytes)), *key));
         let packets = counts.iter().map(|(_, counts)| counts.packets).sum();
         let seconds = span.map(|(first, last)| last.nanos_since(first) as f64 / 1e9);

@@ -16,7 +16,7 @@
 //! | `ttl`, `id`, `fragment` | time to live or hop limit; IPv4 identification; `first` or `later` |
 //! | `proto` | `tcp`, `udp`, `icmp`, ..., or the number as text |
 //! | `sport`, `dport` | where the protocol has ports |
-//! | `ip_checksum`, `l4_checksum` | a [`Verdict`]'s name: `good`, `bad`, `absent`, `not_ready`, ... |
+//! | `ip_checksum`, `l4_checksum` | a [`Verdict`](crate::verify::Verdict)'s name: `good`, `bad`, `absent`, `not_ready`, ... |
 //! | `ip_expected`, `l4_expected` | what a bad checksum should have been |
 //! | `tcp` | `flags` (number), `seq`, `ack`, `len` (payload), `window` |
 //! | `icmp` | `type`, `code` |
@@ -29,18 +29,21 @@
 //! of all three sections with `section` (`answer`, `authority`, `additional`), `name`, `type`, `ttl`, `data`. A damaged
 //! message has those that stand before the damage.
 
+mod head;
+mod ip;
+mod members;
 mod object;
 
 use super::lines::Lines;
 use super::{Deliveries, Delivery, Error, InterfaceStatistics, Sink};
-use crate::frame::{Direction, Interface};
+use crate::frame::Interface;
 use crate::parse::dns::{DNS_PORT, DnsMessage, LLMNR_PORT, MDNS_PORT, Question, Record};
-use crate::parse::{Fragment, IpLayer, Packet, Transport, protocol_name};
+use crate::parse::{IpLayer, Layers, Packet, Transport, ether_type};
 use crate::sink::format::Put;
-use crate::verify::Verdict;
+use head::Heads;
+use members::Members;
 use object::Object;
 use std::io::Write;
-use std::net::IpAddr;
 
 /// Writes packets as lines of JSON; the module's table says what is in them.
 ///
@@ -66,13 +69,14 @@ use std::net::IpAddr;
 pub struct Json<W> {
     lines: Lines<W>,
     line_buffered: bool,
+    heads: Heads,
 }
 
 impl<W: Write> Json<W> {
     /// Lines on `writer`, which an error calls `standard output`; see [`Json::named`].
     #[must_use]
     pub fn new(writer: W) -> Self {
-        Self { lines: Lines::new(writer), line_buffered: false }
+        Self { lines: Lines::new(writer), line_buffered: false, heads: Heads::default() }
     }
 
     /// What an error calls the writer: a file's path.
@@ -91,7 +95,7 @@ impl<W: Write> Json<W> {
 impl<W: Write> Sink for Json<W> {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         for delivery in packets.iter() {
-            packet(&mut self.lines.buffer, &delivery, packets.interfaces());
+            packet(&mut self.lines.buffer, &mut self.heads, &delivery, packets.interfaces());
             if self.line_buffered {
                 self.lines.write(1)?;
                 self.lines.flush()?;
@@ -105,6 +109,7 @@ impl<W: Write> Sink for Json<W> {
     }
 
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
+        self.heads.forget();
         self.lines.flush()
     }
 
@@ -115,91 +120,99 @@ impl<W: Write> Sink for Json<W> {
 }
 
 /// One packet's line.
-fn packet(line: &mut Vec<u8>, delivery: &Delivery<'_>, interfaces: &[Interface]) {
+fn packet(line: &mut Vec<u8>, heads: &mut Heads, delivery: &Delivery<'_>, interfaces: &[Interface]) {
     let (packet, verdicts) = (&delivery.packet, &delivery.verdicts);
-    Object::write(line, |object| {
-        frame(object, packet, interfaces);
-        if let Some(arp) = packet.arp() {
-            object.object("arp", |object| {
-                object.number("operation", arp.operation());
-                if let (Some((sender, target)), Some((sender_mac, target_mac))) = (arp.ipv4(), arp.mac()) {
-                    object.plain("sender", |line| line.ipv4(sender.octets()));
-                    object.display("sender_mac", sender_mac);
-                    object.plain("target", |line| line.ipv4(target.octets()));
-                    object.display("target_mac", target_mac);
-                }
-            });
+    let (frame, layers) = (packet.frame(), packet.layers());
+    heads.write(line, &frame.record, frame.data.len(), interfaces);
+    if !frame.options.raw.is_empty() && frame.options.comments().next().is_some() {
+        Object::more(line).display("comment", Comments(packet));
+    }
+    if layers.vlan_count > 0 {
+        vlans(&mut Object::more(line), packet);
+    }
+    if layers.ether_type == ether_type::ARP {
+        arp(&mut Object::more(line), packet);
+    }
+    Members::append(line, |members| {
+        if layers.ether_type != 0 && layers.ether_type != ether_type::ARP {
+            members.small(b",\"ether_type\":", layers.ether_type);
         }
         if let Some(outer) = packet.outer() {
-            ip_layer(object, packet, outer, Some((verdicts.ip, verdicts.l4)));
-        }
-        if let Some(carried) = packet.carried() {
-            let layers = carried.layers();
-            let packet = Packet::new(carried.frame(), &layers);
-            if let Some(inner) = packet.innermost() {
-                object.object("inner", |object| ip_layer(object, &packet, inner, None));
-            }
-        } else if let Some(inner) = packet.inner() {
-            object.object("inner", |object| {
-                ip_layer(object, packet, inner, Some((verdicts.inner_ip, verdicts.inner_l4)));
-            });
-        }
-        if let Some(message) = packet.innermost().and_then(|ip| dns_message(packet, ip)) {
-            dns(object, &message);
-        }
-        if let Some(malformed) = packet.layers().malformed {
-            object.object("malformed", |object| {
-                object.text("layer", malformed.layer.key());
-                object.text("reason", malformed.reason.key());
-                object.number("need", malformed.need);
-                object.number("have", malformed.have);
-            });
+            ip::layer(members, packet, outer, Some([&verdicts.ip, &verdicts.l4]));
         }
     });
-    line.push(b'\n');
+    if needs_more(layers) {
+        rest(line, delivery);
+    }
+    line.extend_from_slice(b"}\n");
 }
 
-/// What is known without looking into the frame, and its link layer.
-fn frame(object: &mut Object<'_>, packet: &Packet<'_>, interfaces: &[Interface]) {
-    let (frame, layers) = (packet.frame(), packet.layers());
-    let record = &frame.record;
-    object.number("n", record.number);
-    match record.time {
-        Some(time) => object.plain("time", |line| {
-            if time.seconds < 0 {
-                line.push(b'-');
-            }
-            line.decimal(time.seconds.unsigned_abs());
-            line.push(b'.');
-            line.decimal_padded(time.nanos.into(), 9);
-        }),
-        None => object.null("time"),
+/// True when there may be more to say of a packet than what its outermost IP header has, and what that carries.
+#[inline(always)]
+fn needs_more(layers: &Layers) -> bool {
+    let only_tcp = |ip: &IpLayer| ip.transport == Transport::Tcp && !has_port(ip, DNS_PORT);
+    layers.inner.is_some() || layers.malformed.is_some() || !layers.outer.as_ref().is_none_or(only_tcp)
+}
+
+fn has_port(ip: &IpLayer, port: u16) -> bool {
+    ip.source_port == port || ip.destination_port == port
+}
+
+/// The members behind those of the outermost IP header.
+#[inline(never)]
+fn rest(line: &mut Vec<u8>, delivery: &Delivery<'_>) {
+    let (packet, verdicts) = (&delivery.packet, &delivery.verdicts);
+    if let Some(carried) = packet.carried() {
+        let layers = carried.layers();
+        let packet = Packet::new(carried.frame(), &layers);
+        if let Some(inner) = packet.innermost() {
+            object(line, |members| ip::layer(members, &packet, inner, None));
+        }
+    } else if let Some(inner) = packet.inner() {
+        object(line, |members| {
+            ip::layer(members, packet, inner, Some([&verdicts.inner_ip, &verdicts.inner_l4]));
+        });
     }
-    object.number("len", record.wire_length);
-    object.number("caplen", frame.data.len() as u64);
-    let interface = interfaces.get(record.interface.0 as usize);
-    if let Some(name) = interface.and_then(|interface| interface.name.as_deref()) {
-        object.text("interface", name);
+    let object = &mut Object::more(line);
+    if let Some(message) = packet.innermost().and_then(|ip| dns_message(packet, ip)) {
+        dns(object, &message);
     }
-    match record.direction {
-        Direction::In => object.text("direction", "in"),
-        Direction::Out => object.text("direction", "out"),
-        Direction::Unknown => {}
+    if let Some(malformed) = packet.layers().malformed {
+        object.object("malformed", |object| {
+            object.text("layer", malformed.layer.key());
+            object.text("reason", malformed.reason.key());
+            object.number("need", malformed.need);
+            object.number("have", malformed.have);
+        });
     }
-    match record.link_type.name() {
-        Some(name) => object.text("link", name),
-        None => object.plain("link", |line| line.decimal(record.link_type.0.into())),
-    }
-    if frame.options.comments().next().is_some() {
-        object.display("comment", Comments(packet));
-    }
-    vlans(object, packet);
-    if layers.ether_type != 0 {
-        object.number("ether_type", layers.ether_type);
-    }
+}
+
+/// The member `inner`.
+fn object(line: &mut Vec<u8>, write: impl FnOnce(&mut Members<'_>)) {
+    Members::append(line, |members| {
+        members.fixed(b",\"inner\":");
+        members.object(write);
+    });
+}
+
+/// The EtherType of ARP, and the packet where it is whole.
+#[inline(never)]
+fn arp(object: &mut Object<'_>, packet: &Packet<'_>) {
+    object.number("ether_type", ether_type::ARP);
+    let Some(arp) = packet.arp() else { return };
+    object.object("arp", |object| {
+        object.number("operation", arp.operation());
+        if let (Some((sender, target)), Some((sender_mac, target_mac))) = (arp.ipv4(), arp.mac()) {
+            object.plain("sender", |line| line.ipv4(sender.octets()));
+            object.plain("sender_mac", |line| line.mac(&sender_mac.0));
+            object.plain("target", |line| line.ipv4(target.octets()));
+            object.plain("target_mac", |line| line.mac(&target_mac.0));
+        }
+    });
 }
 
 /// The VLAN tags. Up to two ordinary ones stand in the layers; anything else is rare enough for a second walk.
+#[inline(never)]
 fn vlans(object: &mut Object<'_>, packet: &Packet<'_>) {
     let layers = packet.layers();
     match (layers.service_vlan_count, usize::from(layers.vlan_count)) {
@@ -233,77 +246,9 @@ impl std::fmt::Display for Comments<'_> {
     }
 }
 
-/// An IP header and what it carries, with the verdicts over the two where they were verified.
-fn ip_layer(
-    object: &mut Object<'_>,
-    packet: &Packet<'_>,
-    ip: &IpLayer,
-    verdicts: Option<(Verdict, Verdict)>,
-) {
-    let destination = packet.addresses(ip).map(|(_, destination)| destination);
-    for (name, address) in [("src", packet.source(ip)), ("dst", destination)] {
-        if let Some(address) = address {
-            object.plain(name, |line| match address {
-                IpAddr::V4(address) => line.ipv4(address.octets()),
-                IpAddr::V6(address) => line.ipv6(address.octets()),
-            });
-        }
-    }
-    if let Some(header) = packet.ipv4(ip) {
-        object.number("ttl", header.ttl());
-        object.number("id", header.id());
-    } else if let Some(header) = packet.ipv6(ip) {
-        object.number("ttl", header.hop_limit());
-    }
-    match ip.fragment {
-        Fragment::Whole => {}
-        Fragment::First => object.text("fragment", "first"),
-        Fragment::Later => object.text("fragment", "later"),
-    }
-    match protocol_name(ip.protocol) {
-        Some(name) => object.text("proto", name),
-        None => object.plain("proto", |line| line.decimal(ip.protocol.into())),
-    }
-    if let Some((source, destination)) = packet.ports(ip) {
-        object.number("sport", source);
-        object.number("dport", destination);
-    }
-    if let Some((header, transport)) = verdicts {
-        object.text("ip_checksum", header.name());
-        if let Verdict::Bad { expected, .. } = header {
-            object.number("ip_expected", expected);
-        }
-        object.text("l4_checksum", transport.name());
-        if let Verdict::Bad { expected, .. } = transport {
-            object.number("l4_expected", expected);
-        }
-    }
-    if let Some(tcp) = packet.tcp(ip) {
-        object.object("tcp", |object| {
-            object.number("flags", tcp.flags().0);
-            object.number("seq", tcp.sequence());
-            object.number("ack", tcp.acknowledgment());
-            // How much a fragmented segment holds only its last piece can tell.
-            if ip.fragment == Fragment::Whole {
-                object.number("len", packet.payload_length(ip));
-            }
-            object.number("window", tcp.window());
-        });
-    }
-    let icmp = packet.icmp(ip).map(|icmp| (icmp.icmp_type(), icmp.code()));
-    let icmpv6 = packet.icmpv6(ip).map(|icmp| (icmp.icmp_type(), icmp.code()));
-    if let Some((kind, code)) = icmp.or(icmpv6) {
-        object.object("icmp", |object| {
-            object.number("type", kind);
-            object.number("code", code);
-        });
-    }
-    object.number("payload", packet.payload_length(ip));
-}
-
 /// The DNS message a packet carries: by UDP, mDNS and LLMNR too, or whole in one TCP segment.
 fn dns_message<'a>(packet: &Packet<'a>, ip: &IpLayer) -> Option<DnsMessage<'a>> {
-    let on = |port| ip.source_port == port || ip.destination_port == port;
+    let on = |port| has_port(ip, port);
     match ip.transport {
         Transport::Udp if on(DNS_PORT) || on(MDNS_PORT) || on(LLMNR_PORT) => {
             DnsMessage::parse(packet.payload(ip)).ok()

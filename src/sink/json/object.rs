@@ -17,6 +17,11 @@ impl Object<'_> {
         line.push(b'}');
     }
 
+    /// More members for an object of which `line` has some already, and not its end.
+    pub(super) fn more(line: &mut Vec<u8>) -> Object<'_> {
+        Object { line, empty: false }
+    }
+
     /// The name of the next member. Names are ours: plain ASCII, nothing to escape.
     fn name(&mut self, name: &str) -> &mut Vec<u8> {
         self.line.text(if std::mem::take(&mut self.empty) { "\"" } else { ",\"" });
@@ -31,10 +36,6 @@ impl Object<'_> {
 
     pub(super) fn boolean(&mut self, name: &str, value: bool) {
         self.name(name).text(if value { "true" } else { "false" });
-    }
-
-    pub(super) fn null(&mut self, name: &str) {
-        self.name(name).text("null");
     }
 
     /// A text of ours, which needs no escaping: a name, digits.
@@ -134,10 +135,10 @@ mod tests {
         let mut line = Vec::new();
         Object::write(&mut line, |object| {
             object.number("a", 1_u8);
-            object.null("b");
+            object.text("b", "c");
             object.array("c", [1_u64, 2], |line, item| line.decimal(item));
             object.object("d", |inner| inner.boolean("e", true));
         });
-        assert_eq!(line, br#"{"a":1,"b":null,"c":[1,2],"d":{"e":true}}"#);
+        assert_eq!(line, br#"{"a":1,"b":"c","c":[1,2],"d":{"e":true}}"#);
     }
 }

@@ -1,11 +1,13 @@
 //! A capture file for each kind of packet, named by a template.
 
+mod keys;
 mod template;
 
 pub use template::Template;
 
 use super::{CaptureFileOptions, CaptureFileWriter, Deliveries, Error, InterfaceStatistics, Sink};
 use crate::frame::{Annotation, Interface};
+use keys::Keys;
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ use template::Key;
 /// Files open at a time, unless asked otherwise.
 const OPEN_FILES: usize = 200;
 /// Bytes gathered for each file: there may be many.
-const BUFFER: usize = 32 << 10;
+const BUFFER: usize = 128 << 10;
 
 /// Writes every packet to exactly one file, chosen by what the packet is.
 ///
@@ -45,7 +47,7 @@ pub struct Split {
     options: CaptureFileOptions,
     open_files: usize,
     files: Vec<SplitFile>,
-    by_key: HashMap<Key, usize>,
+    by_key: Keys,
     /// Two keys may give one name.
     by_path: HashMap<PathBuf, usize>,
     /// Indices of open files.
@@ -90,7 +92,7 @@ impl Split {
             options: CaptureFileWriter::options(),
             open_files: OPEN_FILES,
             files: Vec::new(),
-            by_key: HashMap::new(),
+            by_key: Keys::new(),
             by_path: HashMap::new(),
             open: Vec::new(),
             annotations: Vec::new(),
@@ -117,9 +119,14 @@ impl Split {
 
     /// The file for packets with this key, created if it is new.
     fn file(&mut self, key: Key, interfaces: &[Interface]) -> Result<usize, Error> {
-        if let Some(index) = self.by_key.get(&key) {
-            return Ok(*index);
+        match self.by_key.get(&key) {
+            Some(index) => Ok(index),
+            None => self.file_for_new(key, interfaces),
         }
+    }
+
+    #[cold]
+    fn file_for_new(&mut self, key: Key, interfaces: &[Interface]) -> Result<usize, Error> {
         let path = self.template.path(&key, interfaces);
         let index = match self.by_path.get(&path) {
             Some(index) => *index,

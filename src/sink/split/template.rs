@@ -28,6 +28,8 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
+    /// The places among the parts.
+    places: Vec<Place>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,48 +80,76 @@ impl FromStr for Template {
             rest = behind;
         }
         parts.push(Part::Text(rest.to_owned()));
-        Ok(Self { parts })
+        let place = |part: &Part| if let Part::Place(place) = part { Some(*place) } else { None };
+        let places = parts.iter().filter_map(place).collect();
+        Ok(Self { parts, places })
     }
 }
 
 /// What the placeholders of a template stand for in one packet; the others stay at their default, so that
 /// packets of one file have equal keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    protocol: Protocol,
-    port: Option<u16>,
-    source_port: Option<u16>,
-    destination_port: Option<u16>,
-    vlan: Option<u16>,
+    /// IP protocol number, or one of those beyond.
+    protocol: u16,
+    /// [`NONE`] without one, like the other numbers.
+    vlan: u16,
     interface: u32,
+    port: u32,
+    source_port: u32,
+    destination_port: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum Protocol {
-    #[default]
-    Other,
-    Arp,
-    Ip(u8),
+/// Beyond all ports.
+const NONE: u32 = u32::MAX;
+/// Beyond all VLAN ids.
+const NO_VLAN: u16 = u16::MAX;
+
+/// Stand beside the 256 protocol numbers.
+const OTHER: u16 = 0x100;
+const ARP: u16 = 0x101;
+
+impl Default for Key {
+    fn default() -> Self {
+        Self {
+            protocol: OTHER,
+            vlan: NO_VLAN,
+            interface: 0,
+            port: NONE,
+            source_port: NONE,
+            destination_port: NONE,
+        }
+    }
+}
+
+impl Key {
+    /// Everything in it folded into one number, for a table; no two of a usual template's keys give the same.
+    #[inline]
+    pub(super) fn mixed(&self) -> u64 {
+        let ports = (u64::from(self.source_port) << 32 | u64::from(self.destination_port)).rotate_left(20);
+        let others =
+            u64::from(self.protocol) << 17 | u64::from(self.vlan) << 27 | u64::from(self.interface) << 43;
+        ports ^ others ^ u64::from(self.port)
+    }
 }
 
 impl Template {
     /// The key of a packet.
+    #[inline]
     pub(super) fn key(&self, packet: &Packet<'_>) -> Key {
         let mut key = Key::default();
         let layers = packet.layers();
         let ip = layers.outer.as_ref();
         let ports = ip.and_then(demux::ports);
-        for part in &self.parts {
-            match part {
-                Part::Text(_) => {}
-                Part::Place(Place::Protocol) => key.protocol = protocol(ip, layers.ether_type),
-                Part::Place(Place::Port) => key.port = ip.and_then(demux::service_port),
-                Part::Place(Place::SourcePort) => key.source_port = ports.map(|(source, _)| source),
-                Part::Place(Place::DestinationPort) => key.destination_port = ports.map(|(_, port)| port),
-                Part::Place(Place::Vlan) => {
-                    key.vlan = (layers.vlan_count > 0).then_some(layers.vlan_tags[0] & 0x0FFF);
-                }
-                Part::Place(Place::Interface) => key.interface = packet.frame().record.interface.0,
+        for place in &self.places {
+            match place {
+                Place::Protocol => key.protocol = protocol(ip, layers.ether_type),
+                Place::Port => key.port = ip.and_then(demux::service_port).map_or(NONE, u32::from),
+                Place::SourcePort => key.source_port = ports.map_or(NONE, |(source, _)| source.into()),
+                Place::DestinationPort => key.destination_port = ports.map_or(NONE, |(_, port)| port.into()),
+                Place::Vlan if layers.vlan_count > 0 => key.vlan = layers.vlan_tags[0] & 0x0FFF,
+                Place::Vlan => {}
+                Place::Interface => key.interface = packet.frame().record.interface.0,
             }
         }
         key
@@ -136,7 +166,8 @@ impl Template {
                 Part::Place(Place::Port) => write_number(&mut path, key.port),
                 Part::Place(Place::SourcePort) => write_number(&mut path, key.source_port),
                 Part::Place(Place::DestinationPort) => write_number(&mut path, key.destination_port),
-                Part::Place(Place::Vlan) => write_number(&mut path, key.vlan),
+                Part::Place(Place::Vlan) if key.vlan == NO_VLAN => write_number(&mut path, NONE),
+                Part::Place(Place::Vlan) => write_number(&mut path, key.vlan.into()),
                 Part::Place(Place::Interface) => {
                     let name = interfaces.get(key.interface as usize).and_then(|known| known.name.as_deref());
                     match name.map(sanitised).filter(|name| !name.is_empty()) {
@@ -150,20 +181,18 @@ impl Template {
     }
 }
 
-fn protocol(ip: Option<&IpLayer>, ether_type: u16) -> Protocol {
+fn protocol(ip: Option<&IpLayer>, ether_type: u16) -> u16 {
     match ip {
-        Some(ip) => Protocol::Ip(ip.protocol),
-        None if ether_type == parse::ether_type::ARP => Protocol::Arp,
-        None => Protocol::Other,
+        Some(ip) => ip.protocol.into(),
+        None if ether_type == parse::ether_type::ARP => ARP,
+        None => OTHER,
     }
 }
 
 /// Protocol names as in the registry of RFC 5237, lower case; a number where there is no common name.
-fn write_protocol(out: &mut String, protocol: Protocol) -> std::fmt::Result {
-    let number = match protocol {
-        Protocol::Other => return out.write_str("other"),
-        Protocol::Arp => return out.write_str("arp"),
-        Protocol::Ip(number) => number,
+fn write_protocol(out: &mut String, protocol: u16) -> std::fmt::Result {
+    let Ok(number) = u8::try_from(protocol) else {
+        return out.write_str(if protocol == ARP { "arp" } else { "other" });
     };
     match parse::protocol_name(number) {
         Some(name) => out.write_str(name),
@@ -171,10 +200,10 @@ fn write_protocol(out: &mut String, protocol: Protocol) -> std::fmt::Result {
     }
 }
 
-fn write_number(out: &mut String, number: Option<u16>) -> std::fmt::Result {
+fn write_number(out: &mut String, number: u32) -> std::fmt::Result {
     match number {
-        Some(number) => write!(out, "{number}"),
-        None => out.write_str("none"),
+        NONE => out.write_str("none"),
+        number => write!(out, "{number}"),
     }
 }
 

@@ -6,11 +6,11 @@
 #![expect(clippy::pointers_in_nomem_asm_block, reason = "a hint reads and writes no memory")]
 
 /// Bytes in a cache line.
-pub(super) const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
 /// Asks for the line at `address`, to be written: it comes in owned, not merely shared.
 #[inline(always)]
-pub(super) fn for_writing<T>(address: *const T) {
+pub(crate) fn for_writing<T>(address: *const T) {
     // SAFETY: a hint, which touches neither memory, registers nor flags; a processor without the instruction treats
     // it as no operation, and no address can fault.
     #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -28,7 +28,7 @@ pub(super) fn for_writing<T>(address: *const T) {
 
 /// Asks for the line at `address`, to be read.
 #[inline(always)]
-pub(super) fn for_reading<T>(address: *const T) {
+pub(crate) fn for_reading<T>(address: *const T) {
     // SAFETY: as above.
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     unsafe {
