@@ -7,8 +7,9 @@
 //! synthetic              verdict     number
 //! ```
 //!
-//! Data moves one way, in batches of up to [`source::BATCH`] frames, and nothing is copied before a
-//! sink that must keep bytes copies them once.
+//! Data moves one way, in batches of up to [`source::BATCH`] frames, and nothing is copied before a sink that must
+//! keep bytes copies them once. The only way back is that of a [lease](source::Lease): memory returns to its source
+//! when its last reader is done.
 //!
 //! | stage | module | what it does |
 //! | --- | --- | --- |
@@ -68,7 +69,8 @@
 //!
 //! ## Unsafe code
 //!
-//! Denied for the crate, allowed in islands: [`sys`], the slots of the [`ring`], and the vector kernels of
+//! Denied for the crate, allowed in islands: [`sys`], with the leases of the kernel's blocks
+//! ([`sys::block_ring`]), the slots of the [`ring`], and the vector kernels of
 //! [`checksum`] (`x86_64` and `aarch64` there). Each block there carries a proof.
 
 pub mod batch;

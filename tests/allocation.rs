@@ -6,8 +6,11 @@
 mod capture;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use wharf::engine::Engine;
 use wharf::frame::{Batch, Frame, Interface, InterfaceId, LinkType, Record};
 use wharf::parse::{Packet, parse};
@@ -19,20 +22,19 @@ use wharf::sink::{
 use wharf::source::synthetic::{Protocol, Sizes, Synthetic, Traffic};
 use wharf::source::{self, BATCH, CaptureFile, Counters, Fill, Source};
 
-/// The system's allocator, with a count of what each thread asks of it.
+/// The system's allocator, with a count of what all threads ask of it: workers, and outputs behind rings.
 struct Counting;
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// One test at a time, as all are counted together.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn count_one() {
-    // A thread that is ending has no count any more.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+    ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
 }
 
-// SAFETY: every call is handed to the system's allocator as it is. Counting does not allocate: the cell is
-// initialised at compile time and has no destructor.
+// SAFETY: every call is handed to the system's allocator as it is. Counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count_one();
@@ -61,9 +63,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Reads the worker's count once `warm` packets have passed, and after each batch that follows.
+/// Reads the count once the packets of `warm` begin, and after each batch of them. Until then it is slow, so that all
+/// memory between workers and outputs comes into use.
 struct Probe {
-    warm: u64,
+    warm: Range<u64>,
     packets: u64,
     first: Option<u64>,
     last: u64,
@@ -72,9 +75,11 @@ struct Probe {
 impl Sink for Probe {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         self.packets += packets.len() as u64;
-        if self.packets >= self.warm {
-            self.last = ALLOCATIONS.get();
+        if self.warm.contains(&self.packets) {
+            self.last = ALLOCATIONS.load(Ordering::Relaxed);
             self.first.get_or_insert(self.last);
+        } else if self.packets < self.warm.start {
+            std::thread::sleep(Duration::from_micros(500));
         }
         Ok(())
     }
@@ -84,9 +89,9 @@ impl Sink for Probe {
     }
 }
 
-/// Allocations of the worker in the second half of a run of `packets`.
+/// Allocations in the third quarter of a run of `packets`: in the fourth, workers end while outputs still write.
 fn allocations(source: impl Source + Send, sink: impl Sink + Send, packets: u64) -> u64 {
-    let mut probe = Probe { warm: packets / 2, packets: 0, first: None, last: 0 };
+    let mut probe = Probe { warm: packets / 2..packets * 3 / 4, packets: 0, first: None, last: 0 };
     let report = Engine::builder()
         .source(source)
         .output("udp/1".parse().unwrap(), Discard)
@@ -94,10 +99,10 @@ fn allocations(source: impl Source + Send, sink: impl Sink + Send, packets: u64)
         .run()
         .unwrap();
     assert_eq!(report.total.delivered, packets, "{report}");
-    probe.last - probe.first.expect("a warm half")
+    probe.last - probe.first.expect("a warm quarter")
 }
 
-/// Every kind of packet there is to make, again and again: half a run is many rounds.
+/// Every kind of packet there is to make, again and again: a quarter of a run is many rounds.
 fn traffic() -> Traffic {
     let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp, Protocol::Icmp];
     Traffic {
@@ -137,6 +142,7 @@ fn sinks() -> Vec<(&'static str, Box<dyn Sink + Send>)> {
 
 #[test]
 fn made_up_frames() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, sink) in sinks() {
         assert_eq!(allocations(Synthetic::new(&traffic()), sink, 40_000), 0, "{name}");
     }
@@ -144,6 +150,7 @@ fn made_up_frames() {
 
 #[test]
 fn capture_files() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = tempfile::tempdir().unwrap();
     for name in ["a.pcap", "a.pcapng", "a.pcapng.gz"] {
         let path = directory.path().join(name);
@@ -225,7 +232,7 @@ fn replay(path: &Path) -> Option<Replay> {
         });
         slab.extend(frame.data);
     }
-    let total = 4 * records.len() as u64;
+    let total = 24 * records.len() as u64;
     let batch = Vec::with_capacity(BATCH);
     (!records.is_empty()).then_some(Replay { slab, records, interfaces, batch, done: 0, total })
 }
@@ -249,6 +256,7 @@ fn captured_frames() {
         eprintln!("SKIPPED: WHARF_CORPUS is not set");
         return;
     };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut paths = Vec::new();
     files(Path::new(&corpus), &mut paths);
     let mut replayed = 0;

@@ -394,7 +394,7 @@ fn cores_are_checked_before_anything_begins() {
         let count = each(|_: &Packet<'_>| seen += 1);
         Engine::builder().source(Synthetic::new(&traffic(10))).rest(count).cores(list).run().unwrap_err()
     };
-    assert!(matches!(run(vec![cores[0], 100_000]), Error::Core { core: 100_000 }));
+    assert!(matches!(run(vec![cores[0], 100_000]), Error::Core { core: 100_000, .. }));
     assert!(matches!(run(vec![cores[0], cores[1], cores[0]]), Error::CoreTwice { core } if core == cores[0]));
     assert_eq!(seen, 0);
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use wharf::engine::{DropReason, Engine, Error, Shutdown};
+use wharf::engine::{CoreProblem, DropReason, Engine, Error, Ledger, Shutdown, Snapshot};
 use wharf::frame::{Annotation, Batch, Interface, LinkType, Record};
 use wharf::parse::Packet;
 use wharf::sink::{self, Deliveries, Discard, InterfaceStatistics, Sink, Tee, each};
@@ -33,6 +33,8 @@ struct Memory {
     damaged: bool,
     ended: bool,
     log: Arc<Mutex<Vec<String>>>,
+    /// Called at each fill, on the worker's thread.
+    at_fill: Box<dyn FnMut() + Send>,
 }
 
 impl Memory {
@@ -49,6 +51,7 @@ impl Memory {
             damaged: false,
             ended: false,
             log: Arc::default(),
+            at_fill: Box::new(|| ()),
         }
     }
 
@@ -65,6 +68,7 @@ impl Source for Memory {
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, source::Error> {
         assert!(limit >= 1);
         self.say(format!("fill {limit}"));
+        (self.at_fill)();
         if self.idle > 0 {
             self.idle -= 1;
             return Ok(Fill::Idle);
@@ -250,12 +254,8 @@ fn a_stop_request_delivers_what_was_accepted_and_finishes() {
     let log = Arc::clone(&source.log);
     let mut last = Witness::default();
     let handle = shutdown.clone();
-    let report = Engine::builder()
-        .source(source)
-        .rest(Tee(each(move |_: &Packet<'_>| handle.request()), &mut last))
-        .shutdown(shutdown)
-        .run()
-        .unwrap();
+    source.at_fill = Box::new(move || handle.request());
+    let report = Engine::builder().source(source).rest(&mut last).shutdown(shutdown).run().unwrap();
     assert_eq!(*log.lock().unwrap(), ["fill 256", "stop", "fill 256", "fill 256", "fill 256"]);
     assert!(report.balanced());
     assert_eq!(report.total.delivered, 556);
@@ -265,7 +265,7 @@ fn a_stop_request_delivers_what_was_accepted_and_finishes() {
 #[test]
 fn a_failing_output_ends_the_run_and_the_others_are_finished() {
     let mut failing = Witness { fail_at: Some(100), fail_finish: true, ..Witness::default() };
-    let (mut other, mut source) = (Witness::default(), Memory::new(mixed()));
+    let (mut other, mut source) = (Witness::default(), Memory::new((0..100).flat_map(|_| mixed())));
     source.accepted_at_stop = 40;
     let error = Engine::builder()
         .source(source)
@@ -279,13 +279,17 @@ fn a_failing_output_ends_the_run_and_the_others_are_finished() {
     assert!(!error.output_closed());
     let report = error.report().unwrap();
     assert!(report.balanced(), "{report}");
-    // The second batch fails: 86 packets of the first are delivered, 85 of the second are not.
-    assert_eq!(report.outputs[0].ledger.delivered, 86);
-    let dropped = [(DropReason::OutputFailed, 85), (DropReason::LeftUnread, 40)];
+    // The second batch fails: 86 packets of the first are delivered, all others that were read are not.
+    let Ledger { received, delivered, .. } = report.outputs[0].ledger;
+    assert_eq!((delivered, failing.seen.len()), (86, 86 + 85));
+    let dropped = [(DropReason::OutputFailed, received - 86), (DropReason::LeftUnread, 40)];
     assert_eq!(report.total.dropped, dropped.into());
+    assert!(report.total.received < 10_000, "soon after: {report}");
     assert_eq!(report.further_failures, [""; 0], "the same failure is not told twice");
     assert_eq!((failing.finished.len(), other.finished.len()), (1, 1));
-    assert_eq!(other.seen.len(), 512 - 86 - 85);
+    // The other one gets all the rest of what had been read by then.
+    assert_eq!(other.seen.len() as u64, report.total.received - received - 40);
+    assert!(other.seen.is_sorted());
 }
 
 #[test]
@@ -341,42 +345,60 @@ fn an_idle_source_flushes_the_outputs() {
     let mut witness = Witness::default();
     let mut source = Memory::new(mixed());
     source.idle = 3;
-    Engine::builder().source(source).rest(&mut witness).run().unwrap();
+    // With room in the ring for all of it: where there is none, the output is busy and not asked.
+    Engine::builder().source(source).rest(&mut witness).queue(8).run().unwrap();
     assert_eq!((witness.flushed, witness.seen.len()), (3, 1000));
 }
 
 #[test]
 fn the_observer_sees_the_run_from_the_callers_thread() {
     let mut seen = Vec::new();
+    let mut source = Memory::new(mixed());
+    let mut fills = 0;
+    source.at_fill = Box::new(move || {
+        fills += 1;
+        if fills == 3 {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+    let observer = |snapshot: Snapshot| seen.push(snapshot.packets);
     Engine::builder()
-        .source(Memory::new(mixed()))
-        .rest(each(|packet: &Packet<'_>| {
-            if packet.frame().record.number == 700 {
-                std::thread::sleep(Duration::from_millis(200));
-            }
-        }))
-        .observe(Duration::from_millis(10), |snapshot| seen.push(snapshot.packets))
+        .source(source)
+        .rest(Witness::default())
+        .observe(Duration::from_millis(10), observer)
         .run()
         .unwrap();
     assert!(seen.contains(&512), "{seen:?}");
     assert!(seen.is_sorted());
 }
 
+fn allowed() -> Vec<usize> {
+    core_affinity::get_core_ids().unwrap().iter().map(|core| core.id).collect()
+}
+
 #[test]
 fn a_worker_runs_where_it_is_told_or_says_why_not() {
-    let available = core_affinity::get_core_ids().unwrap()[0].id;
-    let mut ran_on = Vec::new();
+    let all = allowed();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let mut source = Memory::new([udp(1, 2)]);
+    source.at_fill = Box::new(move || sender.send(allowed()).unwrap());
+    let mut output_on = Vec::new();
     Engine::builder()
-        .source(Memory::new([udp(1, 2)]))
-        .rest(each(|_: &Packet<'_>| ran_on = core_affinity::get_core_ids().unwrap()))
-        .cores([available])
+        .source(source)
+        .rest(each(|_: &Packet<'_>| output_on = allowed()))
+        .cores([all[0]])
         .run()
         .unwrap();
-    assert_eq!(ran_on.iter().map(|core| core.id).collect::<Vec<_>>(), [available]);
+    assert!(receiver.iter().all(|cores| cores == [all[0]]));
+    // The output keeps off that CPU where there are others.
+    assert_eq!(output_on, if all.len() > 1 { &all[1..] } else { &all });
 
     for core in [1000, 100_000, usize::MAX] {
         let error = Engine::builder().source(Memory::new([])).rest(Discard).cores([core]).run().unwrap_err();
-        assert!(matches!(error, Error::Core { core: named } if named == core), "{error}");
+        assert!(
+            matches!(error, Error::Core { core: named, problem: CoreProblem::Missing { .. } } if named == core),
+            "{error}"
+        );
         assert!(error.report().is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 mod capture;
 
-use capture::{BIG, LITTLE, rich_pcapng, small_pcap, take};
+use capture::{BIG, LITTLE, rich_pcapng, small_pcap, take, take_chunks};
 use std::io::{Cursor, Read, Write};
 use wharf::source::{BATCH, CaptureFile, Fill, Source};
 
@@ -36,6 +36,13 @@ fn battery<S: Source>(make: impl Fn() -> S) {
             assert!(matches!(source.fill(limit), Ok(Fill::End)), "after the end there is only the end");
         }
         assert_eq!(source.counters().received, expected.frames.len() as u64);
+    }
+    for limit in [1, 7, BATCH as u64, 1000, u64::MAX] {
+        let taken = take_chunks(&mut make(), limit);
+        assert_eq!(taken.frames, expected.frames, "the same frames in chunks, limit {limit}");
+        assert_eq!(taken.annotations, expected.annotations, "in chunks, limit {limit}");
+        assert_eq!(taken.interfaces, expected.interfaces, "in chunks, limit {limit}");
+        assert_eq!(taken.error.is_some(), expected.error.is_some(), "in chunks, limit {limit}");
     }
     stopped(make());
 }

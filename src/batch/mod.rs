@@ -141,11 +141,15 @@ impl Findings {
             self.layers[index as usize] = OnceLock::new();
         }
         self.summaries.clear();
-        self.summaries.resize(frames, Summary::default());
         if self.layers.len() < frames {
-            self.layers.resize_with(frames, OnceLock::new);
-            self.verdicts.resize(frames, Verdicts::default());
+            // With some to spare: a batch a little larger than the last shall not allocate.
+            let room = frames.next_power_of_two();
+            self.summaries.reserve(room);
+            self.walked.reserve(room);
+            self.layers.resize_with(room, OnceLock::new);
+            self.verdicts.resize(room, Verdicts::default());
         }
+        self.summaries.resize(frames, Summary::default());
         self.checksums = Checksums::default();
     }
 

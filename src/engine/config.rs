@@ -21,6 +21,18 @@ pub(super) struct Observer<'a> {
     pub(super) show: Box<dyn FnMut(Snapshot) + 'a>,
 }
 
+/// What a worker does when an output is so slow that the ring to it is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Goes on without: this output does not get the packets of this chunk, which are counted as
+    /// [`DropReason::OutputRingFull`](super::DropReason::OutputRingFull). The other outputs get theirs. The default
+    /// for a live source, which does not wait for anybody.
+    Drop,
+    /// Waits until there is room: nothing is lost, and the slowest output sets the pace. The default for files, pipes
+    /// and generators.
+    Wait,
+}
+
 #[derive(Default)]
 pub(super) struct Config<'a> {
     pub(super) source: Option<BoxedSource<'a>>,
@@ -28,6 +40,10 @@ pub(super) struct Config<'a> {
     pub(super) outputs: Vec<Output<'a>>,
     /// CPUs to pin a worker to each.
     pub(super) cores: Vec<usize>,
+    /// What to do when the ring to an output is full; by the kind of source if not said.
+    pub(super) full_ring: Option<Policy>,
+    /// Chunks a ring holds; likewise.
+    pub(super) queue: Option<usize>,
     /// Most packets to take from the source.
     pub(super) limit: Option<u64>,
     pub(super) shutdown: Shutdown,

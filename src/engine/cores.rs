@@ -1,14 +1,15 @@
 //! On which CPUs the threads run.
 
 use super::Error;
-use rustix::thread::{CpuSet, sched_setaffinity};
-use std::thread;
+use super::error::CoreProblem;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::{fs, thread};
 
 /// Pins this thread to a CPU, an isolated one too.
 pub(super) fn pin(core: usize) -> Result<(), Error> {
     // The kernel's CPU sets end there, and core_affinity does not check.
     let pinned = core < CpuSet::MAX_CPU && core_affinity::set_for_current(core_affinity::CoreId { id: core });
-    if pinned { Ok(()) } else { Err(Error::Core { core }) }
+    if pinned { Ok(()) } else { Err(Error::Core { core, problem: problem(core) }) }
 }
 
 /// Whether a thread may be pinned to each of these CPUs: asked before anything begins.
@@ -28,9 +29,91 @@ pub(super) fn check(cores: &[usize]) -> Result<(), Error> {
     })
 }
 
-/// Keeps this thread on these CPUs, which have been checked, without choosing one.
-pub(super) fn confine(cores: &[usize]) -> Result<(), Error> {
-    let mut set = CpuSet::new();
-    cores.iter().for_each(|&core| set.set(core));
-    sched_setaffinity(None, &set).map_err(|_| Error::Core { core: cores[0] })
+/// Why nothing can run on a CPU, as the kernel's lists say.
+fn problem(core: usize) -> CoreProblem {
+    let list = |name| {
+        let text = fs::read_to_string(format!("/sys/devices/system/cpu/{name}")).unwrap_or_default();
+        text.trim().to_owned()
+    };
+    let (present, online) = (list("present"), list("online"));
+    match (names(&present, core), names(&online, core)) {
+        (false, _) => CoreProblem::Missing { present },
+        (true, false) => CoreProblem::Offline,
+        (true, true) => CoreProblem::Forbidden,
+    }
+}
+
+/// Whether a list such as `0-3,5` has a CPU in it.
+fn names(list: &str, core: usize) -> bool {
+    list.split(',').any(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let bounds = (first.parse::<usize>(), last.parse::<usize>());
+        matches!(bounds, (Ok(first), Ok(last)) if (first..=last).contains(&core))
+    })
+}
+
+/// The CPUs for the outputs' threads.
+pub(super) struct Places {
+    /// `None` to leave them where the kernel puts them.
+    set: Option<CpuSet>,
+}
+
+impl Places {
+    /// All that this thread may use but the workers', so that nothing takes these away from the workers; all that it
+    /// may use where no others are left.
+    pub(super) fn beside(workers: &[usize]) -> Self {
+        let allowed = sched_getaffinity(None).ok().filter(|_| !workers.is_empty());
+        Self { set: allowed.map(|allowed| others(&allowed, workers)) }
+    }
+
+    /// Puts this thread there.
+    pub(super) fn take(&self) {
+        if let Some(set) = &self.set {
+            // A CPU that has gone meanwhile is no reason not to run at all.
+            let _ = sched_setaffinity(None, set);
+        }
+    }
+}
+
+fn others(allowed: &CpuSet, workers: &[usize]) -> CpuSet {
+    let mut left = *allowed;
+    workers.iter().filter(|&&core| core < CpuSet::MAX_CPU).for_each(|&core| left.unset(core));
+    if left.count() == 0 { *allowed } else { left }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(cores: &[usize]) -> CpuSet {
+        let mut set = CpuSet::new();
+        cores.iter().for_each(|&core| set.set(core));
+        set
+    }
+
+    #[test]
+    fn outputs_keep_off_the_workers_cores_where_they_can() {
+        assert!(others(&set(&[0, 1, 2]), &[1]) == set(&[0, 2]));
+        assert!(others(&set(&[0, 1]), &[0, 1]) == set(&[0, 1]));
+        // An isolated CPU is not among those this thread may use by itself.
+        assert!(others(&set(&[0, 1]), &[7]) == set(&[0, 1]));
+    }
+
+    #[test]
+    fn lists_of_the_kernel() {
+        for (list, core, there) in
+            [("0-3,5", 3, true), ("0-3,5", 5, true), ("0-3,5", 4, false), ("0", 0, true), ("", 0, false)]
+        {
+            assert_eq!(names(list, core), there, "{list} {core}");
+        }
+    }
+
+    #[test]
+    fn a_cpu_that_does_not_exist_is_called_so() {
+        let error = check(&[100_000]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot run on CPU 100000: there is none with that number, only 0"),
+            "{error}"
+        );
+    }
 }

@@ -14,10 +14,12 @@ pub enum Error {
     #[error("{0} outputs are more than the {max} that can be told apart", max = usize::from(u16::MAX))]
     TooManyOutputs(usize),
     /// A worker could not be pinned.
-    #[error("cannot run on CPU {core}: it does not exist, is offline, or is not allowed to this process")]
+    #[error("cannot run on CPU {core}: {problem}")]
     Core {
         /// The CPU asked for.
         core: usize,
+        /// What is the matter with it.
+        problem: CoreProblem,
     },
     /// A CPU for two workers.
     #[error("CPU {core} is named twice")]
@@ -46,6 +48,24 @@ pub enum Error {
         /// What was handled before.
         report: Box<Report>,
     },
+}
+
+/// Why nothing can run on a CPU.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CoreProblem {
+    /// The machine does not have it.
+    #[error("there is none with that number, only {present}")]
+    Missing {
+        /// Those it has, as the kernel lists them.
+        present: String,
+    },
+    /// It is there, and switched off.
+    #[error("it is offline; see /sys/devices/system/cpu")]
+    Offline,
+    /// It runs, but not for this process.
+    #[error("this process is not allowed to use it; see cpuset(7)")]
+    Forbidden,
 }
 
 impl Error {

@@ -20,24 +20,48 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! One worker thread takes batches from the source and runs every stage on them to completion. Its
-//! vectors are used again for each batch: nothing is allocated for a packet. A run ends when the
-//! source does, at the packet limit, when a [`Shutdown`] asks for it, or with the first failure; in each
-//! case what was accepted is delivered, every sink is finished, and the [`Report`] accounts for every packet.
+//! Where every sink can be filled in [parts](crate::sink::Part), as counts can, workers run to completion: each takes
+//! batches from the source and runs every stage on them, the sinks too. A sink that may block, such as a file or a
+//! terminal, has a thread of its own behind rings, so that it holds up neither the capture nor the other outputs:
+//!
+//! ```text
+//! source --+--> worker --+--[ring]--> output: a file
+//!          |    counts    \  /
+//!          |               \/
+//!          |               /\
+//!          +--> worker --+--[ring]--> output: text
+//!               counts
+//! ```
+//!
+//! A run has one worker, or one on each of the [`Builder::cores`]; sinks get the same packets in the same order from
+//! any number of them. When a ring is full, the [`Policy`] says whether to wait or to drop, which is counted. All
+//! memory is used again: nothing is allocated for a packet. A run ends when the source does, at the packet limit,
+//! when a [`Shutdown`] asks for it, or with the first failure; in each case what was accepted is delivered, every
+//! sink is finished, and the [`Report`] accounts for every packet.
+//!
+//! When an output fails, or has all it wanted, the others get what had been read by then. Where it is the only one,
+//! the account is as if nothing had been read beyond the batch in which it ended.
 
 mod config;
 mod cores;
+mod desk;
+mod ending;
 mod error;
-mod in_order;
+mod lanes;
+mod load;
 mod outlets;
-mod parallel;
+mod output;
 mod report;
+mod sender;
 mod shutdown;
+mod sorter;
 mod stats;
 mod turns;
 mod worker;
+mod workers;
 
-pub use error::Error;
+pub use config::Policy;
+pub use error::{CoreProblem, Error};
 pub use report::{DropReason, Ledger, MalformedCount, OutputReport, Report};
 pub use shutdown::Shutdown;
 pub use stats::Snapshot;
@@ -47,12 +71,18 @@ use crate::sink::Sink;
 use crate::source::Source;
 use config::{BoxedSink, Config, Observer, Output};
 use crossbeam::utils::CachePadded;
-use parallel::Parallel;
 use stats::Gauge;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use worker::{Failure, Outcome, Worker};
+use workers::Workers;
+
+/// Chunks in a ring where the worker waits: enough to even out the difference between the two ends, few enough to
+/// stay in the cache.
+const QUEUE_TO_WAIT: usize = 2;
+/// Chunks in a ring where it drops: as many as the kernel's ring has blocks by default, some 64 MiB of frames.
+const QUEUE_TO_DROP: usize = 64;
 
 /// The pipeline; see the [module](self).
 #[derive(Debug)]
@@ -99,12 +129,32 @@ impl<'a> Builder<'a> {
     }
 
     /// Runs a worker on each of these CPUs, numbered as the kernel does, pinned to it; without any, one worker runs
-    /// wherever the kernel puts it. CPUs that the kernel isolates from its scheduler may be named too.
+    /// wherever the kernel puts it. CPUs that the kernel isolates from its scheduler may be named too. Outputs on
+    /// threads of their own keep off these CPUs where this process may use others.
     ///
     /// Sinks get the same packets in the same order whatever the number of workers. A source that cannot be shared
-    /// ([`Source::chunks`]), such as a live one, is read by a single worker on the first of the CPUs.
+    /// ([`Source::chunks`] is `None`) is read by a single worker on the first of the CPUs.
     pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
         self.config.cores = cores.into_iter().collect();
+        self
+    }
+
+    /// What a worker does when the ring to an output is full. Without a call it waits, unless the source is
+    /// [live](Source::is_live).
+    pub fn full_ring(mut self, policy: Policy) -> Self {
+        self.config.full_ring = Some(policy);
+        self
+    }
+
+    /// So many chunks, rounded up to a power of two, may be under way from each worker to each output. A chunk is
+    /// what the source hands out at a time: for a capture file 256 KiB of it, for a live source a block of the
+    /// kernel's ring (1 MiB by default, and much less of frames when few come before it is handed over), otherwise a
+    /// batch or a few.
+    ///
+    /// Without a call that is 2 where workers wait, and 64 where they drop. Memory is bounded by it, whatever an
+    /// output does: so many chunks and two more, with some 350 bytes for each packet beside its own.
+    pub fn queue(mut self, chunks: usize) -> Self {
+        self.config.queue = Some(chunks);
         self
     }
 
@@ -136,19 +186,18 @@ impl<'a> Builder<'a> {
     /// # Panics
     /// When a source or a sink panics.
     pub fn run(self) -> Result<Report, Error> {
-        let Config { source, outputs, cores, limit, shutdown, mut observer } = self.config;
+        let Config { source, outputs, cores, full_ring, queue, limit, shutdown, mut observer } = self.config;
         let mut source = source.ok_or(Error::NoSource)?;
         let rest = u16::try_from(outputs.len()).map(OutputId).ok().filter(|rest| *rest <= OutputId::MAX);
         let rest = rest.ok_or(Error::TooManyOutputs(outputs.len()))?;
-        if cores.len() > 1 {
-            cores::check(&cores)?;
-        }
+        cores::check(&cores)?;
         let map = PortMap::new(outputs.iter().map(|output| &output.rule).zip((0..).map(OutputId)), rest);
         let (rules, mut sinks): (Vec<String>, Vec<BoxedSink<'_>>) =
             outputs.into_iter().map(|output| (output.rule.to_string(), output.sink)).unzip();
 
-        let parallel = cores.len() > 1 && source.chunks().is_some();
-        let workers = if parallel { cores.len() } else { 1 };
+        let workers = if source.chunks().is_some() { cores.len().max(1) } else { 1 };
+        let policy = full_ring.unwrap_or(if source.is_live() { Policy::Drop } else { Policy::Wait });
+        let depth = queue.unwrap_or(if policy == Policy::Drop { QUEUE_TO_DROP } else { QUEUE_TO_WAIT });
         let gauges: Vec<_> = (0..workers).map(|_| CachePadded::new(Gauge::default())).collect();
         let (map, shutdown, gauges) = (&map, &shutdown, &gauges[..]);
         let outcome = thread::scope(|scope| {
@@ -157,13 +206,14 @@ impl<'a> Builder<'a> {
             let cores = &cores;
             let run = move || {
                 let _running = running;
-                if parallel {
-                    return Parallel { map, cores, limit, shutdown, gauges }.run(source, &mut sinks);
+                if workers > 1 || sinks.iter().any(|sink| sink.part().is_none()) {
+                    let workers = Workers { map, cores, limit, shutdown, gauges, policy, depth };
+                    return workers.run(source, &mut sinks);
                 }
                 cores.first().map_or(Ok(()), |&core| cores::pin(core))?;
                 Ok(Worker { map, limit, shutdown, gauge: &gauges[0] }.run(source, &mut sinks))
             };
-            let thread = thread::Builder::new().name("wharf-worker".into()).spawn_scoped(scope, run);
+            let thread = thread::Builder::new().name("wharf-run".into()).spawn_scoped(scope, run);
             let thread = thread.map_err(Error::Thread)?;
             if let Some(Observer { every, show }) = &mut observer {
                 while ended.recv_timeout(*every) == Err(mpsc::RecvTimeoutError::Timeout) {

@@ -1,20 +1,18 @@
-//! Hands packets to the sinks, and sees them through to their end.
+//! Hands packets to sinks on the worker's own thread, and sees every sink through to its end.
 
+use super::sorter::Sorter;
 use super::stats::{self, Tally};
 use super::worker::Failure;
 use crate::batch::Findings;
-use crate::demux::OutputId;
+use crate::demux::PortMap;
 use crate::frame::Batch;
 use crate::sink::{self, Deliveries, InterfaceStatistics, Sink};
 
-/// The sinks of a run, or their parts on one worker, with what is under way to them.
+/// The sinks of a run, with what is under way to them.
 pub(super) struct Outlets<'s, S> {
     /// By output number. The rest has a number but no sink when nobody wants it.
     sinks: &'s mut [S],
-    /// By output number: indices into the batch.
-    chosen: Vec<Vec<u16>>,
-    /// Outputs with anything chosen, so that the others cost nothing.
-    touched: Vec<usize>,
+    sorter: Sorter,
     /// In the order in which they happened.
     pub(super) failures: Vec<Failure>,
     /// An output has all it wanted: the run ends, and well.
@@ -23,9 +21,8 @@ pub(super) struct Outlets<'s, S> {
 
 impl<'s, S: Sink> Outlets<'s, S> {
     pub(super) fn new(sinks: &'s mut [S]) -> Self {
-        let outputs = sinks.len() + 1;
-        let (chosen, touched) = (vec![Vec::new(); outputs], Vec::with_capacity(outputs));
-        Self { sinks, chosen, touched, failures: Vec::new(), complete: false }
+        let sorter = Sorter::new(sinks.len() + 1);
+        Self { sinks, sorter, failures: Vec::new(), complete: false }
     }
 
     /// True when the run ends here, well or not.
@@ -33,27 +30,21 @@ impl<'s, S: Sink> Outlets<'s, S> {
         self.complete || !self.failures.is_empty()
     }
 
-    /// Sorts the packets of a batch by output.
-    pub(super) fn choose(&mut self, outputs: impl Iterator<Item = OutputId>) {
-        for (index, output) in (0..).zip(outputs) {
-            let output = usize::from(output.0);
-            if self.chosen[output].is_empty() {
-                self.touched.push(output);
-            }
-            self.chosen[output].push(index);
-        }
-    }
-
-    /// Hands out what was chosen from `batch`, and its annotations before.
-    pub(super) fn deliver(&mut self, batch: Batch<'_>, findings: &Findings, tally: &mut Tally) {
+    /// Hands out the packets of `batch` to the outputs that `map` names, and its annotations to all before.
+    pub(super) fn deliver(
+        &mut self,
+        batch: Batch<'_>,
+        findings: &Findings,
+        map: &PortMap,
+        tally: &mut Tally,
+    ) {
+        self.sorter.sort(map, findings);
         self.each(|sink| batch.annotations().iter().try_for_each(|annotation| sink.annotate(annotation)));
-        let Self { sinks, chosen, touched, failures, complete } = self;
-        for output in touched.drain(..) {
-            let chosen = &mut chosen[output];
+        let Self { sinks, sorter, failures, complete } = self;
+        sorter.drain(|output, chosen| {
             let Some(sink) = sinks.get_mut(output) else {
                 tally.unrouted += chosen.len() as u64;
-                chosen.clear();
-                continue;
+                return;
             };
             // An annotation may have failed already.
             let accepted = if failures.iter().any(|failure| failure.is_of(output)) {
@@ -72,8 +63,7 @@ impl<'s, S: Sink> Outlets<'s, S> {
                 }
             };
             tally.outputs[output].add(batch, chosen, accepted);
-            chosen.clear();
-        }
+        });
     }
 
     pub(super) fn flush(&mut self) {

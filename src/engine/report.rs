@@ -37,6 +37,8 @@ pub enum DropReason {
     LeftUnread,
     /// Handed to an output that failed, and not kept by it.
     OutputFailed,
+    /// Not handed to an output, because it was too slow and its ring full; see [`Policy`](super::Policy).
+    OutputRingFull,
 }
 
 impl fmt::Display for DropReason {
@@ -45,6 +47,7 @@ impl fmt::Display for DropReason {
             Self::KernelRingFull => "kernel ring full",
             Self::LeftUnread => "left unread at the end",
             Self::OutputFailed => "output failed",
+            Self::OutputRingFull => "output ring full",
         })
     }
 }
@@ -157,12 +160,13 @@ impl Report {
         tallies.iter().for_each(|tally| all.merge(tally));
         let outputs = rules.into_iter().zip(&all.outputs).map(|(rule, output)| {
             let ledger = Ledger {
-                received: output.delivered + output.surplus + output.failed,
+                received: output.delivered + output.surplus + output.failed + output.ring_full,
                 delivered: output.delivered,
                 filtered_out: output.surplus,
                 ..Ledger::default()
             };
-            let drops = [(DropReason::OutputFailed, output.failed)];
+            let drops =
+                [(DropReason::OutputFailed, output.failed), (DropReason::OutputRingFull, output.ring_full)];
             OutputReport { rule, ledger: ledger.with_drops(&drops), bytes: output.bytes }
         });
         Self {
@@ -204,6 +208,7 @@ fn ledger_of(tally: &Tally) -> Ledger {
         (DropReason::KernelRingFull, tally.source.dropped_ring),
         (DropReason::LeftUnread, tally.source.unread),
         (DropReason::OutputFailed, tally.outputs.iter().map(|output| output.failed).sum()),
+        (DropReason::OutputRingFull, tally.ring_full()),
     ])
 }
 

@@ -12,12 +12,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Packets handled.
+    /// Packets that workers are done with; those for outputs on threads of their own may be under way still.
     pub packets: u64,
     /// Their bytes, as captured.
     pub bytes: u64,
     /// How far the file has been read; `None` for a live source or a pipe.
     pub progress: Option<Progress>,
+    /// Chunks on their way to outputs that run on threads of their own.
+    pub queued: u64,
+    /// Packets dropped because an output's ring was full.
+    pub dropped: u64,
 }
 
 /// One worker's [`Snapshot`], readable from other threads. Only its worker writes to it, once a batch,
@@ -29,12 +33,21 @@ pub(super) struct Gauge {
     read: AtomicU64,
     /// 0 for no progress known.
     total: AtomicU64,
+    queued: AtomicU64,
+    dropped: AtomicU64,
 }
 
 impl Gauge {
-    pub(super) fn publish(&self, tally: &Tally, progress: Option<Progress>) {
-        self.packets.store(tally.packets, Ordering::Relaxed);
-        self.bytes.store(tally.bytes, Ordering::Relaxed);
+    pub(super) fn publish(
+        &self,
+        (packets, bytes): (u64, u64),
+        (queued, dropped): (u64, u64),
+        progress: Option<Progress>,
+    ) {
+        self.packets.store(packets, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.queued.store(queued, Ordering::Relaxed);
+        self.dropped.store(dropped, Ordering::Relaxed);
         if let Some(progress) = progress {
             self.read.store(progress.read, Ordering::Relaxed);
             self.total.store(progress.total, Ordering::Relaxed);
@@ -56,6 +69,8 @@ impl Snapshot {
         Self {
             packets: sum(|gauge| &gauge.packets),
             bytes: sum(|gauge| &gauge.bytes),
+            queued: sum(|gauge| &gauge.queued),
+            dropped: sum(|gauge| &gauge.dropped),
             progress: (progress.total > 0).then_some(progress),
         }
     }
@@ -87,6 +102,8 @@ pub(super) struct OutputTally {
     pub(super) failed: u64,
     /// Handed to a sink that had all it wanted.
     pub(super) surplus: u64,
+    /// Not handed over: the ring was full.
+    pub(super) ring_full: u64,
     /// Captured bytes of those the sink accepted.
     pub(super) bytes: u64,
 }
@@ -104,6 +121,15 @@ pub(super) fn settle(tallies: &mut [Tally], output: usize, kept: u64) {
 }
 
 impl OutputTally {
+    /// Adds what was counted elsewhere.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.delivered += other.delivered;
+        self.failed += other.failed;
+        self.surplus += other.surplus;
+        self.ring_full += other.ring_full;
+        self.bytes += other.bytes;
+    }
+
     /// Counts what was chosen from a batch for this output: `accepted` of it, or nothing because the sink failed.
     pub(super) fn add(&mut self, batch: Batch<'_>, chosen: &[u16], accepted: Option<usize>) {
         let Some(accepted) = accepted else {
@@ -162,6 +188,11 @@ impl Tally {
         interfaces.clear();
     }
 
+    /// Packets dropped on the way to any output.
+    pub(super) fn ring_full(&self) -> u64 {
+        self.outputs.iter().map(|output| output.ring_full).sum()
+    }
+
     /// Counts the packets of a batch as taken from the source.
     pub(super) fn take(&mut self, batch: Batch<'_>, findings: &Findings) {
         self.packets += batch.len() as u64;
@@ -188,10 +219,7 @@ impl Tally {
         self.bytes += other.bytes;
         self.unrouted += other.unrouted;
         for (output, more) in self.outputs.iter_mut().zip(&other.outputs) {
-            output.delivered += more.delivered;
-            output.failed += more.failed;
-            output.surplus += more.surplus;
-            output.bytes += more.bytes;
+            output.merge(more);
         }
         self.checksums.merge(&other.checksums);
         for &(layer, reason, packets) in &other.malformed.counts {

@@ -2,7 +2,8 @@
 
 use super::Shutdown;
 use super::config::BoxedSource;
-use crate::source::{self, Chunk, Progress, ReadAhead};
+use super::ending::Ending;
+use crate::source::{self, BATCH, Chunk, Fill, Progress, ReadAhead};
 use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -11,8 +12,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 const PATIENCE: u32 = 2048;
 
 /// Hands the source from worker to worker. What one of them reads stays in the caches of its own CPU, where it is
-/// parsed next. Where the source can be [read ahead](ReadAhead), each fetches the bytes of its chunk whenever it likes, and only
-/// their walk, which tells where the next chunk begins, is done by one at a time; otherwise reading is, too.
+/// parsed next. Where the source can be [read ahead](ReadAhead), each fetches the bytes of its chunk whenever it
+/// likes, and only their walk, which tells where the next chunk begins, is done by one at a time; otherwise reading
+/// is, too.
 pub(super) struct Turns<'a> {
     ahead: Option<ReadAhead>,
     reading: Mutex<Reading<'a>>,
@@ -20,12 +22,15 @@ pub(super) struct Turns<'a> {
     turn: CachePadded<AtomicU64>,
     passed_on: Condvar,
     shutdown: &'a Shutdown,
+    ending: &'a Ending,
 }
 
 struct Reading<'a> {
     source: BoxedSource<'a>,
     /// Packets up to the limit.
     left: u64,
+    /// Packets handed out.
+    taken: u64,
     /// Chunks read.
     chunks: u64,
     /// Pieces that have had their turn.
@@ -33,40 +38,66 @@ struct Reading<'a> {
     stopping: bool,
     ended: bool,
     error: Option<source::Error>,
+    /// Bytes of the largest batch copied.
+    largest: usize,
 }
 
 /// What a turn brought beside the chunk's contents.
 #[derive(Clone, Copy)]
-pub(super) struct Turn {
-    /// Chunks are numbered from 0 in the source's order.
-    pub(super) number: u64,
-    pub(super) progress: Option<Progress>,
+pub(super) enum Turn {
+    Chunk {
+        /// Chunks are numbered from 0 in the source's order.
+        number: u64,
+        progress: Option<Progress>,
+    },
+    /// Nothing came for a while.
+    Idle,
+}
+
+/// The source when all is over.
+pub(super) struct Rest<'a> {
+    pub(super) source: BoxedSource<'a>,
+    /// Packets handed out.
+    pub(super) taken: u64,
+    /// How it failed.
+    pub(super) error: Option<source::Error>,
 }
 
 impl<'a> Turns<'a> {
-    pub(super) fn new(mut source: BoxedSource<'a>, limit: Option<u64>, shutdown: &'a Shutdown) -> Self {
+    pub(super) fn new(
+        mut source: BoxedSource<'a>,
+        limit: Option<u64>,
+        shutdown: &'a Shutdown,
+        ending: &'a Ending,
+    ) -> Self {
         let ahead = source.chunks().and_then(|source| source.ahead());
         let left = limit.unwrap_or(u64::MAX);
-        let reading =
-            Reading { source, left, chunks: 0, pieces: 0, stopping: false, ended: false, error: None };
+        let reading = Reading {
+            source,
+            left,
+            taken: 0,
+            chunks: 0,
+            pieces: 0,
+            stopping: false,
+            ended: false,
+            error: None,
+            largest: 0,
+        };
         let turn = CachePadded::new(AtomicU64::new(0));
-        Self { ahead, reading: Mutex::new(reading), turn, passed_on: Condvar::new(), shutdown }
+        Self { ahead, reading: Mutex::new(reading), turn, passed_on: Condvar::new(), shutdown, ending }
     }
 
     /// Waits for its turn and takes the next chunk; `None` when there are no more, or a worker has panicked over it.
     pub(super) fn next(&self, chunk: &mut Chunk) -> Option<Turn> {
-        let Some(ahead) = &self.ahead else { return self.lock()?.next(chunk, self.shutdown) };
+        let Some(ahead) = &self.ahead else { return self.lock()?.next(chunk, self) };
         loop {
             let baton = Baton { turns: self, piece: ahead.claim() };
             ahead.fetch(baton.piece, chunk);
             let mut reading = baton.wait()?;
-            if reading.ended {
-                return None;
-            }
-            // Empty where a large record covers the whole piece.
-            let turn = reading.take(chunk, self.shutdown);
-            if turn.is_some() || reading.ended {
-                return turn;
+            match reading.next(chunk, self) {
+                // Empty where a large record covers the whole piece.
+                Some(Turn::Idle) => {}
+                turn => return turn,
             }
         }
     }
@@ -83,16 +114,14 @@ impl<'a> Turns<'a> {
         self.reading.lock().ok()
     }
 
-    /// Lets nothing more be read.
-    pub(super) fn end(&self) {
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
-        self.passed_on.notify_all();
-    }
-
-    /// The source, and how it failed.
-    pub(super) fn into_source(self) -> (BoxedSource<'a>, Option<source::Error>) {
+    /// Settles with the source: nothing may come from here on that its counters would miss.
+    pub(super) fn into_rest(self) -> Rest<'a> {
         let reading = self.reading.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (reading.source, reading.error)
+        let Reading { mut source, taken, stopping, ended, mut error, .. } = reading;
+        if !ended && !stopping {
+            error = error.or(source.stop().err());
+        }
+        Rest { source, taken, error }
     }
 }
 
@@ -130,33 +159,28 @@ impl Drop for Baton<'_, '_> {
 }
 
 impl Reading<'_> {
-    /// The next chunk that is not empty.
-    fn next(&mut self, chunk: &mut Chunk, shutdown: &Shutdown) -> Option<Turn> {
-        while !self.ended {
-            // None of silence.
-            if let Some(turn) = self.take(chunk, shutdown) {
-                return Some(turn);
-            }
+    fn next(&mut self, chunk: &mut Chunk, turns: &Turns<'_>) -> Option<Turn> {
+        if self.ended || turns.ending.is_over() {
+            return None;
         }
-        None
-    }
-
-    /// The next chunk; `None` when it is empty, or nothing more will come.
-    fn take(&mut self, chunk: &mut Chunk, shutdown: &Shutdown) -> Option<Turn> {
-        match self.read(chunk, shutdown) {
-            Ok(true) if chunk.is_empty() => return None,
+        match self.read(chunk, turns.shutdown) {
+            Ok(true) if chunk.is_empty() => Some(Turn::Idle),
             Ok(true) => {
                 self.left = self.left.saturating_sub(chunk.len() as u64);
+                self.taken += chunk.len() as u64;
                 self.chunks += 1;
-                return Some(Turn { number: self.chunks - 1, progress: self.source.progress() });
+                Some(Turn::Chunk { number: self.chunks - 1, progress: self.source.progress() })
             }
-            Ok(false) => self.ended = true,
+            Ok(false) => {
+                self.ended = true;
+                None
+            }
             Err(error) => {
                 self.ended = true;
                 self.error = Some(error);
+                None
             }
         }
-        None
     }
 
     /// False at the end: that of the source, or the limit.
@@ -165,10 +189,29 @@ impl Reading<'_> {
             self.stopping = true;
             self.source.stop()?;
         }
-        match self.source.chunks() {
-            Some(source) if self.left > 0 => source.fill_chunk(chunk, self.left),
-            _ => Ok(false),
+        if self.left == 0 {
+            return Ok(false);
         }
+        match self.source.chunks() {
+            Some(source) => source.fill_chunk(chunk, self.left),
+            None => self.copy(chunk),
+        }
+    }
+
+    /// A batch of a source whose frames cannot leave it.
+    fn copy(&mut self, chunk: &mut Chunk) -> Result<bool, source::Error> {
+        chunk.clear();
+        match self.source.fill(usize::try_from(self.left).unwrap_or(BATCH).min(BATCH))? {
+            Fill::Batch(batch) => {
+                // Room for the largest so far: chunks that are used in turn need not each learn of it anew.
+                self.largest = self.largest.max(Chunk::room_for(batch));
+                chunk.make_room(self.largest);
+                chunk.push(batch);
+            }
+            Fill::Idle => {}
+            Fill::End => return Ok(false),
+        }
+        Ok(true)
     }
 }
 
@@ -176,7 +219,7 @@ impl Reading<'_> {
 mod tests {
     use super::*;
     use crate::frame::Interface;
-    use crate::source::{CaptureFile, ChunkSource, Counters, Fill, Source};
+    use crate::source::{CaptureFile, ChunkSource, Counters, Source};
     use std::io::Write;
     use std::thread;
 
@@ -233,8 +276,9 @@ mod tests {
         let work = || {
             let (mut chunk, mut chunks) = (Chunk::default(), Vec::new());
             while let Some(turn) = turns.next(&mut chunk) {
+                let Turn::Chunk { number, .. } = turn else { panic!("a file is never idle") };
                 let first = chunk.batches().next().map_or(0, |batch| batch.frame(0).record.number);
-                chunks.push((turn.number, first, chunk.len() as u64));
+                chunks.push((number, first, chunk.len() as u64));
             }
             chunks
         };
@@ -246,9 +290,9 @@ mod tests {
 
     #[test]
     fn pieces_fetched_side_by_side_make_chunks_in_order() {
-        let shutdown = Shutdown::default();
+        let (shutdown, ending) = (Shutdown::default(), Ending::default());
         for limit in [None, Some(7_777)] {
-            let turns = Turns::new(Box::new(brittle(u64::MAX)), limit, &shutdown);
+            let turns = Turns::new(Box::new(brittle(u64::MAX)), limit, &shutdown, &ending);
             assert!(turns.ahead.is_some());
             let mut chunks: Vec<_> =
                 share(&turns).into_iter().flat_map(|chunks| chunks.expect("no panic")).collect();
@@ -259,14 +303,14 @@ mod tests {
                 frames += length;
             }
             assert_eq!(frames, limit.unwrap_or(FRAMES));
-            assert!(turns.into_source().1.is_none());
+            assert!(turns.into_rest().error.is_none());
         }
     }
 
     #[test]
     fn a_panic_over_one_piece_ends_the_wait_for_the_next() {
-        let shutdown = Shutdown::default();
-        let turns = Turns::new(Box::new(brittle(FRAMES / 2)), None, &shutdown);
+        let (shutdown, ending) = (Shutdown::default(), Ending::default());
+        let turns = Turns::new(Box::new(brittle(FRAMES / 2)), None, &shutdown, &ending);
         let panics = share(&turns).iter().filter(|chunks| chunks.is_err()).count();
         assert_eq!(panics, 1);
     }

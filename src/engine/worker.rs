@@ -1,11 +1,11 @@
-//! The loop: fill, parse, verify, demultiplex, deliver, and again, one batch at a time.
+//! A run on one thread, to completion: fill, parse, verify, demultiplex, deliver, and again, one batch at a time.
 
 use super::Shutdown;
 use super::config::{BoxedSink, BoxedSource};
 use super::outlets::Outlets;
 use super::stats::{Gauge, Tally};
 use crate::batch::Findings;
-use crate::demux::{OutputId, PortMap};
+use crate::demux::PortMap;
 use crate::frame::Batch;
 use crate::sink::{self, Sink};
 use crate::source::{self, BATCH, Fill, Source};
@@ -48,25 +48,24 @@ impl Failure {
 }
 
 /// What the loop works on.
-pub(super) struct Desk<'d, S> {
+struct Bench<'d, S> {
     findings: Findings,
-    outputs: Vec<OutputId>,
-    pub(super) outlets: Outlets<'d, S>,
-    pub(super) tally: Tally,
+    outlets: Outlets<'d, S>,
+    tally: Tally,
 }
 
 impl Worker<'_> {
     /// Runs until the source ends, the limit is reached, an output is complete, the end is asked for,
     /// or something fails; then settles with the source and finishes every sink.
     pub(super) fn run(&self, mut source: BoxedSource<'_>, sinks: &mut [BoxedSink<'_>]) -> Outcome {
-        let mut desk = Desk::new(sinks);
-        if !self.run_loop(&mut *source, &mut desk) {
+        let mut bench = Bench::new(sinks);
+        if !self.run_loop(&mut *source, &mut bench) {
             // Nothing may come from here on that the counters would miss.
             if let Err(error) = source.stop() {
-                desk.outlets.failures.push(Failure::Source(error));
+                bench.outlets.failures.push(Failure::Source(error));
             }
         }
-        let Desk { mut outlets, mut tally, .. } = desk;
+        let Bench { mut outlets, mut tally, .. } = bench;
         tally.source = source.counters();
         let mut tallies = vec![tally];
         let statistics = tallies[0].interface_statistics(source.interfaces().len());
@@ -75,49 +74,47 @@ impl Worker<'_> {
     }
 
     /// True when the source is at its end, false when it was left before.
-    fn run_loop<S: Sink>(&self, source: &mut dyn Source, desk: &mut Desk<'_, S>) -> bool {
+    fn run_loop<S: Sink>(&self, source: &mut dyn Source, bench: &mut Bench<'_, S>) -> bool {
         let mut stopping = false;
-        while !desk.outlets.ended() {
+        while !bench.outlets.ended() {
             if self.shutdown.requested() && !stopping {
                 stopping = true;
                 if let Err(error) = source.stop() {
-                    desk.outlets.failures.push(Failure::Source(error));
+                    bench.outlets.failures.push(Failure::Source(error));
                     return true;
                 }
             }
-            let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(desk.tally.packets));
+            let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(bench.tally.packets));
             let room = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
             if room == 0 {
                 return false;
             }
             match source.fill(room) {
-                Ok(Fill::Batch(batch)) => desk.handle(batch, self.map),
-                Ok(Fill::Idle) => desk.outlets.flush(),
+                Ok(Fill::Batch(batch)) => bench.handle(batch, self.map),
+                Ok(Fill::Idle) => bench.outlets.flush(),
                 Ok(Fill::End) => return true,
                 Err(error) => {
-                    desk.outlets.failures.push(Failure::Source(error));
+                    bench.outlets.failures.push(Failure::Source(error));
                     return true;
                 }
             }
-            self.gauge.publish(&desk.tally, source.progress());
+            self.gauge.publish((bench.tally.packets, bench.tally.bytes), (0, 0), source.progress());
         }
         false
     }
 }
 
-impl<'d, S: Sink> Desk<'d, S> {
-    pub(super) fn new(sinks: &'d mut [S]) -> Self {
+impl<'d, S: Sink> Bench<'d, S> {
+    fn new(sinks: &'d mut [S]) -> Self {
         let tally = Tally::new(sinks.len());
-        Self { findings: Findings::default(), outputs: Vec::new(), outlets: Outlets::new(sinks), tally }
+        Self { findings: Findings::default(), outlets: Outlets::new(sinks), tally }
     }
 
     /// Every stage, for one batch.
-    pub(super) fn handle(&mut self, batch: Batch<'_>, map: &PortMap) {
-        let Self { findings, outputs, outlets, tally } = self;
+    fn handle(&mut self, batch: Batch<'_>, map: &PortMap) {
+        let Self { findings, outlets, tally } = self;
         findings.read(batch);
         tally.take(batch, findings);
-        map.route(findings.summaries(), outputs);
-        outlets.choose(outputs.iter().copied());
-        outlets.deliver(batch, findings, tally);
+        outlets.deliver(batch, findings, map, tally);
     }
 }

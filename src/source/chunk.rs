@@ -1,10 +1,12 @@
-//! Frames that own their memory: how several workers share one capture file.
+//! Frames that leave their source, memory and all: how several workers share it, and how outputs read on other threads.
 
 use super::capture_file::{Fetched, ReadAhead};
-use super::{Error, Source};
+use super::{BATCH, Error, Lease, Source};
 use crate::frame::{Annotation, Batch, Interface, Record};
 
 /// Frames together with the memory they lie in, to be sent to another thread and, emptied, to be filled again.
+///
+/// The memory is the chunk's own, or [leased](Lease).
 ///
 /// It is cut into the same batches that [`Source::fill`] would have handed out, each with the interfaces known by
 /// then: what is made of them does not depend on how many threads there were.
@@ -20,9 +22,12 @@ use crate::frame::{Annotation, Batch, Interface, Record};
 /// let frames: Vec<_> = chunk.batches().map(|batch| batch.frame(0).data).collect();
 /// assert_eq!((chunk.len(), frames), (2, vec![&[1, 2][..], &[3, 4]]));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Chunk {
+    /// Memory of its own.
     pub(super) slab: Vec<u8>,
+    /// Where the frames lie if not there.
+    lease: Option<Lease>,
     /// What [`ReadAhead`] has put into the slab, until the chunk is filled.
     pub(super) fetched: Option<Fetched>,
     pub(super) records: Vec<Record>,
@@ -55,19 +60,47 @@ impl Chunk {
 
     /// The frames in order, in batches.
     pub fn batches(&self) -> impl ExactSizeIterator<Item = Batch<'_>> {
-        self.cuts.iter().enumerate().map(|(index, end)| {
+        self.batches_in(self.lease.as_ref())
+    }
+
+    /// Takes the lease of the frames' memory out, if they lie in such: then they are read by [`Self::batches_in`].
+    pub(crate) fn take_lease(&mut self) -> Option<Lease> {
+        self.lease.take()
+    }
+
+    /// Copies the frames' memory, of which `lease` is one that has been taken out: the chunk is then as if it had
+    /// never been leased.
+    pub(crate) fn keep(&mut self, lease: &Lease) {
+        let end = |offset: u32, length: u32| if length == 0 { 0 } else { offset as usize + length as usize };
+        let ends = self.records.iter().map(|record| {
+            end(record.offset, record.captured).max(end(record.options_offset, record.options_length))
+        });
+        let end = ends.max().unwrap_or(0);
+        self.slab.clear();
+        self.slab.extend_from_slice(&lease.bytes()[..end]);
+    }
+
+    /// The frames in order, in batches; in memory of which `lease` is one, where it has been taken out.
+    pub(crate) fn batches_in<'c>(
+        &'c self,
+        lease: Option<&'c Lease>,
+    ) -> impl ExactSizeIterator<Item = Batch<'c>> {
+        let slab = lease.map_or(&self.slab[..], Lease::bytes);
+        self.cuts.iter().enumerate().map(move |(index, end)| {
             let start = index.checked_sub(1).map_or_else(Cut::default, |before| self.cuts[before]);
             let records = &self.records[start.records..end.records];
             let annotations = &self.annotations[start.annotations..end.annotations];
-            Batch::new(&self.slab, records, &self.interfaces[..end.interfaces]).with_annotations(annotations)
+            Batch::new(slab, records, &self.interfaces[..end.interfaces]).with_annotations(annotations)
         })
     }
 
     /// Copies a batch in, behind those that are there.
     ///
     /// # Panics
-    /// When the chunk would grow beyond 4 GiB.
+    /// When the chunk would grow beyond 4 GiB, or what is there lies in leased memory.
     pub fn push(&mut self, batch: Batch<'_>) {
+        assert!(self.lease.is_none(), "leased memory does not grow");
+        self.make_room(Self::room_for(batch));
         for frame in batch.frames() {
             let mut append = |bytes: &[u8]| {
                 let offset = u32::try_from(self.slab.len()).expect("a chunk is smaller than 4 GiB");
@@ -81,13 +114,40 @@ impl Chunk {
         self.cut((self.records.len(), self.annotations.len()), batch.interfaces());
     }
 
-    /// Empties it; its memory stays.
+    /// Bytes that [`Self::push`] adds for this batch.
+    pub(crate) fn room_for(batch: Batch<'_>) -> usize {
+        let bytes = |record: &Record| record.captured as usize + record.options_length as usize;
+        batch.records().iter().map(bytes).sum()
+    }
+
+    /// Makes room for so many more bytes, with some to spare: not every batch a little larger than the last shall
+    /// allocate.
+    pub(crate) fn make_room(&mut self, bytes: usize) {
+        let wanted = self.slab.len() + bytes;
+        if wanted > self.slab.capacity() {
+            self.slab.reserve(wanted.next_power_of_two() - self.slab.len());
+        }
+    }
+
+    /// Empties it; its own memory stays, leased memory goes back.
     pub fn clear(&mut self) {
         self.slab.clear();
+        self.lease = None;
         self.fetched = None;
         self.records.clear();
         self.annotations.clear();
         self.cuts.clear();
+    }
+
+    /// The frames lie in this memory.
+    pub(super) fn lie_in(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+    }
+
+    /// Ends a batch after each [`BATCH`](super::BATCH) records; there are no annotations.
+    pub(super) fn cut_evenly(&mut self, known: &[Interface]) {
+        let records = self.records.len();
+        (0..records).step_by(BATCH).for_each(|start| self.cut(((start + BATCH).min(records), 0), known));
     }
 
     /// Empties it and gives out its memory, kept at its length: emptied, it would have to be zeroed again.
@@ -106,8 +166,10 @@ impl Chunk {
 
 /// A source whose frames may leave it, memory and all.
 pub trait ChunkSource: Source {
-    /// Replaces what is in `chunk` by the next frames, at most `limit` (at least 1) of them; false at the end.
-    /// A chunk is always of the same source. It may stay empty before the end.
+    /// Replaces what is in `chunk` by the next frames, at most `limit` (at least 1) of them; false at the end. Where a
+    /// live source or a pipe waited a while (at most 100 ms) and nothing came, the chunk is empty; and also where a
+    /// large record covers all that was to be looked at.
+    /// A chunk is always of the same source.
     ///
     /// Chunks that [`ReadAhead`] has fetched are filled in the order of their pieces.
     ///
@@ -115,8 +177,8 @@ pub trait ChunkSource: Source {
     /// As [`Source::fill`]; the chunk is then empty.
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error>;
 
-    /// A way to fetch the bytes of the chunks that are still to come, beside the source; `None` where they come one after
-    /// the other.
+    /// A way to fetch the bytes of the chunks that are still to come, beside the source; `None` where they come one
+    /// after the other.
     fn ahead(&self) -> Option<ReadAhead> {
         None
     }

@@ -2,11 +2,13 @@
 
 mod capture_file;
 mod chunk;
+mod lease;
 pub mod packet;
 pub mod synthetic;
 
 pub use capture_file::{CaptureFile, ReadAhead};
 pub use chunk::{Chunk, ChunkSource};
+pub use lease::Lease;
 pub use synthetic::Synthetic;
 
 use crate::frame::{Batch, Interface};
@@ -45,7 +47,14 @@ pub trait Source {
         None
     }
 
-    /// The source as one that several workers may share; `None` where frames cannot leave it.
+    /// Frames come whether we are ready or not, and are lost where there is no room: an interface, not a file or a
+    /// pipe.
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    /// The source as one whose frames may be read on other threads, and that several workers may share; `None` where
+    /// frames cannot leave it: they are then copied for whoever reads them elsewhere.
     fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
         None
     }
@@ -71,6 +80,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
 
     fn progress(&self) -> Option<Progress> {
         (**self).progress()
+    }
+
+    fn is_live(&self) -> bool {
+        (**self).is_live()
     }
 
     fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {

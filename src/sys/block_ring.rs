@@ -3,28 +3,112 @@
 //! The kernel fills blocks in turn and hands each over by setting [`STATUS_USER`] in its status word,
 //! after its last write to the block (`prb_flush_block` in `net/packet/af_packet.c`). We give it back by
 //! storing 0 there, after our last access. Between the two the block is ours alone.
+//!
+//! Of ours at most one is held, to be put right and read within the ring's own thread. It can be
+//! [leased](BlockRing::lease): then it may be read anywhere, by any number of readers, and goes back when the last of
+//! them has dropped its [`Lease`], in whatever order blocks are done with. The kernel takes them in turn all the
+//! same: it goes on once the one it has come to is its own again.
 
 use super::mapping::Mapping;
 use super::packet_abi::{BlockDescriptor, RingRequest, STATUS_USER};
 use super::packet_socket::PacketSocket;
+use super::readers::Readers;
+use crossbeam::utils::CachePadded;
+use std::fmt;
 use std::io;
 use std::mem::offset_of;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use zerocopy::FromBytes;
 
 /// Bytes at the head of a block that are not frames.
 const DESCRIPTOR: usize = size_of::<BlockDescriptor>();
 
-/// A ring of blocks, of which at most one at a time is held.
+/// A ring of blocks, of which at most one at a time is held, and any number leased out.
 #[derive(Debug)]
 pub struct BlockRing {
-    mapping: Mapping,
-    block_size: usize,
-    block_count: usize,
+    blocks: Arc<Blocks>,
     /// The block held, or the one to come next.
     current: usize,
     held: bool,
+}
+
+/// What the ring and its leases share. It is unmapped when all of them have gone.
+struct Blocks {
+    mapping: Mapping,
+    block_size: usize,
+    /// One for each block, each on lines of its own: readers of different blocks do not disturb each other.
+    readers: Box<[CachePadded<Readers>]>,
+    /// Blocks leased out.
+    leased: CachePadded<AtomicUsize>,
+}
+
+/// The right to read a block's frames wherever the lease goes, beyond the ring's own life too. Dropping it is the
+/// return: the block goes back to the kernel with the last lease of it.
+pub struct Lease {
+    blocks: Arc<Blocks>,
+    index: usize,
+}
+
+impl Lease {
+    /// The block behind its descriptor.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: this lease is a reader of the block, so it is not given back, and the kernel does not write to it
+        // (module text), while `self` is borrowed. Of ours, only `BlockRing::body_mut` writes, to the block held; a
+        // leased one is not held, and `take` does not come to hold it before its readers are gone.
+        unsafe { self.blocks.mapping.slice(self.blocks.body(self.index)) }
+    }
+
+    /// A lease of the same block for one reader more.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        self.blocks.readers[self.index].share();
+        Self { blocks: Arc::clone(&self.blocks), index: self.index }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.blocks.readers[self.index].leave(|| {
+            self.blocks.give_back(self.index);
+            // Relaxed: a rough count is enough for who asks.
+            self.blocks.leased.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("block", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocks")
+            .field("block_size", &self.block_size)
+            .field("blocks", &self.readers.len())
+            .field("leased", &self.leased)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Blocks {
+    fn body(&self, index: usize) -> Range<usize> {
+        let start = index * self.block_size;
+        start + DESCRIPTOR..start + self.block_size
+    }
+
+    fn status(&self, index: usize) -> &AtomicU32 {
+        self.mapping.word(index * self.block_size + offset_of!(BlockDescriptor, status))
+    }
+
+    fn give_back(&self, index: usize) {
+        // Release: our reads of the block come before the kernel may write to it again.
+        self.status(index).store(0, Ordering::Release);
+    }
 }
 
 impl BlockRing {
@@ -55,60 +139,82 @@ impl BlockRing {
         if block_size < DESCRIPTOR || !block_size.is_multiple_of(8) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let block_count = mapping.len() / block_size;
-        Ok(Self { mapping, block_size, block_count, current: 0, held: false })
+        let readers = (0..mapping.len() / block_size).map(|_| CachePadded::new(Readers::none())).collect();
+        let blocks = Blocks { mapping, block_size, readers, leased: CachePadded::default() };
+        Ok(Self { blocks: Arc::new(blocks), current: 0, held: false })
     }
 
-    /// Takes the next block if the kernel has handed it over. The one held so far must have been released.
+    /// Takes the next block if the kernel has handed it over. The one held so far must have been released or leased.
     pub fn take(&mut self) -> bool {
         debug_assert!(!self.held, "release comes before take");
+        // A block that is leased still bears the kernel's mark of the last time: in this order it is not taken twice.
         // Acquire pairs with the kernel's barrier before it sets the status: what it wrote to the block
         // before is visible after.
-        self.held = self.held || self.status().load(Ordering::Acquire) & STATUS_USER != 0;
+        self.held = self.held
+            || self.blocks.readers[self.current].is_free()
+                && self.blocks.status(self.current).load(Ordering::Acquire) & STATUS_USER != 0;
         self.held
+    }
+
+    /// Lends the held block out, to be read anywhere: it is held no longer. `None` without one.
+    pub fn lease(&mut self) -> Option<Lease> {
+        if !std::mem::take(&mut self.held) {
+            return None;
+        }
+        let index = self.current;
+        self.blocks.readers[index].begin();
+        self.blocks.leased.fetch_add(1, Ordering::Relaxed);
+        self.current = (self.current + 1) % self.len();
+        Some(Lease { blocks: Arc::clone(&self.blocks), index })
+    }
+
+    /// Blocks in the ring.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a ring without blocks cannot be made")]
+    pub fn len(&self) -> usize {
+        self.blocks.readers.len()
+    }
+
+    /// Blocks leased out: that many at most, as some may be coming back.
+    #[must_use]
+    pub fn leased(&self) -> usize {
+        self.blocks.leased.load(Ordering::Relaxed)
     }
 
     /// Gives the held block back to the kernel; without one, does nothing.
     pub fn release(&mut self) {
         if std::mem::take(&mut self.held) {
-            // Release: our reads of the block come before the kernel may write to it again.
-            self.status().store(0, Ordering::Release);
-            self.current = (self.current + 1) % self.block_count;
+            self.blocks.give_back(self.current);
+            self.current = (self.current + 1) % self.len();
         }
     }
 
     /// What the kernel says of the held block.
     #[must_use]
     pub fn descriptor(&self) -> Option<BlockDescriptor> {
-        let start = self.current * self.block_size;
-        // SAFETY: a held block is ours until `release` (module text): nobody writes to it while this copy is made.
-        let bytes = self.held.then(|| unsafe { self.mapping.slice(start..start + DESCRIPTOR) })?;
+        let start = self.current * self.blocks.block_size;
+        // SAFETY: a held block is ours until `release` or a lease's end (module text): nobody writes to it while this
+        // copy is made.
+        let bytes = self.held.then(|| unsafe { self.blocks.mapping.slice(start..start + DESCRIPTOR) })?;
         BlockDescriptor::read_from_bytes(bytes).ok()
     }
 
     /// The held block behind its descriptor.
     #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
-        // SAFETY: a held block is ours until `release`, which takes `&mut self` and so outlasts this borrow:
+        // SAFETY: a held block is ours until `release` or `lease`, which take `&mut self` and so outlast this borrow:
         // the kernel does not write to it meanwhile (module text), and what of ours writes takes `&mut self` too.
-        self.held.then(|| unsafe { self.mapping.slice(self.current_body()) })
+        self.held.then(|| unsafe { self.blocks.mapping.slice(self.blocks.body(self.current)) })
     }
 
     /// The held block behind its descriptor, to put bytes right within it.
     pub fn body_mut(&mut self) -> Option<&mut [u8]> {
-        let range = self.current_body();
-        // SAFETY: as in `body`; `&mut self` excludes every other borrow. Of a block that is not its own the kernel
-        // reads the status word alone, which is not in the slice: no writer of it can give the block away.
-        self.held.then(|| unsafe { self.mapping.slice_mut(range) })
-    }
-
-    fn current_body(&self) -> Range<usize> {
-        let start = self.current * self.block_size;
-        start + DESCRIPTOR..start + self.block_size
-    }
-
-    fn status(&self) -> &AtomicU32 {
-        self.mapping.word(self.current * self.block_size + offset_of!(BlockDescriptor, status))
+        let range = self.blocks.body(self.current);
+        // SAFETY: as in `body`; `&mut self` excludes every other borrow through the ring, and there is no lease of a
+        // held block: `take` found it without readers, and `lease`, which makes one, ends the holding. Of a block
+        // that is not its own the kernel reads the status word alone, which is not in the slice: no writer of it can
+        // give the block away.
+        self.held.then(|| unsafe { self.blocks.mapping.slice_mut(range) })
     }
 }
 
@@ -120,13 +226,85 @@ mod tests {
 
     /// What the kernel does: fills the block, then hands it over.
     fn fill(ring: &mut BlockRing, index: usize, byte: u8) {
-        // SAFETY: nobody else knows of this memory, and no borrow of it lives.
-        unsafe { ring.mapping.slice_mut(index * BLOCK + 48..(index + 1) * BLOCK) }.fill(byte);
-        ring.mapping.word(index * BLOCK + 8).store(STATUS_USER, Ordering::Release);
+        assert_eq!(owner(ring, index), 0, "it waits for its block");
+        // SAFETY: the block is the kernel's, whom this function plays: no borrow of it lives.
+        unsafe { ring.blocks.mapping.slice_mut(index * BLOCK + 48..(index + 1) * BLOCK) }.fill(byte);
+        ring.blocks.mapping.word(index * BLOCK + 8).store(STATUS_USER, Ordering::Release);
     }
 
     fn owner(ring: &BlockRing, index: usize) -> u32 {
-        ring.mapping.word(index * BLOCK + 8).load(Ordering::Acquire)
+        ring.blocks.mapping.word(index * BLOCK + 8).load(Ordering::Acquire)
+    }
+
+    #[test]
+    fn a_leased_block_goes_back_with_its_last_reader_while_the_ring_goes_on() {
+        let mut ring = BlockRing::in_memory(BLOCK, 3).unwrap();
+        let mut leases = Vec::new();
+        for index in 0..3 {
+            fill(&mut ring, index, index as u8);
+            assert!(ring.take());
+            leases.push(ring.lease().unwrap());
+            assert!(ring.lease().is_none() && ring.body().is_none(), "it is held no longer");
+        }
+        assert!(!ring.take(), "the first one is still being read, although its mark is set");
+        assert_eq!(ring.leased(), 3);
+
+        // The second comes back before the first, and is not out of turn: the kernel stands before the first.
+        let (other, second) = (leases[1].share(), leases.swap_remove(1));
+        drop(second);
+        assert_eq!((owner(&ring, 1), other.bytes()), (STATUS_USER, &[1; BLOCK - 48][..]));
+        drop(other);
+        assert_eq!((owner(&ring, 1), ring.leased()), (0, 2));
+        fill(&mut ring, 1, 9);
+        assert!(!ring.take());
+        let first = leases.swap_remove(0);
+        std::thread::spawn(move || assert_eq!(first.bytes(), [0; BLOCK - 48])).join().unwrap();
+        assert_eq!(owner(&ring, 0), 0);
+        assert!(!ring.take(), "given back, not filled yet");
+        fill(&mut ring, 0, 8);
+        for byte in [8, 9] {
+            assert!(ring.take());
+            assert_eq!(ring.body().unwrap(), [byte; BLOCK - 48]);
+            ring.release();
+        }
+
+        // The last one outlives the ring.
+        drop(ring);
+        assert_eq!(leases[0].bytes(), [2; BLOCK - 48]);
+    }
+
+    /// Three readers of every block on threads of their own, against a ring that the kernel keeps filling.
+    #[test]
+    fn readers_on_other_threads_see_whole_blocks_and_each_goes_back_once() {
+        const ROUNDS: usize = if cfg!(miri) { 20 } else { 3000 };
+        let mut ring = BlockRing::in_memory(BLOCK, 4).unwrap();
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..3)
+                .map(|_| {
+                    let (sender, receiver) = std::sync::mpsc::channel::<(u8, Lease)>();
+                    scope.spawn(move || {
+                        for (byte, lease) in receiver {
+                            assert!(lease.bytes().iter().all(|&found| found == byte));
+                        }
+                    });
+                    sender
+                })
+                .collect();
+            for round in 0..ROUNDS {
+                let (index, byte) = (round % 4, round as u8);
+                while owner(&ring, index) != 0 {
+                    std::thread::yield_now();
+                }
+                fill(&mut ring, index, byte);
+                while !ring.take() {
+                    std::thread::yield_now();
+                }
+                let lease = ring.lease().unwrap();
+                readers.iter().for_each(|reader| reader.send((byte, lease.share())).unwrap());
+            }
+        });
+        assert_eq!(ring.leased(), 0);
+        assert!((0..4).all(|index| owner(&ring, index) == 0));
     }
 
     #[test]

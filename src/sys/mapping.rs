@@ -80,8 +80,8 @@ impl Mapping {
     pub fn word(&self, offset: usize) -> &AtomicU32 {
         assert!(offset.is_multiple_of(4) && offset.checked_add(4).is_some_and(|end| end <= self.length));
         // SAFETY: within the mapping and aligned (mappings start on a page), both just checked, at an offset that
-        // `isize` holds (`addressable`); mapped for as long as `self` is borrowed. The kernel accesses these words atomically, and callers of `slice` and
-        // `slice_mut` exclude atomics of ours there.
+        // `isize` holds (`addressable`); mapped for as long as `self` is borrowed. The kernel accesses these words
+        // atomically, and callers of `slice` and `slice_mut` exclude atomics of ours there.
         unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(offset).cast()) }
     }
 
@@ -99,14 +99,16 @@ impl Mapping {
     }
 
     /// # Safety
-    /// While the slice lives nobody else, the kernel included, writes or reads within `range`.
+    /// While the slice lives nobody else, in this process or in the kernel, writes or reads within `range`.
     ///
     /// # Panics
     /// When `range` does not lie within the mapping.
     #[must_use]
-    pub(super) unsafe fn slice_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+    #[expect(clippy::mut_from_ref, reason = "who may write where is for the caller to prove")]
+    pub(super) unsafe fn slice_mut(&self, range: Range<usize>) -> &mut [u8] {
         assert!(range.start <= range.end && range.end <= self.length);
-        // SAFETY: as in `slice`; `&mut self` excludes every other slice of ours, the caller everybody else.
+        // SAFETY: as in `slice`; every other slice of this range is excluded by the caller. The pointer comes from
+        // mmap, not from a shared reference, so writing through it is allowed.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
     }
 }

@@ -8,7 +8,7 @@
 //! | [`packet_abi`] | the structures of `linux/if_packet.h` that wharf shares with the kernel |
 //! | [`packet_socket`] | an `AF_PACKET` socket and its options |
 //! | [`mapping`] | memory shared with the kernel |
-//! | [`block_ring`] | who owns which block of a `TPACKET_V3` ring |
+//! | [`block_ring`] | who owns which block of a `TPACKET_V3` ring, and who may read it how long |
 //! | [`netlink`] | rtnetlink messages: build, send, read the answer |
 //! | [`link`] | make, address and remove network interfaces |
 //! | [`interfaces`](mod@interfaces) | list network interfaces |
@@ -31,6 +31,7 @@ pub mod netlink;
 pub mod packet_abi;
 pub mod packet_socket;
 pub(crate) mod prefetch;
+mod readers;
 
 pub use interfaces::{InterfaceInfo, interfaces};
 pub use lab::Lab;

@@ -1,12 +1,13 @@
 //! What the tests of capture files share: files made by hand, frames kept, a run from source to sink.
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses another part of it")]
 
+use std::collections::VecDeque;
 use std::path::Path;
 use wharf::batch::Findings;
 use wharf::frame::{Annotation, Batch, Direction, Interface, LinkType, Offload, Record, Timestamp};
 use wharf::parse::{Layers, parse};
 use wharf::sink::{Deliveries, Sink};
-use wharf::source::{CaptureFile, Error, Fill, Source};
+use wharf::source::{BATCH, CaptureFile, Chunk, Error, Fill, Source};
 use wharf::verify::Verdicts;
 
 /// A frame kept: what must survive a copy.
@@ -35,24 +36,7 @@ pub fn take(source: &mut impl Source, limit: usize) -> Taken {
     let mut taken = Taken::default();
     loop {
         match source.fill(limit) {
-            Ok(Fill::Batch(batch)) => {
-                taken.annotations.extend_from_slice(batch.annotations());
-                for frame in batch.frames() {
-                    let record = frame.record;
-                    assert_eq!(record.number, taken.frames.len() as u64 + 1, "numbers run without gaps");
-                    assert!((record.interface.0 as usize) < batch.interfaces().len());
-                    taken.frames.push(Kept {
-                        data: frame.data.to_vec(),
-                        wire_length: record.wire_length,
-                        time: record.time,
-                        interface: record.interface.0,
-                        link_type: record.link_type,
-                        direction: record.direction,
-                        offload: record.offload,
-                        comments: frame.options.comments().map(str::to_owned).collect(),
-                    });
-                }
-            }
+            Ok(Fill::Batch(batch)) => taken.add(batch),
             Ok(Fill::Idle) => {}
             Ok(Fill::End) => break,
             Err(error) => {
@@ -63,6 +47,54 @@ pub fn take(source: &mut impl Source, limit: usize) -> Taken {
     }
     taken.interfaces = source.interfaces().to_vec();
     taken
+}
+
+/// The same by chunks, of which some are read only when others have come.
+pub fn take_chunks(source: &mut impl Source, limit: u64) -> Taken {
+    let mut taken = Taken::default();
+    let mut waiting = VecDeque::new();
+    loop {
+        let mut chunk = Chunk::default();
+        match source.chunks().expect("a source of chunks").fill_chunk(&mut chunk, limit) {
+            Ok(true) => {
+                assert!(chunk.len() as u64 <= limit, "{} of {limit}", chunk.len());
+                waiting.push_back(chunk);
+            }
+            Ok(false) => break,
+            Err(error) => {
+                assert!(chunk.is_empty() && taken.error.is_none(), "one error, then the end");
+                taken.error = Some(error);
+            }
+        }
+        if waiting.len() > 3 {
+            waiting.pop_front().iter().flat_map(Chunk::batches).for_each(|batch| taken.add(batch));
+        }
+    }
+    waiting.iter().flat_map(Chunk::batches).for_each(|batch| taken.add(batch));
+    taken.interfaces = source.interfaces().to_vec();
+    taken
+}
+
+impl Taken {
+    fn add(&mut self, batch: Batch<'_>) {
+        assert!(batch.len() <= BATCH);
+        self.annotations.extend_from_slice(batch.annotations());
+        for frame in batch.frames() {
+            let record = frame.record;
+            assert_eq!(record.number, self.frames.len() as u64 + 1, "numbers run without gaps");
+            assert!((record.interface.0 as usize) < batch.interfaces().len());
+            self.frames.push(Kept {
+                data: frame.data.to_vec(),
+                wire_length: record.wire_length,
+                time: record.time,
+                interface: record.interface.0,
+                link_type: record.link_type,
+                direction: record.direction,
+                offload: record.offload,
+                comments: frame.options.comments().map(str::to_owned).collect(),
+            });
+        }
+    }
 }
 
 pub fn read(path: impl AsRef<Path>) -> Taken {

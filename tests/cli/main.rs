@@ -4,6 +4,7 @@ mod capture;
 mod ends;
 mod files;
 mod live;
+mod outputs;
 mod usage;
 
 use assert_cmd::Command;

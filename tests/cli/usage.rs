@@ -33,6 +33,8 @@ fn bad_usage_is_one_line_and_code_2() {
         ("sniff -r a -c 0", "--limit"),
         ("sniff -r a -c many", "--limit"),
         ("sniff -i lo -Q up", "in, out or inout"),
+        ("sniff -r a --when-full block", "--when-full"),
+        ("sniff -r a --cores 3-1", "2 or 0-3,5"),
         ("sniff -r a -Q in", "cannot be used with"),
         ("sniff -r a -w b -C 0", "100 (million bytes)"),
         ("sniff -r a -C 1", "--write"),

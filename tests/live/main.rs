@@ -11,6 +11,7 @@ mod support;
 mod content;
 mod counting;
 mod ending;
+mod leases;
 mod opening;
 
 use std::process::ExitCode;
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
         content::times_are_the_kernels,
         ending::an_interface_that_goes_down_is_reported_once,
         ending::an_interface_that_is_removed_is_reported_once,
+        leases::chunks_outlive_their_turn_and_go_back_in_any_order,
+        leases::a_block_that_comes_back_late_holds_up_the_kernel_alone,
+        leases::an_output_that_stands_still_costs_neither_the_capture_nor_the_others,
         opening::no_such_interface_lists_those_there_are,
         opening::an_interface_that_is_down_says_so,
         opening::a_ring_too_large_is_refused_with_advice,

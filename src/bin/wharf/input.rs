@@ -4,9 +4,9 @@ use crate::cores::{self, CoreList};
 use crate::exit;
 use crate::signals;
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
-use wharf::engine::{Builder, Engine, Shutdown};
+use wharf::engine::{Builder, Engine, Policy, Shutdown};
 use wharf::frame::Interface;
 use wharf::source::packet::{Capture, Directions};
 use wharf::source::{CaptureFile, Source};
@@ -56,13 +56,28 @@ pub(crate) struct InputArgs {
 
     /// Run on these CPUs, such as 2 or 0-3,5
     ///
-    /// A capture file is shared by all of them; the result is the same. A live capture, or a pipe, runs on the first.
+    /// A worker on each shares in the input; the result is the same. What is printed or written is so on other CPUs,
+    /// if there are.
     #[arg(long, value_name = "LIST", value_parser = cores::list)]
     cores: Option<CoreList>,
+
+    /// What to do when an output is too slow: drop packets, and count them, or wait
+    ///
+    /// A live capture drops unless it is told to wait, a file or a pipe waits. Where a live capture waits, it is the
+    /// kernel that drops.
+    #[arg(long, value_name = "drop|wait", value_enum, hide_possible_values = true)]
+    when_full: Option<WhenFull>,
 
     /// Exit with code 3 when packets were dropped
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// What to do when an output is too slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WhenFull {
+    Drop,
+    Wait,
 }
 
 impl InputArgs {
@@ -87,6 +102,11 @@ impl InputArgs {
         if let Some(CoreList(cores)) = &self.cores {
             builder = builder.cores(cores.iter().copied());
         }
+        builder = match self.when_full {
+            Some(WhenFull::Drop) => builder.full_ring(Policy::Drop),
+            Some(WhenFull::Wait) => builder.full_ring(Policy::Wait),
+            None => builder,
+        };
         Ok(builder.shutdown(shutdown))
     }
 

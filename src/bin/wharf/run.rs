@@ -44,6 +44,7 @@ mod tests {
         for (reason, strict, outcome) in [
             (DropReason::KernelRingFull, true, Outcome::Losses),
             (DropReason::KernelRingFull, false, Outcome::Done),
+            (DropReason::OutputRingFull, true, Outcome::Losses),
             (DropReason::LeftUnread, true, Outcome::Done),
         ] {
             let total = Ledger { received: 1, dropped: [(reason, 1)].into(), ..Ledger::default() };

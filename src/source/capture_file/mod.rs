@@ -342,8 +342,7 @@ impl Source for CaptureFile {
     }
 
     fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
-        // A pipe may fall silent, and then what has come must be shown.
-        if self.input.total.is_some() { Some(self) } else { None }
+        Some(self)
     }
 }
 

@@ -40,6 +40,11 @@ impl Walk {
         Ok(Self { next, left: descriptor.frames, headroom })
     }
 
+    /// True after the last frame.
+    pub(super) fn is_over(&self) -> bool {
+        self.left == 0
+    }
+
     /// The next frame, `None` after the last. After damage it stays where it is.
     pub(super) fn next(&mut self, body: &[u8]) -> Result<Option<Slot>, Damage> {
         if self.left == 0 {

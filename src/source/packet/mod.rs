@@ -4,6 +4,10 @@
 //! there. A batch lies within one block, and the block returns to the kernel once all its frames were
 //! handed out and the last batch is given up.
 //!
+//! A [`Chunk`] takes the block with it, leased: it returns when the last of its readers is done, while the ring goes
+//! on. Never more than half of the blocks are out in this way, or a slow reader would take the kernel the room for
+//! what comes next: beyond that a chunk's frames are copied, and the block returns at once.
+//!
 //! ```no_run
 //! use wharf::source::{Fill, Source, packet::Capture};
 //!
@@ -26,7 +30,7 @@ mod restore;
 pub use options::{DEFAULT_RETIRE, DEFAULT_RING, Directions, Options};
 
 use crate::frame::{Batch, Direction, Interface, InterfaceId, LinkType, Offload, Record, Timestamp};
-use crate::source::{BATCH, Counters, Error, Fill, Source};
+use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, Source};
 use crate::sys::block_ring::BlockRing;
 use crate::sys::packet_abi::{
     PACKET_OUTGOING, STATUS_CHECKSUM_NOT_READY, STATUS_CHECKSUM_VALID, STATUS_GSO_TCP,
@@ -134,7 +138,7 @@ impl Capture {
         })
     }
 
-    /// Gathers the records of the next batch.
+    /// Gathers the records of the next frames of a block, at most `limit` of them.
     fn prepare(&mut self, limit: usize) -> Result<Next, Error> {
         let mut waited_until = None;
         loop {
@@ -175,7 +179,6 @@ impl Capture {
         self.records.clear();
         let (Some(walk), Some(body)) = (&mut self.walk, self.ring.body_mut()) else { return Ok(false) };
         let Interface { link_type, snap_length, .. } = self.interfaces[0];
-        let limit = limit.clamp(1, BATCH);
         while self.records.len() < limit {
             let slot = match walk.next(body) {
                 Ok(Some(slot)) => slot,
@@ -292,7 +295,7 @@ impl Source for Capture {
     }
 
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
-        Ok(match self.prepare(limit)? {
+        Ok(match self.prepare(limit.clamp(1, BATCH))? {
             Next::Batch => {
                 let body = self.ring.body().unwrap_or_default();
                 Fill::Batch(Batch::new(body, &self.records, &self.interfaces))
@@ -326,6 +329,54 @@ impl Source for Capture {
             filtered: 0,
             unread: packets.saturating_sub(drops).saturating_sub(self.handed),
             freezes,
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
+        Some(self)
+    }
+}
+
+impl ChunkSource for Capture {
+    /// What is left of a block, where it lies.
+    fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
+        chunk.clear();
+        match self.prepare(usize::try_from(limit).unwrap_or(usize::MAX).max(1))? {
+            Next::Idle => Ok(true),
+            Next::End => Ok(false),
+            Next::Batch => {
+                self.hand_over(chunk);
+                Ok(true)
+            }
+        }
+    }
+}
+
+impl Capture {
+    /// The frames gathered, with the block they lie in; or a copy of them where the block has more, or too many are
+    /// out.
+    fn hand_over(&mut self, chunk: &mut Chunk) {
+        let is_over = self.walk.is_some_and(|walk| walk.is_over());
+        let may_lease = is_over && (self.ring.leased() + 1) * 2 <= self.ring.len();
+        if let Some(lease) = may_lease.then(|| self.ring.lease()).flatten() {
+            std::mem::swap(&mut self.records, &mut chunk.records);
+            chunk.cut_evenly(&self.interfaces);
+            chunk.lie_in(Lease::of_block(lease));
+        } else {
+            let body = self.ring.body().unwrap_or_default();
+            self.records
+                .chunks(BATCH)
+                .for_each(|records| chunk.push(Batch::new(body, records, &self.interfaces)));
+            if is_over {
+                self.ring.release();
+            }
+        }
+        if is_over {
+            self.walk = None;
         }
     }
 }

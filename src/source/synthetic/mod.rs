@@ -8,10 +8,14 @@ mod traffic;
 pub use expected::{Expected, Tally};
 pub use traffic::{Protocol, Sizes, Traffic};
 
-use super::{BATCH, Counters, Error, Fill, Source};
+use super::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, Source};
 use crate::frame::{Batch, Interface, LinkType, Record, Timestamp};
 use frames::Fact;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Most frames in a chunk.
+const CHUNK: u64 = 4 * BATCH as u64;
 
 /// A [`Source`] of Ethernet frames described by a [`Traffic`].
 ///
@@ -35,7 +39,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Synthetic {
     /// The distinct frames one after the other, and some slack that no record covers.
-    slab: Vec<u8>,
+    slab: Arc<[u8]>,
     /// Where each of them lies.
     table: Vec<Record>,
     /// What each of them is.
@@ -65,7 +69,7 @@ impl Synthetic {
             ..Interface::default()
         };
         Self {
-            slab,
+            slab: slab.into(),
             table,
             facts,
             interfaces: [interface],
@@ -105,19 +109,10 @@ impl Source for Synthetic {
     }
 
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
-        let left = if self.stopped { 0 } else { self.frames - self.done };
-        let count = left.min(limit.clamp(1, BATCH) as u64);
-        if count == 0 {
+        self.gather(limit.clamp(1, BATCH) as u64);
+        if self.records.is_empty() {
             return Ok(Fill::End);
         }
-        self.records.clear();
-        for number in self.done..self.done + count {
-            self.records.push(Record { number: number + 1, time: Some(self.time), ..self.table[self.next] });
-            self.next = if self.next + 1 == self.table.len() { 0 } else { self.next + 1 };
-            let nanos = self.time.nanos + self.step.subsec_nanos();
-            self.time = Timestamp::new(self.time.seconds.saturating_add(self.step.as_secs() as i64), nanos);
-        }
-        self.done += count;
         Ok(Fill::Batch(Batch::new(&self.slab, &self.records, &self.interfaces)))
     }
 
@@ -128,6 +123,38 @@ impl Source for Synthetic {
 
     fn counters(&mut self) -> Counters {
         Counters { received: self.done, ..Counters::default() }
+    }
+
+    fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
+        Some(self)
+    }
+}
+
+impl ChunkSource for Synthetic {
+    /// A few batches of records. The frames themselves stay in the table, which all chunks share.
+    fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
+        chunk.clear();
+        self.gather(limit.clamp(1, CHUNK));
+        std::mem::swap(&mut self.records, &mut chunk.records);
+        chunk.cut_evenly(&self.interfaces);
+        chunk.lie_in(Lease::of_table(&self.slab));
+        Ok(!chunk.is_empty())
+    }
+}
+
+impl Synthetic {
+    /// Writes the records of the next frames, at most `limit` of them.
+    fn gather(&mut self, limit: u64) {
+        let left = if self.stopped { 0 } else { self.frames - self.done };
+        let count = left.min(limit);
+        self.records.clear();
+        for number in self.done..self.done + count {
+            self.records.push(Record { number: number + 1, time: Some(self.time), ..self.table[self.next] });
+            self.next = if self.next + 1 == self.table.len() { 0 } else { self.next + 1 };
+            let nanos = self.time.nanos + self.step.subsec_nanos();
+            self.time = Timestamp::new(self.time.seconds.saturating_add(self.step.as_secs() as i64), nanos);
+        }
+        self.done += count;
     }
 }
 

@@ -1,0 +1,41 @@
+//! Which packets of a batch go to which output.
+
+use crate::batch::Findings;
+use crate::demux::{OutputId, PortMap};
+
+/// The packets of one batch, by output. The vectors are used again for the next one.
+pub(super) struct Sorter {
+    /// Of each packet.
+    outputs: Vec<OutputId>,
+    /// By output number: indices into the batch.
+    chosen: Vec<Vec<u16>>,
+    /// Outputs with anything chosen, so that the others cost nothing.
+    touched: Vec<usize>,
+}
+
+impl Sorter {
+    /// For outputs numbered below `outputs`.
+    pub(super) fn new(outputs: usize) -> Self {
+        Self { outputs: Vec::new(), chosen: vec![Vec::new(); outputs], touched: Vec::with_capacity(outputs) }
+    }
+
+    /// Takes the packets in which this was found.
+    pub(super) fn sort(&mut self, map: &PortMap, findings: &Findings) {
+        map.route(findings.summaries(), &mut self.outputs);
+        for (index, output) in (0..).zip(&self.outputs) {
+            let output = usize::from(output.0);
+            if self.chosen[output].is_empty() {
+                self.touched.push(output);
+            }
+            self.chosen[output].push(index);
+        }
+    }
+
+    /// Gives each output that has any the indices of its packets, and forgets them.
+    pub(super) fn drain(&mut self, mut act: impl FnMut(usize, &[u16])) {
+        for output in self.touched.drain(..) {
+            act(output, &self.chosen[output]);
+            self.chosen[output].clear();
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Memory that frames are read in after their source has gone on.
+
+use crate::sys::block_ring;
+use std::sync::Arc;
+
+/// The right to read frames where their source put them, beyond [`Source::fill`](super::Source::fill) and on any
+/// thread.
+///
+/// It cannot be cloned: every reader has a lease of his own, [shared](Self::share) out, and returns it once, by
+/// dropping it. Memory goes back when its last lease has, in whatever order leases of different memory do: a block of
+/// the kernel's ring to the kernel, to be filled again; the table of a generator, which nobody writes to, when the
+/// generator has gone too.
+///
+/// Frames of a capture file lie in memory that their [`Chunk`](super::Chunk) owns: they need no lease.
+#[derive(Debug)]
+pub struct Lease(Memory);
+
+#[derive(Debug)]
+enum Memory {
+    Block(block_ring::Lease),
+    Table(Arc<[u8]>),
+}
+
+impl Lease {
+    /// Whether the source waits for this memory to come back: it can go on for a while without, but not for ever.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        matches!(self.0, Memory::Block(_))
+    }
+
+    pub(super) fn of_block(block: block_ring::Lease) -> Self {
+        Self(Memory::Block(block))
+    }
+
+    pub(super) fn of_table(table: &Arc<[u8]>) -> Self {
+        Self(Memory::Table(Arc::clone(table)))
+    }
+
+    /// The memory.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Memory::Block(block) => block.bytes(),
+            Memory::Table(table) => table,
+        }
+    }
+
+    /// A lease of the same memory for one reader more.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self(match &self.0 {
+            Memory::Block(block) => Memory::Block(block.share()),
+            Memory::Table(table) => Memory::Table(Arc::clone(table)),
+        })
+    }
+}
