@@ -77,7 +77,7 @@ impl Summary {
     #[inline]
     #[must_use]
     pub fn transport(self) -> Transport {
-        TRANSPORTS[(self.0 >> TRANSPORT_AT & 15) as usize]
+        TRANSPORTS[self.transport_number()]
     }
 
     /// Source and destination port of a [transport](Self::transport) that has ports.
@@ -85,6 +85,19 @@ impl Summary {
     #[must_use]
     pub fn ports(self) -> Option<(u16, u16)> {
         self.transport().has_ports().then_some(self.port_fields())
+    }
+
+    /// The number of the transport as a variant: below 16.
+    #[inline]
+    pub(crate) const fn transport_number(self) -> usize {
+        (self.0 >> TRANSPORT_AT & 15) as usize
+    }
+
+    /// The smaller of the two ports, if there are any.
+    #[inline]
+    pub(crate) fn lower_port(self) -> u16 {
+        let (source, destination) = self.port_fields();
+        source.min(destination)
     }
 
     /// Where the ports stand, whether there are any or not.

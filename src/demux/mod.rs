@@ -16,7 +16,6 @@ mod x86_64;
 pub use port_map::PortMap;
 pub use rule::{Ports, Protocol, Rule, RuleError};
 
-use crate::batch::Summary;
 use crate::parse::IpLayer;
 
 /// Number of an output: its place in the order in which outputs were declared, from 0.
@@ -43,13 +42,6 @@ impl OutputId {
 #[must_use]
 pub fn service_port(ip: &IpLayer) -> Option<u16> {
     ports(ip).map(|(source, destination)| source.min(destination))
-}
-
-/// The same of a packet's outermost IP layer, known in short.
-#[inline]
-#[must_use]
-pub fn service_port_of(packet: Summary) -> Option<u16> {
-    packet.ports().map(|(source, destination)| source.min(destination))
 }
 
 /// Source and destination port of a transport that has ports and whose header was captured.

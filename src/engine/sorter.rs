@@ -2,6 +2,18 @@
 
 use crate::batch::Findings;
 use crate::demux::{OutputId, PortMap};
+use crate::source::BATCH;
+
+/// The index of every packet of a batch.
+const EVERY: [u16; BATCH] = {
+    let mut every = [0; BATCH];
+    let mut index = 0;
+    while index < BATCH {
+        every[index] = index as u16;
+        index += 1;
+    }
+    every
+};
 
 /// The packets of one batch, by output. The vectors are used again for the next one.
 pub(super) struct Sorter {
@@ -22,6 +34,15 @@ impl Sorter {
     /// Takes the packets in which this was found.
     pub(super) fn sort(&mut self, map: &PortMap, findings: &Findings) {
         map.route(findings.summaries(), &mut self.outputs);
+        // Often they all go the same way.
+        let Some(&first) = self.outputs.first() else { return };
+        let differences =
+            self.outputs.iter().fold(0, |differences, output| differences | (output.0 ^ first.0));
+        if let (0, Some(all)) = (differences, EVERY.get(..self.outputs.len())) {
+            self.touched.push(first.0.into());
+            self.chosen[usize::from(first.0)].extend_from_slice(all);
+            return;
+        }
         for (index, output) in (0..).zip(&self.outputs) {
             let output = usize::from(output.0);
             if self.chosen[output].is_empty() {

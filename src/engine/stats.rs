@@ -139,8 +139,11 @@ impl OutputTally {
         let (taken, surplus) = chosen.split_at(accepted.min(chosen.len()));
         self.delivered += taken.len() as u64;
         self.surplus += surplus.len() as u64;
-        self.bytes +=
-            taken.iter().map(|&index| u64::from(batch.records()[usize::from(index)].captured)).sum::<u64>();
+        self.bytes += if taken.len() == batch.len() {
+            batch.captured()
+        } else {
+            taken.iter().map(|&index| u64::from(batch.records()[usize::from(index)].captured)).sum()
+        };
     }
 }
 

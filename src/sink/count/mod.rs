@@ -7,7 +7,6 @@ pub use table::{CountTable, Row};
 
 use super::{Brief, Deliveries, Error, InterfaceStatistics, Part, Sink};
 use crate::batch::Summary;
-use crate::demux;
 use crate::frame::Timestamp;
 use crate::parse::{Layers, Transport};
 use crate::verify::{Verdict, VerdictCounts};
@@ -18,7 +17,7 @@ use std::collections::HashMap;
 /// Counts packets by protocol and port, and what has no ports by protocol.
 ///
 /// A packet is counted once, by its outermost IP layer and there under its
-/// [service port](demux::service_port): the smaller of the two.
+/// [service port](crate::demux::service_port): the smaller of the two.
 ///
 /// ```
 /// use wharf::engine::Engine;
@@ -39,7 +38,7 @@ pub struct Count {
     ports: Ports,
     /// What has no ports: few different keys, and few packets.
     others: HashMap<Key, Counts>,
-    span: Option<(Timestamp, Timestamp)>,
+    span: Span,
 }
 
 /// What a row stands for.
@@ -85,20 +84,7 @@ impl Count {
     pub fn table(&self) -> CountTable {
         let ports = self.ports.rows().map(|(protocol, port, counts)| (Key::Port(protocol, port), counts));
         let others = self.others.iter().map(|(key, counts)| (*key, *counts));
-        CountTable::new(ports.chain(others).collect(), self.span)
-    }
-
-    #[inline]
-    fn add(&mut self, packets: &Deliveries<'_>, packet: Brief<'_>) {
-        let Brief { record, summary, .. } = packet;
-        if let Some(time) = record.time {
-            self.widen(time, time);
-        }
-        let bytes = u64::from(record.wire_length);
-        match (PLACES[summary.transport() as usize & 15], demux::service_port_of(summary)) {
-            (u8::MAX, _) | (_, None) => self.add_other(packets.layers(packet), summary, bytes),
-            (protocol, Some(port)) => self.ports.add(protocol.into(), port, summary, bytes),
-        }
+        CountTable::new(ports.chain(others).collect(), self.span.0)
     }
 
     #[inline(never)]
@@ -109,17 +95,28 @@ impl Count {
         counts.bad_ip += u64::from(summary.ip_code() == BAD);
         counts.l4.add_code(summary.l4_code(), 1);
     }
+}
 
-    /// The span from the earliest packet to the latest takes these in.
+/// From the earliest time to the latest, if there is any.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span(Option<(Timestamp, Timestamp)>);
+
+impl Span {
+    /// Takes in a time. They seldom go back: both comparisons are guessed right.
     #[inline]
-    fn widen(&mut self, earliest: Timestamp, latest: Timestamp) {
-        let (first, last) = self.span.get_or_insert((earliest, latest));
-        // Times seldom go back: two comparisons that are guessed right.
-        if earliest < *first {
-            *first = earliest;
+    fn take_in(&mut self, time: Timestamp) {
+        match &mut self.0 {
+            None => self.0 = Some((time, time)),
+            Some((_, latest)) if time > *latest => *latest = time,
+            Some((earliest, _)) if time < *earliest => *earliest = time,
+            Some(_) => {}
         }
-        if latest > *last {
-            *last = latest;
+    }
+
+    fn merge(&mut self, other: Self) {
+        if let Some((earliest, latest)) = other.0 {
+            self.take_in(earliest);
+            self.take_in(latest);
         }
     }
 }
@@ -149,7 +146,19 @@ fn key_without_ports(layers: &Layers) -> Key {
 
 impl Sink for Count {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
-        packets.briefs().for_each(|packet| self.add(&packets, packet));
+        // By itself, and so in registers.
+        let times = packets.briefs().filter_map(|packet| packet.record.time);
+        let mut span = Span::default();
+        times.for_each(|time| span.take_in(time));
+        for packet in packets.briefs() {
+            let Brief { record, summary, .. } = packet;
+            let bytes = u64::from(record.wire_length);
+            match PLACES[summary.transport_number()] {
+                u8::MAX => self.add_other(packets.layers(packet), summary, bytes),
+                protocol => self.ports.add(protocol.into(), summary.lower_port(), summary, bytes),
+            }
+        }
+        self.span.merge(span);
         Ok(())
     }
 
@@ -173,8 +182,6 @@ impl Sink for Count {
             counts.bad_ip += more.bad_ip;
             counts.l4.merge(&more.l4);
         }
-        if let Some((earliest, latest)) = part.span {
-            self.widen(earliest, latest);
-        }
+        self.span.merge(part.span);
     }
 }
