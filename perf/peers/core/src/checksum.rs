@@ -189,7 +189,7 @@ pub fn contests(setup: &Setup) -> Vec<Contest> {
 
 fn of_size(setup: &Setup, bytes: &Bytes, size: &Size) -> Vec<Contest> {
     let &Size { bytes: size, owed, owed_by_avx2 } = size;
-    let ours = Contestant::new("wharf", internet);
+    let ours = Contestant::new("wharf", |bytes| internet(bytes));
     let measured = |run: &Run| measure(setup, bytes, size, Rc::clone(run));
     let against_peers = |what: &str, run: &Run, owed: Option<f64>| {
         let (metric, better) = metric(what, size);
@@ -206,8 +206,8 @@ fn of_size(setup: &Setup, bytes: &Bytes, size: &Size) -> Vec<Contest> {
         }
     }
     let mut contests = vec![
-        against_peers("checksum", &by_variant(Variant::chosen()), owed)
-            .peer("wharf, call by call", measured(&ours.run))
+        against_peers("checksum", &ours.run, owed)
+            .peer("wharf, in a task", measured(&by_variant(Variant::chosen())))
             .owed("wharf, wide", 1.0, measured(&by_variant(Variant::Wide))),
     ];
     #[cfg(target_arch = "x86_64")]
