@@ -92,6 +92,7 @@ fn tiny(bytes: &[u8]) -> u64 {
         return u64::from(u32::from_ne_bytes(*first)) + fresh;
     }
     match *bytes {
+        [] => 0,
         [a, b, c] => u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, 0])),
         [a, b] => u16::from_ne_bytes([a, b]).into(),
         [a] => u16::from_ne_bytes([a, 0]).into(),

@@ -27,5 +27,8 @@ fn main() {
     }
     println!("cargo:rustc-link-search=native={}", out.display());
     println!("cargo:rustc-link-lib=static=peerdpdk");
+    for library in ["rte_net", "rte_mbuf", "rte_mempool", "rte_eal"] {
+        println!("cargo:rustc-link-lib=dylib={library}");
+    }
     println!("cargo:rustc-cfg=dpdk");
 }

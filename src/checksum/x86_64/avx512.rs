@@ -189,30 +189,39 @@ fn copy(to: &mut [u8], from: &[u8]) -> u64 {
     if from.len() <= 64 { short(copy_first(to, from)) } else { copy_more(to, from) }
 }
 
+/// Bytes from which on it pays to store whole lines: a store across two takes twice the time.
+const COPY_LINES: usize = 4096;
+
 /// Of more than 64 bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn copy_more(to: &mut [u8], from: &[u8]) -> u64 {
-    // Up to a line's end in `to`: a store across two lines takes twice the time.
+    if from.len() < COPY_LINES {
+        return copy_run(to, from);
+    }
     let first = to.as_ptr().addr().wrapping_neg() % 64;
     let ((to_head, to), (from_head, from)) = (to.split_at_mut(first), from.split_at(first));
     let head = short(copy_first(to_head, from_head));
-    let ((to, to_tail), (from, from_tail)) = (to.as_chunks_mut::<64>(), from.as_chunks::<64>());
-    let mut total = 0;
-    for (to, from) in to.chunks_mut(RUN / 64).zip(from.chunks(RUN / 64)) {
-        let (mut even, mut odd) = (Halves::zero(), Halves::zero());
-        let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut::<2>(), from.as_chunks::<2>());
-        for ([to_a, to_b], [a, b]) in to.iter_mut().zip(from) {
-            even.step(copied(to_a, a));
-            odd.step(copied(to_b, b));
-        }
-        if let ([to], [last]) = (to_rest, from_rest) {
-            even.step(copied(to, last));
-        }
-        total = add(total, even.and(odd).total());
-    }
-    total = add(total, short(copy_first(to_tail, from_tail)));
+    let runs = to.chunks_mut(RUN).zip(from.chunks(RUN));
+    let total = runs.fold(0, |total, (to, from)| add(total, copy_run(to, from)));
     // After an odd number of bytes, words stand with their halves exchanged (RFC 1071 section 2).
     add(head, total.rotate_left(first as u32 % 2 * 8))
+}
+
+/// To 2^30 bytes.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn copy_run(to: &mut [u8], from: &[u8]) -> u64 {
+    let ((to, to_tail), (from, from_tail)) = (to.as_chunks_mut::<64>(), from.as_chunks::<64>());
+    let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut::<2>(), from.as_chunks::<2>());
+    let (mut even, mut odd) = (Halves::zero(), Halves::zero());
+    for ([to_a, to_b], [a, b]) in to.iter_mut().zip(from) {
+        even.step(copied(to_a, a));
+        odd.step(copied(to_b, b));
+    }
+    if let ([to], [last]) = (to_rest, from_rest) {
+        even.step(copied(to, last));
+    }
+    odd.step(copy_first(to_tail, from_tail));
+    even.and(odd).total()
 }
 
 /// Per 32-bit lane the sum of its words, each 0x8000 too low.
