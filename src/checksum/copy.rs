@@ -1,9 +1,12 @@
-//! Copying and summing in one pass, for who must copy anyway.
+//! Copying and summing together, for who must copy anyway.
 
-use super::{Kernel, Sum, Task, run, wide};
+use super::{Kernel, Sum, Task, run};
 
-/// Copies `from` to `to` and gives the sum of what was copied: what is longer than a cache line is
-/// loaded once.
+/// Bytes from which on one pass is worth its choice of a variant: less is still in the L1 cache when it is summed.
+const ONE_PASS: usize = 4096;
+
+/// Copies `from` to `to` and gives the sum of what was copied: from 4,096 bytes on in one pass over them, which
+/// [`Kernel::copy_and_sum`] always takes.
 ///
 /// ```
 /// use wharf::checksum::{Sum, copy_and_sum};
@@ -17,12 +20,15 @@ use super::{Kernel, Sum, Task, run, wide};
 /// When the two differ in length, like [`slice::copy_from_slice`].
 #[inline]
 pub fn copy_and_sum(to: &mut [u8], from: &[u8]) -> Sum {
-    assert_eq!(to.len(), from.len(), "copied bytes must fit exactly");
-    if from.len() <= wide::SHORT {
-        // On the spot, as [`Sum::of`] does: they are in registers before a choice would be made.
+    if from.len() < ONE_PASS {
         to.copy_from_slice(from);
-        return Sum::of(from);
+        Sum::of(from)
+    } else {
+        long(to, from)
     }
+}
+
+fn long(to: &mut [u8], from: &[u8]) -> Sum {
     run(CopyAndSum { to, from })
 }
 

@@ -8,8 +8,7 @@ pub(super) mod sealed {
         /// taken as if a zero byte followed. Not folded; 0 only when every byte is 0.
         fn raw(self, bytes: &[u8]) -> u64;
 
-        /// Copies `from` to `to` and gives what `raw` does for it: one load, one store and the sum of each piece. The
-        /// two are of the same length.
+        /// Copies `from` to `to` and gives what `raw` does for it. The two are of the same length.
         fn raw_copy(self, to: &mut [u8], from: &[u8]) -> u64;
 
         /// `raw` as a function: for a call from code that is compiled for every CPU, which goes through a pointer anyway.
@@ -28,7 +27,7 @@ pub trait Kernel: Copy + sealed::Sealed {
         Sum::raw(self.raw(bytes), bytes)
     }
 
-    /// Copies `from` to `to` and gives the sum of what was copied, in one pass over it.
+    /// Copies `from` to `to` and gives the sum of what was copied.
     ///
     /// # Panics
     /// When the two differ in length, like [`slice::copy_from_slice`].

@@ -236,9 +236,9 @@ fn a_copy_of_every_length() {
 
 #[test]
 fn a_copy_to_every_alignment() {
-    let bytes = noise(4096 + 128);
+    let bytes = noise(5_001 + 128);
     for variant in variants() {
-        for length in [0, 1, 2, 7, 20, 33, 63, 64, 65, 127, 128, 191, 255, 576, 1461] {
+        for length in [0, 1, 2, 7, 20, 33, 63, 64, 65, 127, 128, 191, 255, 576, 4_095, 4_097, 5_001] {
             for remainder in [0, 1, 14, 33, 63] {
                 copies(variant, aligned(&bytes, remainder, length), 0..64);
             }
@@ -249,19 +249,29 @@ fn a_copy_to_every_alignment() {
 #[test]
 fn a_copy_beyond_one_run() {
     for fill in [0xff, 0x00, 0x80] {
-        let bytes = vec![fill; (1 << 21) + 77];
+        let bytes = vec![fill; (1 << 18) + 77];
         for variant in variants() {
             copies(variant, &bytes, [0, 31].into_iter());
         }
     }
-    let mut copied = [0; 3];
-    assert_eq!(copy_and_sum(&mut copied, &[1, 2, 3]), Sum::of(&copied));
+    let bytes = noise(10_000);
+    for length in [0, 1, 3, 64, 4_095, 4_096, 4_097, 10_000] {
+        let mut copied = vec![0; length];
+        assert_eq!(copy_and_sum(&mut copied, &bytes[..length]), Sum::of(&bytes[..length]));
+        assert!(copied == bytes[..length], "{length} bytes");
+    }
 }
 
 #[test]
 #[should_panic(expected = "copied bytes must fit exactly")]
 fn a_copy_must_fit() {
-    copy_and_sum(&mut [0; 3], &[0; 4]);
+    copy_and_sum(&mut [0; 9_999], &[0; 10_000]);
+}
+
+#[test]
+#[should_panic(expected = "copy_from_slice")]
+fn a_short_copy_must_fit() {
+    copy_and_sum(&mut [0; 5], &[0; 4]);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The variants of the summing loop by name, and which of them this process uses.
 
-use super::{Sum, wide};
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 use super::aarch64::Neon;
 use super::kernel::{Kernel, Scalar, Task, Wide, sealed::Sealed};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
+use super::{Sum, wide};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{LazyLock, OnceLock};

@@ -21,17 +21,16 @@ pub(super) fn short(bytes: &[u8]) -> u64 {
     let length = bytes.len();
     let Some(last) = last(bytes) else { return tiny(bytes) };
     // A ladder, which is predicted better than a jump by a table; the common header is at its top.
-    if length <= 32 {
+    if length <= 24 {
         match length {
-            ..=8 => last,
-            ..=16 => chain::<8>(bytes, last),
-            ..=24 => chain::<16>(bytes, last),
-            _ => chain::<24>(bytes, last),
+            17.. => chain::<16>(bytes, last),
+            9.. => chain::<8>(bytes, last),
+            _ => last,
         }
-    } else if length <= 48 {
-        if length <= 40 { chain::<32>(bytes, last) } else { chain::<40>(bytes, last) }
+    } else if length <= 40 {
+        if length <= 32 { chain::<24>(bytes, last) } else { chain::<32>(bytes, last) }
     } else if length <= 56 {
-        chain::<48>(bytes, last)
+        if length <= 48 { chain::<40>(bytes, last) } else { chain::<48>(bytes, last) }
     } else {
         chain::<56>(bytes, last)
     }
@@ -85,17 +84,18 @@ fn sum_of_words(words: &[[u8; 8]], sum: u64) -> u64 {
 /// Of less than 8 bytes.
 #[inline(always)]
 fn tiny(bytes: &[u8]) -> u64 {
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        // Those of the last ones that are among the first are moved out: of 4 bytes, all.
-        let (last, known) = (u64::from(u32::from_ne_bytes(*last)), (8 - bytes.len()) * 8);
-        let fresh = if cfg!(target_endian = "little") { last >> known } else { last << known & 0xffff_ffff };
-        return u64::from(u32::from_ne_bytes(*first)) + fresh;
-    }
     match *bytes {
         [] => 0,
-        [a, b, c] => u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, 0])),
-        [a, b] => u16::from_ne_bytes([a, b]).into(),
         [a] => u16::from_ne_bytes([a, 0]).into(),
-        _ => 0,
+        [a, b] => u16::from_ne_bytes([a, b]).into(),
+        [a, b, c] => u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, 0])),
+        [a, b, c, d, ..] => {
+            // Those of the last four that are among the first are moved out: of 4 bytes, all.
+            let last: u64 = bytes.last_chunk().map_or(0, |last| u32::from_ne_bytes(*last).into());
+            let known = (8 - bytes.len()) * 8;
+            let fresh =
+                if cfg!(target_endian = "little") { last >> known } else { last << known & 0xffff_ffff };
+            u64::from(u32::from_ne_bytes([a, b, c, d])) + fresh
+        }
     }
 }

@@ -4,10 +4,10 @@
 //! | --- | --- |
 //! | to 8 | general registers |
 //! | to 128 | one or two masked loads; upper and lower halves of each lane, added |
-//! | below 768 | as with AVX2: sums modulo 2^64 and sums of the upper halves, in two accumulators each; the last load masked |
-//! | from 768 | a dot product of words by ones, in four accumulators; words are signed there, so they are biased by 0x8000 |
+//! | below 512 | as with AVX2: sums modulo 2^64 and sums of the upper halves, in two accumulators each; the last load masked |
+//! | from 512 | a dot product of words by ones, in four accumulators; words are signed there, so they are biased by 0x8000 |
 //!
-//! From 768 bytes on whole lines are loaded, the first and the last one masked: a load across two lines takes twice the
+//! From 512 bytes on whole lines are loaded, the first and the last one masked: a load across two lines takes twice the
 //! time. Dot products take fewer steps for each load, but their sums come later.
 
 use crate::checksum::kernel::{Kernel, Task, sealed::Sealed};
@@ -44,7 +44,7 @@ impl Sealed for Avx512 {
 
     fn function(self) -> fn(&[u8]) -> u64 {
         // SAFETY: had only from a value `self`, which exists only where `new` found these features.
-        |bytes| unsafe { sum(bytes) }
+        |bytes| unsafe { if bytes.len() <= wide::SHORT { sum(bytes) } else { more(bytes) } }
     }
 }
 
@@ -67,9 +67,18 @@ fn sum(bytes: &[u8]) -> u64 {
         ..=8 => wide::short(bytes),
         9..=32 => tiny(bytes),
         33..=64 => short(load_first(bytes)),
-        65..=128 => pair(bytes),
-        129..LARGE => medium(bytes),
+        _ => more(bytes),
+    }
+}
+
+/// Of more than 64 bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn more(bytes: &[u8]) -> u64 {
+    match bytes.len() {
         LARGE..=RUN => large(bytes),
+        ..=128 => pair(bytes),
+        129..LARGE => medium(bytes),
         _ => huge(bytes),
     }
 }
@@ -142,7 +151,7 @@ fn medium(bytes: &[u8]) -> u64 {
 }
 
 /// Bytes from which on it pays to load whole lines.
-const LARGE: usize = 768;
+const LARGE: usize = 512;
 
 /// The most bytes in one run of the loop: 2^15 words add up to less than 2^31.
 const RUN: usize = 1 << 16;
@@ -183,36 +192,32 @@ fn huge(bytes: &[u8]) -> u64 {
 }
 
 /// Copies `from` to `to`, of the same length, and gives its sum.
-#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn copy(to: &mut [u8], from: &[u8]) -> u64 {
-    if from.len() <= 64 { short(copy_first(to, from)) } else { copy_more(to, from) }
+    // Of even length each, but for the last one.
+    let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut::<RUN>(), from.as_chunks::<RUN>());
+    let total = to.iter_mut().zip(from).fold(0, |total, (to, from)| add(total, copy_run(to, from)));
+    let rest = if from_rest.len() < 64 {
+        short(copy_first(to_rest, from_rest))
+    } else {
+        copy_run(to_rest, from_rest)
+    };
+    add(total, rest)
 }
 
-/// Bytes from which on it pays to store whole lines: a store across two takes twice the time.
-const COPY_LINES: usize = 4096;
-
-/// Of more than 64 bytes.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
-fn copy_more(to: &mut [u8], from: &[u8]) -> u64 {
-    if from.len() < COPY_LINES {
-        return copy_run(to, from);
-    }
-    let first = to.as_ptr().addr().wrapping_neg() % 64;
-    let ((to_head, to), (from_head, from)) = (to.split_at_mut(first), from.split_at(first));
-    let head = short(copy_first(to_head, from_head));
-    let runs = to.chunks_mut(RUN).zip(from.chunks(RUN));
-    let total = runs.fold(0, |total, (to, from)| add(total, copy_run(to, from)));
-    // After an odd number of bytes, words stand with their halves exchanged (RFC 1071 section 2).
-    add(head, total.rotate_left(first as u32 % 2 * 8))
-}
-
-/// To 2^30 bytes.
+/// From 64 to [`RUN`] bytes by whole lines of `to`: a store across two takes twice the time.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn copy_run(to: &mut [u8], from: &[u8]) -> u64 {
+    let (mut even, mut odd) = (Halves::zero(), Halves::zero());
+    let first = to.as_ptr().addr().wrapping_neg() % 64;
+    let ((to_head, to), (from_head, from)) = (to.split_at_mut(first), from.split_at(first));
+    if first > 0 {
+        copy_first(to_head, from_head);
+        even.step(load_last(from_head));
+    }
     let ((to, to_tail), (from, from_tail)) = (to.as_chunks_mut::<64>(), from.as_chunks::<64>());
     let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut::<2>(), from.as_chunks::<2>());
-    let (mut even, mut odd) = (Halves::zero(), Halves::zero());
     for ([to_a, to_b], [a, b]) in to.iter_mut().zip(from) {
         even.step(copied(to_a, a));
         odd.step(copied(to_b, b));
@@ -221,7 +226,9 @@ fn copy_run(to: &mut [u8], from: &[u8]) -> u64 {
         even.step(copied(to, last));
     }
     odd.step(copy_first(to_tail, from_tail));
-    even.and(odd).total()
+    // Words were taken from behind the head on. After an odd number of bytes they stand with their halves exchanged
+    // (RFC 1071 section 2).
+    even.and(odd).total().rotate_left(first as u32 % 2 * 8)
 }
 
 /// Per 32-bit lane the sum of its words, each 0x8000 too low.

@@ -264,7 +264,14 @@ mod dpdk {
             // SAFETY: `places` lie within `slab`, the tables have an entry for each port and name no output beyond
             // the tally's, which is laid out as in C, and nothing is kept.
             unsafe {
-                peer_dpdk_job(slab.as_ptr(), places.as_ptr(), places.len(), tcp.as_ptr(), udp.as_ptr(), tally);
+                peer_dpdk_job(
+                    slab.as_ptr(),
+                    places.as_ptr(),
+                    places.len(),
+                    tcp.as_ptr(),
+                    udp.as_ptr(),
+                    tally,
+                );
             }
         }
     }

@@ -69,7 +69,11 @@ impl Walk {
 }
 
 /// One contestant on the second core.
-fn measure(setup: &Setup, frames: &Arc<Frames>, mut contestant: Box<dyn Contestant>) -> impl FnMut() -> f64 + use<> {
+fn measure(
+    setup: &Setup,
+    frames: &Arc<Frames>,
+    mut contestant: Box<dyn Contestant>,
+) -> impl FnMut() -> f64 + use<> {
     let (mut walk, core) = (Walk::new(setup, frames), setup.cores[1]);
     let mut tally = Tally::default();
     contestant.run(frames, frames.copy(0), &mut tally);
@@ -89,7 +93,8 @@ pub fn contests(setup: &Setup) -> Vec<Contest> {
     let mut contests = Vec::new();
     for Bar { name, shape, crates, dpdk } in bars(setup) {
         let frames = Arc::new(Frames::new(&shape));
-        let contest = Contest::new(format!("parse+verify+demux, {name}, M/s"), Better::Higher, ours(setup, &frames));
+        let contest =
+            Contest::new(format!("parse+verify+demux, {name}, M/s"), Better::Higher, ours(setup, &frames));
         contests.push(PEERS.iter().fold(contest, |contest, (name, is_crate, peer)| {
             let measured = measure(setup, &frames, peer());
             match if *is_crate { Some(crates) } else { dpdk } {
@@ -99,14 +104,16 @@ pub fn contests(setup: &Setup) -> Vec<Contest> {
         }));
     }
     let frames = Arc::new(Frames::new(&bars(setup)[0].shape));
-    contests.push(
-        Contest::new("64 B in L2, absolute, M/s", Better::Higher, ours(setup, &frames))
-            .owed("130 M packets/s", 1.0, || 130.0),
-    );
-    contests.push(
-        Contest::new("64 B in L2, two cores, M/s", Better::Higher, two_cores(setup))
-            .owed("wharf, one core", 1.9, ours(setup, &frames)),
-    );
+    contests.push(Contest::new("64 B in L2, absolute, M/s", Better::Higher, ours(setup, &frames)).owed(
+        "130 M packets/s",
+        1.0,
+        || 130.0,
+    ));
+    contests.push(Contest::new("64 B in L2, two cores, M/s", Better::Higher, two_cores(setup)).owed(
+        "wharf, one core",
+        1.9,
+        ours(setup, &frames),
+    ));
     contests
 }
 
@@ -146,17 +153,21 @@ pub fn growth(setup: &Setup) -> Vec<Contest> {
         contests.push(contest.owed("wharf, 16 port rules", FLAT, with(16)));
     }
     let more = Setup { scale: setup.scale * 8.0, ..*setup };
-    contests.push(
-        Contest::new("growth, 8 M packets, M/s", Better::Higher, ours(&more, &frames))
-            .owed("wharf, 1 M packets", FLAT, ours(setup, &frames)),
-    );
+    contests.push(Contest::new("growth, 8 M packets, M/s", Better::Higher, ours(&more, &frames)).owed(
+        "wharf, 1 M packets",
+        FLAT,
+        ours(setup, &frames),
+    ));
     for size in [64, 128, 256, 512, 1_024, 1_514] {
-        let shape = Shape { sizes: size..=size, frames: (1_500_000 / size).min(4_096), replies: true, bytes: 0 };
+        let shape =
+            Shape { sizes: size..=size, frames: (1_500_000 / size).min(4_096), replies: true, bytes: 0 };
         let frames = Arc::new(Frames::new(&shape));
         let contest = Contest::new(format!("growth, {size} B, M/s"), Better::Higher, ours(setup, &frames));
-        contests.push(PEERS.iter().fold(contest, |contest, (name, _, peer)| {
-            contest.peer(name, measure(setup, &frames, peer()))
-        }));
+        contests.push(
+            PEERS.iter().fold(contest, |contest, (name, _, peer)| {
+                contest.peer(name, measure(setup, &frames, peer()))
+            }),
+        );
     }
     contests
 }
