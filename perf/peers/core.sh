@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The hot core beside the crates that do the same, in one process, interleaved, pinned to two cores.
 #
-#   perf/peers/core.sh [MODULE...]     checksum, ring; all without one
+#   perf/peers/core.sh [MODULE...]     checksum, ring, parse, growth; all without one
 #
-# ROUNDS (15) and CORES (0,1) in the environment. Writes perf/results/core.tsv when all modules run, and exits with 0
+# ROUNDS (15), CORES (0,1) and CAPTURE in the environment: with a capture file, perf/peers/testpmd.sh runs too after all
+# modules. Writes perf/results/core.tsv when all modules run, and exits with 0
 # only if every owed ratio holds. On a busy machine rounds that lost a core are measured again; `chrt -r 1` before the
 # command keeps the cores.
 set -euo pipefail
@@ -19,4 +20,13 @@ echo
 mkdir -p "$results"
 tsv=()
 if [ $# = 0 ]; then tsv=(--tsv "$results/core.tsv"); fi
-exec target/release/wharf-peers --rounds "${ROUNDS:-15}" --cores "${CORES:-0,1}" "${tsv[@]}" "$@"
+status=0
+target/release/wharf-peers --rounds "${ROUNDS:-15}" --cores "${CORES:-0,1}" "${tsv[@]}" "$@" || status=$?
+if [ $# = 0 ]; then
+    if [ -z "${CAPTURE:-}" ]; then
+        echo "SKIPPED: testpmd is not compared, CAPTURE names no capture file" >&2
+    else
+        ../testpmd.sh "$CAPTURE" || status=$?
+    fi
+fi
+exit "$status"

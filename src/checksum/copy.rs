@@ -1,11 +1,12 @@
-//! Copying and summing in one go, for who must copy anyway.
+//! Copying and summing together, for who must copy anyway.
 
 use super::{Kernel, Sum, Task, run};
 
-/// Bytes that are copied before they are summed: even, and small enough to be still in the L1 cache then.
-const BLOCK: usize = 8192;
+/// Bytes from which on one pass is worth its choice of a variant: less is still in the L1 cache when it is summed.
+const ONE_PASS: usize = 4096;
 
-/// Copies `from` to `to` and gives the sum of what was copied: of memory beyond the caches, at the price of the copy.
+/// Copies `from` to `to` and gives the sum of what was copied: from 4,096 bytes on in one pass over them, which
+/// [`Kernel::copy_and_sum`] always takes.
 ///
 /// ```
 /// use wharf::checksum::{Sum, copy_and_sum};
@@ -17,8 +18,17 @@ const BLOCK: usize = 8192;
 ///
 /// # Panics
 /// When the two differ in length, like [`slice::copy_from_slice`].
+#[inline]
 pub fn copy_and_sum(to: &mut [u8], from: &[u8]) -> Sum {
-    assert_eq!(to.len(), from.len(), "copied bytes must fit exactly");
+    if from.len() < ONE_PASS {
+        to.copy_from_slice(from);
+        Sum::of(from)
+    } else {
+        long(to, from)
+    }
+}
+
+fn long(to: &mut [u8], from: &[u8]) -> Sum {
     run(CopyAndSum { to, from })
 }
 
@@ -32,11 +42,6 @@ impl Task for CopyAndSum<'_> {
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Sum {
-        let blocks = self.to.chunks_mut(BLOCK).zip(self.from.chunks(BLOCK));
-        blocks.fold(Sum::ZERO, |sum, (to, from)| {
-            to.copy_from_slice(from);
-            // Of the source: what was just written may not be readable as fast.
-            sum.then(kernel.sum(from))
-        })
+        kernel.copy_and_sum(self.to, self.from)
     }
 }

@@ -7,6 +7,12 @@ pub(super) mod sealed {
         /// The ones' complement sum of the 16-bit words of `bytes` in the machine's own byte order, an odd last byte
         /// taken as if a zero byte followed. Not folded; 0 only when every byte is 0.
         fn raw(self, bytes: &[u8]) -> u64;
+
+        /// Copies `from` to `to` and gives what `raw` does for it. The two are of the same length.
+        fn raw_copy(self, to: &mut [u8], from: &[u8]) -> u64;
+
+        /// `raw` as a function: for a call from code that is compiled for every CPU, which goes through a pointer anyway.
+        fn function(self) -> fn(&[u8]) -> u64;
     }
 }
 
@@ -22,7 +28,17 @@ pub trait Kernel: Copy + sealed::Sealed {
     /// The sum of `bytes`.
     #[inline(always)] // Into a Task, where it becomes a few instructions for short inputs.
     fn sum(self, bytes: &[u8]) -> Sum {
-        Sum { total: self.raw(bytes), odd: bytes.len() % 2 == 1 }
+        Sum::raw(self.raw(bytes), bytes)
+    }
+
+    /// Copies `from` to `to` and gives the sum of what was copied.
+    ///
+    /// # Panics
+    /// When the two differ in length, like [`slice::copy_from_slice`].
+    #[inline(always)]
+    fn copy_and_sum(self, to: &mut [u8], from: &[u8]) -> Sum {
+        assert_eq!(to.len(), from.len(), "copied bytes must fit exactly");
+        Sum::raw(self.raw_copy(to, from), from)
     }
 
     /// Runs `task` with this kernel, all of it compiled for the instructions that the kernel uses.
@@ -66,6 +82,14 @@ impl sealed::Sealed for Scalar {
     fn raw(self, bytes: &[u8]) -> u64 {
         scalar::sum(bytes).to_be().into()
     }
+
+    fn raw_copy(self, to: &mut [u8], from: &[u8]) -> u64 {
+        scalar::copy(to, from).to_be().into()
+    }
+
+    fn function(self) -> fn(&[u8]) -> u64 {
+        |bytes| Scalar.raw(bytes)
+    }
 }
 
 impl Kernel for Scalar {
@@ -82,6 +106,14 @@ impl sealed::Sealed for Wide {
     #[inline(always)]
     fn raw(self, bytes: &[u8]) -> u64 {
         wide::sum(bytes)
+    }
+
+    fn raw_copy(self, to: &mut [u8], from: &[u8]) -> u64 {
+        wide::copy(to, from)
+    }
+
+    fn function(self) -> fn(&[u8]) -> u64 {
+        wide::sum
     }
 }
 

@@ -18,7 +18,8 @@
 //!
 //! There are several [`Variant`]s of the one loop that matters. All give the same result for all
 //! inputs; the fastest one that the CPU has is chosen once in a process, or the one that the
-//! environment variable `WHARF_CHECKSUM` names.
+//! environment variable `WHARF_CHECKSUM` names. A plain call sums up to 64 bytes on the spot, in general registers: that
+//! is sooner done than any choice. In a [`Task`] the variant has them too.
 
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 #[allow(unsafe_code)]
@@ -52,9 +53,24 @@ pub use variant::{ENVIRONMENT, Variant, VariantError, run};
 /// header[10..12].copy_from_slice(&checksum.to_be_bytes());
 /// assert_eq!(wharf::checksum::internet(&header), 0);
 /// ```
+#[inline(always)] // A header's sum is a few instructions.
 #[must_use]
 pub fn internet(bytes: &[u8]) -> u16 {
+    if bytes.len() < 8 {
+        return few(bytes);
+    }
     Sum::of(bytes).checksum()
+}
+
+/// Of less than 8 bytes. One word has nothing to fold.
+#[inline(always)]
+fn few(bytes: &[u8]) -> u16 {
+    match *bytes {
+        [] => u16::MAX,
+        [a] => !u16::from_be_bytes([a, 0]),
+        [a, b] => !u16::from_be_bytes([a, b]),
+        _ => Sum::of(bytes).checksum(),
+    }
 }
 
 /// A ones' complement sum under way: over the bytes added so far, in order.
@@ -75,10 +91,10 @@ impl Sum {
     pub const ZERO: Self = Self { total: 0, odd: false };
 
     /// The sum of `bytes`.
-    #[inline]
+    #[inline(always)] // A header's sum is a few instructions.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self::ZERO.add(bytes)
+        variant::sum(bytes)
     }
 
     /// The sum with `bytes` appended.
@@ -119,11 +135,17 @@ impl Sum {
         (self.total >> 32) + (self.total & 0xffff_ffff)
     }
 
+    /// The sum of `bytes`, which are those that `total` is the sum of.
+    #[inline]
+    const fn raw(total: u64, bytes: &[u8]) -> Self {
+        Self { total, odd: bytes.len() % 2 == 1 }
+    }
+
     /// The sum as 16 bits. 0 only when every byte so far was 0, otherwise 1 to `0xffff`.
     #[inline]
     #[must_use]
     pub const fn fold(self) -> u16 {
-        u16::from_be(fold(self.total))
+        fold(self.total)
     }
 
     /// The ones' complement of the folded sum: the value of a checksum field.
@@ -150,12 +172,15 @@ const fn add(a: u64, b: u64) -> u64 {
     sum + carry as u64
 }
 
-/// Adds the halves, and the halves of that, carries included. 0 only for 0.
+/// Adds the halves, and the halves of that, carries included; then in the order of the bytes, the first one high.
+/// 0 only for 0.
 #[inline]
 const fn fold(total: u64) -> u16 {
     // Added to itself turned by half its width, the upper half is the sum of both with the carry out of the lower.
     let total = (total.wrapping_add(total.rotate_left(32)) >> 32) as u32;
-    (total.wrapping_add(total.rotate_left(16)) >> 16) as u16
+    let total = total.wrapping_add(total.rotate_left(16));
+    // One instruction takes the upper half and exchanges its bytes.
+    if cfg!(target_endian = "little") { total.swap_bytes() as u16 } else { (total >> 16) as u16 }
 }
 
 #[cfg(test)]

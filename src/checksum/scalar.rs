@@ -11,3 +11,14 @@ pub(super) fn sum(bytes: &[u8]) -> u16 {
     }
     sum as u16
 }
+
+/// Copies `from` to `to`, of the same length, and gives its sum.
+pub(super) fn copy(to: &mut [u8], from: &[u8]) -> u16 {
+    let mut total: u32 = 0;
+    for (to, from) in to.chunks_mut(2).zip(from.chunks(2)) {
+        to.copy_from_slice(from);
+        total += u32::from(sum(from));
+        total = (total >> 16) + (total & 0xffff);
+    }
+    total as u16
+}

@@ -43,6 +43,28 @@ fn known_sums() {
 }
 
 #[test]
+fn the_plain_call_at_every_length_and_alignment() {
+    let bytes = noise(4096 + 64);
+    for length in 0..=4096 {
+        let remainders = if length <= 160 { 0..64 } else { length % 64..length % 64 + 1 };
+        for remainder in remainders {
+            let bytes = aligned(&bytes, remainder, length);
+            let sum = Sum::of(bytes);
+            assert_eq!(sum.fold(), scalar::sum(bytes), "{length} bytes at {remainder}");
+            assert_eq!(sum.odd, length % 2 == 1);
+            assert_eq!(internet(bytes), !sum.fold());
+        }
+    }
+    for bit in 0..wide::SHORT * 8 {
+        let mut bytes = vec![0; wide::SHORT];
+        bytes[bit / 8] = 1 << (bit % 8);
+        assert_eq!(Sum::of(&bytes).fold(), scalar::sum(&bytes), "bit {bit}");
+        let ones = vec![0xff; bit / 8];
+        assert_eq!(Sum::of(&ones).fold(), scalar::sum(&ones), "{} bytes of ones", ones.len());
+    }
+}
+
+#[test]
 fn every_length() {
     let bytes = noise(4096);
     for variant in variants() {
@@ -175,14 +197,81 @@ fn a_task_sums_by_the_kernel_it_is_given() {
     }
 }
 
+/// Copies with one variant by name.
+struct Copy<'a>(&'a mut [u8], &'a [u8]);
+
+impl Task for Copy<'_> {
+    type Output = Sum;
+
+    fn run<K: Kernel>(self, kernel: K) -> Sum {
+        kernel.copy_and_sum(self.0, self.1)
+    }
+}
+
+/// Copies `from` to each of some alignments of a buffer, and finds it there whole and nothing beside it touched.
+fn copies(variant: Variant, from: &[u8], remainders: impl Iterator<Item = usize>) {
+    let mut buffer = vec![0; from.len() + 192];
+    for remainder in remainders {
+        buffer.fill(0xa5);
+        let skip = 64 + (remainder + 64 - buffer.as_ptr().addr() % 64) % 64;
+        let end = skip + from.len();
+        let sum = variant.run(Copy(&mut buffer[skip..end], from));
+        let what = format!("{variant}, {} bytes to {remainder}", from.len());
+        assert_eq!((sum.fold(), sum.odd), (scalar::sum(from), from.len() % 2 == 1), "{what}");
+        assert!(buffer[skip..end] == *from, "{what}");
+        assert!(buffer[..skip].iter().chain(&buffer[end..]).all(|&byte| byte == 0xa5), "{what}");
+    }
+}
+
 #[test]
-fn a_copy_and_its_sum() {
-    let bytes = noise(40_000);
-    for length in (0..300).chain([8_191, 8_192, 8_193, 16_385, 40_000]) {
+fn a_copy_of_every_length() {
+    let bytes = noise(4096 + 64);
+    for variant in variants() {
+        for length in 0..=4096 {
+            let from = aligned(&bytes, length % 64, length);
+            copies(variant, from, [length / 5 % 64, 0].into_iter());
+        }
+    }
+}
+
+#[test]
+fn a_copy_to_every_alignment() {
+    let bytes = noise(5_001 + 128);
+    for variant in variants() {
+        for length in [0, 1, 2, 7, 20, 33, 63, 64, 65, 127, 128, 191, 255, 576, 4_095, 4_097, 5_001] {
+            for remainder in [0, 1, 14, 33, 63] {
+                copies(variant, aligned(&bytes, remainder, length), 0..64);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_copy_beyond_one_run() {
+    for fill in [0xff, 0x00, 0x80] {
+        let bytes = vec![fill; (1 << 18) + 77];
+        for variant in variants() {
+            copies(variant, &bytes, [0, 31].into_iter());
+        }
+    }
+    let bytes = noise(10_000);
+    for length in [0, 1, 3, 64, 4_095, 4_096, 4_097, 10_000] {
         let mut copied = vec![0; length];
         assert_eq!(copy_and_sum(&mut copied, &bytes[..length]), Sum::of(&bytes[..length]));
         assert!(copied == bytes[..length], "{length} bytes");
     }
+}
+
+#[test]
+#[should_panic(expected = "copied bytes must fit exactly")]
+fn a_copy_must_fit() {
+    copy_and_sum(&mut [0; 9_999], &[0; 10_000]);
+}
+
+#[test]
+#[should_panic(expected = "copy_from_slice")]
+fn a_short_copy_must_fit() {
+    copy_and_sum(&mut [0; 5], &[0; 4]);
 }
 
 #[test]

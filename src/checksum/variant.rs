@@ -1,14 +1,14 @@
 //! The variants of the summing loop by name, and which of them this process uses.
 
-use super::Sum;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 use super::aarch64::Neon;
-use super::kernel::{Kernel, Scalar, Task, Wide};
+use super::kernel::{Kernel, Scalar, Task, Wide, sealed::Sealed};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
+use super::{Sum, wide};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// Environment variable that names the variant to use: `WHARF_CHECKSUM`.
 pub const ENVIRONMENT: &str = "WHARF_CHECKSUM";
@@ -159,11 +159,14 @@ pub fn run<T: Task>(task: T) -> T::Output {
     chosen().run(task)
 }
 
-/// The sum of `bytes` by the variant that this process uses.
-#[inline]
+/// The sum of `bytes`: of few of them on the spot, of more by the variant that this process uses.
+#[inline(always)]
 pub(super) fn sum(bytes: &[u8]) -> Sum {
-    run(One(bytes))
+    Sum::raw(if bytes.len() <= wide::SHORT { wide::short(bytes) } else { LONG(bytes) }, bytes)
 }
+
+/// How more bytes are summed: settled at the first call.
+static LONG: LazyLock<fn(&[u8]) -> u64> = LazyLock::new(|| chosen().function());
 
 /// A sum on its own.
 struct One<'a>(&'a [u8]);
@@ -202,6 +205,19 @@ impl Proven {
             Self::Avx512(kernel) => kernel.run(task),
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Self::Neon(kernel) => kernel.run(task),
+        }
+    }
+
+    fn function(self) -> fn(&[u8]) -> u64 {
+        match self {
+            Self::Scalar(kernel) => kernel.function(),
+            Self::Wide(kernel) => kernel.function(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(kernel) => kernel.function(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(kernel) => kernel.function(),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Self::Neon(kernel) => kernel.function(),
         }
     }
 }

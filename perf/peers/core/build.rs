@@ -12,7 +12,12 @@ fn main() {
             println!("cargo:rustc-cfg={name}");
         }
     }
-    // DPDK's functions are inline; libpcap's are not.
+    // Of DPDK only what is not inline.
+    if pkg_config("--cflags", "libdpdk").is_some() {
+        for library in ["rte_net", "rte_mbuf", "rte_mempool", "rte_eal"] {
+            println!("cargo:rustc-link-lib=dylib={library}");
+        }
+    }
     for library in
         pkg_config("--libs-only-l", "libpcap").iter().flat_map(|libraries| libraries.split_whitespace())
     {

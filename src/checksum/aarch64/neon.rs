@@ -25,6 +25,17 @@ impl Sealed for Neon {
         // SAFETY: the value `self` exists only where `new` found NEON.
         unsafe { sum(bytes) }
     }
+
+    #[inline(always)]
+    fn raw_copy(self, to: &mut [u8], from: &[u8]) -> u64 {
+        // SAFETY: the value `self` exists only where `new` found NEON.
+        unsafe { copy(to, from) }
+    }
+
+    fn function(self) -> fn(&[u8]) -> u64 {
+        // SAFETY: had only from a value `self`, which exists only where `new` found NEON.
+        |bytes| unsafe { sum(bytes) }
+    }
 }
 
 impl Kernel for Neon {
@@ -64,4 +75,28 @@ fn sum(bytes: &[u8]) -> u64 {
 fn load(bytes: &[u8; 16]) -> uint16x8_t {
     // SAFETY: the reference is to 16 readable bytes, and a load of bytes asks for no alignment.
     vreinterpretq_u16_u8(unsafe { vld1q_u8(bytes.as_ptr()) })
+}
+
+/// Copies `from` to `to`, of the same length, and gives its sum.
+#[target_feature(enable = "neon")]
+fn copy(to: &mut [u8], from: &[u8]) -> u64 {
+    let ((to, to_tail), (from, from_tail)) = (to.as_chunks_mut::<16>(), from.as_chunks::<16>());
+    let mut total = wide::copy(to_tail, from_tail);
+    for (to, from) in to.chunks_mut(RUN).zip(from.chunks(RUN)) {
+        let mut sum = vdupq_n_u32(0);
+        for (to, from) in to.iter_mut().zip(from) {
+            let loaded = load(from);
+            store(to, loaded);
+            sum = vpadalq_u16(sum, loaded);
+        }
+        total = add(total, vaddlvq_u32(sum));
+    }
+    total
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn store(bytes: &mut [u8; 16], vector: uint16x8_t) {
+    // SAFETY: the reference is to 16 writable bytes, and a store of bytes asks for no alignment.
+    unsafe { vst1q_u8(bytes.as_mut_ptr(), vreinterpretq_u8_u16(vector)) }
 }

@@ -28,6 +28,17 @@ impl Sealed for Avx2 {
         // SAFETY: the value `self` exists only where `new` found AVX2.
         unsafe { sum(bytes) }
     }
+
+    #[inline(always)]
+    fn raw_copy(self, to: &mut [u8], from: &[u8]) -> u64 {
+        // SAFETY: the value `self` exists only where `new` found AVX2.
+        unsafe { copy(to, from) }
+    }
+
+    fn function(self) -> fn(&[u8]) -> u64 {
+        // SAFETY: had only from a value `self`, which exists only where `new` found AVX2.
+        |bytes| if bytes.len() < 32 { wide::short(bytes) } else { unsafe { sum(bytes) } }
+    }
 }
 
 impl Kernel for Avx2 {
@@ -95,11 +106,7 @@ fn run(bytes: &[u8]) -> u64 {
         step(1, _mm256_and_si256(load(last), load(mask)));
     }
     let (s, h) = (_mm256_add_epi64(s[0], s[1]), _mm256_add_epi64(h[0], h[1]));
-    let low = _mm256_sub_epi64(s, _mm256_slli_epi64::<32>(h));
-    let both = _mm256_add_epi64(low, h);
-    let both = _mm_add_epi64(_mm256_castsi256_si128(both), _mm256_extracti128_si256::<1>(both));
-    let total = _mm_cvtsi128_si64(both) as u64 + _mm_extract_epi64::<1>(both) as u64;
-    total + odd.first().map_or(0, |&last| u64::from(last))
+    halves(s, h) + odd.first().map_or(0, |&last| u64::from(last))
 }
 
 #[inline]
@@ -107,4 +114,40 @@ fn run(bytes: &[u8]) -> u64 {
 fn load(bytes: &[u8; 32]) -> __m256i {
     // SAFETY: the reference is to 32 readable bytes, and this load asks for no alignment.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+/// Copies `from` to `to`, of the same length, and gives its sum.
+#[target_feature(enable = "avx2")]
+fn copy(to: &mut [u8], from: &[u8]) -> u64 {
+    let ((to, to_tail), (from, from_tail)) = (to.as_chunks_mut::<32>(), from.as_chunks::<32>());
+    let mut total = wide::copy(to_tail, from_tail);
+    for (to, from) in to.chunks_mut(RUN / 32).zip(from.chunks(RUN / 32)) {
+        let zero = _mm256_setzero_si256();
+        let (mut s, mut h) = (zero, zero);
+        for (to, from) in to.iter_mut().zip(from) {
+            let loaded = load(from);
+            store(to, loaded);
+            s = _mm256_add_epi64(s, loaded);
+            h = _mm256_add_epi64(h, _mm256_srli_epi64::<32>(loaded));
+        }
+        total = add(total, halves(s, h));
+    }
+    total
+}
+
+/// The sum of all halves of a run.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn halves(s: __m256i, h: __m256i) -> u64 {
+    let low = _mm256_sub_epi64(s, _mm256_slli_epi64::<32>(h));
+    let both = _mm256_add_epi64(low, h);
+    let both = _mm_add_epi64(_mm256_castsi256_si128(both), _mm256_extracti128_si256::<1>(both));
+    _mm_cvtsi128_si64(both) as u64 + _mm_extract_epi64::<1>(both) as u64
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(bytes: &mut [u8; 32], vector: __m256i) {
+    // SAFETY: the reference is to 32 writable bytes, and this store asks for no alignment.
+    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), vector) }
 }

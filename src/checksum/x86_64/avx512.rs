@@ -2,16 +2,16 @@
 //!
 //! | bytes | how |
 //! | --- | --- |
+//! | to 8 | general registers |
 //! | to 128 | one or two masked loads; upper and lower halves of each lane, added |
-//! | below 2,048 | as with AVX2: sums modulo 2^64 and sums of the upper halves, in two accumulators each; the last load masked |
-//! | from 2,048 | a dot product of words by ones, in four accumulators; words are signed there, so they are biased by 0x8000 |
-//! | from 65,536 | the same from an aligned address on: loads across lines halve what the L2 cache gives |
+//! | below 512 | as with AVX2: sums modulo 2^64 and sums of the upper halves, in two accumulators each; the last load masked |
+//! | from 512 | a dot product of words by ones, in four accumulators; words are signed there, so they are biased by 0x8000 |
 //!
-//! Dot products take fewer steps for each load, but their sums come later, and a core that has not multiplied 512 bits
-//! for some time does it slowly at first.
+//! From 512 bytes on whole lines are loaded, the first and the last one masked: a load across two lines takes twice the
+//! time. Dot products take fewer steps for each load, but their sums come later.
 
-use crate::checksum::add;
 use crate::checksum::kernel::{Kernel, Task, sealed::Sealed};
+use crate::checksum::{add, wide};
 use std::arch::x86_64::*;
 
 /// Proof that the CPU has AVX-512 F, BW, VL and VNNI, and BMI2.
@@ -35,6 +35,17 @@ impl Sealed for Avx512 {
         // SAFETY: the value `self` exists only where `new` found these features.
         unsafe { sum(bytes) }
     }
+
+    #[inline(always)]
+    fn raw_copy(self, to: &mut [u8], from: &[u8]) -> u64 {
+        // SAFETY: the value `self` exists only where `new` found these features.
+        unsafe { copy(to, from) }
+    }
+
+    fn function(self) -> fn(&[u8]) -> u64 {
+        // SAFETY: had only from a value `self`, which exists only where `new` found these features.
+        |bytes| unsafe { if bytes.len() <= wide::SHORT { sum(bytes) } else { more(bytes) } }
+    }
 }
 
 impl Kernel for Avx512 {
@@ -55,11 +66,21 @@ impl Kernel for Avx512 {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn sum(bytes: &[u8]) -> u64 {
     match bytes.len() {
-        ..=32 => tiny(bytes),
+        ..=8 => wide::short(bytes),
+        9..=32 => tiny(bytes),
         33..=64 => short(load_first(bytes)),
-        65..=128 => pair(bytes),
-        129..2048 => medium(bytes),
-        2048..65_536 => large(bytes),
+        _ => more(bytes),
+    }
+}
+
+/// Of more than 64 bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn more(bytes: &[u8]) -> u64 {
+    match bytes.len() {
+        LARGE..=RUN => large(bytes),
+        ..=128 => pair(bytes),
+        129..LARGE => medium(bytes),
         _ => huge(bytes),
     }
 }
@@ -114,7 +135,7 @@ fn four(sums: __m256i) -> u64 {
     _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as u64
 }
 
-/// To 2^30 bytes: halves then add up to less than 2^57 in a lane.
+/// Below [`LARGE`]; halves add up to less than 2^57 in a lane to 2^30 bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn medium(bytes: &[u8]) -> u64 {
     let (mut even, mut odd) = (Halves::zero(), Halves::zero());
@@ -131,43 +152,119 @@ fn medium(bytes: &[u8]) -> u64 {
     even.and(odd).total()
 }
 
-/// The most bytes in one run of [`large`]'s loop: 2^13 steps of 4 * 64 bytes.
-const RUN: usize = 1 << 21;
+/// Bytes from which on it pays to load whole lines.
+const LARGE: usize = 512;
 
-/// To 2^48 bytes: words then add up to less than 2^63.
+/// The most bytes in one run of the loop: 2^15 words add up to less than 2^31.
+const RUN: usize = 1 << 16;
+
+/// From [`LARGE`] to [`RUN`] bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn large(bytes: &[u8]) -> u64 {
-    let (blocks, tail) = bytes.as_chunks::<256>();
-    let bias = _mm512_set1_epi16(i16::MIN);
-    let ones = _mm512_set1_epi16(1);
-    let mut total = 0;
-    for blocks in blocks.chunks(RUN / 256) {
-        let mut sums = [_mm512_setzero_si512(); 4];
-        for block in blocks {
-            let (vectors, _) = block.as_chunks::<64>();
-            for (sum, vector) in sums.iter_mut().zip(vectors) {
-                *sum = _mm512_dpwssd_epi32(*sum, _mm512_xor_si512(load(vector), bias), ones);
-            }
-        }
-        let [a, b, c, d] = sums;
-        // A step adds -2^16 to 2^16 - 2 to a lane. After 2^13 of them the four together are in -2^31..2^31.
-        let sum = _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d));
-        let low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(sum));
-        let high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64::<1>(sum));
-        let biased = _mm512_reduce_add_epi64(_mm512_add_epi64(low, high));
-        // Each of 128 words in a block was 2^15 too low.
-        total += biased.wrapping_add((blocks.len() as i64) << (7 + 15)) as u64;
+    let before = bytes.as_ptr().addr() % 64;
+    let (head, rest) = bytes.split_at((64 - before).min(bytes.len()));
+    let (lines, tail) = rest.as_chunks::<64>();
+    let mut sums = Dots::zero();
+    sums.step(0, load_last(head));
+    sums.step(1, load_first(tail));
+    let mut left = lines;
+    // Not over as_chunks: the compiler would unroll that once more, and split the dot products to shorten their chains.
+    while let Some(([a, b, c, d], rest)) = left.split_first_chunk() {
+        sums.step(2, load(a));
+        sums.step(3, load(b));
+        sums.step(0, load(c));
+        sums.step(1, load(d));
+        left = rest;
     }
-    add(total, medium(tail))
+    for line in left {
+        sums.step(2, load(line));
+    }
+    // Words were taken at even addresses. If the bytes begin at an odd one, the halves of all words stand exchanged:
+    // a turn by 8 bits (RFC 1071 section 2).
+    sums.total(lines.len() + 2).rotate_left(before as u32 % 2 * 8)
 }
 
+/// Beyond [`RUN`] bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn huge(bytes: &[u8]) -> u64 {
-    let (head, rest) = bytes.split_at(bytes.as_ptr().addr().wrapping_neg() % 64);
-    // 2^30 bytes sum up to less than 2^46, whole slices may not fit.
-    let rest_sum = rest.chunks(1 << 30).fold(0, |total, bytes| add(total, large(bytes)));
-    // After an odd number of bytes, words stand with their halves exchanged: a turn by 8 bits (RFC 1071 section 2).
-    add(medium(head), rest_sum.rotate_left(head.len() as u32 % 2 * 8))
+    // Of even length each, but for the last one.
+    let (runs, rest) = bytes.as_chunks::<RUN>();
+    let total = runs.iter().fold(0, |total, run| add(total, large(run)));
+    add(total, if rest.len() < LARGE { medium(rest) } else { large(rest) })
+}
+
+/// Copies `from` to `to`, of the same length, and gives its sum.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn copy(to: &mut [u8], from: &[u8]) -> u64 {
+    // Of even length each, but for the last one.
+    let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut::<RUN>(), from.as_chunks::<RUN>());
+    let total = to.iter_mut().zip(from).fold(0, |total, (to, from)| add(total, copy_run(to, from)));
+    let rest = if from_rest.len() < 64 {
+        short(copy_first(to_rest, from_rest))
+    } else {
+        copy_run(to_rest, from_rest)
+    };
+    add(total, rest)
+}
+
+/// From 64 to [`RUN`] bytes by whole lines of `to`: a store across two takes twice the time.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn copy_run(to: &mut [u8], from: &[u8]) -> u64 {
+    let (mut even, mut odd) = (Halves::zero(), Halves::zero());
+    let first = to.as_ptr().addr().wrapping_neg() % 64;
+    let ((to_head, to), (from_head, from)) = (to.split_at_mut(first), from.split_at(first));
+    if first > 0 {
+        copy_first(to_head, from_head);
+        even.step(load_last(from_head));
+    }
+    let ((to, to_tail), (from, from_tail)) = (to.as_chunks_mut::<64>(), from.as_chunks::<64>());
+    let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut::<2>(), from.as_chunks::<2>());
+    for ([to_a, to_b], [a, b]) in to.iter_mut().zip(from) {
+        even.step(copied(to_a, a));
+        odd.step(copied(to_b, b));
+    }
+    if let ([to], [last]) = (to_rest, from_rest) {
+        even.step(copied(to, last));
+    }
+    odd.step(copy_first(to_tail, from_tail));
+    // Words were taken from behind the head on. After an odd number of bytes they stand with their halves exchanged
+    // (RFC 1071 section 2).
+    even.and(odd).total().rotate_left(first as u32 % 2 * 8)
+}
+
+/// Per 32-bit lane the sum of its words, each 0x8000 too low.
+struct Dots([__m512i; 4]);
+
+impl Dots {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+    fn zero() -> Self {
+        Self([_mm512_setzero_si512(); 4])
+    }
+
+    /// Adds -2^16 to 2^16 - 2 to each lane of an accumulator.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+    fn step(&mut self, accumulator: usize, loaded: __m512i) {
+        let biased = _mm512_xor_si512(loaded, _mm512_set1_epi16(i16::MIN));
+        let sum = &mut self.0[accumulator];
+        *sum = _mm512_dpwssd_epi32(*sum, biased, _mm512_set1_epi16(1));
+    }
+
+    /// The sum of all words, which is below 2^32, after so many steps.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+    fn total(self, steps: usize) -> u64 {
+        let [a, b, c, d] = self.0;
+        let sums = _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d));
+        let four = _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums));
+        let two = _mm_add_epi32(_mm256_castsi256_si128(four), _mm256_extracti128_si256::<1>(four));
+        let one = _mm_cvtsi128_si64(_mm_add_epi32(two, _mm_unpackhi_epi64(two, two))) as u64;
+        // 32 words a step. Modulo 2^32 all along, which the sum stays below.
+        let biased = (one as u32).wrapping_add((one >> 32) as u32);
+        biased.wrapping_add((steps as u32) << (5 + 15)).into()
+    }
 }
 
 /// Per 64-bit lane the sum of what was loaded modulo 2^64, and the sum of its upper halves.
@@ -222,4 +319,37 @@ fn load_first(bytes: &[u8]) -> __m512i {
     // SAFETY: the mask's ones are its lowest bits, no more of them than there are bytes, and what is masked out is
     // not accessed. No alignment is asked for.
     unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().cast()) }
+}
+
+/// To 64 bytes that end where a line does, zeros before them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn load_last(bytes: &[u8]) -> __m512i {
+    let missing = 64 - bytes.len().min(64);
+    let mask = !_bzhi_u64(u64::MAX, missing as u32);
+    // SAFETY: the mask's zeros are its lowest bits, as many of them as the address was put back by, so that its ones
+    // are at the bytes there are, and what is masked out is not accessed. No alignment is asked for.
+    unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().wrapping_sub(missing).cast()) }
+}
+
+/// Copies a vector and gives it.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn copied(to: &mut [u8; 64], from: &[u8; 64]) -> __m512i {
+    let loaded = load(from);
+    // SAFETY: the reference is to 64 writable bytes, and this store asks for no alignment.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), loaded) }
+    loaded
+}
+
+/// Copies up to 64 bytes, as many as both have, and gives them, zeros after them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn copy_first(to: &mut [u8], from: &[u8]) -> __m512i {
+    let loaded = load_first(from);
+    let mask = _bzhi_u64(u64::MAX, to.len().min(from.len()) as u32);
+    // SAFETY: the mask's ones are its lowest bits, no more of them than there are writable bytes, and what is masked
+    // out is not accessed. No alignment is asked for.
+    unsafe { _mm512_mask_storeu_epi8(to.as_mut_ptr().cast(), mask, loaded) }
+    loaded
 }

@@ -2,12 +2,13 @@
 //!
 //!     wharf-peers [--rounds N] [--cores A,B] [--tsv FILE] [--check] [MODULE...]
 //!
-//! Modules: checksum, ring, capture_read. Without one, all. Exits with 1 when an owed ratio does not hold. `--check` runs every contestant
+//! Modules: checksum, ring, parse, growth, capture_read. Without one, all. Exits with 1 when an owed ratio does not hold. `--check` runs every contestant
 //! once over little work, for the sake of the answers it asserts, and judges no ratio.
 
 mod capture_read;
 mod checksum;
 mod contest;
+mod parse;
 mod ring;
 
 use std::process::ExitCode;
@@ -17,8 +18,13 @@ use contest::{Contest, Setup, Table};
 /// A part of the core: its name and what it has to show.
 type Module = (&'static str, fn(&Setup) -> Vec<Contest>);
 
-const MODULES: &[Module] =
-    &[("checksum", checksum::contests), ("ring", ring::contests), ("capture_read", capture_read::contests)];
+const MODULES: &[Module] = &[
+    ("checksum", checksum::contests),
+    ("ring", ring::contests),
+    ("parse", parse::contests),
+    ("growth", parse::growth),
+    ("capture_read", capture_read::contests),
+];
 
 fn main() -> ExitCode {
     let mut setup = Setup { cores: [0, 1], rounds: 15, scale: 1.0 };
