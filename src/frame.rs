@@ -227,6 +227,7 @@ pub struct Batch<'a> {
     interfaces: &'a [Interface],
     annotations: &'a [Annotation],
     captured: u64,
+    cold: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -252,13 +253,26 @@ impl<'a> Batch<'a> {
             }
         }
         assert!(rooms >= 0, "a record is not within its slab of {} bytes", slab.len());
-        Self { slab, records, interfaces, annotations: &[], captured }
+        Self { slab, records, interfaces, annotations: &[], captured, cold: false }
     }
 
     /// The same batch with blocks that stood in the file before its first frame.
     #[must_use]
     pub fn with_annotations(self, annotations: &'a [Annotation]) -> Self {
         Self { annotations, ..self }
+    }
+
+    /// The same batch, said to lie in memory and not in this core's caches: whoever reads it asks for frames ahead. That
+    /// costs a little where it is not so.
+    #[must_use]
+    pub fn cold(self) -> Self {
+        Self { cold: true, ..self }
+    }
+
+    /// Whether its frames are to be [asked for](Batch::cold) before they are read.
+    #[must_use]
+    pub fn is_cold(&self) -> bool {
+        self.cold
     }
 
     /// How many frames.

@@ -6,8 +6,10 @@
 //! | `shape` | which lanes have a common shape, and what their summaries are |
 //! | `sums` | both checksums, by lane |
 //! | `ports` | whether a port may be a tunnel's |
+//! | `ahead` | asks for frames that lie in memory before they are read |
 //! | `run` | a whole batch |
 
+mod ahead;
 mod lanes;
 mod ports;
 mod run;

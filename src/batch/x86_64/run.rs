@@ -1,5 +1,6 @@
 //! A whole batch.
 
+use super::ahead::Ahead;
 use super::lanes::Lanes;
 use super::shape::Shapes;
 use super::sums::{self, HELD};
@@ -17,12 +18,16 @@ const SEGMENT: usize = 256;
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batch: Batch<'_>) {
     let segments = batch.records().chunks(SEGMENT);
+    let ahead = batch.is_cold().then(|| Ahead::of(batch));
     for (number, records) in segments.enumerate() {
         let (groups, rest) = records.as_chunks::<8>();
         let mut seen = Seen::default();
         let first = number * SEGMENT;
         let summaries = findings.summaries[first..].as_chunks_mut::<8>().0;
         for ((group, records), summaries) in groups.iter().enumerate().zip(summaries) {
+            if let Some(ahead) = ahead {
+                ahead.ask(batch.slab(), groups, group);
+            }
             let eight = Eight::read(kernel, batch.slab(), records);
             // SAFETY: there are 64 bytes; a summary is a number, and any will do. No alignment is asked for.
             unsafe { _mm512_storeu_si512(summaries.as_mut_ptr().cast(), eight.summaries) };

@@ -103,6 +103,11 @@ impl Frames {
         })
     }
 
+    /// The copies are more than any cache holds: a source of ours says so of its batches.
+    pub fn in_memory(&self) -> bool {
+        self.memory.len() > 8 << 20
+    }
+
     /// How many copies there are.
     pub fn copies(&self) -> usize {
         (self.memory.len() - 64 - SLACK) / self.stride

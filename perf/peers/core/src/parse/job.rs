@@ -109,6 +109,7 @@ impl Contestant for Ours {
         let mut counts = [[0; REST + 1]; 4];
         for (records, slab) in frames.batches(slab, BATCH) {
             let batch = Batch::new(slab, records, &[]);
+            let batch = if frames.in_memory() { batch.cold() } else { batch };
             let Self { map, findings, outputs } = self;
             findings.read(batch);
             map.route(findings.summaries(), outputs);
