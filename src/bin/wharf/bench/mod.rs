@@ -22,7 +22,7 @@ use shape::Rules;
 use std::io::{IsTerminal, Write, stderr};
 use std::thread;
 use std::time::Duration;
-use timing::ROUNDS;
+use timing::{ROUNDS, RUNS};
 
 /// Measure how fast packets are parsed, verified, told apart by port and counted, in memory, on this machine.
 ///
@@ -43,7 +43,7 @@ Columns:
   demux         ports to output, by a map of all rules
   count         packets and bytes by output
   all           one after the other, batch by batch
-  engine        a whole run: source, all of these, counts by port, the ledger")]
+  engine        whole runs: source, all of these, counts by port, the ledger")]
 pub(crate) struct BenchArgs {
     /// Measure for about so long in all; making the frames takes a second or so more
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
@@ -115,11 +115,11 @@ fn measure(
 ) -> anyhow::Result<Report> {
     let map = rules.map();
     let shapes = shape::all(machine.l2, flows);
-    let (steps, rounds) = (scaling::steps(cores.len()).len() as u32, ROUNDS as u32);
-    let on_several = ON_SEVERAL as u32 * steps * rounds;
+    let (rounds, runs) = (ROUNDS as u32, RUNS as u32);
+    let on_several = (ON_SEVERAL * scaling::steps(cores.len()).len()) as u32;
     // Tenths of the time: for one core, for several, for the engine.
-    let shares = if cores.len() > 1 { [5, 3, 2] } else { [8, 0, 2] };
-    let parts = [shapes.len() as u32 * one_core::PIECES * rounds, 2 * on_several, on_several];
+    let shares = if cores.len() > 1 { [4, 2, 4] } else { [7, 0, 3] };
+    let parts = [shapes.len() as u32 * one_core::PIECES * rounds, 2 * on_several * rounds, on_several * runs];
     let [single, several, whole] = std::array::from_fn(|part| time * shares[part] / 10 / parts[part]);
 
     let first = cores[0];

@@ -3,7 +3,7 @@
 use super::machine::{self, Machine};
 use super::one_core::{Case, Place};
 use super::scaling::{Growth, Step};
-use super::timing::{Figure, ROUNDS};
+use super::timing::{Figure, ROUNDS, RUNS};
 use serde_json::{Value, json};
 use wharf::checksum::Variant;
 
@@ -38,6 +38,7 @@ impl Report {
             "rules": self.rules,
             "flows": self.flows,
             "rounds": ROUNDS,
+            "engine_runs": RUNS,
             "one_core": self.one_core.iter().map(case).collect::<Vec<_>>(),
             "scaling": self.scaling.iter().map(growth).collect::<Vec<_>>(),
         });

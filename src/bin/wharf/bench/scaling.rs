@@ -5,7 +5,7 @@ use super::line::Line;
 use super::machine;
 use super::one_core::Place;
 use super::shape::{Promise, Rules, Shape};
-use super::timing::{Figure, ROUNDS, pace};
+use super::timing::{Figure, ROUNDS, RUNS, pace};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -141,7 +141,7 @@ pub(super) fn through_engine(
     };
     let steps = steps(cores.len());
     let mut rates = vec![Vec::new(); steps.len()];
-    for _ in 0..ROUNDS {
+    for _ in 0..RUNS {
         for (&active, rates) in steps.iter().zip(&mut rates) {
             rates.push(run(&cores[..active])?);
         }

@@ -4,7 +4,7 @@ use super::machine;
 use super::one_core::{Case, Place};
 use super::report::{self, Report};
 use super::scaling::Growth;
-use super::timing::{Figure, ROUNDS};
+use super::timing::{Figure, ROUNDS, RUNS};
 use std::fmt::Write;
 use wharf::checksum::Variant;
 
@@ -32,10 +32,16 @@ one core (CPU {}): ns a packet, median of {ROUNDS} rounds ± spread
     let _ = write!(
         text,
         "
-several cores, each with frames of its own; and whole runs of the engine
+{}; whole runs of the engine, median of {RUNS}
 {:12}{:8}{:>7}{:>14}{:>9}{:>8}
 ",
-        "frames", "in", "cores", "Mpps", "Gbit/s", "ratio",
+        if report.cores.len() > 1 { "several cores, each with frames of its own" } else { "one core" },
+        "frames",
+        "in",
+        "cores",
+        "Mpps",
+        "Gbit/s",
+        "ratio",
     );
     report.scaling.iter().for_each(|growth| rows(&mut text, growth));
     text += "

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 /// Rounds of which the median is taken.
 pub(super) const ROUNDS: usize = 9;
 
+/// The same for whole runs of the engine: few and long, since each has to begin and to end.
+pub(super) const RUNS: usize = 3;
+
 /// A measured figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Figure {
