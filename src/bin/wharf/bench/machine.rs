@@ -15,8 +15,9 @@ pub(super) struct Machine {
     pub(super) cpu: Option<String>,
     /// The second cache of a core, in bytes.
     pub(super) l2: usize,
-    /// All caches of the last level together, in bytes.
+    /// All caches of the last level together, in bytes; and the largest one, which some cores share.
     pub(super) last_level: usize,
+    pub(super) last_level_one: usize,
     /// Memory that could be had, in bytes.
     pub(super) available: usize,
 }
@@ -30,11 +31,13 @@ impl Machine {
         let caches = caches();
         let l2 = caches.iter().filter(|cache| cache.level == 2).map(|cache| cache.bytes).min();
         let last = caches.iter().map(|cache| cache.level).max().unwrap_or_default();
-        let last_level = caches.iter().filter(|cache| cache.level == last).map(|cache| cache.bytes).sum();
+        let last_level: Vec<_> =
+            caches.iter().filter(|cache| cache.level == last).map(|cache| cache.bytes).collect();
         Self {
             cpu: field(&info, "model name").map(str::to_owned),
             l2: l2.unwrap_or(L2_UNKNOWN),
-            last_level: if caches.is_empty() { LAST_UNKNOWN } else { last_level },
+            last_level: if caches.is_empty() { LAST_UNKNOWN } else { last_level.iter().sum() },
+            last_level_one: last_level.into_iter().max().unwrap_or(LAST_UNKNOWN),
             available: available.map_or(1 << 30, |kib: usize| kib << 10),
         }
     }

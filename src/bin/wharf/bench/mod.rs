@@ -61,8 +61,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..=4_096))]
     flows: u32,
 
-    /// Memory for the frames of a core that shall not lie in a cache: millions of bytes, or with k, m or g
-    /// [default: twice all caches of the last level]
+    /// Memory for those frames of a core that shall not lie in a cache: millions of bytes, or with k, m or g
+    /// [default: twice the caches of the last level]
     #[arg(long, value_name = "SIZE", value_parser = args::file_size)]
     memory: Option<u64>,
 
@@ -93,13 +93,30 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<Outcome> {
     pinned.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
 
     let machine = Machine::here();
-    // No more than half of what there is, for all cores together.
-    let most = machine.available / 2 / cores.len();
-    let wanted = arguments.memory.map_or(2 * machine.last_level, |size| size as usize);
-    let memory = wanted.min(most);
+    let memory = Memory::of(&machine, arguments.memory, cores.len());
     let report = measure(machine, cores, Rules(arguments.rules), arguments.flows, memory, arguments.seconds)?;
     print(if arguments.json { report.json()? } else { table::of(&report) })?;
     Ok(Outcome::Done)
+}
+
+/// Bytes of frames that shall not lie in a cache.
+struct Memory {
+    /// Of one core that has all caches to itself.
+    alone: usize,
+    /// Of each, where all cores are at work.
+    each: usize,
+}
+
+impl Memory {
+    /// As `asked`, or twice what caches hold; but no more than half of what there is.
+    fn of(machine: &Machine, asked: Option<u64>, cores: usize) -> Self {
+        let asked = asked.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        let alone = asked.unwrap_or(2 * machine.last_level);
+        // Twice what lies in the cache of its own corner; together, of a large machine's cores, that is far more than enough.
+        let each = asked.unwrap_or((alone / cores).max(2 * machine.last_level_one));
+        let most = machine.available / 2;
+        Self { alone: alone.min(most), each: each.min(most / cores) }
+    }
 }
 
 /// The shapes that are also measured on several cores, and whole runs of which are: the plainest one and a mix.
@@ -110,7 +127,7 @@ fn measure(
     cores: Vec<usize>,
     rules: Rules,
     flows: u32,
-    memory: usize,
+    memory: Memory,
     time: Duration,
 ) -> anyhow::Result<Report> {
     let map = rules.map();
@@ -130,7 +147,7 @@ fn measure(
             let mut cases = Vec::new();
             for shape in &shapes {
                 progress(&format!("{} on CPU {first}", shape.name));
-                cases.extend(one_core::measure(shape, rules, &map, memory, single, &mut slab));
+                cases.extend(one_core::measure(shape, rules, &map, memory.alone, single, &mut slab));
             }
             Ok(cases)
         };
@@ -139,7 +156,8 @@ fn measure(
     let mut scaling = Vec::new();
     for shape in &shapes[..ON_SEVERAL] {
         // On one core that has been measured above.
-        for place in [(Place::Cache, 0), (Place::Memory, memory)].into_iter().filter(|_| cores.len() > 1) {
+        for place in [(Place::Cache, 0), (Place::Memory, memory.each)].into_iter().filter(|_| cores.len() > 1)
+        {
             progress(&format!("{} on {} CPUs", shape.name, cores.len()));
             scaling.push(scaling::in_memory(shape, place, rules, &map, &cores, several)?);
         }
@@ -160,6 +178,20 @@ fn progress(what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_twice_the_caches_or_half_of_what_there_is() {
+        let machine =
+            |available| Machine { cpu: None, l2: 1, last_level: 400, last_level_one: 100, available };
+        let memory = |available, asked, cores| {
+            let memory = Memory::of(&machine(available), asked, cores);
+            (memory.alone, memory.each)
+        };
+        assert_eq!(memory(10_000, None, 2), (800, 400));
+        assert_eq!(memory(10_000, None, 16), (800, 200));
+        assert_eq!(memory(1_000, None, 5), (500, 100));
+        assert_eq!(memory(10_000, Some(50), 2), (50, 50));
+    }
 
     #[test]
     fn times() {

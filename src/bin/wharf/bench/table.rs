@@ -5,6 +5,7 @@ use super::one_core::{Case, Place};
 use super::report::{self, Report};
 use super::scaling::Growth;
 use super::timing::{Figure, ROUNDS, RUNS};
+use crate::cores;
 use std::fmt::Write;
 use wharf::checksum::Variant;
 
@@ -54,7 +55,6 @@ of preamble and 12 of gap each; 10 Gbit/s are 14.88 Mpps of 64 B. In L2: the sam
 fn heading(report: &Report) -> String {
     let mebibytes = |bytes: usize| format!("{} MiB", bytes.div_ceil(1 << 20));
     let machine = &report.machine;
-    let cores: Vec<_> = report.cores.iter().map(ToString::to_string).collect();
     let most = |place| {
         let cases = report.one_core.iter().filter(|case| case.place == place);
         mebibytes(cases.map(|case| case.bytes).max().unwrap_or_default())
@@ -66,14 +66,14 @@ fn heading(report: &Report) -> String {
     let _ = write!(
         text,
         "\
-machine    {}, CPU {} of it, {} L2, {} last level
+machine    {}; CPUs {}; {} L2, {} last level
 checksums  {}: {}
 headers    {}
-frames     {} flows; up to {} of frames in L2, {} in memory, for each core
+frames     {} flows; up to {} of frames in L2, {} in memory, for a core
 rules      {} of a port each
 ",
         machine.cpu.as_deref().unwrap_or(std::env::consts::ARCH),
-        cores.join(","),
+        cores::text(&report.cores),
         mebibytes(machine.l2),
         mebibytes(machine.last_level),
         Variant::chosen(),
