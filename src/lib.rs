@@ -69,9 +69,15 @@
 //!
 //! ## Unsafe code
 //!
-//! Denied for the crate, allowed in islands: [`sys`], with the leases of the kernel's blocks
-//! ([`sys::block_ring`]), the slots of the [`ring`], and the vector kernels of
-//! [`checksum`] (`x86_64` and `aarch64` there). Each block there carries a proof.
+//! Denied for the crate, allowed in islands, where each block carries a proof:
+//!
+//! | island | what it does |
+//! | --- | --- |
+//! | [`sys`] | the kernel's memory and its leases ([`sys::block_ring`]), system calls, prefetch instructions |
+//! | `ring::slots` | the slots of the [`ring`] |
+//! | `checksum::x86_64`, `checksum::aarch64` | the vector kernels of [`checksum`] |
+//! | `batch::x86_64` | [`batch`] by eight frames, and the call into it |
+//! | `demux::x86_64` | [`demux`] by eight packets |
 
 pub mod batch;
 pub mod build;

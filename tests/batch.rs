@@ -11,14 +11,19 @@ use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use wharf::batch::Findings;
 use wharf::checksum::{Sum, internet};
-use wharf::frame::{Batch, Interface, LinkType, Offload, Record};
+use wharf::frame::{Batch, Direction, Interface, InterfaceId, LinkType, Offload, Record};
 use wharf::parse::{Packet, parse};
 use wharf::source::synthetic::{Protocol, Sizes, Synthetic, Traffic};
 use wharf::source::{CaptureFile, Fill, Source};
 use wharf::verify::{Checksums, Verdict, verify};
 
-/// Reads a batch both ways.
+/// Reads a batch both ways, as it lies in a cache and as it lies in memory.
 fn check(findings: &mut Findings, batch: Batch<'_>) {
+    check_once(findings, batch);
+    check_once(findings, batch.cold());
+}
+
+fn check_once(findings: &mut Findings, batch: Batch<'_>) {
     findings.read(batch);
     let (mut checksums, mut malformed, mut bytes) = (Checksums::default(), Vec::new(), 0);
     assert_eq!(findings.summaries().len(), batch.len());
@@ -106,6 +111,8 @@ struct Change {
     /// Bytes set: where and to what.
     set: Vec<(usize, u8)>,
     repaired: bool,
+    /// UDP's checksum is taken away again, where that is in the usual place.
+    absent: bool,
     /// Bytes cut off the end, or put there.
     cut: usize,
     padding: usize,
@@ -128,17 +135,18 @@ fn change() -> impl Strategy<Value = Change> {
     (
         any::<prop::sample::Index>(),
         proptest::collection::vec((place, byte), 0..3),
-        proptest::bool::weighted(0.8),
+        (proptest::bool::weighted(0.8), proptest::bool::weighted(0.1)),
         few(60),
         few(60),
         few(100),
         (proptest::bool::weighted(0.1), proptest::bool::weighted(0.1)),
         link_type,
     )
-        .prop_map(|(frame, set, repaired, cut, padding, gap, offload, link_type)| Change {
+        .prop_map(|(frame, set, (repaired, absent), cut, padding, gap, offload, link_type)| Change {
             frame: frame.index(1 << 16),
             set,
             repaired,
+            absent,
             cut,
             padding,
             gap,
@@ -170,7 +178,7 @@ fn originals() -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
     #[test]
     fn a_batch_is_read_as_its_frames_are(
         changes in proptest::collection::vec(change(), 1..40),
@@ -187,6 +195,12 @@ proptest! {
             }
             if change.repaired {
                 repair(&mut frame);
+            }
+            if change.absent
+                && frame.get(23) == Some(&17)
+                && let Some(field) = frame.get_mut(40..42)
+            {
+                field.fill(0);
             }
             let wire_length = frame.len() as u32;
             frame.truncate(frame.len() - change.cut.min(frame.len()));
@@ -208,46 +222,68 @@ proptest! {
     }
 }
 
+/// An Ethernet frame of a common shape and of this length, its payload and addresses made from `seed`; `None` when it
+/// has no room for the headers. Its checksums are to be [repaired](repair).
+fn common(length: usize, (tagged, v6, udp): (bool, bool, bool), seed: usize) -> Option<Vec<u8>> {
+    let ip = if tagged { 18 } else { 14 };
+    let transport = ip + if v6 { 40 } else { 20 };
+    let mut frame: Vec<u8> = (0..length).map(|at| (at * 31 + seed * 7 + length) as u8).collect();
+    let l4 = length.checked_sub(transport).filter(|l4| *l4 >= if udp { 8 } else { 20 })? as u16;
+    if tagged {
+        frame[12..16].copy_from_slice(&[0x81, 0, 0, 5]);
+    }
+    let protocol = if udp { 17 } else { 6 };
+    if v6 {
+        frame[ip - 2..ip + 1].copy_from_slice(&[0x86, 0xdd, 0x60]);
+        frame[ip + 4..ip + 6].copy_from_slice(&l4.to_be_bytes());
+        frame[ip + 6] = protocol;
+    } else {
+        frame[ip - 2..ip + 2].copy_from_slice(&[8, 0, 0x45, 0]);
+        frame[ip + 2..ip + 4].copy_from_slice(&(l4 + 20).to_be_bytes());
+        frame[ip + 6..ip + 8].fill(0);
+        frame[ip + 9] = protocol;
+    }
+    frame[transport..transport + 4].copy_from_slice(&[0x9c, 0x40, 0, 80]);
+    if udp {
+        frame[transport + 4..transport + 6].copy_from_slice(&l4.to_be_bytes());
+    } else {
+        frame[transport + 12] = 0x50;
+    }
+    Some(frame)
+}
+
+/// Tagged or not, IPv4 or IPv6, TCP or UDP.
+fn kinds() -> impl Iterator<Item = (bool, bool, bool)> + Clone {
+    (0..8).map(|kind| (kind & 1 != 0, kind & 2 != 0, kind & 4 != 0))
+}
+
+const ETHERNET: Record = Record {
+    offset: 0,
+    captured: 0,
+    wire_length: 0,
+    interface: InterfaceId(0),
+    link_type: LinkType::ETHERNET,
+    offload: Offload { checksum_not_ready: false, checksum_valid: false, segmented: false },
+    direction: Direction::Unknown,
+    options_big_endian: false,
+    number: 0,
+    time: None,
+    options_offset: 0,
+    options_length: 0,
+};
+
 /// Common frames of every length, their ends filled up with what is not theirs.
 #[test]
 fn every_length_is_summed_to_its_end() {
     let mut findings = Findings::new();
-    for length in 42..=1_600 {
+    // To where lengths in bits, and then in bytes, are wider than 16.
+    for length in (42..=1_600).chain(8_150..=8_240).chain(65_520..=65_549) {
         let mut slab = Slab::default();
-        for lane in 0..9_usize {
-            let mut frame = vec![0; length];
-            for (at, byte) in frame.iter_mut().enumerate() {
-                *byte = (at * 31 + lane * 7 + length) as u8;
-            }
-            let (tag, v6, udp) = (lane % 2, lane / 2 % 2, lane / 4 % 2);
-            let ip = 14 + 4 * tag;
-            if tag == 1 {
-                frame[12..16].copy_from_slice(&[0x81, 0, 0, 5]);
-            }
-            let transport = ip + if v6 == 1 { 40 } else { 20 };
-            if length < transport + 20 {
-                continue;
-            }
-            let l4 = (length - transport) as u16;
-            if v6 == 1 {
-                frame[ip - 2..ip + 1].copy_from_slice(&[0x86, 0xdd, 0x60]);
-                frame[ip + 4..ip + 6].copy_from_slice(&l4.to_be_bytes());
-                frame[ip + 6] = [6, 17][udp];
-            } else {
-                frame[ip - 2..ip + 2].copy_from_slice(&[8, 0, 0x45, 0]);
-                frame[ip + 2..ip + 4].copy_from_slice(&(l4 + 20).to_be_bytes());
-                frame[ip + 6..ip + 8].fill(0);
-                frame[ip + 9] = [6, 17][udp];
-            }
-            frame[transport..transport + 4].copy_from_slice(&[0x9c, 0x40, 0, 80]);
-            if udp == 1 {
-                frame[transport + 4..transport + 6].copy_from_slice(&l4.to_be_bytes());
-            } else {
-                frame[transport + 12] = 0x50;
-            }
+        for (lane, kind) in kinds().chain(kinds()).enumerate() {
+            let Some(mut frame) = common(length, kind, lane) else { continue };
             repair(&mut frame);
             frame.extend([0xee; 5]);
-            slab.add(&frame, Record { link_type: LinkType::ETHERNET, ..Record::default() }, lane % 3);
+            slab.add(&frame, ETHERNET, lane % 3);
         }
         slab.bytes.extend([0xdd; 128]);
         slab.check(&mut findings);
@@ -256,13 +292,81 @@ fn every_length_is_summed_to_its_end() {
     }
 }
 
-/// Batches of every length up to three groups, with the slab ending right behind the last frame.
+/// Every header length of TCP, and every length that UDP and IP may say of a few bytes, with right checksums or none.
+#[test]
+fn lengths_that_cannot_be_are_seen() {
+    let mut findings = Findings::new();
+    let mut slab = Slab::default();
+    let mut add = |mut frame: Vec<u8>, kind: (bool, bool, bool), l4: u16, absent: bool| {
+        let ip = if kind.0 { 18 } else { 14 };
+        let (at, length) = if kind.1 { (ip + 4, l4) } else { (ip + 2, l4 + 20) };
+        frame[at..at + 2].copy_from_slice(&length.to_be_bytes());
+        repair(&mut frame);
+        if absent {
+            let checksum = ip + if kind.1 { 46 } else { 26 };
+            frame[checksum..checksum + 2].fill(0);
+        }
+        for checksum_valid in [false, true] {
+            let offload = Offload { checksum_valid, ..Offload::default() };
+            slab.add(&frame, Record { offload, ..ETHERNET }, 0);
+        }
+    };
+    for kind in kinds() {
+        let transport = if kind.0 { 18 } else { 14 } + if kind.1 { 40 } else { 20 };
+        let frame = |seed| common(160, kind, seed).expect("a frame with room");
+        if kind.2 {
+            for (l4, udp) in (0..24).flat_map(|l4| (0..24).map(move |udp| (l4, udp))) {
+                let mut frame = frame(usize::from(l4));
+                frame[transport + 4..transport + 6].copy_from_slice(&u16::to_be_bytes(udp));
+                add(frame.clone(), kind, l4, false);
+                add(frame, kind, l4, true);
+            }
+        } else {
+            for (l4, words) in (0..68).flat_map(|l4| (0..16).map(move |words| (l4, words))) {
+                let mut frame = frame(usize::from(l4));
+                frame[transport + 12] = words << 4 | 3;
+                add(frame, kind, l4, false);
+            }
+        }
+    }
+    slab.bytes.extend([0xdd; 128]);
+    slab.check(&mut findings);
+}
+
+/// A sum that comes out right with 0 in the checksum field is not right: over IPv6 it must have been sent as 0xffff
+/// (RFC 8200 section 8.1), and over IPv4 it means that there is none.
+#[test]
+fn a_zero_that_would_be_right_is_none() {
+    let mut slab = Slab::default();
+    for (lane, kind) in kinds().filter(|(.., udp)| *udp).cycle().take(64).enumerate() {
+        let mut frame = common(80, kind, lane).expect("a frame with room");
+        let checksum = if kind.0 { 24 } else { 20 } + if kind.1 { 40 } else { 20 };
+        // The payload's last word takes up what the field would have said.
+        frame[78..].fill(0);
+        repair(&mut frame);
+        let field = [frame[checksum], frame[checksum + 1]];
+        frame[78..].copy_from_slice(&field);
+        frame[checksum..checksum + 2].fill(0);
+        slab.add(&frame, ETHERNET, 0);
+    }
+    slab.bytes.extend([0xdd; 128]);
+    let mut findings = Findings::new();
+    slab.check(&mut findings);
+    let l4 = &findings.checksums().l4;
+    assert_eq!((l4.of(Verdict::Absent), l4.of(Verdict::Bad { found: 0, expected: 0 })), (32, 32));
+}
+
+/// Batches of every length up to eight groups, and around those at which counts are added up in between, with the slab
+/// ending right behind the last frame.
 #[test]
 fn every_batch_length_is_read_whole() {
-    let source = Synthetic::new(&Traffic { distinct: 64, frames: 64, ..Traffic::default() });
+    let traffic =
+        Traffic { distinct: 1_100, frames: 1_100, ipv6_percent: 30, bad_percent: 20, ..Traffic::default() };
+    let source = Synthetic::new(&traffic);
     let table = source.table();
     let mut findings = Findings::new();
-    for count in 0..=64 {
+    let long = (250..=270).chain(505..=525).chain(1_020..=1_035);
+    for count in (0..=64).chain(long) {
         let records = &table.records()[..count];
         let end = records.last().map_or(0, |last| (last.offset + last.captured) as usize);
         check(&mut findings, Batch::new(&table.slab()[..end], records, table.interfaces()));

@@ -207,3 +207,45 @@ impl Findings {
         self.verdicts[index] = verdicts;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::synthetic::{Sizes, Synthetic, Traffic};
+
+    /// Were they walked, nobody would notice but who waits.
+    #[test]
+    fn common_packets_are_not_walked_where_there_are_lanes() {
+        struct Lanes;
+        impl Task for Lanes {
+            type Output = bool;
+
+            fn run<K: Kernel>(self, _: K) -> bool {
+                K::LANES
+            }
+        }
+        let lanes = checksum::run(Lanes);
+        // From where a header is all there is, to beyond where a length in bits has more than 16 of them.
+        for length in (42..220).chain([576, 1_514]).chain((8_180..8_290).step_by(6)).chain([40_000]) {
+            let traffic = Traffic {
+                frames: 96,
+                distinct: 96,
+                sizes: Sizes::Fixed(length),
+                ipv6_percent: 40,
+                vlan_percent: 40,
+                bad_percent: 0,
+                ..Traffic::default()
+            };
+            let source = Synthetic::new(&traffic);
+            let table = source.table();
+            let mut records = table.records().to_vec();
+            records.iter_mut().step_by(5).for_each(|record| record.offload.checksum_valid = true);
+            // Behind the last frame lies enough to load whole lines.
+            let slab = [table.slab(), &[0; 128]].concat();
+            let batch = Batch::new(&slab, &records, table.interfaces());
+            let mut findings = Findings::new();
+            findings.read(batch);
+            assert_eq!(findings.walked.len(), if lanes { 0 } else { 96 }, "frames of {length} bytes");
+        }
+    }
+}

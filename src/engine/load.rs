@@ -2,7 +2,7 @@
 
 use super::stats::Tally;
 use crate::batch::Findings;
-use crate::source::{Chunk, Lease};
+use crate::source::{BATCH, Chunk, Lease};
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
 
@@ -31,8 +31,10 @@ impl Load {
         let batches = self.chunk.batches().len();
         (self.number, self.worker, self.annotated) = (number, worker, false);
         self.tally.clear();
-        self.picks.iter_mut().for_each(Picks::clear);
         self.picks.resize_with(rings, Picks::default);
+        // With some to spare: not every chunk with a few more packets than the last shall allocate.
+        let room = self.chunk.len().next_power_of_two();
+        self.picks.iter_mut().for_each(|picks| picks.clear(room));
         if self.findings.len() < batches {
             self.findings.resize_with(batches, Findings::default);
         }
@@ -46,16 +48,24 @@ pub(super) struct Picks {
     indices: Vec<u16>,
     /// Batches with any: the number within the chunk, and where their indices end.
     spans: Vec<(usize, usize)>,
+    /// How many indices to make room for with the first one: none for outputs that get nothing.
+    room: usize,
 }
 
 impl Picks {
-    fn clear(&mut self) {
+    /// Forgets all, and will have room for so many packets.
+    fn clear(&mut self, room: usize) {
         self.indices.clear();
         self.spans.clear();
+        self.room = room;
     }
 
     /// The packets `chosen` from the batch with that number, which is higher than the last.
     pub(super) fn add(&mut self, batch: usize, chosen: &[u16]) {
+        if self.spans.is_empty() {
+            self.indices.reserve(self.room);
+            self.spans.reserve(self.room.div_ceil(BATCH));
+        }
         self.indices.extend_from_slice(chosen);
         self.spans.push((batch, self.indices.len()));
     }
@@ -141,7 +151,7 @@ mod tests {
         picks.add(3, &[0]);
         assert_eq!(picks.iter().collect::<Vec<_>>(), [(0, &[1, 5][..]), (3, &[0])]);
         assert_eq!(picks.len(), 3);
-        picks.clear();
+        picks.clear(0);
         assert!(picks.iter().next().is_none());
     }
 

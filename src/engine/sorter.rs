@@ -47,6 +47,8 @@ impl Sorter {
             let output = usize::from(output.0);
             if self.chosen[output].is_empty() {
                 self.touched.push(output);
+                // At once for as many as there can be: else a batch with more for it than any before allocates.
+                self.chosen[output].reserve(BATCH);
             }
             self.chosen[output].push(index);
         }

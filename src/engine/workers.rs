@@ -126,7 +126,9 @@ impl Workers<'_> {
                     let desk =
                         Desk::new(self, worker, parts, (senders, &behind_rings, sole), wanting.clone());
                     start(scope, format!("wharf-worker-{worker}"), move || {
-                        self.cores.get(worker).map_or(Ok(()), |&core| cores::pin(core))?;
+                        // The others would go on without it, for as long as there is anything to read.
+                        let pinned = self.cores.get(worker).map_or(Ok(()), |&core| cores::pin(core));
+                        pinned.inspect_err(|_| ending.end())?;
                         Ok(desk.work(turns, ending))
                     })
                 })
@@ -214,4 +216,41 @@ fn settle(handled: Handled, failures: Vec<Failure>, rest: Rest<'_>, sinks: &mut 
     let statistics = all.interface_statistics(ended_at.unwrap_or(source.interfaces().len()));
     outlets.finish(&statistics, &mut tallies);
     Outcome { tallies, failures: outlets.failures }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demux::OutputId;
+    use crate::sink::Discard;
+    use crate::source::synthetic::{Synthetic, Traffic};
+    use std::time::Duration;
+
+    /// A CPU may go between the check and here. The other worker would go on for as long as a live source does.
+    #[test]
+    fn a_worker_that_cannot_be_pinned_ends_the_run() {
+        let shutdown = Shutdown::default();
+        let late = shutdown.clone();
+        thread::spawn(move || {
+            thread::sleep(Duration::from_secs(10));
+            late.request();
+        });
+        let map = PortMap::new([], OutputId(0));
+        let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+        let here = (0..rustix::thread::CpuSet::MAX_CPU).find(|&core| allowed.is_set(core)).unwrap();
+        let gauges: Vec<_> = (0..2).map(|_| CachePadded::new(Gauge::default())).collect();
+        let run = Workers {
+            map: &map,
+            cores: &[here, 100_000],
+            limit: None,
+            shutdown: &shutdown,
+            gauges: &gauges,
+            policy: Policy::Wait,
+            depth: 2,
+        };
+        let source = Synthetic::new(&Traffic { frames: u64::MAX, ..Traffic::default() });
+        let outcome = run.run(Box::new(source), &mut [Box::new(Discard)]);
+        assert!(matches!(outcome, Err(Error::Core { core: 100_000, .. })));
+        assert!(!shutdown.requested(), "it went on until it was told to end");
+    }
 }

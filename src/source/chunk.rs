@@ -71,9 +71,12 @@ impl Chunk {
     /// Copies the frames' memory, of which `lease` is one that has been taken out: the chunk is then as if it had
     /// never been leased.
     pub(crate) fn keep(&mut self, lease: &Lease) {
-        let end = |offset: u32, length: u32| if length == 0 { 0 } else { offset as usize + length as usize };
+        let end = |offset: u32, length: u32| offset as usize + length as usize;
         let ends = self.records.iter().map(|record| {
-            end(record.offset, record.captured).max(end(record.options_offset, record.options_length))
+            let options = record.options_length;
+            // A frame lies somewhere even if it has no bytes; options that there are not do not.
+            let options = if options == 0 { 0 } else { end(record.options_offset, options) };
+            options.max(end(record.offset, record.captured))
         });
         let end = ends.max().unwrap_or(0);
         self.slab.clear();
@@ -181,5 +184,29 @@ pub trait ChunkSource: Source {
     /// after the other.
     fn ahead(&self) -> Option<ReadAhead> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// Even a frame of no bytes lies somewhere.
+    #[test]
+    fn what_is_kept_of_leased_memory_holds_every_record() {
+        let memory: Arc<[u8]> = (0..100).collect();
+        let place = |offset, captured| Record { offset, captured, ..Record::default() };
+        for last in [place(90, 10), place(90, 0), place(100, 0)] {
+            let mut chunk = Chunk { records: vec![place(3, 4), last], ..Chunk::default() };
+            chunk.cut_evenly(&[]);
+            chunk.lie_in(Lease::of_table(&memory));
+            let lease = chunk.take_lease().expect("just given");
+            chunk.keep(&lease);
+            drop(lease);
+            let batch = chunk.batches().next().expect("a batch");
+            let frames: Vec<_> = batch.frames().map(|frame| frame.data).collect();
+            assert_eq!(frames, [&memory[3..7], &memory[last.offset as usize..][..last.captured as usize]]);
+        }
     }
 }

@@ -175,4 +175,23 @@ mod tests {
             expect(&merged, 2);
         }
     }
+
+    /// What is usual was settled by the first packet of all, not by the first of each protocol.
+    #[test]
+    fn another_protocol_changes_nothing_in_the_rows_there_are() {
+        let packets = packets();
+        let (absent, good) = (packets[0], packets[1]);
+        let mut ports = Ports::default();
+        for (protocol, packet) in [(0, absent), (0, good), (3, good), (1, good)] {
+            ports.add(protocol, 7, packet, 1);
+        }
+        let rows: Vec<_> =
+            ports.rows().map(|(protocol, _, counts)| (protocol, counts.packets, counts.l4)).collect();
+        let counts = |packets: &[Summary]| {
+            let mut counts = VerdictCounts::default();
+            packets.iter().for_each(|packet| counts.add_code(packet.l4_code(), 1));
+            counts
+        };
+        assert_eq!(rows, [(0, 2, counts(&[absent, good])), (1, 1, counts(&[good])), (3, 1, counts(&[good]))]);
+    }
 }

@@ -20,26 +20,32 @@ struct Second {
     seconds: i64,
     text: [u8; 32],
     length: usize,
+    /// What the text is put together in: kept, so that no second allocates.
+    draft: Vec<u8>,
 }
 
 impl Default for Second {
     fn default() -> Self {
-        Self::new(0)
+        let mut second = Self { seconds: 0, text: [0; 32], length: 0, draft: Vec::with_capacity(32) };
+        second.set(0);
+        second
     }
 }
 
 impl Second {
-    fn new(seconds: i64) -> Self {
-        // At most 9 bytes, 20 of the number and a point.
-        let mut line = b",\"time\":\"".to_vec();
+    fn set(&mut self, seconds: i64) {
+        let Self { text, draft: line, .. } = self;
+        line.clear();
+        // At most 9 bytes, a sign, 20 of the number and a point.
+        line.extend_from_slice(b",\"time\":\"");
         if seconds < 0 {
             line.push(b'-');
         }
         line.decimal(seconds.unsigned_abs());
         line.push(b'.');
-        let length = line.len();
-        line.resize(32, 0);
-        Self { seconds, text: line.try_into().unwrap_or([0; 32]), length }
+        (self.seconds, self.length) = (seconds, line.len());
+        line.resize(text.len(), 0);
+        text.copy_from_slice(line);
     }
 }
 
@@ -67,7 +73,7 @@ impl Heads {
             match record.time {
                 Some(time) => {
                     if self.second.seconds != time.seconds {
-                        self.second = Second::new(time.seconds);
+                        self.second.set(time.seconds);
                     }
                     members.head(&self.second.text, self.second.length);
                     members.nanoseconds(time.nanos);
@@ -83,7 +89,7 @@ impl Heads {
         let origin = Origin { interface, direction, link_type };
         if self.origin != Some(origin) {
             self.origin = Some(origin);
-            self.origin_text = origin.text(interfaces);
+            origin.write(&mut self.origin_text, interfaces);
         }
         line.extend_from_slice(&self.origin_text);
     }
@@ -95,10 +101,11 @@ impl Heads {
 }
 
 impl Origin {
+    /// Replaces `line` by its members.
     #[cold]
-    fn text(self, interfaces: &[Interface]) -> Vec<u8> {
-        let mut line = Vec::new();
-        let object = &mut Object::more(&mut line);
+    fn write(self, line: &mut Vec<u8>, interfaces: &[Interface]) {
+        line.clear();
+        let object = &mut Object::more(line);
         let interface = interfaces.get(self.interface.0 as usize);
         if let Some(name) = interface.and_then(|interface| interface.name.as_deref()) {
             object.text("interface", name);
@@ -112,6 +119,5 @@ impl Origin {
             Some(name) => object.text("link", name),
             None => object.plain("link", |line| line.decimal(self.link_type.0.into())),
         }
-        line
     }
 }
