@@ -6,7 +6,7 @@ use crate::signals;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
-use wharf::engine::{Builder, Engine, Policy, Shutdown};
+use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::frame::Interface;
 use wharf::source::packet::{Capture, Directions};
 use wharf::source::{CaptureFile, Source};
@@ -89,6 +89,10 @@ impl InputArgs {
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
     /// that we listen may send one, so they are taken care of before anything is opened.
     pub(crate) fn builder<'a>(&self) -> anyhow::Result<Builder<'a>> {
+        if let Some(CoreList(cores)) = &self.cores {
+            // Now, and not by the engine only: until then outputs have been created, over what was there.
+            check_cores(cores)?;
+        }
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
         let mut builder = match &self.read {
