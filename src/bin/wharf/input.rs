@@ -56,15 +56,16 @@ pub(crate) struct InputArgs {
 
     /// Run on these CPUs, such as 2 or 0-3,5
     ///
-    /// A worker on each shares in the input; the result is the same. What is printed or written is so on other CPUs,
-    /// if there are.
+    /// A worker on each shares in the input; the result is the same for any number of them. Packets are printed and
+    /// written on other CPUs, if there are any.
     #[arg(long, value_name = "LIST", value_parser = cores::list)]
     cores: Option<CoreList>,
 
     /// What to do when an output is too slow: drop packets, and count them, or wait
     ///
-    /// A live capture drops unless it is told to wait, a file or a pipe waits. Where a live capture waits, it is the
-    /// kernel that drops.
+    /// A live capture drops unless it is told to wait; a file or a pipe waits unless it is told to drop. Where a live
+    /// capture waits, it is the kernel that drops. Either way the account at the end says how many, and --strict makes
+    /// that exit code 3.
     #[arg(long, value_name = "drop|wait", value_enum, hide_possible_values = true)]
     when_full: Option<WhenFull>,
 
