@@ -41,13 +41,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Findings {
     /// One for each frame.
     summaries: Vec<Summary>,
-    /// At least one for each frame: filled in by the walk, or on demand.
-    layers: Vec<OnceLock<Layers>>,
+    /// At least one for each frame; meant where its summary says that it is laid out.
+    layers: Vec<Layers>,
+    /// Likewise, for frames that are not laid out: filled in when somebody asks.
+    on_demand: Vec<OnceLock<Layers>>,
     /// At least one for each frame; meant only where the frame was walked.
     verdicts: Vec<Verdicts>,
     /// Indices of the frames that were walked, in order.
     walked: Vec<u32>,
-    /// Layers of frames that were not walked have been asked for.
+    /// Something has been filled in on demand.
     lent: AtomicBool,
     checksums: Checksums,
 }
@@ -102,13 +104,33 @@ impl Findings {
     ///
     /// # Panics
     /// When `index` is not that of a frame of the batch; `frame` must be the one there.
+    #[inline]
     #[must_use]
     pub fn layers(&self, frame: &Frame<'_>, index: usize) -> &Layers {
-        self.layers[..self.summaries.len()][index].get_or_init(|| {
+        if self.summaries[index].is_laid_out() { &self.layers[index] } else { self.lend(frame, index) }
+    }
+
+    fn lend(&self, frame: &Frame<'_>, index: usize) -> &Layers {
+        self.on_demand[index].get_or_init(|| {
             // Relaxed: it is read through an exclusive reference, which no other thread's shared one outlives.
             self.lent.store(true, Ordering::Relaxed);
             parse(frame)
         })
+    }
+
+    /// Finds the layers of the frames at these indices, of the batch that was read, for somebody who will ask for all
+    /// of them.
+    ///
+    /// # Panics
+    /// When an index is not that of a frame of the batch.
+    pub fn lay_out(&mut self, batch: Batch<'_>, indices: &[u16]) {
+        for &index in indices {
+            let index = usize::from(index);
+            if !self.summaries[index].is_laid_out() {
+                self.layers[index] = parse(&batch.frame(index));
+                self.summaries[index] = self.summaries[index].laid_out();
+            }
+        }
     }
 
     /// The verdicts over the frame at `index`.
@@ -129,24 +151,23 @@ impl Findings {
 
     /// What was wrong with those frames that do not keep their headers' promises.
     pub fn malformed(&self) -> impl Iterator<Item = Malformed> {
-        self.walked.iter().filter_map(|&index| self.layers[index as usize].get()?.malformed)
+        self.walked.iter().filter_map(|&index| self.layers[index as usize].malformed)
     }
 
     /// Forgets the last batch and makes room for one of `frames`.
     fn begin(&mut self, frames: usize) {
         if std::mem::take(self.lent.get_mut()) {
-            self.layers.iter_mut().for_each(|layers| *layers = OnceLock::new());
+            self.on_demand.iter_mut().for_each(|layers| *layers = OnceLock::new());
         }
-        for index in self.walked.drain(..) {
-            self.layers[index as usize] = OnceLock::new();
-        }
+        self.walked.clear();
         self.summaries.clear();
         if self.layers.len() < frames {
             // With some to spare: a batch a little larger than the last shall not allocate.
             let room = frames.next_power_of_two();
             self.summaries.reserve(room);
             self.walked.reserve(room);
-            self.layers.resize_with(room, OnceLock::new);
+            self.layers.resize(room, Layers::default());
+            self.on_demand.resize_with(room, OnceLock::new);
             self.verdicts.resize(room, Verdicts::default());
         }
         self.summaries.resize(frames, Summary::default());
@@ -182,7 +203,7 @@ impl Findings {
     fn keep(&mut self, index: usize, layers: Layers, verdicts: Verdicts) {
         self.summaries[index] = Summary::walked(&layers, &verdicts);
         self.checksums.add(&verdicts);
-        self.layers[index] = OnceLock::from(layers);
+        self.layers[index] = layers;
         self.verdicts[index] = verdicts;
     }
 }

@@ -17,7 +17,7 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 // From the lowest bit on: source port 16, destination port 16, transport 8, verdict over the IPv4 header 8, verdict over
-// the upper layer 8, and WALKED.
+// the upper layer 8, and flags.
 #[repr(transparent)]
 pub struct Summary(u64);
 
@@ -48,8 +48,10 @@ const IP_AT: u32 = 40;
 const L4_AT: u32 = 48;
 
 impl Summary {
-    /// Set where the general walk has read the packet, so that its layers and exact verdicts are kept.
+    /// Set where the general walk has read the packet, so that its exact verdicts are kept.
     const WALKED: u64 = 1 << 56;
+    /// Set where its layers are kept, as they are of every walked one.
+    const LAID_OUT: u64 = 1 << 57;
 
     /// A packet of a common shape: a TCP or UDP header whose ports are 0 here, both checksums as given.
     pub(super) const fn common(transport: Transport, ip: Verdict, l4: Verdict) -> Self {
@@ -58,9 +60,10 @@ impl Summary {
 
     /// Of a packet that the general walk has read.
     pub(super) fn walked(layers: &Layers, verdicts: &Verdicts) -> Self {
-        let Some(ip) = &layers.outer else { return Self(Self::WALKED) };
+        let kept = Self::WALKED | Self::LAID_OUT;
+        let Some(ip) = &layers.outer else { return Self(kept) };
         let ports = u64::from(ip.source_port) | u64::from(ip.destination_port) << 16;
-        Self(Self::common(ip.transport, verdicts.ip, verdicts.l4).0 | ports | Self::WALKED)
+        Self(Self::common(ip.transport, verdicts.ip, verdicts.l4).0 | ports | kept)
     }
 
     /// The bits of it, for lanes of them.
@@ -71,6 +74,14 @@ impl Summary {
 
     pub(super) const fn is_walked(self) -> bool {
         self.0 & Self::WALKED != 0
+    }
+
+    pub(super) const fn is_laid_out(self) -> bool {
+        self.0 & Self::LAID_OUT != 0
+    }
+
+    pub(super) const fn laid_out(self) -> Self {
+        Self(self.0 | Self::LAID_OUT)
     }
 
     /// What of the upper layer could be read; `None` also where there is no IP layer.

@@ -36,6 +36,8 @@ struct Exits<'w> {
     senders: Vec<Sender<'w>>,
     /// By ring: output numbers.
     outputs: &'w [usize],
+    /// By ring: whether the output asks for the layers of its packets.
+    wanting: Vec<bool>,
     /// The output behind the only ring says how much counts of what this worker has taken.
     sole: bool,
     /// Outputs read where the source has put the frames, even if it waits for that memory to come back.
@@ -68,6 +70,7 @@ impl<'w> Desk<'w> {
         worker: usize,
         parts: Vec<Option<Box<dyn Part>>>,
         (senders, outputs, sole): (Vec<Sender<'w>>, &'w [usize], bool),
+        wanting: Vec<bool>,
     ) -> Self {
         let rings = (0..parts.len()).map(|output| outputs.iter().position(|&behind| behind == output));
         Self {
@@ -81,6 +84,7 @@ impl<'w> Desk<'w> {
                 parts,
                 senders,
                 outputs,
+                wanting,
                 sole,
                 lends: sole || run.policy == Policy::Wait,
             },
@@ -118,7 +122,9 @@ impl<'w> Desk<'w> {
 
     /// Every stage. What is for outputs behind rings is noted in the load.
     fn read(&mut self, load: &mut Load, lease: Option<&Lease>, ending: &Ending) {
-        let Self { map, sorter, exits: Exits { parts, rings, senders, sole, .. }, tally, seen, .. } = self;
+        let Self {
+            map, sorter, exits: Exits { parts, rings, senders, wanting, sole, .. }, tally, seen, ..
+        } = self;
         let Load { chunk, findings, picks, annotated, tally: own, .. } = load;
         for (index, batch) in chunk.batches_in(lease).enumerate() {
             // Kept for the outputs; where there are none, the same few lines of cache do for every batch.
@@ -138,7 +144,12 @@ impl<'w> Desk<'w> {
             }
             sorter.sort(map, findings);
             sorter.drain(|output, chosen| match (rings.get(output), parts.get_mut(output)) {
-                (Some(Some(ring)), _) => picks[*ring].add(index, chosen),
+                (Some(Some(ring)), _) => {
+                    if wanting[*ring] {
+                        findings.lay_out(batch, chosen);
+                    }
+                    picks[*ring].add(index, chosen);
+                }
                 (_, Some(Some(part))) => {
                     let written = part.write(Deliveries::new(batch, findings, chosen));
                     let accepted = written.map(|()| chosen.len());

@@ -94,6 +94,7 @@ impl Workers<'_> {
         let behind_rings: Vec<usize> =
             (0..sinks.len()).filter(|&output| parts[0][output].is_none()).collect();
         let sole = sinks.len() == 1 && behind_rings.len() == 1;
+        let wanting: Vec<bool> = behind_rings.iter().map(|&output| sinks[output].wants_layers()).collect();
         let gaps: Vec<Gaps> = behind_rings.iter().map(|_| Gaps::default()).collect();
         let mut senders: Vec<Vec<Sender<'_>>> = (0..workers).map(|_| Vec::new()).collect();
         let mut lanes = Vec::new();
@@ -122,7 +123,8 @@ impl Workers<'_> {
             let desks = parts.drain(..).zip(senders).enumerate();
             let started: Result<Vec<_>, _> = desks
                 .map(|(worker, (parts, senders))| {
-                    let desk = Desk::new(self, worker, parts, (senders, &behind_rings, sole));
+                    let desk =
+                        Desk::new(self, worker, parts, (senders, &behind_rings, sole), wanting.clone());
                     start(scope, format!("wharf-worker-{worker}"), move || {
                         self.cores.get(worker).map_or(Ok(()), |&core| cores::pin(core))?;
                         Ok(desk.work(turns, ending))

@@ -81,6 +81,10 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         }
     }
 
+    fn wants_layers(&self) -> bool {
+        self.0.wants_layers() || self.1.wants_layers()
+    }
+
     fn part(&self) -> Option<Box<dyn Part>> {
         Some(Box::new(Tee(self.0.part()?, self.1.part()?)))
     }
@@ -106,6 +110,10 @@ impl Sink for Discard {
 
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
         Ok(())
+    }
+
+    fn wants_layers(&self) -> bool {
+        false
     }
 
     fn part(&self) -> Option<Box<dyn Part>> {
@@ -138,6 +146,10 @@ macro_rules! forward {
 
             fn kept(&self) -> Option<u64> {
                 (**self).kept()
+            }
+
+            fn wants_layers(&self) -> bool {
+                (**self).wants_layers()
             }
 
             fn part(&self) -> Option<Box<dyn Part>> {

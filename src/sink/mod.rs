@@ -182,6 +182,12 @@ pub trait Sink {
         None
     }
 
+    /// Whether it asks for the layers of each of its packets, so that they are found before, by the worker, all at
+    /// once. They are found one by one when a sink that says no asks all the same.
+    fn wants_layers(&self) -> bool {
+        true
+    }
+
     /// Something that takes packets in this sink's place on a worker of its own; `None` when this sink wants every
     /// packet itself, in order.
     ///

@@ -1,5 +1,6 @@
 //! The real binary: exit codes, what goes to which stream, and how runs end.
 
+mod bench;
 mod capture;
 mod ends;
 mod files;

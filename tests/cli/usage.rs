@@ -121,7 +121,7 @@ fn an_unknown_link_type_is_noted_and_its_packets_passed_on() {
 
 #[test]
 fn every_subcommand_has_help_with_examples() {
-    for subcommand in ["sniff", "split", "interfaces", "completions", "man"] {
+    for subcommand in ["sniff", "split", "interfaces", "bench", "completions", "man"] {
         let (code, out, err) = run([subcommand, "--help"]);
         assert_eq!((code, err.as_str()), (0, ""), "{subcommand}");
         assert!(out.contains(&format!("Examples:\n  wharf {subcommand}")), "{out}");

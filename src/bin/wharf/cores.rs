@@ -26,6 +26,15 @@ pub(crate) fn list(text: &str) -> Result<CoreList, String> {
     }
 }
 
+/// Writes the same.
+pub(crate) fn text(cores: &[usize]) -> String {
+    let runs = cores.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.iter().map(ToString::to_string).collect(),
+    });
+    runs.collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +43,9 @@ mod tests {
     fn lists() {
         for (text, cores) in [("7", &[7][..]), ("0-3,5", &[0, 1, 2, 3, 5]), ("4,2-2", &[4, 2])] {
             assert_eq!(list(text), Ok(CoreList(cores.to_vec())), "{text}");
+        }
+        for (cores, written) in [(&[7][..], "7"), (&[0, 1, 2, 3, 5], "0-3,5"), (&[4, 2], "4,2"), (&[], "")] {
+            assert_eq!(text(cores), written);
         }
         for text in ["", ",", "1,", "3-1", "-1", "1-", "a", "0-4294967295", "1-2-3", "0 1", "0,0", "0-3,2"] {
             assert!(list(text).is_err(), "{text:?}");

@@ -35,6 +35,10 @@ impl Sink for LinkTypeNotes {
         Ok(())
     }
 
+    fn wants_layers(&self) -> bool {
+        false
+    }
+
     fn part(&self) -> Option<Box<dyn Part>> {
         Some(Box::new(Self { seen: Arc::clone(&self.seen) }))
     }

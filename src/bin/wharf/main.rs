@@ -1,6 +1,7 @@
 //! The `wharf` command: parse the arguments, run the subcommand, turn what came of it into an exit code.
 
 mod args;
+mod bench;
 mod completions;
 mod cores;
 mod demo;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Split(arguments) => split::run(*arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(arguments),
     })

@@ -256,6 +256,10 @@ impl Sink for CaptureFileWriter {
         if self.options.packet_buffered { self.flush() } else { Ok(()) }
     }
 
+    fn wants_layers(&self) -> bool {
+        false
+    }
+
     fn annotate(&mut self, annotation: &Annotation) -> Result<(), Error> {
         if let Some(Current { encoder: Encoder::PcapNg(encoder), .. }) = &mut self.current {
             encoder.annotate(annotation);

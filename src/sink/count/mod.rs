@@ -166,6 +166,10 @@ impl Sink for Count {
         Ok(())
     }
 
+    fn wants_layers(&self) -> bool {
+        false
+    }
+
     fn part(&self) -> Option<Box<dyn Part>> {
         Some(Box::new(Self::new()))
     }

@@ -10,8 +10,11 @@ const PORTS: usize = 1 << 16;
 /// One row of counts for each of 65,536 ports of some protocols.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ports {
-    /// By protocol and port. Made when the first packet comes; of what is not touched the system makes no memory.
-    common: Vec<Common>,
+    /// Packets by protocol and port. Made when the first one comes; of what is not touched the system makes no memory.
+    packets: Vec<u64>,
+    /// Their bytes, likewise. Beside the packets they would be added to as one vector with them, and the next packet of
+    /// the port would wait for it three times as long as for two numbers.
+    bytes: Vec<u64>,
     /// The verdict over the upper layer that needs no count of its own: that of the first packet, by its code. It is
     /// what remains of a row's packets.
     usual: usize,
@@ -19,12 +22,6 @@ pub(super) struct Ports {
     places: Vec<u32>,
     /// What else was found in a row's packets.
     rare: Vec<Rare>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Common {
-    packets: u64,
-    bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,12 +37,11 @@ impl Ports {
     pub(super) fn add(&mut self, protocol: usize, port: u16, packet: Summary, bytes: u64) {
         const BAD: usize = Verdict::Bad { found: 0, expected: 0 }.code();
         let at = protocol * PORTS + usize::from(port);
-        if at >= self.common.len() {
+        if at >= self.packets.len() {
             self.begin(protocol, packet.l4_code());
         }
-        let row = &mut self.common[at];
-        row.packets += 1;
-        row.bytes += bytes;
+        self.packets[at] += 1;
+        self.bytes[at] += bytes;
         let bad_ip = packet.ip_code() == BAD;
         if packet.l4_code() != self.usual || bad_ip {
             self.add_rare(at, packet.l4_code(), bad_ip);
@@ -55,13 +51,15 @@ impl Ports {
     /// Room for the rows of `protocol`, in which the first packet has this verdict.
     #[cold]
     fn begin(&mut self, protocol: usize, l4_code: usize) {
-        if self.common.is_empty() {
+        if self.packets.is_empty() {
             self.usual = l4_code;
         }
-        // Asked for as zeros and not written to: memory comes with the first packet of a row.
-        let mut common = vec![Common::default(); (protocol + 1) * PORTS];
-        common[..self.common.len()].copy_from_slice(&self.common);
-        self.common = common;
+        for counts in [&mut self.packets, &mut self.bytes] {
+            // Asked for as zeros and not written to: memory comes with the first packet of a row.
+            let mut more = vec![0; (protocol + 1) * PORTS];
+            more[..counts.len()].copy_from_slice(counts);
+            *counts = more;
+        }
     }
 
     fn add_rare(&mut self, at: usize, l4_code: usize, bad_ip: bool) {
@@ -75,7 +73,7 @@ impl Ports {
 
     fn rare_of(&mut self, at: usize) -> &mut Rare {
         if self.places.len() <= at {
-            self.places.resize(self.common.len(), 0);
+            self.places.resize(self.packets.len(), 0);
         }
         if self.places[at] == 0 {
             self.rare.push(Rare::default());
@@ -87,8 +85,8 @@ impl Ports {
 
     /// Every row in which there is something, with its protocol and port.
     pub(super) fn rows(&self) -> impl Iterator<Item = (usize, u16, Counts)> {
-        let rows = self.common.iter().enumerate().filter(|(_, common)| common.packets > 0);
-        rows.map(|(at, &Common { packets, bytes })| {
+        let rows = self.packets.iter().zip(&self.bytes).enumerate().filter(|(_, (packets, _))| **packets > 0);
+        rows.map(|(at, (&packets, &bytes))| {
             let place = self.places.get(at).map_or(0, |&place| place as usize);
             let Rare { bad_ip, mut l4 } =
                 place.checked_sub(1).map_or_else(Rare::default, |place| self.rare[place]);
@@ -101,11 +99,11 @@ impl Ports {
     /// Adds a row of somebody else's.
     pub(super) fn merge(&mut self, protocol: usize, port: u16, more: &Counts) {
         let at = protocol * PORTS + usize::from(port);
-        if at >= self.common.len() {
+        if at >= self.packets.len() {
             self.begin(protocol, Verdict::Good.code());
         }
-        self.common[at].packets += more.packets;
-        self.common[at].bytes += more.bytes;
+        self.packets[at] += more.packets;
+        self.bytes[at] += more.bytes;
         let usual = self.usual;
         let unusual = (0..Verdict::NAMES.len()).zip(more.l4.iter()).filter(|(code, _)| *code != usual);
         for (code, (_, count)) in unusual.filter(|(_, (_, count))| *count > 0) {

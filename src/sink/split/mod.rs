@@ -206,6 +206,10 @@ impl Sink for Split {
         if self.options.packet_buffered { self.flush() } else { Ok(()) }
     }
 
+    fn wants_layers(&self) -> bool {
+        false
+    }
+
     fn annotate(&mut self, annotation: &Annotation) -> Result<(), Error> {
         self.annotations.push(annotation.clone());
         Ok(())
