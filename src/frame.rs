@@ -263,7 +263,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The same batch, said to lie in memory and not in this core's caches: whoever reads it asks for frames ahead. That
-    /// costs a little where it is not so.
+    /// costs a little where it is not so, and changes nothing of what is found.
     #[must_use]
     pub fn cold(self) -> Self {
         Self { cold: true, ..self }

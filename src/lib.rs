@@ -1,9 +1,9 @@
 //! # wharf: a multi-core packet engine for Linux
 //!
 //! ```text
-//! source  ->  parse  ->  verify  ->  demux  ->  sink
-//! AF_PACKET   headers    IP + L4     port ->    text, JSON, pcap(ng),
-//! pcap(ng)    in place   checksum    output     split files, counts
+//! source  ->  parse  ->  verify  ->  demux  ->  [ring]  ->  sink
+//! AF_PACKET   headers    IP + L4     port ->                text, JSON, pcap(ng),
+//! pcap(ng)    in place   checksum    output                 split files, counts
 //! synthetic              verdict     number
 //! ```
 //!
@@ -69,15 +69,15 @@
 //!
 //! ## Unsafe code
 //!
-//! Denied for the crate, allowed in islands, where each block carries a proof:
+//! Denied for the crate, allowed in islands. Each block there carries a proof.
 //!
-//! | island | what it does |
+//! | island | what for |
 //! | --- | --- |
-//! | [`sys`] | the kernel's memory and its leases ([`sys::block_ring`]), system calls, prefetch instructions |
-//! | `ring::slots` | the slots of the [`ring`] |
+//! | [`sys`] | the kernel's interfaces and memory, the leases of its blocks ([`sys::block_ring`]), prefetching |
+//! | `ring::slots` | the slots of the [`ring`], written and read without a lock |
 //! | `checksum::x86_64`, `checksum::aarch64` | the vector kernels of [`checksum`] |
-//! | `batch::x86_64` | [`batch`] by eight frames, and the call into it |
-//! | `demux::x86_64` | [`demux`] by eight packets |
+//! | `batch::x86_64`, and the one call of it in [`batch`] | several frames in the lanes of a vector register |
+//! | `demux::x86_64` | ports looked up by gather |
 
 pub mod batch;
 pub mod build;

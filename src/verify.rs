@@ -154,21 +154,6 @@ pub fn verify(packet: &Packet<'_>) -> Verdicts {
     checksum::run(One(packet))
 }
 
-/// Appends the verdicts over each of `packets` to `verdicts`: as [`verify`] for each, but the way to sum is chosen
-/// once for all of them.
-pub fn verify_all<'a>(packets: impl Iterator<Item = Packet<'a>>, verdicts: &mut Vec<Verdicts>) {
-    struct All<'v, P>(P, &'v mut Vec<Verdicts>);
-    impl<'a, P: Iterator<Item = Packet<'a>>> Task for All<'_, P> {
-        type Output = ();
-
-        #[inline(always)]
-        fn run<K: Kernel>(self, kernel: K) {
-            self.1.extend(self.0.map(|packet| verify_with(kernel, &packet)));
-        }
-    }
-    checksum::run(All(packets, verdicts));
-}
-
 /// As [`verify`], by a given kernel: for a [`Task`] that verifies along with other work.
 #[inline]
 #[must_use]

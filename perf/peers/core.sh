@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The hot core beside the crates that do the same, in one process, interleaved, pinned to two cores.
 #
-#   perf/peers/core.sh [MODULE...]     checksum, ring, parse, growth; all without one
+#   perf/peers/core.sh [MODULE...]     checksum, ring, parse, growth, capture_read; all without one
 #
 # ROUNDS (15), CORES (0,1) and CAPTURE in the environment: with a capture file, perf/peers/testpmd.sh runs too after all
 # modules. Writes perf/results/core.tsv when all modules run, and exits with 0

@@ -36,6 +36,22 @@ use crate::verify::{Checksums, Verdicts, verify_with};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Whether packets are read, and their ports looked up, several at a time in the lanes of vector registers: on a CPU with
+/// AVX-512, unless `WHARF_CHECKSUM` asks for [another way](crate::checksum::Variant) to sum.
+#[must_use]
+pub fn has_lanes() -> bool {
+    struct Ask;
+    impl Task for Ask {
+        type Output = bool;
+
+        #[inline(always)]
+        fn run<K: Kernel>(self, _: K) -> bool {
+            K::LANES
+        }
+    }
+    checksum::run(Ask)
+}
+
 /// What is in the packets of one batch. Its memory is used again for the next one.
 #[derive(Debug, Default)]
 pub struct Findings {

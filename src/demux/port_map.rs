@@ -96,7 +96,25 @@ impl PortMap {
         if named == 0 { self.rest } else { OutputId(named - 1) }
     }
 
-    /// The outputs of the packets of a batch, in order, in place of what `outputs` held.
+    /// The outputs of the packets of a batch, in order, in place of what `outputs` held. The same as [`Self::output`] for
+    /// each of them.
+    ///
+    /// ```
+    /// use wharf::batch::Findings;
+    /// use wharf::demux::{OutputId, PortMap};
+    /// use wharf::source::synthetic::{Synthetic, Traffic};
+    ///
+    /// let source = Synthetic::new(&Traffic { ports: vec![53..=53, 443..=443], ..Traffic::default() });
+    /// let map = PortMap::new([(&"any/53".parse()?, OutputId(0))], OutputId(1));
+    /// let (mut findings, mut outputs) = (Findings::new(), Vec::new());
+    /// findings.read(source.table());
+    /// map.route(findings.summaries(), &mut outputs);
+    /// for (packet, output) in findings.summaries().iter().zip(outputs) {
+    ///     let named = packet.ports().is_some_and(|(source, destination)| source == 53 || destination == 53);
+    ///     assert_eq!(output, OutputId(if named { 0 } else { 1 }));
+    /// }
+    /// # Ok::<(), wharf::demux::RuleError>(())
+    /// ```
     pub fn route(&self, packets: &[Summary], outputs: &mut Vec<OutputId>) {
         outputs.clear();
         #[cfg(target_arch = "x86_64")]

@@ -2,19 +2,16 @@
 
 use super::OutputId;
 use super::port_map::{ENTRIES, PLACES};
-use crate::batch::Summary;
+use crate::batch::{self, Summary};
 use std::arch::x86_64::*;
 
-/// Appends the outputs of `packets`, as many as come in eights, where the CPU has AVX-512 F, BW and VL; else none.
+/// Appends the outputs of `packets`, as many as come in eights, where [batches](crate::batch) are read in lanes; else none.
 ///
 /// # Panics
 /// When there are not [`ENTRIES`] of them in `tables`.
 pub(super) fn route(tables: &[u16], rest: OutputId, packets: &[Summary], outputs: &mut Vec<OutputId>) {
-    let found = is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl");
-    if found {
-        // SAFETY: the CPU has been asked.
+    if batch::has_lanes() {
+        // SAFETY: lanes are there only where the CPU has AVX-512 F, BW and VL, and more.
         unsafe { route_eights(tables, rest, packets, outputs) }
     }
 }

@@ -22,6 +22,25 @@ pub(super) struct Observer<'a> {
 }
 
 /// What a worker does when an output is so slow that the ring to it is full.
+///
+/// ```
+/// use std::{thread::sleep, time::Duration};
+/// use wharf::engine::{DropReason, Engine, Policy};
+/// use wharf::parse::Packet;
+/// use wharf::sink::each;
+/// use wharf::source::synthetic::{Synthetic, Traffic};
+///
+/// let run = |policy| {
+///     let slow = each(|_: &Packet<'_>| sleep(Duration::from_micros(1)));
+///     let source = Synthetic::new(&Traffic { frames: 5_000, ..Traffic::default() });
+///     Engine::builder().source(source).rest(slow).full_ring(policy).queue(1).run()
+/// };
+/// assert_eq!(run(Policy::Wait)?.total.delivered, 5_000);
+/// let report = run(Policy::Drop)?;
+/// let dropped = report.total.dropped.get(&DropReason::OutputRingFull).unwrap_or(&0);
+/// assert_eq!(report.total.delivered + dropped, 5_000);
+/// # Ok::<(), wharf::engine::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// Goes on without: this output does not get the packets of this chunk, which are counted as

@@ -12,8 +12,20 @@ pub(super) fn pin(core: usize) -> Result<(), Error> {
     if pinned { Ok(()) } else { Err(Error::Core { core, problem: problem(core) }) }
 }
 
-/// Whether a thread may be pinned to each of these CPUs: asked before anything begins.
-pub(super) fn check(cores: &[usize]) -> Result<(), Error> {
+/// Whether a worker can run on each of these CPUs, isolated ones too: what [`Builder::run`](super::Builder::run) asks
+/// before anything begins. To be asked before outputs are created, where that overwrites something.
+///
+/// ```
+/// use wharf::engine::{Error, check_cores};
+///
+/// assert!(check_cores(&[]).is_ok());
+/// assert!(matches!(check_cores(&[1 << 20]), Err(Error::Core { core: 1_048_576, .. })));
+/// ```
+///
+/// # Errors
+/// [`Error::Core`] for a CPU that is not there, is offline, or is not for this process; [`Error::CoreTwice`];
+/// [`Error::Thread`] where no thread can be started to try.
+pub fn check_cores(cores: &[usize]) -> Result<(), Error> {
     thread::scope(|scope| {
         let probe = move || cores.iter().try_for_each(|&core| pin(core));
         let probe = thread::Builder::new().name("wharf-probe".into()).spawn_scoped(scope, probe);
@@ -110,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_cpu_that_does_not_exist_is_called_so() {
-        let error = check(&[100_000]).unwrap_err().to_string();
+        let error = check_cores(&[100_000]).unwrap_err().to_string();
         assert!(
             error.starts_with("cannot run on CPU 100000: there is none with that number, only 0"),
             "{error}"

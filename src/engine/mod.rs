@@ -61,6 +61,7 @@ mod worker;
 mod workers;
 
 pub use config::Policy;
+pub use cores::check_cores;
 pub use error::{CoreProblem, Error};
 pub use report::{DropReason, Ledger, MalformedCount, OutputReport, Report};
 pub use shutdown::Shutdown;
@@ -190,7 +191,7 @@ impl<'a> Builder<'a> {
         let mut source = source.ok_or(Error::NoSource)?;
         let rest = u16::try_from(outputs.len()).map(OutputId).ok().filter(|rest| *rest <= OutputId::MAX);
         let rest = rest.ok_or(Error::TooManyOutputs(outputs.len()))?;
-        cores::check(&cores)?;
+        check_cores(&cores)?;
         let map = PortMap::new(outputs.iter().map(|output| &output.rule).zip((0..).map(OutputId)), rest);
         let (rules, mut sinks): (Vec<String>, Vec<BoxedSink<'_>>) =
             outputs.into_iter().map(|output| (output.rule.to_string(), output.sink)).unzip();

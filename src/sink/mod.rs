@@ -35,6 +35,21 @@ pub struct Delivery<'a> {
 }
 
 /// A packet in short, for a sink that need not know where every header is.
+///
+/// ```
+/// use wharf::batch::Findings;
+/// use wharf::sink::Deliveries;
+/// use wharf::source::synthetic::{Synthetic, Traffic};
+///
+/// let source = Synthetic::new(&Traffic::default());
+/// let mut findings = Findings::new();
+/// findings.read(source.table());
+/// let packets = Deliveries::new(source.table(), &findings, &[0, 3]);
+/// for packet in packets.briefs() {
+///     let ip = packets.layers(packet).outer.unwrap_or_default();
+///     assert_eq!(packet.summary.transport(), ip.transport);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Brief<'a> {
     /// What is known of the frame.
@@ -117,7 +132,8 @@ impl<'a> Deliveries<'a> {
     /// Where the headers of one of [these packets](Self::briefs) lie: all there is to know, found when it is asked for.
     ///
     /// # Panics
-    /// Perhaps, when the packet is another batch's.
+    /// When the packet is another batch's and its index is beyond this one. One of another batch that is not beyond
+    /// gets the layers of the packet here with the same index.
     #[must_use]
     pub fn layers(&self, packet: Brief<'_>) -> &'a Layers {
         self.findings.layers(&self.batch.frame(packet.index), packet.index)

@@ -106,24 +106,15 @@ impl Checksums {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::tests::KINDS;
 
     #[test]
     fn every_kind_is_counted_under_its_own_name() {
-        let kinds = [
-            Verdict::NotApplicable,
-            Verdict::Good,
-            Verdict::Bad { found: 1, expected: 2 },
-            Verdict::Absent,
-            Verdict::NotReady,
-            Verdict::Vouched,
-            Verdict::Fragment,
-            Verdict::Truncated,
-        ];
         let mut counts = VerdictCounts::default();
-        for (times, kind) in (1..).zip(kinds) {
+        for (times, kind) in (1..).zip(KINDS) {
             (0..times).for_each(|_| counts.add(kind));
         }
-        let expected: Vec<_> = kinds.iter().map(|kind| kind.name()).zip(1..).collect();
+        let expected: Vec<_> = KINDS.iter().map(|kind| kind.name()).zip(1..).collect();
         assert_eq!(counts.iter().collect::<Vec<_>>(), expected);
         assert_eq!(counts.checksums(), (2..=8).sum::<u64>());
     }

@@ -219,20 +219,22 @@ fn dccp_covers_as_much_as_it_says() {
     }
 }
 
+/// One verdict of each kind, by code.
+pub(super) const KINDS: [Verdict; 8] = [
+    Verdict::NotApplicable,
+    Verdict::Good,
+    Verdict::Bad { found: 1, expected: 2 },
+    Verdict::Absent,
+    Verdict::NotReady,
+    Verdict::Vouched,
+    Verdict::Fragment,
+    Verdict::Truncated,
+];
+
 #[test]
 fn names() {
     assert_eq!(Verdict::Bad { found: 1, expected: 2 }.to_string(), "bad");
     assert_eq!(format!("{:>10}|", Verdict::NotReady), " not_ready|");
     assert!(Verdict::Vouched.is_good() && Verdict::Truncated.is_open() && !Verdict::Absent.is_good());
-    let all = [
-        Verdict::NotApplicable,
-        Verdict::Good,
-        Verdict::Bad { found: 1, expected: 2 },
-        Verdict::Absent,
-        Verdict::NotReady,
-        Verdict::Vouched,
-        Verdict::Fragment,
-        Verdict::Truncated,
-    ];
-    assert_eq!(all.map(Verdict::name), Verdict::NAMES);
+    assert_eq!(KINDS.map(Verdict::name), Verdict::NAMES);
 }

@@ -35,6 +35,7 @@ fn bad_usage_is_one_line_and_code_2() {
         ("sniff -i lo -Q up", "in, out or inout"),
         ("sniff -r a --when-full block", "--when-full"),
         ("sniff -r a --cores 3-1", "2 or 0-3,5"),
+        ("sniff -r a --cores 0-2,1", "CPU 1 is named twice"),
         ("sniff -r a -Q in", "cannot be used with"),
         ("sniff -r a -w b -C 0", "100 (million bytes)"),
         ("sniff -r a -C 1", "--write"),
@@ -75,7 +76,12 @@ fn bad_input_is_one_line_and_code_1() {
         (format!("sniff -r {}", path("text")), "not a capture file"),
         (format!("split -r {} --rest {}", path("text"), path("x")), "not a capture file"),
         ("sniff -i wharf-nope0".to_owned(), "wharf-nope0: no such interface"),
-        (format!("sniff -r {} --cores 100000", path("good")), "cannot run on CPU 100000"),
+        (format!("sniff -r {} --count --cores 100000", path("good")), "cannot run on CPU 100000"),
+        (format!("sniff -r {} -w {} --cores 100000", path("good"), path("x")), "cannot run on CPU 100000"),
+        (
+            format!("split -r {} --rest {} --cores 100000", path("good"), path("x")),
+            "cannot run on CPU 100000",
+        ),
     ] {
         let (code, out, err) = run(arguments.split(' '));
         assert_eq!((code, out.as_str()), (1, ""), "{arguments}: {err}");
@@ -83,7 +89,7 @@ fn bad_input_is_one_line_and_code_1() {
         assert_eq!(err.lines().count(), 1, "{arguments}: {err}");
         assert_eq!(err.matches(reason).count(), 1, "said once: {err}");
     }
-    assert!(!dir.path().join("x").exists(), "nothing is created for an input that cannot be read");
+    assert!(!dir.path().join("x").exists(), "nothing is created for a run that cannot begin");
 }
 
 #[test]

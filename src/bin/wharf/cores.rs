@@ -1,6 +1,8 @@
 //! Lists of CPUs, as the kernel and taskset write them.
 
-/// CPU numbers in the order they were given.
+use std::collections::HashSet;
+
+/// CPU numbers, each but once, in the order they were given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CoreList(pub(crate) Vec<usize>);
 
@@ -16,7 +18,12 @@ pub(crate) fn list(text: &str) -> Result<CoreList, String> {
     };
     let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
     let ranges = ranges.ok_or("not a list of CPUs such as 2 or 0-3,5")?;
-    Ok(CoreList(ranges.into_iter().flatten().collect()))
+    let cores: Vec<_> = ranges.into_iter().flatten().collect();
+    let mut seen = HashSet::new();
+    match cores.iter().find(|&&core| !seen.insert(core)) {
+        Some(core) => Err(format!("CPU {core} is named twice")),
+        None => Ok(CoreList(cores)),
+    }
 }
 
 /// Writes the same.
@@ -40,7 +47,7 @@ mod tests {
         for (cores, written) in [(&[7][..], "7"), (&[0, 1, 2, 3, 5], "0-3,5"), (&[4, 2], "4,2"), (&[], "")] {
             assert_eq!(text(cores), written);
         }
-        for text in ["", ",", "1,", "3-1", "-1", "1-", "a", "0-4294967295", "1-2-3", "0 1"] {
+        for text in ["", ",", "1,", "3-1", "-1", "1-", "a", "0-4294967295", "1-2-3", "0 1", "0,0", "0-3,2"] {
             assert!(list(text).is_err(), "{text:?}");
         }
     }

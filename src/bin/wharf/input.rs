@@ -6,7 +6,7 @@ use crate::signals;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
-use wharf::engine::{Builder, Engine, Policy, Shutdown};
+use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::frame::Interface;
 use wharf::source::packet::{Capture, Directions};
 use wharf::source::{CaptureFile, Source};
@@ -56,15 +56,16 @@ pub(crate) struct InputArgs {
 
     /// Run on these CPUs, such as 2 or 0-3,5
     ///
-    /// A worker on each shares in the input; the result is the same. What is printed or written is so on other CPUs,
-    /// if there are.
+    /// A worker on each shares in the input; the result is the same for any number of them. Packets are printed and
+    /// written on other CPUs, if there are any.
     #[arg(long, value_name = "LIST", value_parser = cores::list)]
     cores: Option<CoreList>,
 
     /// What to do when an output is too slow: drop packets, and count them, or wait
     ///
-    /// A live capture drops unless it is told to wait, a file or a pipe waits. Where a live capture waits, it is the
-    /// kernel that drops.
+    /// A live capture drops unless it is told to wait; a file or a pipe waits unless it is told to drop. Where a live
+    /// capture waits, it is the kernel that drops. Either way the account at the end says how many, and --strict makes
+    /// that exit code 3.
     #[arg(long, value_name = "drop|wait", value_enum, hide_possible_values = true)]
     when_full: Option<WhenFull>,
 
@@ -89,6 +90,10 @@ impl InputArgs {
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
     /// that we listen may send one, so they are taken care of before anything is opened.
     pub(crate) fn builder<'a>(&self) -> anyhow::Result<Builder<'a>> {
+        if let Some(CoreList(cores)) = &self.cores {
+            // Now, and not by the engine only: until then outputs have been created, over what was there.
+            check_cores(cores)?;
+        }
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
         let mut builder = match &self.read {

@@ -173,7 +173,7 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
         Some(file) => Box::new(file),
     };
     let result = run::drive(builder.rest(Tee(LinkTypeNotes::default(), sink)), printing && !counting)?;
-    if printing && counting {
+    if printing && counting && run::report_of(&result).is_some() {
         print_table(&count.table(), json)?;
     }
     run::conclude(result, input.strict)

@@ -17,6 +17,11 @@ struct Taken {
 }
 
 impl Taken {
+    /// The file, or nothing and the error kept.
+    fn opens(&mut self, opened: Result<CaptureFile, Error>) -> Option<CaptureFile> {
+        opened.inspect_err(|error| self.fails(error)).ok()
+    }
+
     fn frame(&mut self, record: Record, slab: &[u8]) {
         let cut = |at: u32, length: u32| slab[at as usize..][..length as usize].to_vec();
         let data = cut(record.offset, record.captured);
@@ -90,13 +95,7 @@ fn step_by_step(bytes: &[u8]) -> Taken {
 /// By [`Source::fill`]; the lengths of the batches too.
 fn filled(opened: Result<CaptureFile, Error>, limit: usize) -> (Taken, Vec<usize>) {
     let (mut taken, mut batches) = (Taken::default(), Vec::new());
-    let mut file = match opened {
-        Ok(file) => file,
-        Err(error) => {
-            taken.fails(&error);
-            return (taken, batches);
-        }
-    };
+    let Some(mut file) = taken.opens(opened) else { return (taken, batches) };
     loop {
         match file.fill(limit) {
             Ok(Fill::Batch(batch)) => {
@@ -115,13 +114,7 @@ fn filled(opened: Result<CaptureFile, Error>, limit: usize) -> (Taken, Vec<usize
 /// By [`ChunkSource::fill_chunk`] and, `ahead` of it, so many pieces fetched, the last one first.
 fn chunked(opened: Result<CaptureFile, Error>, limit: u64, ahead: usize) -> (Taken, Vec<usize>) {
     let (mut taken, mut batches) = (Taken::default(), Vec::new());
-    let mut file = match opened {
-        Ok(file) => file,
-        Err(error) => {
-            taken.fails(&error);
-            return (taken, batches);
-        }
-    };
+    let Some(mut file) = taken.opens(opened) else { return (taken, batches) };
     let read_ahead = file.ahead().expect("a file");
     let mut chunks: Vec<Chunk> = (0..ahead.max(1)).map(|_| Chunk::default()).collect();
     let mut more = true;

@@ -3,8 +3,11 @@
 use wharf::frame::{Batch, Interface, Record};
 use wharf::source::{BATCH, Synthetic};
 
+/// More bytes of frames than these are no first or second cache's: a source would say so of its batches.
+const CACHE: usize = 8 << 20;
+
 /// Bytes behind the last frame, so that whoever reads whole vectors need not stop short of it.
-const SLACK: usize = 64;
+const SLACK: usize = 128;
 
 /// Frames packed one behind the other: the same distinct ones again and again, so that the records of one pass
 /// over them serve for every pass.
@@ -60,7 +63,8 @@ impl<'a> Frames<'a> {
                 Some(length) => (base + index * BATCH * length, &self.records[..records.len()]),
                 None => (base, records),
             };
-            work(Batch::new(&self.slab[begin..], records, self.interfaces));
+            let batch = Batch::new(&self.slab[begin..], records, self.interfaces);
+            work(if self.slab.len() > CACHE { batch.cold() } else { batch });
         }
     }
 

@@ -4,7 +4,7 @@ use anyhow::Context;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::collections::BTreeSet;
 use std::fs;
-use wharf::checksum::{self, ENVIRONMENT, Kernel, Task, Variant};
+use wharf::checksum::{ENVIRONMENT, Variant};
 
 /// Where the kernel does not tell, as often in containers.
 const L2_UNKNOWN: usize = 1 << 20;
@@ -109,19 +109,6 @@ pub(super) fn why_this_variant() -> String {
         why += &format!("; it lacks the instructions for {lacking}");
     }
     why
-}
-
-/// Whether headers are read several packets at a time, in the lanes of vector registers.
-pub(super) fn lanes() -> bool {
-    struct Lanes;
-    impl Task for Lanes {
-        type Output = bool;
-
-        fn run<K: Kernel>(self, _: K) -> bool {
-            K::LANES
-        }
-    }
-    checksum::run(Lanes)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ impl Report {
                 "why": machine::why_this_variant(),
                 "available": available,
             },
-            "parse": { "lanes": machine::lanes() },
+            "parse": { "lanes": wharf::batch::has_lanes() },
             "rules": self.rules,
             "flows": self.flows,
             "rounds": ROUNDS,

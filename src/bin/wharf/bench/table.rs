@@ -78,7 +78,7 @@ rules      {} of a port each
         mebibytes(machine.last_level),
         Variant::chosen(),
         machine::why_this_variant(),
-        if machine::lanes() {
+        if wharf::batch::has_lanes() {
             "eight packets at a time in AVX-512 lanes; uncommon packets one by one"
         } else {
             "one by one: reading several at a time takes the avx512 variant"
