@@ -344,7 +344,10 @@ fn captured_frames() {
             let Some(first) = run() else { continue };
             // Memory for a chunk that is first needed late, because the other thread was held up, comes late: but
             // not in every run, as it would for packets.
-            let steady = first == 0 || (0..3).any(|_| run() == Some(0));
+            // Of a few batches none may find all memory in use before: then a piece or two for each of them is allowed.
+            let packets = replay(path).map_or(0, |source| source.total);
+            let few = packets < 32 * BATCH as u64 && first < 32;
+            let steady = few || first == 0 || (0..3).any(|_| run() == Some(0));
             assert!(steady, "{} to {wanted}: {first} allocations", path.display());
             replayed += 1;
         }
