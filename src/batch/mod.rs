@@ -177,17 +177,22 @@ impl Findings {
         }
         self.walked.clear();
         self.summaries.clear();
+        self.make_room(frames);
+        self.summaries.resize(frames, Summary::default());
+        self.checksums = Checksums::default();
+    }
+
+    /// Makes room for a batch of `frames`, which will then be read without an allocation.
+    pub(crate) fn make_room(&mut self, frames: usize) {
         if self.layers.len() < frames {
             // With some to spare: a batch a little larger than the last shall not allocate.
             let room = frames.next_power_of_two();
-            self.summaries.reserve(room);
-            self.walked.reserve(room);
+            self.summaries.reserve(room.saturating_sub(self.summaries.len()));
+            self.walked.reserve(room.saturating_sub(self.walked.len()));
             self.layers.resize(room, Layers::default());
             self.on_demand.resize_with(room, OnceLock::new);
             self.verdicts.resize(room, Verdicts::default());
         }
-        self.summaries.resize(frames, Summary::default());
-        self.checksums = Checksums::default();
     }
 
     /// Summarises what has a common shape, and lists the others to be walked.

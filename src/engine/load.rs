@@ -33,11 +33,13 @@ impl Load {
         self.tally.clear();
         self.picks.resize_with(rings, Picks::default);
         // With some to spare: not every chunk with a few more packets than the last shall allocate.
-        let room = self.chunk.len().next_power_of_two();
+        let room = self.chunk.len().next_power_of_two().max(BATCH);
         self.picks.iter_mut().for_each(|picks| picks.clear(room));
         if self.findings.len() < batches {
             self.findings.resize_with(batches, Findings::default);
         }
+        // For full ones, as loads are used in turn: one that has had short ones so far would learn of it late.
+        self.findings[..batches].iter_mut().for_each(|findings| findings.make_room(BATCH));
     }
 }
 

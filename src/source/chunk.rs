@@ -123,9 +123,10 @@ impl Chunk {
         batch.records().iter().map(bytes).sum()
     }
 
-    /// Makes room for so many more bytes, with some to spare: not every batch a little larger than the last shall
+    /// Makes room for a full batch more of so many bytes, with some to spare: not every batch a little larger than the last shall
     /// allocate.
     pub(crate) fn make_room(&mut self, bytes: usize) {
+        self.records.reserve(BATCH);
         let wanted = self.slab.len() + bytes;
         if wanted > self.slab.capacity() {
             self.slab.reserve(wanted.next_power_of_two() - self.slab.len());
