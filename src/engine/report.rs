@@ -2,6 +2,7 @@
 
 use super::stats::Tally;
 use crate::parse::{Layer, Reason};
+use crate::sink::Strain;
 use crate::verify::{Checksums, Verdict};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -130,6 +131,9 @@ pub struct OutputReport {
     pub ledger: Ledger,
     /// Captured bytes of those its sink accepted, with what it lost when it failed.
     pub bytes: u64,
+    /// How well its queue before the disk sufficed, if it has one; absent in the JSON without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strain: Option<Strain>,
 }
 
 /// How many packets were malformed in one way.
@@ -167,7 +171,7 @@ impl Report {
             };
             let drops =
                 [(DropReason::OutputFailed, output.failed), (DropReason::OutputRingFull, output.ring_full)];
-            OutputReport { rule, ledger: ledger.with_drops(&drops), bytes: output.bytes }
+            OutputReport { rule, ledger: ledger.with_drops(&drops), bytes: output.bytes, strain: None }
         });
         Self {
             outputs: outputs.collect(),
@@ -243,7 +247,30 @@ impl fmt::Display for Report {
             };
             write!(f, "\nthe kernel's ring was full {times}: try a larger buffer")?;
         }
+        if [DropReason::OutputRingFull, DropReason::KernelRingFull]
+            .iter()
+            .any(|reason| self.total.dropped.contains_key(reason))
+        {
+            self.outputs.iter().try_for_each(|output| output.show_strain(f, self.outputs.len() > 1))?;
+        }
         Ok(())
+    }
+}
+
+impl OutputReport {
+    /// What to do about a disk that was too slow, if all that may wait for it did.
+    fn show_strain(&self, f: &mut fmt::Formatter<'_>, named: bool) -> fmt::Result {
+        let Some(Strain { queued_most, queue, longest_write }) = self.strain else { return Ok(()) };
+        if queued_most < queue {
+            return Ok(());
+        }
+        let name = if named { format!(" for {}", self.rule) } else { String::new() };
+        let (most, seconds) = (queued_most >> 20, longest_write.as_secs_f64());
+        write!(
+            f,
+            "\nthe disk{name} was slow: {most} MiB waited to be written, all that may; the longest write took {seconds:.3} s"
+        )?;
+        f.write_str(": a larger --write-queue outlasts longer stalls, a faster disk more traffic")
     }
 }
 

@@ -7,7 +7,7 @@ use super::stats::{Gauge, Tally};
 use crate::batch::Findings;
 use crate::demux::PortMap;
 use crate::frame::Batch;
-use crate::sink::{self, Sink};
+use crate::sink::{self, Sink, Strain};
 use crate::source::{self, BATCH, Fill, Source};
 
 /// A run on one thread.
@@ -24,6 +24,8 @@ pub(super) struct Outcome {
     pub(super) tallies: Vec<Tally>,
     /// In the order in which they happened.
     pub(super) failures: Vec<Failure>,
+    /// One for each output.
+    pub(super) strains: Vec<Option<Strain>>,
 }
 
 /// Something that ends a run.
@@ -69,8 +71,8 @@ impl Worker<'_> {
         tally.source = source.counters();
         let mut tallies = vec![tally];
         let statistics = tallies[0].interface_statistics(source.interfaces().len());
-        outlets.finish(&statistics, &mut tallies);
-        Outcome { tallies, failures: outlets.failures }
+        let strains = outlets.finish(&statistics, &mut tallies);
+        Outcome { tallies, failures: outlets.failures, strains }
     }
 
     /// True when the source is at its end, false when it was left before.

@@ -23,7 +23,9 @@ use crate::batch::{Findings, Summary};
 use crate::frame::{Annotation, Batch, Frame, Interface, Record};
 use crate::parse::{Layers, Packet};
 use crate::verify::Verdicts;
+use serde::{Serialize, Serializer};
 use std::any::Any;
+use std::time::Duration;
 
 /// A packet as a sink receives it: parsed, with its verdicts.
 #[derive(Clone, Copy, Debug)]
@@ -182,6 +184,11 @@ pub trait Sink {
         None
     }
 
+    /// How hard it was to write all this in time; `None`, the default, for a sink that does not watch it.
+    fn strain(&self) -> Option<Strain> {
+        None
+    }
+
     /// Whether it asks for the layers of each of its packets, so that they are found before, by the worker, all at
     /// once. They are found one by one when a sink that says no asks all the same.
     fn wants_layers(&self) -> bool {
@@ -218,6 +225,22 @@ pub struct InterfaceStatistics {
     pub received: u64,
     /// Dropped by the kernel or before it.
     pub dropped: u64,
+}
+
+/// How well a [queue](CaptureFileOptions::queue) before a disk sufficed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Strain {
+    /// The most bytes that ever waited to be written.
+    pub queued_most: u64,
+    /// How many could.
+    pub queue: u64,
+    /// How long the longest write took; in JSON, seconds.
+    #[serde(rename = "longest_write_seconds", serialize_with = "as_seconds")]
+    pub longest_write: Duration,
+}
+
+fn as_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
 }
 
 /// Why a sink failed.

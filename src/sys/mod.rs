@@ -14,6 +14,7 @@
 //! | [`interfaces`](mod@interfaces) | list network interfaces |
 //! | [`ethtool`] | the speed of a link |
 //! | [`namespace`] | private user and network namespaces |
+//! | [`privileges`] | giving up root for an ordinary user |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
 
@@ -31,6 +32,7 @@ pub mod netlink;
 pub mod packet_abi;
 pub mod packet_socket;
 pub(crate) mod prefetch;
+pub mod privileges;
 mod readers;
 
 pub use interfaces::{InterfaceInfo, interfaces};

@@ -10,6 +10,7 @@ use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::frame::Interface;
 use wharf::source::packet::{Capture, Directions};
 use wharf::source::{CaptureFile, Source};
+use wharf::sys::privileges::User;
 
 /// Most bytes a frame can have: tcpdump's greatest snapshot length.
 const WHOLE: u32 = 262_144;
@@ -69,6 +70,13 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "drop|wait", value_enum, hide_possible_values = true)]
     when_full: Option<WhenFull>,
 
+    /// Go on as USER, with the user's groups and no capabilities, once the input is open; output files are then the
+    /// user's, who must be allowed to create them
+    ///
+    /// Needs root to begin with.
+    #[arg(short = 'Z', long, value_name = "USER")]
+    relinquish_privileges: Option<String>,
+
     /// Exit with code 3 when packets were dropped
     #[arg(long)]
     pub(crate) strict: bool,
@@ -87,13 +95,21 @@ impl InputArgs {
         self.read.as_deref().filter(|path| *path != "-")
     }
 
+    /// Frames come whether we are ready or not.
+    pub(crate) fn is_live(&self) -> bool {
+        self.read.is_none()
+    }
+
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
-    /// that we listen may send one, so they are taken care of before anything is opened.
+    /// that we listen may send one, so they are taken care of before anything is opened. Once the source is, other
+    /// privileges than the wanted user's are given up (-Z): before any output is created, and before there is a second thread.
     pub(crate) fn builder<'a>(&self) -> anyhow::Result<Builder<'a>> {
         if let Some(CoreList(cores)) = &self.cores {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
             check_cores(cores)?;
         }
+        let user = self.relinquish_privileges.as_deref().map(User::named).transpose();
+        let user = user.context("-Z")?;
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
         let mut builder = match &self.read {
@@ -101,6 +117,7 @@ impl InputArgs {
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
             None => Engine::builder().source(self.capture()?),
         };
+        user.map_or(Ok(()), |user| user.become_for_good()).context("-Z")?;
         if let Some(packets) = self.limit {
             builder = builder.limit(packets);
         }

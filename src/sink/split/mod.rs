@@ -144,7 +144,7 @@ impl Split {
         }
         self.make_room()?;
         let writer = loop {
-            match self.options.clone().buffer(BUFFER).create(&path) {
+            match self.options.clone().buffer(BUFFER).unqueued().create(&path) {
                 Err(Error::Io { source, .. }) if too_many_open(&source) && self.open.len() > 1 => {
                     // The process may have fewer open than we thought: make do with half of those.
                     self.open_files = self.open.len() / 2;
