@@ -79,7 +79,8 @@ impl<'s, S: Sink> Outlets<'s, S> {
     ) -> Vec<Option<Strain>> {
         for (output, sink) in self.sinks.iter_mut().enumerate() {
             let failed_before = self.failures.iter().any(|failure| failure.is_of(output));
-            self.failures.extend(failure(output, sink.finish(statistics)).filter(|_| !failed_before));
+            let statistics = stats::as_seen_by(output, statistics, tallies);
+            self.failures.extend(failure(output, sink.finish(&statistics)).filter(|_| !failed_before));
             if let Some(kept) = sink.kept() {
                 stats::settle(tallies, output, kept);
             }

@@ -116,6 +116,8 @@ pub struct Report {
     pub malformed: Vec<MalformedCount>,
     /// Times the kernel stopped filling the ring because it was full.
     pub ring_freezes: u64,
+    /// Packets that the capture file which was read says were lost while it was written: they are in no ledger here.
+    pub lost_earlier: u64,
     /// What went wrong at the end beside the error that ended the run, such as a second output that
     /// could not be completed.
     pub further_failures: Vec<String>,
@@ -180,6 +182,7 @@ impl Report {
             workers: tallies.iter().map(ledger_of).collect(),
             checksums: all.checksums,
             ring_freezes: all.source.freezes,
+            lost_earlier: all.source.lost_earlier,
             malformed: (all.malformed.sorted().into_iter())
                 .map(|(layer, reason, packets)| MalformedCount { layer, reason, packets })
                 .collect(),
@@ -239,6 +242,11 @@ impl fmt::Display for Report {
         let named = malformed.iter().map(|kind| (format!("{} {}", kind.layer, kind.reason), kind.packets));
         list(f, "malformed", named)?;
         list(f, "headers cut by the snapshot length", cut.iter().map(|kind| (kind.layer, kind.packets)))?;
+        match self.lost_earlier {
+            0 => {}
+            1 => f.write_str("\nthe file says that 1 packet was lost while it was written")?,
+            lost => write!(f, "\nthe file says that {lost} packets were lost while it was written")?,
+        }
         if self.ring_freezes > 0 {
             let times = if self.ring_freezes == 1 {
                 "once".to_owned()

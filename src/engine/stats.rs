@@ -4,7 +4,7 @@ use crate::batch::Findings;
 use crate::frame::Batch;
 use crate::parse::{Layer, Reason};
 use crate::sink::InterfaceStatistics;
-use crate::source::{Counters, Progress};
+use crate::source::{Counters, Progress, Source};
 use crate::verify::Checksums;
 use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -239,18 +239,47 @@ impl Tally {
         self.source.filtered += other.source.filtered;
         self.source.unread += other.source.unread;
         self.source.freezes += other.source.freezes;
+        self.source.lost_earlier += other.source.lost_earlier;
     }
 
-    /// What the sinks are told about each of `known` interfaces at the end.
+    /// What the sinks are told about each of `known` interfaces at the end: what a capture file says of them, or what
+    /// has been counted.
     ///
     /// The kernel counts a socket's losses, not an interface's: with several interfaces nobody knows
     /// whose they were, and they stand in the ledger alone.
-    pub(super) fn interface_statistics(&self, known: usize) -> Vec<InterfaceStatistics> {
-        if known == 1 {
-            let Counters { received, dropped_ring, unread, .. } = self.source;
-            return vec![InterfaceStatistics { received, dropped: dropped_ring + unread }];
-        }
-        let received = |id| self.interfaces.get(id).copied().unwrap_or(0);
-        (0..known).map(|id| InterfaceStatistics { received: received(id), dropped: 0 }).collect()
+    pub(super) fn interface_statistics(&self, known: usize, source: &dyn Source) -> Vec<InterfaceStatistics> {
+        let Counters { received, dropped_ring, unread, .. } = self.source;
+        let counted = |id: usize| match known {
+            1 if source.is_live() => InterfaceStatistics {
+                received,
+                dropped: dropped_ring,
+                accepted: Some(received),
+                dropped_by_system: Some(dropped_ring),
+                delivered: Some(received.saturating_sub(dropped_ring + unread)),
+            },
+            1 => InterfaceStatistics { received, dropped: dropped_ring, ..InterfaceStatistics::default() },
+            _ => InterfaceStatistics {
+                received: self.interfaces.get(id).copied().unwrap_or(0),
+                ..InterfaceStatistics::default()
+            },
+        };
+        let said = source.statistics();
+        (0..known).map(|id| said.get(id).copied().flatten().unwrap_or_else(|| counted(id))).collect()
     }
+}
+
+/// The statistics for one output: what did not come to it because its ring was full is lost like what did not come to
+/// wharf. Of which of several interfaces that was is not known.
+pub(super) fn as_seen_by(
+    output: usize,
+    statistics: &[InterfaceStatistics],
+    tallies: &[Tally],
+) -> Vec<InterfaceStatistics> {
+    let mut statistics = statistics.to_vec();
+    if let [only] = &mut statistics[..] {
+        let ring_full: u64 = tallies.iter().map(|tally| tally.outputs[output].ring_full).sum();
+        only.dropped += ring_full;
+        only.delivered = only.delivered.map(|delivered| delivered.saturating_sub(ring_full));
+    }
+    statistics
 }

@@ -70,7 +70,7 @@ impl Worker<'_> {
         let Bench { mut outlets, mut tally, .. } = bench;
         tally.source = source.counters();
         let mut tallies = vec![tally];
-        let statistics = tallies[0].interface_statistics(source.interfaces().len());
+        let statistics = tallies[0].interface_statistics(source.interfaces().len(), &*source);
         let strains = outlets.finish(&statistics, &mut tallies);
         Outcome { tallies, failures: outlets.failures, strains }
     }

@@ -213,7 +213,8 @@ fn settle(handled: Handled, failures: Vec<Failure>, rest: Rest<'_>, sinks: &mut 
     }
     let mut all = Tally::new(tallies.first().map_or(0, |tally| tally.outputs.len()));
     tallies.iter().for_each(|tally| all.merge(tally));
-    let statistics = all.interface_statistics(ended_at.unwrap_or(source.interfaces().len()));
+    let known = ended_at.unwrap_or(source.interfaces().len());
+    let statistics = all.interface_statistics(known, &*source);
     let strains = outlets.finish(&statistics, &mut tallies);
     Outcome { tallies, failures: outlets.failures, strains }
 }

@@ -19,6 +19,8 @@ pub use json::Json;
 pub use split::{Split, SplitFile, Template};
 pub use text::{Text, TextOptions};
 
+pub use crate::frame::InterfaceStatistics;
+
 use crate::batch::{Findings, Summary};
 use crate::frame::{Annotation, Batch, Frame, Interface, Record};
 use crate::parse::{Layers, Packet};
@@ -67,6 +69,7 @@ pub struct Deliveries<'a> {
     batch: Batch<'a>,
     findings: &'a Findings,
     chosen: &'a [u16],
+    lost: u64,
 }
 
 impl<'a> Deliveries<'a> {
@@ -77,7 +80,20 @@ impl<'a> Deliveries<'a> {
     #[must_use]
     pub fn new(batch: Batch<'a>, findings: &'a Findings, chosen: &'a [u16]) -> Self {
         assert!(batch.len() == findings.summaries().len(), "one entry a frame");
-        Self { batch, findings, chosen }
+        Self { batch, findings, chosen, lost: batch.lost() }
+    }
+
+    /// The same, before the first of which so many packets were lost.
+    #[must_use]
+    pub fn after_loss(self, packets: u64) -> Self {
+        Self { lost: packets, ..self }
+    }
+
+    /// How many packets were lost between the last one delivered to this output and the first of these: before they
+    /// came to any output, whichever it would have been, or on the way to this one.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// How many packets.
@@ -106,7 +122,7 @@ impl<'a> Deliveries<'a> {
 
     /// The packets in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Delivery<'a>> + use<'a> {
-        let Self { batch, findings, chosen } = *self;
+        let Self { batch, findings, chosen, .. } = *self;
         chosen.iter().map(move |&index| {
             let index = usize::from(index);
             let frame = batch.frame(index);
@@ -123,7 +139,7 @@ impl<'a> Deliveries<'a> {
 
     /// The packets in order, in short.
     pub fn briefs(&self) -> impl ExactSizeIterator<Item = Brief<'a>> + use<'a> {
-        let Self { batch, findings, chosen } = *self;
+        let Self { batch, findings, chosen, .. } = *self;
         let (records, summaries) = (batch.records(), findings.summaries());
         chosen.iter().map(move |&index| {
             let index = usize::from(index);
@@ -217,15 +233,6 @@ pub trait Sink {
 pub trait Part: Sink + Any + Send {}
 
 impl<S: Sink + Any + Send> Part for S {}
-
-/// What is known at the end about one interface (pcapng's interface statistics block).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InterfaceStatistics {
-    /// Frames received, dropped ones included.
-    pub received: u64,
-    /// Dropped by the kernel or before it.
-    pub dropped: u64,
-}
 
 /// How well a [queue](CaptureFileOptions::queue) before a disk sufficed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -291,7 +291,7 @@ mod tests {
         let path = directory.path().join("a.pcap");
         let (records, all) = (records(), records().concat());
         let before = records[..7].concat();
-        for done in 0..all.len() - before.len() {
+        for done in (0..all.len() - before.len()).step_by(7) {
             let mut destination = destination(&path, 0);
             destination.write(&before, 7).unwrap();
             let piece = &all[before.len()..][..done];

@@ -54,6 +54,8 @@ pub struct CaptureFileWriter {
     queue: Option<Queue>,
     /// When the first of the packets came that are still buffered, where that matters.
     waiting_since: Option<Instant>,
+    /// Packets lost since the last that was written.
+    lost: u64,
     /// Annotations for the files to come: each needs the secrets and names met so far.
     carried: Vec<Annotation>,
     /// Packets in the files before the current one.
@@ -99,6 +101,7 @@ impl CaptureFileWriter {
             current: None,
             queue,
             waiting_since: None,
+            lost: 0,
             carried: Vec::new(),
             packets: 0,
             files: 0,
@@ -144,12 +147,17 @@ impl CaptureFileWriter {
             self.open(frame.record.time)?;
         }
         let Some(current) = &mut self.current else { return Err(Error::Closed) };
-        let result = current.write_frame(frame, interfaces);
+        let result = current.write_frame(frame, std::mem::take(&mut self.lost), interfaces);
         // After a packet that does not fit the format, what came before is still to be completed.
         if matches!(&result, Err(error) if !matches!(error, Error::Format { .. })) {
             self.abandon();
         }
         result
+    }
+
+    /// So many packets more were lost before the next, which will say so where the format can.
+    pub(super) fn lose(&mut self, packets: u64) {
+        self.lost += packets;
     }
 
     /// Leaves the current file as it is.
@@ -255,10 +263,11 @@ impl Current {
             || rotation.seconds.is_some_and(old)
     }
 
-    fn write_frame(&mut self, frame: &Frame<'_>, interfaces: &[Interface]) -> Result<(), Error> {
+    fn write_frame(&mut self, frame: &Frame<'_>, lost: u64, interfaces: &[Interface]) -> Result<(), Error> {
         let out = &mut self.output.buffer;
         let result = match &mut self.encoder {
-            Encoder::PcapNg(encoder) => encoder.frame(frame, interfaces, out),
+            Encoder::PcapNg(encoder) => encoder.frame(frame, lost, interfaces, out),
+            // Which has no place for it.
             Encoder::Pcap(encoder) => encoder.frame(frame, interfaces, out),
         };
         result.map_err(|reason| Error::Format { path: self.output.name().to_owned(), reason })?;
@@ -291,6 +300,7 @@ impl Current {
 impl Sink for CaptureFileWriter {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         self.learn(packets.interfaces());
+        self.lose(packets.lost());
         for (accepted, frame) in packets.frames().enumerate() {
             match self.write_frame(&frame, packets.interfaces()) {
                 Err(Error::Complete { .. }) => return Err(Error::Complete { accepted }),

@@ -8,6 +8,7 @@
 //! | `interface`, `direction` | name of the interface; `in` or `out` |
 //! | `link` | name or number of the link-layer header type |
 //! | `comment` | the packet's comments in a pcapng file |
+//! | `lost_before` | how many packets its pcapng file says were lost between this one and the one before (`epb_dropcount`) |
 //! | `vlan` | ids of all VLAN tags (IEEE 802.1Q), outermost first |
 //! | `svlan` | ids of all service tags (0x88a8, IEEE 802.1ad), which number their VLANs apart, likewise |
 //! | `ether_type` | what the outermost link layer carries |
@@ -124,8 +125,8 @@ fn packet(line: &mut Vec<u8>, heads: &mut Heads, delivery: &Delivery<'_>, interf
     let (packet, verdicts) = (&delivery.packet, &delivery.verdicts);
     let (frame, layers) = (packet.frame(), packet.layers());
     heads.write(line, &frame.record, frame.data.len(), interfaces);
-    if !frame.options.raw.is_empty() && frame.options.comments().next().is_some() {
-        Object::more(line).display("comment", Comments(packet));
+    if !frame.options.raw.is_empty() {
+        options(line, packet);
     }
     if layers.vlan_count > 0 {
         vlans(&mut Object::more(line), packet);
@@ -145,6 +146,18 @@ fn packet(line: &mut Vec<u8>, heads: &mut Heads, delivery: &Delivery<'_>, interf
         rest(line, delivery);
     }
     line.extend_from_slice(b"}\n");
+}
+
+/// What a packet's options in a pcapng file say.
+#[cold]
+fn options(line: &mut Vec<u8>, packet: &Packet<'_>) {
+    let options = packet.frame().options;
+    if options.comments().next().is_some() {
+        Object::more(line).display("comment", Comments(packet));
+    }
+    if let Some(lost) = options.lost().filter(|&lost| lost > 0) {
+        Object::more(line).number("lost_before", lost);
+    }
 }
 
 /// True when there may be more to say of a packet than what its outermost IP header has, and what that carries.

@@ -54,6 +54,8 @@ pub struct Split {
     /// Indices of open files.
     open: Vec<usize>,
     annotations: Vec<Annotation>,
+    /// Packets lost since the last that was written to any file.
+    lost: u64,
     /// Counts packets, to tell which file was used last.
     clock: u64,
 }
@@ -97,6 +99,7 @@ impl Split {
             by_path: HashMap::new(),
             open: Vec::new(),
             annotations: Vec::new(),
+            lost: 0,
             clock: 0,
         }
     }
@@ -190,6 +193,7 @@ fn too_many_open(error: &io::Error) -> bool {
 impl Sink for Split {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         let interfaces = packets.interfaces();
+        self.lost += packets.lost();
         for (packet, frame) in packets.briefs().zip(packets.frames()) {
             self.clock += 1;
             let key = match self.template.brief_key(packet.summary, packet.record.interface) {
@@ -201,6 +205,7 @@ impl Sink for Split {
             let file = &mut self.files[index];
             file.last_used = self.clock;
             file.annotate(&self.annotations)?;
+            file.writer.lose(std::mem::take(&mut self.lost));
             file.writer.write_frame(&frame, interfaces)?;
         }
         if self.options.packet_buffered { self.flush() } else { Ok(()) }

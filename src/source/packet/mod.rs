@@ -23,6 +23,7 @@
 mod block;
 mod filter;
 mod link_type;
+mod loss;
 mod options;
 mod problem;
 mod restore;
@@ -37,6 +38,7 @@ use crate::sys::packet_abi::{
 };
 use crate::sys::packet_socket::{Mode, PacketSocket};
 use block::{Damage, Slot, Walk};
+use loss::Losses;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -75,6 +77,9 @@ pub struct Capture {
     handed: u64,
     last_reading: Instant,
     totals: Totals,
+    losses: Losses,
+    /// Frames lost before the next that is handed out.
+    lost: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,6 +140,8 @@ impl Capture {
             handed: 0,
             last_reading: Instant::now(),
             totals: Totals::default(),
+            losses: Losses::default(),
+            lost: 0,
         })
     }
 
@@ -166,11 +173,14 @@ impl Capture {
     }
 
     fn begin_block(&mut self) -> Result<(), Damage> {
-        if self.last_reading.elapsed() >= READING {
+        let descriptor = self.ring.descriptor();
+        let marked = descriptor.as_ref().is_some_and(loss::is_marked);
+        if marked || self.last_reading.elapsed() >= READING {
             self.read_statistics();
         }
+        self.lost += descriptor.as_ref().map_or(0, |block| self.losses.before(block));
         let headroom = options::headroom(self.mode);
-        self.walk = self.ring.descriptor().map(|descriptor| Walk::new(&descriptor, headroom)).transpose()?;
+        self.walk = descriptor.map(|descriptor| Walk::new(&descriptor, headroom)).transpose()?;
         Ok(())
     }
 
@@ -256,6 +266,7 @@ impl Capture {
             self.totals.packets += u64::from(statistics.packets);
             self.totals.drops += u64::from(statistics.drops);
             self.totals.freezes += u64::from(statistics.freezes);
+            self.losses.count(self.totals.drops);
         }
     }
 }
@@ -298,7 +309,8 @@ impl Source for Capture {
         Ok(match self.prepare(limit.clamp(1, BATCH))? {
             Next::Batch => {
                 let body = self.ring.body().unwrap_or_default();
-                Fill::Batch(Batch::new(body, &self.records, &self.interfaces))
+                let batch = Batch::new(body, &self.records, &self.interfaces);
+                Fill::Batch(batch.after_loss(std::mem::take(&mut self.lost)))
             }
             Next::Idle => Fill::Idle,
             Next::End => Fill::End,
@@ -329,6 +341,7 @@ impl Source for Capture {
             filtered: 0,
             unread: packets.saturating_sub(drops).saturating_sub(self.handed),
             freezes,
+            lost_earlier: 0,
         }
     }
 
@@ -375,6 +388,7 @@ impl Capture {
                 self.ring.release();
             }
         }
+        chunk.lose(std::mem::take(&mut self.lost));
         if is_over {
             self.walk = None;
         }
