@@ -2,13 +2,14 @@
 
 use crate::args;
 use crate::input::InputArgs;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{ArgGroup, Args, ValueEnum};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wharf::sink::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, Rotation};
+use wharf::sink::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, Error, Rotation};
 
 /// Bytes that may wait for a disk while frames come in live: at 100 MB a second, more than half a second.
 const QUEUE: u64 = 64 << 20;
@@ -125,7 +126,23 @@ pub(crate) fn writer(arguments: &WriteArgs, input: &InputArgs) -> anyhow::Result
         packets: arguments.file_packets,
         files: arguments.file_count,
     };
-    Ok(Some(arguments.format.options(input).rotation(rotation).create(path)?))
+    let options = arguments.format.options(input).rotation(rotation);
+    Ok(Some(create(options, path, input)?))
+}
+
+/// Creates a file. Who was root may not do what the user he has become may not.
+pub(crate) fn create(
+    options: CaptureFileOptions,
+    path: &Path,
+    input: &InputArgs,
+) -> anyhow::Result<CaptureFileWriter> {
+    let created = options.create(path);
+    let refused =
+        matches!(&created, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied);
+    match input.user().filter(|_| refused) {
+        Some(user) => created.with_context(|| format!("as user '{user}' (-Z)")),
+        None => Ok(created?),
+    }
 }
 
 /// Refuses to overwrite the file that is being read, before anything is created.

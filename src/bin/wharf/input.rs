@@ -95,6 +95,11 @@ impl InputArgs {
         self.read.as_deref().filter(|path| *path != "-")
     }
 
+    /// Who the run goes on as, if as somebody else.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.relinquish_privileges.as_deref()
+    }
+
     /// Frames come whether we are ready or not.
     pub(crate) fn is_live(&self) -> bool {
         self.read.is_none()
@@ -108,7 +113,7 @@ impl InputArgs {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
             check_cores(cores)?;
         }
-        let user = self.relinquish_privileges.as_deref().map(User::named).transpose();
+        let user = self.user().map(User::named).transpose();
         let user = user.context("-Z")?;
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;

@@ -12,6 +12,7 @@ use keys::Keys;
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use std::{fs, io};
 use template::Key;
 
@@ -54,6 +55,8 @@ pub struct Split {
     /// Indices of open files.
     open: Vec<usize>,
     annotations: Vec<Annotation>,
+    /// When files were last flushed, where packets may not wait for long.
+    flushed: Option<Instant>,
     /// Packets lost since the last that was written to any file.
     lost: u64,
     /// Counts packets, to tell which file was used last.
@@ -99,6 +102,7 @@ impl Split {
             by_path: HashMap::new(),
             open: Vec::new(),
             annotations: Vec::new(),
+            flushed: None,
             lost: 0,
             clock: 0,
         }
@@ -163,6 +167,16 @@ impl Split {
         Ok(index)
     }
 
+    /// Sees to it that no packet waits in a buffer for longer than it may.
+    fn limit_wait(&mut self) -> Result<(), Error> {
+        let Some(most) = self.options.hold_at_most else { return Ok(()) };
+        let now = Instant::now();
+        if now.duration_since(*self.flushed.get_or_insert(now)) < most {
+            return Ok(());
+        }
+        self.flush()
+    }
+
     /// Marks a file as open, which its next write makes it.
     fn reopen(&mut self, index: usize) -> Result<(), Error> {
         if !self.files[index].open {
@@ -208,7 +222,7 @@ impl Sink for Split {
             file.writer.lose(std::mem::take(&mut self.lost));
             file.writer.write_frame(&frame, interfaces)?;
         }
-        if self.options.packet_buffered { self.flush() } else { Ok(()) }
+        if self.options.packet_buffered { self.flush() } else { self.limit_wait() }
     }
 
     fn wants_layers(&self) -> bool {
@@ -221,6 +235,7 @@ impl Sink for Split {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
+        self.flushed = self.options.hold_at_most.map(|_| Instant::now());
         self.open.iter().try_for_each(|index| self.files[*index].writer.flush())
     }
 
