@@ -4,8 +4,10 @@ mod bench;
 mod capture;
 mod ends;
 mod files;
+mod kill;
 mod live;
 mod outputs;
+mod privileges;
 mod usage;
 
 use assert_cmd::Command;
