@@ -156,7 +156,7 @@ impl User {
         status.lines().find(|line| match line.split_once(':') {
             // Root's capabilities are root's.
             Some(("CapPrm" | "CapEff" | "CapAmb", set)) if self.uid != 0 => {
-                set.trim().trim_start_matches('0') != ""
+                set.trim().contains(|digit| digit != '0')
             }
             Some(("Uid", ids)) => !all(ids, self.uid),
             Some(("Gid", ids)) => !all(ids, self.gid),
