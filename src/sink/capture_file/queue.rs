@@ -14,10 +14,13 @@ use super::destination::{Destination, FileId, Manner};
 use crate::sink::{Error, Strain};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+/// Empty buffers that are kept for their next use.
+const KEPT: usize = 4;
 
 /// A way to the thread; clones lead to the same. When the last is dropped, the thread ends with what it has.
 #[derive(Clone)]
@@ -46,11 +49,12 @@ struct Shared {
     queued_most: AtomicU64,
     /// Nanoseconds the longest write took.
     longest: AtomicU64,
+    /// Empty buffers, the one used last on top: its memory is the likeliest to be in the cache still.
+    empty: Mutex<Vec<Vec<u8>>>,
 }
 
 struct Running {
     jobs: SyncSender<Job>,
-    empty: Receiver<Vec<u8>>,
     thread: JoinHandle<()>,
 }
 
@@ -84,7 +88,7 @@ impl Queue {
         if buffer.is_empty() {
             return Ok(());
         }
-        let empty = self.lock().as_ref().and_then(|running| running.empty.try_recv().ok());
+        let empty = self.shared.empty().pop();
         let full = std::mem::replace(buffer, empty.unwrap_or_else(|| Vec::with_capacity(buffer.capacity())));
         let bytes = full.len() as u64;
         let queued = self.shared.queued.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -144,20 +148,17 @@ impl Queue {
     fn start(&self) -> Result<Running, Error> {
         let pieces = (self.limit / self.piece.max(1)).max(1);
         let (jobs, incoming) = sync_channel(pieces);
-        let (outgoing, empty) = sync_channel(pieces + 2);
         let mut worker = Worker { shared: Arc::clone(&self.shared), current: None };
         let thread = thread::Builder::new().name("wharf-write".to_owned());
         let thread = thread.spawn(move || {
             for job in incoming {
-                if let Some(mut buffer) = worker.act(job) {
-                    buffer.clear();
-                    // Where there are enough of them it goes.
-                    let _ = outgoing.try_send(buffer);
+                if let Some(buffer) = worker.act(job) {
+                    worker.shared.keep(buffer);
                 }
             }
         });
         let path = "a thread to write on".to_owned();
-        Ok(Running { jobs, empty, thread: thread.map_err(|source| Error::Io { path, source })? })
+        Ok(Running { jobs, thread: thread.map_err(|source| Error::Io { path, source })? })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Running>> {
@@ -166,6 +167,19 @@ impl Queue {
 }
 
 impl Shared {
+    fn empty(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.empty.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps an empty buffer for its next use, unless there are enough: what a stall has taken goes back after it.
+    fn keep(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let mut empty = self.empty();
+        if empty.len() < KEPT {
+            empty.push(buffer);
+        }
+    }
+
     fn take_error(&self) -> Option<Error> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -226,7 +240,7 @@ mod tests {
     use crate::frame::{Frame, Interface, LinkType};
     use crate::sink::{CaptureFileWriter, CaptureFormat, Rotation, Sink};
     use std::io::{self, ErrorKind, Write};
-    use std::sync::mpsc::{Sender, channel};
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
     /// A disk that stands still until it is told to go on, then takes so many bytes before it is full.
     struct Disk {
