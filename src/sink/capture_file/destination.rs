@@ -14,7 +14,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// `TMPFS_MAGIC` (`linux/magic.h`): memory, where room is not found faster for being asked for early.
+/// `TMPFS_MAGIC` (`linux/magic.h`): memory, where room is not found faster for being asked for early, and no write waits
+/// for a disk.
 const TMPFS: u64 = 0x0102_1994;
 
 /// How to open and write a file.
@@ -54,6 +55,8 @@ pub(super) struct Destination {
     packets: u64,
     /// Up to where the file system has been asked for room.
     allocated: u64,
+    /// A regular file in memory.
+    in_memory: bool,
 }
 
 enum Target {
@@ -71,10 +74,12 @@ impl Destination {
         let name = path.display().to_string();
         match create(path, spared) {
             Ok(file) => {
-                let allocate = if manner.gzip || !gains_by_allocation(&file) { 0 } else { manner.allocate };
+                let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+                let in_memory = regular && fstatfs(&file).is_ok_and(|system| system.f_type as u64 == TMPFS);
+                let allocate = if manner.gzip || in_memory || !regular { 0 } else { manner.allocate };
                 let manner = Manner { allocate, ..manner };
                 let path = Some(path.to_owned());
-                Ok(Self { path, ..Self::new(name, Target::of(file, manner), manner) })
+                Ok(Self { path, in_memory, ..Self::new(name, Target::of(file, manner), manner) })
             }
             Err(source) => Err(Error::Io { path: name, source }),
         }
@@ -94,11 +99,16 @@ impl Destination {
     }
 
     fn new(name: String, target: Target, manner: Manner) -> Self {
-        Self { name, path: None, target, manner, written: 0, packets: 0, allocated: 0 }
+        Self { name, path: None, target, manner, written: 0, packets: 0, allocated: 0, in_memory: false }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it is a file in memory: there is nothing to wait for.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.in_memory
     }
 
     /// Packets in the file. After a failure, those it was cut back to.
@@ -232,12 +242,6 @@ fn create(path: &Path, spared: &[FileId]) -> io::Result<File> {
         file.set_len(0)?;
     }
     Ok(file)
-}
-
-/// A regular file on a disk.
-fn gains_by_allocation(file: &File) -> bool {
-    file.metadata().is_ok_and(|metadata| metadata.is_file())
-        && fstatfs(file).is_ok_and(|system| system.f_type as u64 != TMPFS)
 }
 
 impl Target {

@@ -188,7 +188,14 @@ impl CaptureFileWriter {
                 Output::in_turn(queue.clone(), &path, manner, spared.as_slice().into())?
             }
             // The first one now: whether it can be written is known before anything is captured.
-            _ => self.output(Destination::create(&path, manner, spared)?),
+            _ => {
+                let destination = Destination::create(&path, manner, spared)?;
+                if destination.is_in_memory() {
+                    // A queue would hold up nothing and cost a fifth more.
+                    self.queue = None;
+                }
+                self.output(destination)
+            }
         };
         self.current = Some(self.begin(output));
         Ok(())
