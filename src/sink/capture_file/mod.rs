@@ -191,7 +191,7 @@ impl CaptureFileWriter {
             _ => {
                 let destination = Destination::create(&path, manner, spared)?;
                 if destination.is_in_memory() {
-                    // A queue would hold up nothing and cost a fifth more.
+                    // There is no disk to wait for, and a thread more would not be for nothing.
                     self.queue = None;
                 }
                 self.output(destination)

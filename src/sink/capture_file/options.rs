@@ -149,7 +149,7 @@ impl CaptureFileOptions {
     }
 
     /// Write on a thread of its own, with up to so many bytes waiting for it: a disk that stands still for a while then holds up
-    /// nobody. 0, the default, writes on the caller's thread, which costs a little less; so is a file in memory (tmpfs)
+    /// nobody. 0, the default, writes on the caller's thread; so is a file in memory (tmpfs)
     /// written in any case.
     ///
     /// What a write failed with is told by one of the next calls, by [`Sink::finish`](crate::sink::Sink::finish) at the
