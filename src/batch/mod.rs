@@ -126,6 +126,18 @@ impl Findings {
         if self.summaries[index].is_laid_out() { &self.layers[index] } else { self.lend(frame, index) }
     }
 
+    /// The same for the frame at `index` of `batch`, which is made only if it must be walked: a frame that has been lent
+    /// to somebody has to be copied from there.
+    #[inline(always)]
+    pub(crate) fn layers_in(&self, batch: Batch<'_>, index: usize) -> &Layers {
+        if self.summaries[index].is_laid_out() {
+            &self.layers[index]
+        } else {
+            self.lend(&batch.frame(index), index)
+        }
+    }
+
+    #[inline(never)]
     fn lend(&self, frame: &Frame<'_>, index: usize) -> &Layers {
         self.on_demand[index].get_or_init(|| {
             // Relaxed: it is read through an exclusive reference, which no other thread's shared one outlives.

@@ -33,6 +33,9 @@
 //!               counts
 //! ```
 //!
+//! Where all threads would share one CPU, and the source is not live, the worker itself writes to a sole output: what it
+//! has parsed is then still in the cache, and no thread waits for another.
+//!
 //! A run has one worker, or one on each of the [`Builder::cores`]; sinks get the same packets in the same order from
 //! any number of them. When a ring is full, the [`Policy`] says whether to wait or to drop, which is counted. All
 //! memory is used again: nothing is allocated for a packet. A run ends when the source does, at the packet limit,
@@ -152,7 +155,8 @@ impl<'a> Builder<'a> {
     /// kernel's ring (1 MiB by default, and much less of frames when few come before it is handed over), otherwise a
     /// batch or a few.
     ///
-    /// Without a call that is 2 where workers wait, and 64 where they drop. Memory is bounded by it, whatever an
+    /// Without a call that is 2 where workers wait (none for a sole output where there is but one CPU), and 64 where
+    /// they drop. Memory is bounded by it, whatever an
     /// output does: so many chunks and two more, with some 350 bytes for each packet beside its own.
     pub fn queue(mut self, chunks: usize) -> Self {
         self.config.queue = Some(chunks);
@@ -198,6 +202,7 @@ impl<'a> Builder<'a> {
 
         let workers = if source.chunks().is_some() { cores.len().max(1) } else { 1 };
         let policy = full_ring.unwrap_or(if source.is_live() { Policy::Drop } else { Policy::Wait });
+        let waits = policy == Policy::Wait && !source.is_live() && queue.is_none();
         let depth = queue.unwrap_or(if policy == Policy::Drop { QUEUE_TO_DROP } else { QUEUE_TO_WAIT });
         let gauges: Vec<_> = (0..workers).map(|_| CachePadded::new(Gauge::default())).collect();
         let (map, shutdown, gauges) = (&map, &shutdown, &gauges[..]);
@@ -207,7 +212,11 @@ impl<'a> Builder<'a> {
             let cores = &cores;
             let run = move || {
                 let _running = running;
-                if workers > 1 || sinks.iter().any(|sink| sink.part().is_none()) {
+                let may_block = sinks.iter().any(|sink| sink.part().is_none());
+                // On a thread of its own a sole output would only take turns with the worker, and what it is given
+                // would have left the cache.
+                let alone = sinks.len() == 1 && waits && cores::are_one(cores);
+                if workers > 1 || may_block && !alone {
                     let workers = Workers { map, cores, limit, shutdown, gauges, policy, depth };
                     return workers.run(source, &mut sinks);
                 }

@@ -107,8 +107,7 @@ impl<'a> Deliveries<'a> {
         let Self { batch, findings, chosen } = *self;
         chosen.iter().map(move |&index| {
             let index = usize::from(index);
-            let frame = batch.frame(index);
-            let packet = Packet::new(frame, findings.layers(&frame, index));
+            let packet = Packet::new(batch.frame(index), findings.layers_in(batch, index));
             Delivery { packet, verdicts: findings.verdicts(index) }
         })
     }
@@ -136,7 +135,7 @@ impl<'a> Deliveries<'a> {
     /// gets the layers of the packet here with the same index.
     #[must_use]
     pub fn layers(&self, packet: Brief<'_>) -> &'a Layers {
-        self.findings.layers(&self.batch.frame(packet.index), packet.index)
+        self.findings.layers_in(self.batch, packet.index)
     }
 }
 
