@@ -1,5 +1,6 @@
 //! Copying and summing together, for who must copy anyway.
 
+use super::wide::SHORT;
 use super::{Kernel, Sum, Task, run};
 
 /// Bytes from which on one pass is worth its choice of a variant: less is still in the L1 cache when it is summed.
@@ -20,12 +21,41 @@ const ONE_PASS: usize = 4096;
 /// When the two differ in length, like [`slice::copy_from_slice`].
 #[inline]
 pub fn copy_and_sum(to: &mut [u8], from: &[u8]) -> Sum {
-    if from.len() < ONE_PASS {
-        to.copy_from_slice(from);
-        Sum::of(from)
-    } else {
-        long(to, from)
+    if from.len() >= ONE_PASS {
+        return long(to, from);
     }
+    if from.len() <= SHORT && to.len() == from.len() {
+        copy_short(to, from);
+    } else {
+        to.copy_from_slice(from);
+    }
+    Sum::of(from)
+}
+
+/// Copies up to [`SHORT`] bytes, as many as both have: on the spot, since the call of a general copy takes as long as the sum.
+#[inline(always)]
+fn copy_short(to: &mut [u8], from: &[u8]) {
+    let copied = copy_ends::<32>(to, from)
+        || copy_ends::<16>(to, from)
+        || copy_ends::<8>(to, from)
+        || copy_ends::<4>(to, from)
+        || copy_ends::<2>(to, from);
+    if let (false, [to], [from]) = (copied, to, from) {
+        *to = *from;
+    }
+}
+
+/// Copies the first and the last `N` bytes, which are all of up to twice as many. Says whether there are so many.
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return false };
+    if let Some(to) = to.first_chunk_mut() {
+        *to = *first;
+    }
+    if let Some(to) = to.last_chunk_mut() {
+        *to = *last;
+    }
+    true
 }
 
 fn long(to: &mut [u8], from: &[u8]) -> Sum {
