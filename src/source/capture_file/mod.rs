@@ -30,7 +30,7 @@ use rustix::fd::AsFd;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
-use step::{Step, Stretch};
+use step::{More, Step, Stretch};
 
 /// Size of the pooled reads: what is read is still in the second cache when it is parsed, also where several
 /// workers have a few of them each (measured: perf/README.md). Memory grows beyond it only for a record that is larger.
@@ -296,15 +296,6 @@ impl CaptureFile {
             _ => false,
         }
     }
-}
-
-/// What a read brought.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum More {
-    Bytes,
-    /// Nothing for a while; more may come.
-    Silence,
-    End,
 }
 
 impl Source for CaptureFile {
