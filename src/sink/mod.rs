@@ -118,6 +118,12 @@ impl<'a> Deliveries<'a> {
         chosen.iter().map(move |&index| batch.frame(index.into()))
     }
 
+    /// What is known of their frames, in order.
+    pub(crate) fn records(&self) -> impl ExactSizeIterator<Item = &'a Record> + use<'a> {
+        let (records, chosen) = (self.batch.records(), self.chosen);
+        chosen.iter().map(move |&index| &records[usize::from(index)])
+    }
+
     /// The packets in order, in short.
     pub fn briefs(&self) -> impl ExactSizeIterator<Item = Brief<'a>> + use<'a> {
         let Self { batch, findings, chosen } = *self;
@@ -126,6 +132,15 @@ impl<'a> Deliveries<'a> {
             let index = usize::from(index);
             Brief { record: &records[index], summary: summaries[index], index }
         })
+    }
+
+    /// The packet that [`Self::briefs`] gives after so many others.
+    ///
+    /// # Panics
+    /// When there are no more than that.
+    pub(crate) fn brief(&self, at: usize) -> Brief<'a> {
+        let index = usize::from(self.chosen[at]);
+        Brief { record: &self.batch.records()[index], summary: self.findings.summaries()[index], index }
     }
 
     /// Where the headers of one of [these packets](Self::briefs) lie: all there is to know, found when it is asked for.
