@@ -95,6 +95,15 @@ impl PacketSocket {
         self.set(libc::PACKET_IGNORE_OUTGOING, &1_i32)
     }
 
+    /// Has frames bear the time at which the device received or sent them, by its own clock, where it says so
+    /// (`SOF_TIMESTAMPING_RAW_HARDWARE`).
+    ///
+    /// # Errors
+    /// As `setsockopt(PACKET_TIMESTAMP)`.
+    pub fn use_device_clock(&self) -> io::Result<()> {
+        self.set(libc::PACKET_TIMESTAMP, &(libc::SOF_TIMESTAMPING_RAW_HARDWARE as libc::c_int))
+    }
+
     /// Has the device hand over frames for other hosts too, for as long as the socket lives.
     ///
     /// # Errors
@@ -124,7 +133,7 @@ impl PacketSocket {
         self.get(libc::PACKET_STATISTICS)
     }
 
-    fn set<T: IntoBytes + Immutable>(&self, option: libc::c_int, value: &T) -> io::Result<()> {
+    pub(super) fn set<T: IntoBytes + Immutable>(&self, option: libc::c_int, value: &T) -> io::Result<()> {
         // SAFETY: the kernel reads `size_of::<T>()` bytes at `value`, all of them initialised (`IntoBytes`).
         let result = unsafe {
             libc::setsockopt(
@@ -138,7 +147,7 @@ impl PacketSocket {
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    fn get<T: FromBytes>(&self, option: libc::c_int) -> io::Result<T> {
+    pub(super) fn get<T: FromBytes>(&self, option: libc::c_int) -> io::Result<T> {
         let mut value = T::new_zeroed();
         let mut length = size_of::<T>() as libc::socklen_t;
         // SAFETY: the kernel writes at most `length` bytes at `value`, and any bytes make a `T` (`FromBytes`).

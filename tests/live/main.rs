@@ -11,6 +11,7 @@ mod support;
 mod content;
 mod counting;
 mod ending;
+mod fanout;
 mod leases;
 mod opening;
 
@@ -33,6 +34,13 @@ fn main() -> ExitCode {
         content::times_are_the_kernels,
         ending::an_interface_that_goes_down_is_reported_once,
         ending::an_interface_that_is_removed_is_reported_once,
+        fanout::a_flow_and_its_reverse_stay_on_one_worker_whole_or_in_fragments,
+        fanout::any_spreads_likewise,
+        fanout::ports_spread_the_flows_of_two_hosts,
+        fanout::turns_and_chance_spread_evenly_and_every_mode_loses_nothing,
+        fanout::a_run_on_two_workers_numbers_and_counts_every_packet_once,
+        fanout::the_limit_is_exact_over_all_workers,
+        fanout::an_interface_that_goes_ends_all_workers_and_is_told_once,
         leases::chunks_outlive_their_turn_and_go_back_in_any_order,
         leases::a_block_that_comes_back_late_holds_up_the_kernel_alone,
         leases::an_output_that_stands_still_costs_neither_the_capture_nor_the_others,

@@ -6,11 +6,12 @@ use crate::files::{self, WriteArgs};
 use crate::input::InputArgs;
 use crate::interfaces;
 use crate::link_types::LinkTypeNotes;
+use crate::live::Wish;
 use crate::print::print;
 use crate::run;
 use anyhow::bail;
 use clap::Args;
-use std::io::stdout;
+use std::io::{IsTerminal, stdout};
 use wharf::sink::text::{Dump, TimeStyle};
 use wharf::sink::{Count, CountTable, Json, Sink, Tee, Text, TextOptions};
 
@@ -155,9 +156,10 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
             "packets as text and as a capture file cannot share standard output: give -w a file"
         ));
     }
-    let builder = input.builder()?;
+    let printing = !write.is_given() || print;
+    let wish = Wish { soon: printing && !counting && stdout().is_terminal() };
+    let builder = input.builder(&wish)?;
     let file = files::writer(&write, &input)?;
-    let printing = file.is_none() || print;
 
     let mut count = Count::new();
     let shown = |count| -> BoxedSink<'_> {

@@ -5,6 +5,7 @@ use crate::exit::{Outcome, TABLE};
 use crate::files::{self, FormatArgs};
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
+use crate::live::Wish;
 use crate::print::print;
 use crate::run;
 use anyhow::bail;
@@ -94,7 +95,7 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         }
         files::refuse_input(file, &input)?;
     }
-    let mut builder = input.builder()?;
+    let mut builder = input.builder(&Wish::default())?;
     let mut options = format.options(&input);
     for Target { rule, file } in targets {
         let writer = options.clone().create(&file)?;
