@@ -250,6 +250,11 @@ impl Assembler {
         self.skip_unless(JUMP_IF_GREATER, constant, label);
     }
 
+    /// Goes there if A is not above that.
+    pub fn unless_greater(&mut self, constant: u32, label: Label) {
+        self.skip_if(JUMP_IF_GREATER, constant, label);
+    }
+
     /// Goes there if A has any of these bits.
     pub fn if_set(&mut self, constant: u32, label: Label) {
         self.skip_unless(JUMP_IF_SET, constant, label);

@@ -95,15 +95,6 @@ impl PacketSocket {
         self.set(libc::PACKET_IGNORE_OUTGOING, &1_i32)
     }
 
-    /// Has frames bear the time at which the device received or sent them, by its own clock, where it says so
-    /// (`SOF_TIMESTAMPING_RAW_HARDWARE`).
-    ///
-    /// # Errors
-    /// As `setsockopt(PACKET_TIMESTAMP)`.
-    pub fn use_device_clock(&self) -> io::Result<()> {
-        self.set(libc::PACKET_TIMESTAMP, &(libc::SOF_TIMESTAMPING_RAW_HARDWARE as libc::c_int))
-    }
-
     /// Has the device hand over frames for other hosts too, for as long as the socket lives.
     ///
     /// # Errors

@@ -5,8 +5,9 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use std::str::FromStr;
 use std::time::Duration;
+use wharf::demux::{Ports, Protocol, Rule};
 use wharf::frame::Interface;
-use wharf::source::packet::{Capture, Directions, Spread};
+use wharf::source::packet::{Capture, Directions, PortSet, Spread};
 use wharf::source::{self, Source};
 use wharf::sys::namespace::Namespace;
 
@@ -73,6 +74,25 @@ pub(crate) struct LiveArgs {
 pub(crate) struct Wish {
     /// Somebody watches packets come.
     pub(crate) soon: bool,
+    /// Nobody wants packets without these ports: the kernel may leave them out.
+    pub(crate) ports: Option<PortSet>,
+}
+
+/// The ports of some rules together; `None` if one of them wants the rest.
+pub(crate) fn ports_of<'r>(rules: impl IntoIterator<Item = &'r Rule>) -> Option<PortSet> {
+    let mut set = PortSet::new();
+    for rule in rules {
+        let Rule::Ports(Ports { protocol, ranges }) = rule else { return None };
+        for range in ranges.iter().cloned() {
+            set = match protocol {
+                Protocol::Tcp => set.tcp(range),
+                Protocol::Udp => set.udp(range),
+                Protocol::Sctp => set.sctp(range),
+                Protocol::Any => set.tcp(range.clone()).udp(range.clone()).sctp(range),
+            };
+        }
+    }
+    Some(set)
 }
 
 /// A way to spread packets.
@@ -171,6 +191,9 @@ impl LiveArgs {
         if let Some(bytes) = self.ring.or(buffer) {
             options = options.ring_bytes(bytes);
         }
+        if let Some(ports) = &wish.ports {
+            options = options.only_ports(ports.clone());
+        }
         options.open()
     }
 }
@@ -189,6 +212,15 @@ fn default_interface() -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_without_a_rest_are_a_set_of_ports() {
+        let rules =
+            |texts: &[&str]| -> Vec<Rule> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+        let set = ports_of(&rules(&["tcp/443,80-81", "any/53"])).unwrap();
+        assert_eq!(set.to_string(), "tcp/53,80-81,443 udp/53 sctp/53");
+        assert_eq!(ports_of(&rules(&["tcp/443", "rest"])), None);
+    }
 
     #[test]
     fn ways_to_spread() {

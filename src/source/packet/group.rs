@@ -45,7 +45,6 @@ pub(super) struct Plan {
     pub(super) request: RingRequest,
     /// What the rings are raised to when the kernel loses frames.
     pub(super) larger: Option<RingRequest>,
-    pub(super) device_clock: bool,
 }
 
 /// The rings of one interface.
@@ -215,18 +214,16 @@ impl Group {
     /// What is to be said of the rings, and their bytes before they were raised.
     pub(super) fn told(&self) -> (Option<u64>, Vec<String>) {
         let plan = &self.plan;
-        let bytes = |request: &RingRequest| {
-            u64::from(request.block_size) * u64::from(request.block_count) * plan.parts as u64
-        };
+        let bytes = |request: &RingRequest| u64::from(request.block_size) * u64::from(request.block_count);
         let mut notes = Vec::new();
         let mut raised_from = None;
         match (&*self.lock(), &plan.larger) {
             (Growth::Done(_), Some(larger)) => {
-                let (from, to) = (bytes(&plan.request), bytes(larger));
-                raised_from = Some(from);
+                raised_from = Some(bytes(&plan.request) * plan.parts as u64);
+                let [from, to] = [&plan.request, larger].map(|request| bytes(request).div_ceil(1 << 20));
+                let name = &plan.name;
                 notes.push(format!(
-                    "{}: the kernel lost packets, so its ring was raised from {} to {} MiB; --ring {}M has it so from the start",
-                    plan.name, from >> 20, to >> 20, to >> 20
+                    "{name}: raised from {from} to {to} MiB when the kernel lost packets; --ring {to}M has it so from the start"
                 ));
             }
             (Growth::Failed(reason), _) => {
@@ -252,9 +249,6 @@ impl Plan {
         if self.incoming_only {
             // Spares the kernel a copy of each frame sent. Before Linux 4.20 the filter alone does it.
             let _ = socket.ignore_outgoing();
-        }
-        if self.device_clock {
-            socket.use_device_clock().map_err(context("cannot have the device's times"))?;
         }
         let ring = BlockRing::of_socket(socket, request).map_err(|error| problem::ring(&error, request))?;
         socket.bind(self.index, EVERY_PROTOCOL).map_err(context("cannot bind to it"))?;

@@ -28,6 +28,7 @@ mod filter;
 mod group;
 mod link_type;
 mod options;
+mod ports;
 mod problem;
 mod restore;
 mod ring;
@@ -36,6 +37,7 @@ mod spread;
 mod usage;
 
 pub use options::{DEFAULT_RETIRE, Directions, Options};
+pub use ports::PortSet;
 pub use sizing::DEFAULT_RING;
 pub use spread::Spread;
 

@@ -1,6 +1,7 @@
 //! What to capture and how, and the way from there to an open socket.
 
 use super::group::{Group, Plan};
+use super::ports::{PortSet, Start};
 use super::sizing::{self, Size};
 use super::{Capture, Spread, filter, link_type, problem, restore};
 use crate::frame::{Interface, LinkType};
@@ -67,6 +68,8 @@ pub struct Options {
     rollover: bool,
     /// Interfaces that share the memory for rings.
     among: usize,
+    raise_to: Option<usize>,
+    ports: Option<PortSet>,
 }
 
 impl Options {
@@ -83,6 +86,8 @@ impl Options {
             spread: Spread::Hash,
             rollover: false,
             among: 1,
+            raise_to: None,
+            ports: None,
         }
     }
 
@@ -93,6 +98,18 @@ impl Options {
     /// 1 GiB. Such a ring is raised once, to twice its size, when the kernel loses frames, if there is room for that.
     pub fn ring_bytes(self, bytes: usize) -> Self {
         Self { ring: Some(bytes), ..self }
+    }
+
+    /// Raises a ring whose size was [given](Options::ring_bytes) too, to so many bytes, when the kernel loses frames.
+    pub fn raise_to(self, bytes: usize) -> Self {
+        Self { raise_to: Some(bytes), ..self }
+    }
+
+    /// Has the kernel leave out packets of which it can tell that neither end uses one of these ports: they cost
+    /// nothing here, and are not counted. Others may come all the same, such as later fragments, so that whoever
+    /// wants these ports alone must look. Without effect where the link header is none that the program reads.
+    pub fn only_ports(self, ports: PortSet) -> Self {
+        Self { ports: Some(ports), ..self }
     }
 
     /// Opens so many rings (at least 1), one for each of so many workers, over which the kernel
@@ -167,7 +184,7 @@ impl Options {
             None => (Mode::Cooked, LinkType::LINUX_SLL2),
         };
         let size = match self.ring {
-            Some(ring) => Size { ring, larger: None },
+            Some(ring) => Size { ring, larger: self.raise_to },
             None => sizing::of(device, self.parts * self.among),
         };
         let can_grow = !self.rollover && self.spread != Spread::RoundRobin;
@@ -185,7 +202,7 @@ impl Options {
             mode,
             link_type,
             snap_length: self.snap_length,
-            filter: self.program(device, &all, mode),
+            filter: self.program(device, &all, mode, link_type),
             incoming_only: self.directions == Directions::In,
             promiscuous: self.promiscuous && !device.is_any(),
             parts: self.parts,
@@ -193,15 +210,23 @@ impl Options {
             rollover: self.rollover,
             request: self.geometry(size.ring)?,
             larger,
-            device_clock: false,
         };
         let rings = Group::open(plan)?;
-        Capture::over(rings, vec![interface], Vec::new())
+        let notes = self.ports.as_ref().filter(|_| start(mode, link_type).is_some()).map(|ports| {
+            format!("{}: chosen in the kernel by ports, others are not counted: {ports}", device.name)
+        });
+        Capture::over(rings, vec![interface], notes.into_iter().collect())
             .map_err(|error| format!("cannot wait for the socket: {error}"))
     }
 
     /// The program in front of the ring. A cooked frame gets its header only behind it.
-    fn program(&self, device: &InterfaceInfo, all: &[InterfaceInfo], mode: Mode) -> Vec<socket2::SockFilter> {
+    fn program(
+        &self,
+        device: &InterfaceInfo,
+        all: &[InterfaceInfo],
+        mode: Mode,
+        link_type: LinkType,
+    ) -> Vec<socket2::SockFilter> {
         let added = if mode == Mode::Cooked { restore::SLL2 as u32 } else { 0 };
         let keep = match self.snap_length {
             0 => u32::MAX,
@@ -216,7 +241,7 @@ impl Options {
         } else {
             filter::Place::Interface
         };
-        filter::program(self.directions, place, keep)
+        filter::program(self.directions, place, keep, self.ports.as_ref().zip(start(mode, link_type)))
     }
 
     fn geometry(&self, ring: usize) -> Result<RingRequest, String> {
@@ -246,6 +271,16 @@ pub(super) fn headroom(mode: Mode) -> usize {
     match mode {
         Mode::Raw => restore::TAG,
         Mode::Cooked => restore::TAG + restore::SLL2,
+    }
+}
+
+/// How frames start for the program in front of the ring; `None` where it cannot read them.
+fn start(mode: Mode, link_type: LinkType) -> Option<Start> {
+    match (mode, link_type) {
+        (Mode::Cooked, _) => Some(Start::Network),
+        (_, LinkType::ETHERNET) => Some(Start::Ethernet),
+        (_, LinkType::RAW) => Some(Start::Ip),
+        _ => None,
     }
 }
 

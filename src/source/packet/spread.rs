@@ -156,7 +156,7 @@ fn hash(code: &mut Assembler, first: u32, by_ports: bool) {
 /// A program of a group sees a frame that came in from its network header on, and one that goes out from its link
 /// header on.
 fn find_network(code: &mut Assembler) {
-    let (going_out, no_ethernet, begin, found) = (code.label(), code.label(), code.label(), code.label());
+    let (going_out, no_ethernet, begin) = (code.label(), code.label(), code.label());
     code.load_known(Known::PacketType);
     code.if_equal(libc::PACKET_OUTGOING as u32, going_out);
     code.set_x(0);
@@ -177,14 +177,20 @@ fn find_network(code: &mut Assembler) {
     code.load_known(Known::Protocol);
 
     code.place(begin);
-    for _ in 0..TAGS {
-        skip_tag(code, found);
-    }
-    code.place(found);
+    skip_tags(code);
     code.store(KIND);
     code.x_to_a();
     code.store(BASE);
     code.load(KIND);
+}
+
+/// From a network header at X, whose EtherType A is, past any VLAN tags to the next one. Spoils a word of memory.
+pub(super) fn skip_tags(code: &mut Assembler) {
+    let found = code.label();
+    for _ in 0..TAGS {
+        skip_tag(code, found);
+    }
+    code.place(found);
 }
 
 /// A tag's control information and the EtherType behind it.
