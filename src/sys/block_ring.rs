@@ -181,7 +181,7 @@ impl BlockRing {
         self.blocks.block_size
     }
 
-    /// Blocks that the kernel has handed over and that wait here, the held one among them.
+    /// Blocks handed over by the kernel that wait here, the held one among them.
     #[must_use]
     pub fn filled(&self) -> usize {
         let is_ours = |ahead: usize| {
@@ -189,11 +189,11 @@ impl BlockRing {
             self.blocks.readers[index].is_free()
                 && self.blocks.status(index).load(Ordering::Relaxed) & STATUS_USER != 0
         };
+        // They come in turn, so the first that is not ours ends them: double the steps, then halve.
+        let (mut ours, mut step) = (0, 1);
         if !is_ours(0) {
             return 0;
         }
-        // They come in turn, so the first that is not ours ends them: double the steps, then halve.
-        let (mut ours, mut step) = (0, 1);
         while ours + step < self.len() && is_ours(ours + step) {
             ours += step;
             step *= 2;
@@ -371,9 +371,8 @@ mod tests {
                 assert_eq!(ring.filled(), count, "from {start}");
                 if ring.take() {
                     assert_eq!(ring.filled(), count, "the held one too");
-                    let lease = ring.lease();
+                    let _lease = ring.lease();
                     assert_eq!(ring.filled(), count - 1, "a leased one waits no more");
-                    drop(lease);
                 }
             }
         }

@@ -41,7 +41,7 @@ pub use ports::PortSet;
 pub use sizing::DEFAULT_RING;
 pub use spread::Spread;
 
-use crate::frame::{Batch, Interface, InterfaceId, Record};
+use crate::frame::{Batch, Interface, Record};
 use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, RingUse, Source};
 use block::Damage;
 use mio::unix::SourceFd;
@@ -124,7 +124,7 @@ impl Capture {
     pub fn and(mut self, other: Self) -> Result<Self, Error> {
         let known = self.interfaces.len() as u32;
         let more = other.rings.into_iter().map(|mut ring| {
-            ring.interface = InterfaceId(ring.interface.0 + known);
+            ring.interface.0 += known;
             ring
         });
         let rings = self.rings.drain(..).chain(more).collect();
@@ -230,7 +230,7 @@ impl Capture {
     fn drain(&mut self, settle: Duration) {
         self.stopping = true;
         self.rings.iter().for_each(|ring| ring.group.stop_growing());
-        // One that has been raised just now has frames already. Where it cannot be watched it is read all the same.
+        // One raised just now has frames already. Where it cannot be watched it is read all the same.
         let _ = self.take_raised();
         for ring in &self.rings {
             // Refused only where the interface has gone and nothing comes any more.
@@ -265,8 +265,8 @@ impl Capture {
         Err(self.failed(place, reason))
     }
 
+    /// The rest of the block is left unread.
     fn damaged(&mut self, place: usize, damage: Damage) -> Error {
-        // The rest of the block is left unread.
         self.failed(place, format!("the kernel's ring contradicts itself: {}", damage.0))
     }
 
