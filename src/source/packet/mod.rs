@@ -8,8 +8,8 @@
 //! on. Never more than half of the blocks are out in this way, or a slow reader would take the kernel the room for
 //! what comes next: beyond that a chunk's frames are copied, and the block returns at once.
 //!
-//! Several workers share an interface by a ring each, all in one fan-out group ([`Options::parts`], [`Spread`]): each
-//! reads its own and knows nothing of the others. Several interfaces are read as one source ([`Capture::and`]).
+//! Several workers share an interface by a ring each, all in one fan-out group ([`Options::parts`], [`Spread`]).
+//! Several interfaces are read as one source ([`Capture::and`]).
 //!
 //! ```no_run
 //! use wharf::source::{Fill, Source, packet::Capture};
@@ -58,8 +58,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_millis(100);
 /// Longest time to wait, beyond the retire timeout, for the kernel to hand over its last block.
 const GRACE: Duration = Duration::from_secs(1);
-/// Longest time between two readings of the kernel's counters while blocks come: soon enough to see that it loses
-/// frames, and at any rate a wire has their 32 bits take minutes to come round.
+/// Longest time between two readings of the kernel's counters while blocks come: soon enough to see losses, and far
+/// sooner than their 32 bits come round.
 const READING: Duration = Duration::from_millis(100);
 
 /// One or several interfaces being captured, or one worker's share of them.
@@ -114,10 +114,8 @@ impl Capture {
         })
     }
 
-    /// This capture and another, which are both as they were opened, as one source: the other's interfaces come behind
-    /// this one's. Frames come in the order in which their blocks are found, those of one interface in their own.
-    ///
-    /// When an interface goes away, what the others have by then is handed out before that is told.
+    /// This capture and another, both as they were opened, as one source: the other's interfaces come behind this one's.
+    /// Frames come as their blocks are found. When an interface goes away, what the others have by then comes first.
     ///
     /// # Errors
     /// [`Error::Interface`] where the kernel has no more descriptors for us.
@@ -362,8 +360,8 @@ impl Source for Capture {
         self.ended = true;
         let mut notes = std::mem::take(&mut self.notes);
         let part = |rings| {
-            let part = Self::over(rings, self.interfaces.clone(), std::mem::take(&mut notes));
-            part.map(|part| Box::new(part) as Box<dyn Source + Send>)
+            Self::over(rings, self.interfaces.clone(), std::mem::take(&mut notes))
+                .map(|part| Box::new(part) as Box<dyn Source + Send>)
         };
         let shares: io::Result<Vec<_>> = shares.into_iter().map(part).collect();
         Some(shares.map_err(|error| Error::Interface {

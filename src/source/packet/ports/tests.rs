@@ -10,7 +10,7 @@ use crate::source::{CaptureFile, Fill, Source};
 use crate::sys::classic_bpf::{Instruction, Seen, run};
 use proptest::prelude::*;
 
-#[path = "../../../tests/frames/mod.rs"]
+#[path = "../../../../tests/frames/mod.rs"]
 #[allow(dead_code)]
 mod frames;
 

@@ -291,5 +291,4 @@ fn search(code: &mut Assembler, ranges: &[RangeInclusive<u16>], keep: u32, miss:
 }
 
 #[cfg(test)]
-#[path = "ports_tests.rs"]
 mod tests;
