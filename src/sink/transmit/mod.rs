@@ -80,6 +80,18 @@ impl Transmit {
         self.position = position;
     }
 
+    /// Whether the end has come: nothing is sent any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether the end was asked for.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// The account up to now.
     #[must_use]
     pub fn sent(&self) -> &Sent {
