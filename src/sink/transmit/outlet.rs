@@ -2,7 +2,7 @@
 
 use super::{Error, Refusal, Sent};
 use crate::sys::packet_sender::PacketSender;
-use crate::sys::{interfaces, problem};
+use crate::sys::problem;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -77,12 +77,13 @@ impl Outlet {
     }
 
     fn failed(&self, error: &io::Error) -> Error {
-        let all = interfaces().unwrap_or_default();
-        let reason = match all.iter().find(|interface| interface.index == self.index) {
-            None => problem::GONE.to_owned(),
-            Some(device) if !device.is_up() => problem::WENT_DOWN.to_owned(),
-            Some(device) if !device.is_running() => problem::NO_CARRIER.to_owned(),
-            Some(_) => format!("it takes no frames: {error}"),
+        // Asked through the socket: this thread may be in another network namespace by now.
+        let there = rustix::net::netdevice::index_to_name(&self.sender, self.index).is_ok();
+        let reason = match error.raw_os_error() {
+            Some(libc::ENETDOWN | libc::ENXIO | libc::ENODEV) if !there => problem::GONE.to_owned(),
+            Some(libc::ENETDOWN) => problem::WENT_DOWN.to_owned(),
+            Some(libc::ENOBUFS | libc::EAGAIN) => problem::TAKES_NOTHING.to_owned(),
+            _ => format!("it takes no frames: {error}"),
         };
         Error::Interface { interface: self.name.clone(), reason }
     }
