@@ -1,8 +1,9 @@
 //! `wharf gen` as far as no interface is needed.
 
-use super::run;
+use super::{run, told};
 use serde_json::Value;
 use std::path::Path;
+use std::process::Command;
 use tempfile::tempdir;
 
 fn sniffed(path: &Path) -> Vec<String> {
@@ -92,6 +93,8 @@ fn bad_usage_is_one_line_and_code_2() {
         ("gen -i lo --source 10.0.0.0/33", "10.1.0.0/16"),
         ("gen -i lo --source 10.0.0.1 --source 10.0.0.2", "given twice"),
         ("gen -i lo -w a", "cannot be used with"),
+        #[cfg(feature = "xdp")]
+        ("gen -i lo --live-frames --rate 1M", "cannot be used with"),
         ("gen -w a", "would never end"),
         ("gen -w a --duration 1s", "would never end"),
     ] {
@@ -103,4 +106,37 @@ fn bad_usage_is_one_line_and_code_2() {
     let (code, _, err) = run("gen -i wharf-nope0 --count 1".split(' '));
     assert_eq!(code, 1);
     assert!(err.starts_with("wharf: wharf-nope0: no such interface"), "{err}");
+}
+
+/// Sends 300 frames from one end of a veth pair to the other, by AF_PACKET, by AF_XDP, and by the kernel alone, and
+/// compares them with the same frames written to a file. As root: eBPF is refused in user namespaces.
+#[test]
+#[cfg(feature = "xdp")]
+fn every_way_to_send_gives_the_frames_of_the_seed() {
+    let dir = tempdir().unwrap();
+    let script = r#"
+        cd "$1" && ip link add va type veth peer name vb && ip link set va addrgenmode none up &&
+        ip link set vb addrgenmode none up && ethtool -K vb gro on > /dev/null || exit 99
+        frames="--count 300 --size 60-1514 --seed 5 --ipv6 40 --vlan-share 30"
+        "$0" gen -w made.pcap $frames > /dev/null
+        "$0" sniff -r made.pcap -n -t -xx 2> /dev/null > made
+        for way in --json --xdp --live-frames; do
+            timeout 10 "$0" sniff -i vb -Q in -n -p -w got.pcap -c 300 2> listening & sniff=$!
+            until grep -q listening listening; do sleep 0.05; done
+            "$0" gen -i va $frames $way > account || exit 1
+            wait $sniff
+            "$0" sniff -r got.pcap -n -t -xx 2> /dev/null > got
+            cmp made got && echo "$way: $(grep -c . < got) lines"
+            rm listening
+        done"#;
+    let wharf = env!("CARGO_BIN_EXE_wharf");
+    let arguments = ["60", "unshare", "-n", "bash", "-c", script, wharf, dir.path().to_str().unwrap()];
+    let output = match Command::new("timeout").args(arguments).output() {
+        Ok(output) if output.status.code() != Some(99) && !output.stderr.starts_with(b"unshare:") => output,
+        other => return eprintln!("SKIPPED: needs root, unshare, ip and ethtool: {other:?}"),
+    };
+    let (code, out, err) = told(output);
+    assert_eq!(code, 0, "{out}{err}");
+    let ways: Vec<_> = out.lines().filter_map(|line| line.split(": ").next()).collect();
+    assert_eq!(ways, ["--json", "--xdp", "--live-frames"], "{out}{err}");
 }

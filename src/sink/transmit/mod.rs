@@ -16,6 +16,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "xdp")]
+mod live;
 mod options;
 mod outlet;
 mod pace;
@@ -24,6 +26,8 @@ mod sent;
 mod stamp;
 mod timetable;
 
+#[cfg(feature = "xdp")]
+pub use live::TransmitLive;
 pub use options::TransmitOptions;
 pub use pace::{Pace, Rate, Speed};
 pub use position::Position;
@@ -216,8 +220,9 @@ impl Sink for Transmit {
         self.run(chosen.len(), |index| batch.frame(chosen[index].into())).map(drop)
     }
 
+    /// Waits for what is under way, a second at most.
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
-        Ok(())
+        self.outlet.flush()
     }
 
     /// Those that the kernel took.

@@ -130,6 +130,8 @@ const _: () = assert!(size_of::<Instruction>() == 8);
 
 /// `BPF_LDX | BPF_MEM`, `BPF_ALU64`, `BPF_JMP` and what goes with them.
 const LOAD: u8 = 0x61;
+/// `BPF_STX | BPF_MEM`.
+const STORE: u8 = 0x63;
 const ALU: u8 = 0x07;
 const JUMP: u8 = 0x05;
 const FROM_REGISTER: u8 = 0x08;
@@ -203,6 +205,11 @@ impl Assembler {
     /// `to = *(from + offset)`, the rest 0.
     pub fn load(&mut self, size: Size, to: Register, from: Register, offset: i16) -> &mut Self {
         self.push(LOAD | size as u8, to, from as u8, offset, 0)
+    }
+
+    /// `*(to + offset) = from`.
+    pub fn store(&mut self, size: Size, to: Register, offset: i16, from: Register) -> &mut Self {
+        self.push(STORE | size as u8, to, from as u8, offset, 0)
     }
 
     /// `to = to OPERATION by`.
@@ -305,6 +312,7 @@ mod tests {
             .load(Size::Word, R2, R1, 4) //                  r2 = *(u32 *)(r1 + 4)
             .load(Size::Half, R3, R7, 12) //                 r3 = *(u16 *)(r7 + 12)
             .load(Size::Byte, R0, R9, -1) //                 r0 = *(u8 *)(r9 - 1)
+            .store(Size::Word, R7, 4, R2) //                 *(u32 *)(r7 + 4) = r2
             .set(R6, R1) //                                  r6 = r1
             .set(R0, 2) //                                   r0 = 2
             .add(R7, 14) //                                  r7 += 14
@@ -330,6 +338,7 @@ mod tests {
                 0x6112_0400_0000_0000,
                 0x6973_0c00_0000_0000,
                 0x7190_ffff_0000_0000,
+                0x6327_0400_0000_0000,
                 0xbf16_0000_0000_0000,
                 0xb700_0000_0200_0000,
                 0x0707_0000_0e00_0000,
@@ -339,7 +348,7 @@ mod tests {
                 0x7f54_0000_0000_0000,
                 0xdc04_0000_1000_0000,
                 0x2d87_0800_0000_0000,
-                0x5503_f3ff_0800_0000,
+                0x5503_f2ff_0800_0000,
                 0x4503_0600_ff1f_0000,
                 0x1811_0000_0500_0000,
                 0x0000_0000_0000_0000,

@@ -20,10 +20,12 @@
 //! | [`sender`] | a queue being sent to |
 //! | [`ports`] | which ports are wanted, as the program looks them up |
 //! | [`program`] | the programs themselves |
+//! | [`live_frames`] | frames made in the kernel and sent from there |
 //! | [`attachment`] | a program at an interface, with its maps |
 
 pub mod abi;
 pub mod attachment;
+pub mod live_frames;
 pub mod ports;
 pub mod program;
 pub mod receiver;
@@ -33,6 +35,7 @@ pub mod socket;
 pub mod umem;
 
 pub use attachment::Attachment;
+pub use live_frames::{LiveFrames, LiveFramesError};
 pub use ports::PortTable;
 pub use receiver::Receiver;
 pub use sender::Sender;

@@ -155,6 +155,6 @@ fn look_up(code: &mut Assembler, wanted: Label) {
     code.compute(Operation::ShiftRight, R1, PORT).jump(Condition::AnyBit, R1, 1, wanted);
 }
 
-fn finished(code: Assembler) -> Vec<Instruction> {
+pub(super) fn finished(code: Assembler) -> Vec<Instruction> {
     code.finish().expect("every label of these programs has its place, and they are short")
 }

@@ -4,6 +4,8 @@ mod dry;
 mod feed;
 mod file;
 mod frames;
+#[cfg(feature = "xdp")]
+mod live;
 mod report;
 mod send;
 mod values;
@@ -36,6 +38,7 @@ Examples:
   wharf gen -i veth0 --rate 1Gbit --size 64-1514 --ipv6 50 --vlan 100 --bad-checksums 1 --stamp
   wharf gen -i veth0 -r day.pcapng --speed 2x
   wharf gen -i veth0 -r day.pcap --flat-out --loop forever --duration 30s
+  sudo wharf gen -i veth0 --live-frames --size imix --duration 10s
   wharf gen -w made.pcap --count 1000 --size imix --rate 10k
 
 Rates are those of frames as they lie in memory, without preamble, frame check sequence and gap. What is told at
@@ -84,6 +87,19 @@ pub(crate) struct GenArgs {
     /// Write a number and a time into UDP payloads of 16 bytes and more, in the form of the kernel's pktgen
     #[arg(long, help_heading = "Sending")]
     stamp: bool,
+
+    /// Send by AF_XDP, from a queue of the interface for each CPU
+    #[cfg(feature = "xdp")]
+    #[arg(long, help_heading = "Sending", conflicts_with = "qdisc")]
+    xdp: bool,
+
+    /// Have the kernel make the frames and send them (BPF test runs): millions a second into a veth pair
+    ///
+    /// The other end of the pair needs GRO (ethtool -K PEER gro on) or an XDP program. The distinct frames go round and
+    /// round, flat out. Needs root.
+    #[cfg(feature = "xdp")]
+    #[arg(long, help_heading = "Sending", conflicts_with_all = ["xdp", "qdisc", "stamp", "cores", "rate", "read", "write"])]
+    live_frames: bool,
 
     /// Send through the interface's queueing discipline, not past it
     #[arg(long, help_heading = "Sending")]
@@ -156,6 +172,8 @@ pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
     let options = arguments.interface.as_ref().map(|interface| {
         let options =
             Transmit::on(interface).pace(pace).stamp(arguments.stamp).bypass_queue(!arguments.qdisc);
+        #[cfg(feature = "xdp")]
+        let options = options.xdp(arguments.xdp);
         let options = options.with_default_route(arguments.yes_on_this_interface).stop(plan.shutdown.flag());
         arguments.duration.into_iter().fold(options, TransmitOptions::duration)
     });
@@ -165,6 +183,10 @@ pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
     match (arguments.write, options) {
         (Some(path), _) => file::run(feed, &path, arguments.read.as_deref(), &plan),
         (None, Some(options)) => {
+            #[cfg(feature = "xdp")]
+            if arguments.live_frames {
+                return live::run(&feed, options, arguments.count, &plan);
+            }
             let cores = arguments.cores.map(|CoreList(cores)| cores).unwrap_or_default();
             send::run(feed, options, &cores, &plan)
         }

@@ -84,18 +84,19 @@ fn drive(feed: &Mutex<Feed>, sender: &mut Transmit) -> anyhow::Result<()> {
     loop {
         // A thread that panicked holding it is told of where it is joined.
         let begin = feed.lock().unwrap_or_else(PoisonError::into_inner).next(&mut chunk)?;
-        let Some(begin) = begin else { return Ok(()) };
+        let Some(begin) = begin else { break };
         sender.resume(begin);
         for batch in chunk.batches() {
             let goes_on = if stamps { stamped(sender, &mut findings, batch)? } else { sender.send(batch)? };
             if !goes_on {
-                return Ok(());
+                return Ok(sender.finish(&[])?);
             }
         }
         if chunk.is_empty() && sender.is_stopped() {
-            return Ok(());
+            break;
         }
     }
+    Ok(sender.finish(&[])?)
 }
 
 /// As [`Transmit::send`], by way of the headers, which say where a stamp goes.
