@@ -41,6 +41,7 @@ pub struct TransmitOptions {
     stamp: bool,
     bypass: bool,
     default_route: bool,
+    #[cfg(feature = "xdp")]
     xdp: bool,
 }
 
@@ -54,6 +55,7 @@ impl TransmitOptions {
             stamp: false,
             bypass: true,
             default_route: false,
+            #[cfg(feature = "xdp")]
             xdp: false,
         }
     }
