@@ -162,7 +162,7 @@ part_live_frames() {
         rm -f "$scratch/made" "$scratch/sent"
         for ((round = 0; round < rounds; round++)); do
             "${on_core[@]}" "$wharf" gen -i va --live-frames --size "${lengths[$size]}" --duration 1s --json >"$scratch/json"
-            awk -v key=made 'match($0, /"dropped by the interface":[0-9]+/) { dropped = substr($0, RSTART + 27, RLENGTH - 27) }
+            awk 'match($0, /"dropped by the interface":[0-9]+/) { dropped = substr($0, RSTART + 27, RLENGTH - 27) }
                 match($0, /"packets":[0-9]+/) { packets = substr($0, RSTART + 10, RLENGTH - 10) }
                 match($0, /"seconds":[0-9.]+/) { seconds = substr($0, RSTART + 10, RLENGTH - 10) }
                 END { printf "%d %d\n", (packets + dropped) / seconds / 1000, packets / seconds / 1000 }' "$scratch/json" >"$scratch/two"
@@ -178,9 +178,10 @@ part_live_frames() {
 # How far a sender is from the rate asked for, in percent, by the far end's time stamps.
 pace_of() {
     local tool=$1 rate=$2 capture
+    rm -f "$scratch/listening" "$scratch/pace.pcap"
     "${far_end[@]}" taskset -c "$control" tcpdump -i vb -Q in -n -p -s 64 -B 262144 -w "$scratch/pace.pcap" 2>"$scratch/listening" &
     capture=$!
-    until grep -q listening "$scratch/listening"; do sleep 0.05; done
+    until grep -qs listening "$scratch/listening"; do sleep 0.05; done
     case $tool in
         ours) "${on_core[@]}" "$wharf" gen -i va --size 64 --rate "$rate" --count $((rate * 2)) >/dev/null ;;
         trafgen) "${on_core[@]}" trafgen --dev va --conf "$scratch/64.cfg" --cpus 1 --num $((rate * 2)) --rate "${rate}pps" >/dev/null 2>&1 ;;
