@@ -146,7 +146,9 @@ pub(crate) fn the_end_comes_when_it_is_asked_for() {
     let options = Transmit::on("client").pace(rate);
     let mut wire = open(&lab.client, options.clone().duration(Duration::from_millis(50))).expect("a sender");
     assert!(!wire.send(batch).expect("no failure"));
-    assert_eq!((wire.sent().frames, wire.sent().left), (50, 206));
+    assert_eq!(wire.sent().frames + wire.sent().left, 256);
+    // Fewer where this machine stood still meanwhile.
+    assert!(wire.sent().frames == 50 || wire.sent().late.slip > 0, "{:?}", wire.sent());
     let stop = Arc::new(AtomicBool::new(true));
     let mut wire = open(&lab.client, options.stop(stop)).expect("a sender");
     assert!(!wire.send(batch).expect("no failure") && wire.is_over());
