@@ -6,8 +6,7 @@ use super::sizing::{self, Size};
 use super::{Capture, Spread, filter, link_type, problem, restore};
 use crate::frame::{Interface, LinkType};
 use crate::source::Error;
-use crate::sys::interfaces::{ANY, InterfaceInfo, interfaces};
-use crate::sys::link;
+use crate::sys::interfaces::{InterfaceInfo, interfaces};
 use crate::sys::packet_abi::RingRequest;
 use crate::sys::packet_socket::Mode;
 use std::str::FromStr;
@@ -174,7 +173,7 @@ impl Options {
 
     fn start(self) -> Result<Capture, String> {
         let all = interfaces().map_err(|error| format!("cannot list interfaces: {error}"))?;
-        let device = find(&self.interface, &all)?;
+        let device = problem::find(&self.interface, &all)?;
         if !device.is_up() {
             return Err(problem::down_at_start(&device.name));
         }
@@ -282,18 +281,6 @@ fn start(mode: Mode, link_type: LinkType) -> Option<Start> {
         (_, LinkType::RAW) => Some(Start::Ip),
         _ => None,
     }
-}
-
-/// The interface of that name, or of that alternative name.
-fn find<'a>(name: &str, all: &'a [InterfaceInfo]) -> Result<&'a InterfaceInfo, String> {
-    problem::check_name(name)?;
-    let by_name = all.iter().find(|interface| interface.name == name);
-    let found = by_name.or_else(|| {
-        let index = link::index_of(name).ok()?;
-        all.iter().find(|interface| interface.index == index)
-    });
-    debug_assert!(name != ANY || found.is_some_and(InterfaceInfo::is_any));
-    found.ok_or_else(|| problem::no_such_interface(name, all))
 }
 
 fn operating_system() -> String {
