@@ -229,6 +229,22 @@ pub struct InterfaceStatistics {
     pub delivered: Option<u64>,
 }
 
+impl InterfaceStatistics {
+    /// Adds what another receiver on the same interface counted of other frames.
+    pub fn merge(&mut self, other: Self) {
+        let add = |all: &mut Option<u64>, more: Option<u64>| {
+            if let Some(more) = more {
+                *all = Some(all.unwrap_or(0) + more);
+            }
+        };
+        self.received += other.received;
+        self.dropped += other.dropped;
+        add(&mut self.accepted, other.accepted);
+        add(&mut self.dropped_by_system, other.dropped_by_system);
+        add(&mut self.delivered, other.delivered);
+    }
+}
+
 /// A pcapng block that is not a packet and that a copy should keep: decryption secrets, name
 /// resolution, custom blocks marked as safe to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -363,7 +379,8 @@ impl<'a> Batch<'a> {
     // A call would return a hundred bytes in memory, to be copied before the stores have come through.
     #[inline(always)]
     pub fn frame(&self, index: usize) -> Frame<'a> {
-        let record = self.records[index];
+        // By reference, so that it is copied in one piece.
+        let record = &self.records[index];
         let cut = |offset: u32, length: u32| match length {
             0 => &[],
             length => &self.slab[offset as usize..][..length as usize],
@@ -374,7 +391,7 @@ impl<'a> Batch<'a> {
                 raw: cut(record.options_offset, record.options_length),
                 big_endian: record.options_big_endian,
             },
-            record,
+            record: *record,
         }
     }
 

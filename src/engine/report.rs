@@ -3,6 +3,7 @@
 use super::stats::Tally;
 use crate::parse::{Layer, Reason};
 use crate::sink::Strain;
+use crate::source::RingUse;
 use crate::verify::{Checksums, Verdict};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -118,6 +119,9 @@ pub struct Report {
     pub ring_freezes: u64,
     /// Packets that the capture file which was read says were lost while it was written: they are in no ledger here.
     pub lost_earlier: u64,
+    /// How the kernel's rings of a live source fared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rings: Option<RingUse>,
     /// What went wrong at the end beside the error that ended the run, such as a second output that
     /// could not be completed.
     pub further_failures: Vec<String>,
@@ -183,6 +187,7 @@ impl Report {
             checksums: all.checksums,
             ring_freezes: all.source.freezes,
             lost_earlier: all.source.lost_earlier,
+            rings: None,
             malformed: (all.malformed.sorted().into_iter())
                 .map(|(layer, reason, packets)| MalformedCount { layer, reason, packets })
                 .collect(),
@@ -254,6 +259,9 @@ impl fmt::Display for Report {
                 format!("{} times", self.ring_freezes)
             };
             write!(f, "\nthe kernel's ring was full {times}: try a larger buffer")?;
+        }
+        if let Some(rings) = &self.rings {
+            write!(f, "\n{rings}")?;
         }
         if [DropReason::OutputRingFull, DropReason::KernelRingFull]
             .iter()

@@ -242,29 +242,55 @@ impl Tally {
         self.source.lost_earlier += other.source.lost_earlier;
     }
 
-    /// What the sinks are told about each of `known` interfaces at the end: what a capture file says of them, or what
-    /// has been counted.
-    ///
-    /// The kernel counts a socket's losses, not an interface's: with several interfaces nobody knows
-    /// whose they were, and they stand in the ledger alone.
-    pub(super) fn interface_statistics(&self, known: usize, source: &dyn Source) -> Vec<InterfaceStatistics> {
+    /// What the sinks are told about each interface at the end: what a capture file says of them, or what has been counted.
+    pub(super) fn interface_statistics(&self, said: &Said) -> Vec<InterfaceStatistics> {
         let Counters { received, dropped_ring, unread, .. } = self.source;
-        let counted = |id: usize| match known {
-            1 if source.is_live() => InterfaceStatistics {
+        let taken = |id: usize| self.interfaces.get(id).copied().unwrap_or(0);
+        let of = |id: usize| match (said.interfaces.get(id).copied().flatten(), said.known) {
+            // What of it was beyond the end of the run, the kernel does not know.
+            (Some(known), _) if said.live => InterfaceStatistics { delivered: Some(taken(id)), ..known },
+            (Some(known), _) => known,
+            (None, 1) if said.live => InterfaceStatistics {
                 received,
                 dropped: dropped_ring,
                 accepted: Some(received),
                 dropped_by_system: Some(dropped_ring),
                 delivered: Some(received.saturating_sub(dropped_ring + unread)),
             },
-            1 => InterfaceStatistics { received, dropped: dropped_ring, ..InterfaceStatistics::default() },
-            _ => InterfaceStatistics {
-                received: self.interfaces.get(id).copied().unwrap_or(0),
-                ..InterfaceStatistics::default()
-            },
+            (None, 1) => {
+                InterfaceStatistics { received, dropped: dropped_ring, ..InterfaceStatistics::default() }
+            }
+            (None, _) => InterfaceStatistics { received: taken(id), ..InterfaceStatistics::default() },
         };
-        let said = source.statistics();
-        (0..known).map(|id| said.get(id).copied().flatten().unwrap_or_else(|| counted(id))).collect()
+        (0..said.known).map(of).collect()
+    }
+}
+
+/// What a source says of its interfaces at the end.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// So many are known.
+    pub(super) known: usize,
+    pub(super) live: bool,
+    interfaces: Vec<Option<InterfaceStatistics>>,
+}
+
+impl Said {
+    /// By a source, whose counters have been read.
+    pub(super) fn by(source: &dyn Source) -> Self {
+        let (known, live) = (source.interfaces().len(), source.is_live());
+        Self { known, live, interfaces: source.statistics().to_vec() }
+    }
+
+    /// Takes in what another part of the same source says: each has counted frames of its own.
+    pub(super) fn merge(&mut self, part: Self) {
+        let Self { known, live, interfaces } = part;
+        (self.known, self.live) = (self.known.max(known), self.live || live);
+        self.interfaces.resize(self.interfaces.len().max(interfaces.len()), None);
+        for (all, more) in self.interfaces.iter_mut().zip(interfaces) {
+            let Some(more) = more else { continue };
+            all.get_or_insert_default().merge(more);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of a packet: a line of text, a JSON object, a record in a file, a count.
+//! What becomes of a packet: a line of text, a JSON object, a record in a file, a count, a frame on a wire.
 //!
 //! A sink only reads: it never calls a stage. Each output of the port map feeds one.
 
@@ -11,6 +11,7 @@ mod lines;
 mod services;
 mod split;
 pub mod text;
+pub mod transmit;
 
 pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
 pub use combine::{Discard, Each, Tee, each};
@@ -18,6 +19,7 @@ pub use count::{Count, CountTable, Row};
 pub use json::Json;
 pub use split::{Split, SplitFile, Template};
 pub use text::{Text, TextOptions};
+pub use transmit::Transmit;
 
 pub use crate::frame::InterfaceStatistics;
 
@@ -125,8 +127,7 @@ impl<'a> Deliveries<'a> {
         let Self { batch, findings, chosen, .. } = *self;
         chosen.iter().map(move |&index| {
             let index = usize::from(index);
-            let frame = batch.frame(index);
-            let packet = Packet::new(frame, findings.layers(&frame, index));
+            let packet = Packet::new(batch.frame(index), findings.layers_in(batch, index));
             Delivery { packet, verdicts: findings.verdicts(index) }
         })
     }
@@ -135,6 +136,12 @@ impl<'a> Deliveries<'a> {
     pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame<'a>> + use<'a> {
         let Self { batch, chosen, .. } = *self;
         chosen.iter().map(move |&index| batch.frame(index.into()))
+    }
+
+    /// What is known of their frames, in order.
+    pub(crate) fn records(&self) -> impl ExactSizeIterator<Item = &'a Record> + use<'a> {
+        let (records, chosen) = (self.batch.records(), self.chosen);
+        chosen.iter().map(move |&index| &records[usize::from(index)])
     }
 
     /// The packets in order, in short.
@@ -147,6 +154,15 @@ impl<'a> Deliveries<'a> {
         })
     }
 
+    /// The packet that [`Self::briefs`] gives after so many others.
+    ///
+    /// # Panics
+    /// When there are no more than that.
+    pub(crate) fn brief(&self, at: usize) -> Brief<'a> {
+        let index = usize::from(self.chosen[at]);
+        Brief { record: &self.batch.records()[index], summary: self.findings.summaries()[index], index }
+    }
+
     /// Where the headers of one of [these packets](Self::briefs) lie: all there is to know, found when it is asked for.
     ///
     /// # Panics
@@ -154,7 +170,7 @@ impl<'a> Deliveries<'a> {
     /// gets the layers of the packet here with the same index.
     #[must_use]
     pub fn layers(&self, packet: Brief<'_>) -> &'a Layers {
-        self.findings.layers(&self.batch.frame(packet.index), packet.index)
+        self.findings.layers_in(self.batch, packet.index)
     }
 }
 
@@ -277,6 +293,14 @@ pub enum Error {
         /// File.
         path: String,
         /// What does not fit and what to do.
+        reason: String,
+    },
+    /// The interface cannot be sent on, or has gone.
+    #[error("{interface}: {reason}")]
+    Interface {
+        /// Its name.
+        interface: String,
+        /// What happened and what to do.
         reason: String,
     },
 }

@@ -7,33 +7,51 @@
 //! | --- | --- |
 //! | [`packet_abi`] | the structures of `linux/if_packet.h` that wharf shares with the kernel |
 //! | [`packet_socket`] | an `AF_PACKET` socket and its options |
+//! | [`fanout`] | packet sockets that share an interface's frames |
+//! | [`classic_bpf`] | programs that choose frames: instructions, assembler, interpreter |
+//! | [`packet_sender`] | frames sent in bulk through one |
 //! | [`mapping`] | memory shared with the kernel |
 //! | [`block_ring`] | who owns which block of a `TPACKET_V3` ring, and who may read it how long |
 //! | [`netlink`] | rtnetlink messages: build, send, read the answer |
 //! | [`link`] | make, address and remove network interfaces |
 //! | [`interfaces`](mod@interfaces) | list network interfaces |
+//! | [`link_counters`](mod@link_counters) | what an interface itself counts |
+//! | [`route`] | which interfaces have a default route |
 //! | [`ethtool`] | the speed of a link |
 //! | [`namespace`] | private user and network namespaces |
 //! | [`privileges`] | giving up root for an ordinary user |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
+//! | `bpf` | eBPF programs: assembled, loaded, attached (feature `xdp`) |
+//! | `xdp` | `AF_XDP` sockets: their rings, the memory of their frames, the program in front of them (feature `xdp`) |
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Linux only");
 
 pub mod block_ring;
+#[cfg(feature = "xdp")]
+pub mod bpf;
+pub mod classic_bpf;
 pub mod ethtool;
+pub mod fanout;
 pub mod interfaces;
 pub mod lab;
 pub mod link;
+pub mod link_counters;
 pub mod mapping;
 pub mod namespace;
 pub mod netlink;
 pub mod packet_abi;
+pub mod packet_sender;
 pub mod packet_socket;
 pub(crate) mod prefetch;
 pub mod privileges;
+pub(crate) mod problem;
 mod readers;
+pub mod route;
+#[cfg(feature = "xdp")]
+pub mod xdp;
 
 pub use interfaces::{InterfaceInfo, interfaces};
 pub use lab::Lab;
+pub use link_counters::{LinkCounters, link_counters};

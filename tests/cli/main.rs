@@ -4,6 +4,7 @@ mod bench;
 mod capture;
 mod ends;
 mod files;
+mod generate;
 mod kill;
 mod live;
 mod outputs;

@@ -131,6 +131,42 @@ fn a_live_capture_goes_on_without_root() {
     assert_eq!(packets, 20, "{err}");
 }
 
+#[test]
+fn a_ring_is_raised_after_root_is_given_up() {
+    let test = "a_ring_is_raised_after_root_is_given_up";
+    if !is_root(test) {
+        return;
+    }
+    let user = User::named("nobody").unwrap();
+    let dir = directory_of(&user);
+    // While nobody reads, more comes than the first ring holds.
+    let script = r#"ip link add va type veth peer name vb && ip link set va up && ip link set vb up || exit 99
+        cd "$1"; err=$(mktemp)
+        "$0" sniff -i vb -Q in -w a.pcapng -Z nobody 2> "$err" &
+        until grep -q listening "$err"; do sleep 0.05; done
+        kill -STOP $!; "$0" gen -i va --count 100k --size 1400 || exit 98; kill -CONT $!; sleep 1
+        "$0" gen -i va --count 50 --rate 100 || exit 98; sleep 0.5
+        kill -TERM $!; wait $!; code=$?; cat "$err"; rm "$err"; exit $code"#;
+    let arguments = ["60", "unshare", "-n", "bash", "-c", script, env!("CARGO_BIN_EXE_wharf")];
+    let output = match Command::new("timeout").args(arguments).arg(dir.path()).output() {
+        Ok(output) if output.status.code() != Some(99) && !output.stderr.starts_with(b"unshare:") => output,
+        other => return skip(test, &format!("{other:?}")),
+    };
+    let (code, out, err) = told(output);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("vb: raised from "), "{out}");
+    // And what the first ring lost is in the file.
+    let file = dir.path().join("a.pcapng").display().to_string();
+    let (_, read, told) = run(["sniff", "-nr", &file, "--json"]);
+    let lost_before = |line: &str| {
+        let packet: serde_json::Value = serde_json::from_str(line).unwrap();
+        packet["lost_before"].as_u64().unwrap_or(0)
+    };
+    let lost: u64 = read.lines().map(lost_before).sum();
+    assert!(lost > 0 && out.contains(&format!("dropped ({lost} kernel ring full)")), "{lost}: {out}");
+    assert!(told.contains(&format!("the file says that {lost} packets were lost")), "{told}");
+}
+
 fn refused(arguments: &[&str], directory: &Path, as_user: Option<u32>) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
     command.args(arguments).current_dir(directory).stdin(Stdio::null());

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wharf::engine::{DropReason, Engine, Policy, Report, Shutdown};
+use wharf::frame::InterfaceStatistics;
 use wharf::parse::Packet;
 use wharf::sink::{CaptureFileWriter, Count, Tee, each};
-use wharf::source::packet::Capture;
+use wharf::source::packet::{Capture, Directions, Spread};
 use wharf::source::{CaptureFile, Fill, Source};
+use wharf::sys::lab::Host;
 
 /// Floods a capture with a ring of 128 KiB, whose output takes its time, waits until all is through, and sends some more. Gives
 /// the account, and `epb_dropcount` of every packet in the file.
@@ -103,5 +105,47 @@ pub(crate) fn what_was_lost_stands_before_the_packets_after_it() {
     }
     for reason in [DropReason::KernelRingFull, DropReason::OutputRingFull] {
         assert!(reasons.contains(&reason), "{reasons:?}");
+    }
+}
+
+/// Of two interfaces one loses, and one does not: the file has it by interface, whether one worker reads their rings or two.
+pub(crate) fn each_interface_has_its_own_losses_however_many_read_it() {
+    const SENT: u64 = 5_000;
+    let lab = quiet_lab();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.pcapng");
+    let allowed = rustix::thread::sched_getaffinity(None).expect("affinity");
+    let cores: Vec<_> =
+        (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).take(2).collect();
+    for workers in 1..=cores.len() {
+        let options = |host: &Host, bytes: usize, directions| {
+            let options = Capture::on(host.interface).ring_bytes(bytes).block_bytes(16 << 10);
+            let options = options.directions(directions).parts(workers).spread(Spread::RoundRobin);
+            open(host, options).expect("a capture")
+        };
+        let small = options(&lab.server, 64 << 10, Directions::In);
+        let capture = small.and(options(&lab.client, 8 << 20, Directions::Out)).expect("both");
+        let socket = sender(&lab.client);
+        (0..SENT).for_each(|number| send(&socket, &frames::udp(1, 2, number as u32, 200)));
+        let shutdown = Shutdown::default();
+        shutdown.request();
+        let writer = CaptureFileWriter::create(&path).expect("a file");
+        let builder =
+            Engine::builder().source(capture).rest(writer).full_ring(Policy::Wait).shutdown(shutdown);
+        let report = builder.cores(cores[..workers].iter().copied()).run().expect("a run");
+        assert!(report.balanced() && report.workers.len() == workers, "{report}");
+        let lost = report.total.lost();
+        assert_eq!(report.total.dropped.get(&DropReason::KernelRingFull), Some(&lost), "{report}");
+
+        let mut file = CaptureFile::open(&path).expect("a capture file");
+        while !matches!(file.fill(256).expect("undamaged"), Fill::End) {}
+        let statistics = |dropped| InterfaceStatistics {
+            received: SENT,
+            dropped,
+            accepted: Some(SENT),
+            dropped_by_system: Some(dropped),
+            delivered: Some(SENT - dropped),
+        };
+        assert_eq!(file.statistics(), [Some(statistics(lost)), Some(statistics(0))], "{report}");
     }
 }

@@ -11,9 +11,12 @@ mod support;
 mod content;
 mod counting;
 mod ending;
+mod fanout;
 mod leases;
 mod losses;
 mod opening;
+mod rings;
+mod sending;
 
 use std::process::ExitCode;
 
@@ -32,18 +35,45 @@ fn main() -> ExitCode {
         content::the_snap_length_cuts,
         content::any_sees_every_interface_cooked,
         content::times_are_the_kernels,
+        content::nothing_that_programs_send_is_called_bad,
         ending::an_interface_that_goes_down_is_reported_once,
         ending::an_interface_that_is_removed_is_reported_once,
+        ending::a_namespace_lives_as_long_as_a_capture_in_it,
+        ending::a_wire_whose_other_end_is_in_a_namespace_that_goes_is_gone,
+        fanout::a_flow_and_its_reverse_stay_on_one_worker_whole_or_in_fragments,
+        fanout::any_spreads_likewise,
+        fanout::ports_spread_the_flows_of_two_hosts,
+        fanout::turns_and_chance_spread_evenly_and_every_mode_loses_nothing,
+        fanout::a_run_on_two_workers_numbers_and_counts_every_packet_once,
+        fanout::the_limit_is_exact_over_all_workers,
+        fanout::an_interface_that_goes_ends_all_workers_and_is_told_once,
+        rings::a_ring_that_overflows_is_raised_once_without_loss_or_repetition,
+        rings::a_raised_ring_is_read_after_the_old_one_even_if_that_is_stopped_meanwhile,
+        rings::under_overload_the_ledger_sums_to_what_was_sent,
+        rings::several_interfaces_are_one_source,
+        rings::one_of_several_interfaces_that_goes_is_named_after_all_is_handed_out,
+        rings::ports_are_chosen_in_the_kernel,
         leases::chunks_outlive_their_turn_and_go_back_in_any_order,
         leases::a_block_that_comes_back_late_holds_up_the_kernel_alone,
         leases::an_output_that_stands_still_costs_neither_the_capture_nor_the_others,
         losses::what_was_lost_stands_before_the_packets_after_it,
+        losses::each_interface_has_its_own_losses_however_many_read_it,
         opening::no_such_interface_lists_those_there_are,
         opening::an_interface_that_is_down_says_so,
         opening::a_ring_too_large_is_refused_with_advice,
         opening::without_permission_the_remedy_is_named,
         opening::interfaces_are_listed_with_their_addresses,
         opening::promiscuous_mode_lasts_as_long_as_the_capture,
+        sending::what_was_sent_is_what_arrives,
+        sending::a_rate_is_kept,
+        sending::recorded_times_are_kept,
+        sending::what_cannot_be_sent_is_told_and_the_rest_goes,
+        sending::the_end_comes_when_it_is_asked_for,
+        sending::an_interface_that_fails_is_told,
+        sending::an_interface_with_a_default_route_is_refused,
+        sending::a_default_route_over_ipv6_counts,
+        sending::the_command_sends_what_it_says,
+        sending::several_threads_send_each_frame_once,
     ];
     support::harness::run(tests, "WHARF_LIVE", || {
         wharf::sys::namespace::enter_private().map_err(|error| error.to_string())

@@ -7,9 +7,11 @@ mod cores;
 mod demo;
 mod exit;
 mod files;
+mod generate;
 mod input;
 mod interfaces;
 mod link_types;
+mod live;
 mod man;
 mod print;
 mod progress;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Split(arguments) => split::run(*arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Gen(arguments) => generate::run(*arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(arguments),

@@ -39,9 +39,11 @@ impl Losses {
     /// How many frames were lost before the first of this block.
     pub(super) fn before(&mut self, block: &BlockDescriptor) -> u64 {
         let due = self.counted > self.told && (is_marked(block) || opened(block) > self.counted_at);
-        if !due {
-            return 0;
-        }
+        if due { self.take() } else { 0 }
+    }
+
+    /// All that have been counted and not told.
+    pub(super) fn take(&mut self) -> u64 {
         self.counted - std::mem::replace(&mut self.told, self.counted)
     }
 }
@@ -75,5 +77,7 @@ mod tests {
         assert_eq!(losses.before(&block(1, begun - 1)), 0);
         assert_eq!(losses.before(&block(1, begun + 1)), 7);
         assert_eq!(losses.before(&block(1, begun + 2)), 0);
+        losses.count(14);
+        assert_eq!((losses.take(), losses.take()), (2, 0));
     }
 }
