@@ -23,8 +23,8 @@
 mod block;
 mod filter;
 mod link_type;
-mod options;
-mod problem;
+pub(super) mod options;
+pub(super) mod problem;
 mod restore;
 
 pub use options::{DEFAULT_RETIRE, DEFAULT_RING, Directions, Options};
@@ -284,6 +284,7 @@ fn restore(body: &mut [u8], slot: &Slot, link_type: LinkType, snap_length: u32) 
             checksum_not_ready: has(STATUS_CHECKSUM_NOT_READY),
             checksum_valid: has(STATUS_CHECKSUM_VALID),
             segmented: has(STATUS_GSO_TCP),
+            ..Offload::default()
         },
         ..Record::default()
     }

@@ -215,7 +215,7 @@ pub(super) fn headroom(mode: Mode) -> usize {
 }
 
 /// The interface of that name, or of that alternative name.
-fn find<'a>(name: &str, all: &'a [InterfaceInfo]) -> Result<&'a InterfaceInfo, String> {
+pub(in crate::source) fn find<'a>(name: &str, all: &'a [InterfaceInfo]) -> Result<&'a InterfaceInfo, String> {
     problem::check_name(name)?;
     let by_name = all.iter().find(|interface| interface.name == name);
     let found = by_name.or_else(|| {
@@ -226,7 +226,7 @@ fn find<'a>(name: &str, all: &'a [InterfaceInfo]) -> Result<&'a InterfaceInfo, S
     found.ok_or_else(|| problem::no_such_interface(name, all))
 }
 
-fn operating_system() -> String {
+pub(in crate::source) fn operating_system() -> String {
     let name = rustix::system::uname();
     format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
 }

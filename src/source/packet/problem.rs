@@ -24,12 +24,12 @@ pub(super) fn no_such_interface(name: &str, all: &[InterfaceInfo]) -> String {
     format!("no such interface{hint} There are: {}", names.join(", "))
 }
 
-pub(super) fn down_at_start(name: &str) -> String {
+pub(in crate::source) fn down_at_start(name: &str) -> String {
     format!("the interface is down; bring it up: ip link set dev {name} up")
 }
 
-pub(super) const WENT_DOWN: &str = "the interface went down";
-pub(super) const GONE: &str = "the interface is gone";
+pub(in crate::source) const WENT_DOWN: &str = "the interface went down";
+pub(in crate::source) const GONE: &str = "the interface is gone";
 
 pub(super) fn open(error: &io::Error) -> String {
     match error.raw_os_error() {
