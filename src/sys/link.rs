@@ -1,10 +1,11 @@
 //! Make, address and remove network interfaces in the namespace of the calling thread.
 
 use super::namespace::Namespace;
-use super::netlink::{Message, Netlink};
+use super::netlink::{Message, Netlink, attributes};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 use zerocopy::{Immutable, IntoBytes};
 
 /// An Ethernet address.
@@ -51,6 +52,8 @@ const _: () = {
     assert!(size_of::<NeighbourMessage>() == 12);
 };
 
+/// `IF_OPER_UP` of `linux/if.h`.
+const OPERATIONAL: u8 = 6;
 /// `VETH_INFO_PEER` of `linux/veth.h`.
 const VETH_INFO_PEER: u16 = 1;
 /// `IFLA_INET6_ADDR_GEN_MODE` of `linux/if_link.h`, and its value `IN6_ADDR_GEN_MODE_NONE`.
@@ -96,6 +99,32 @@ pub fn set_up(name: &str, up: bool) -> io::Result<()> {
     let flags = if up { flag } else { 0 };
     let link = LinkMessage { index: index_of(name)? as i32, flags, change: flag, ..LinkMessage::default() };
     Netlink::open()?.change(Message::new(libc::RTM_NEWLINK, 0, &link))
+}
+
+/// Waits until an interface that was brought up can send. Until the kernel has taken notice of its carrier, which it does
+/// once a second at most when there is much to notice (`net/core/link_watch.c`), it drops what it is to send.
+///
+/// # Errors
+/// `TimedOut` when it cannot after that time; as [`remove`].
+pub fn wait_until_operational(name: &str, time: Duration) -> io::Result<()> {
+    let (index, begun) = (index_of(name)? as i32, Instant::now());
+    loop {
+        let mut operational = false;
+        let request = Message::new(libc::RTM_GETLINK, 0, &LinkMessage::default());
+        Netlink::open()?.dump(request, |_, body| {
+            let Some((head, rest)) = body.split_first_chunk::<{ size_of::<LinkMessage>() }>() else { return };
+            let up =
+                attributes(rest).any(|(kind, value)| kind == libc::IFLA_OPERSTATE && value == [OPERATIONAL]);
+            operational |= up && head[4..8] == index.to_ne_bytes();
+        })?;
+        if operational {
+            return Ok(());
+        }
+        if begun.elapsed() >= time {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{name} has no carrier")));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Keeps the kernel from giving the interface an IPv6 link-local address when it comes up, and with it
