@@ -6,6 +6,7 @@ use crate::signals;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
+use wharf::demux::Rule;
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::frame::Interface;
 use wharf::source::packet::{Capture, Directions};
@@ -72,6 +73,10 @@ pub(crate) struct InputArgs {
     /// Exit with code 3 when packets were dropped
     #[arg(long)]
     pub(crate) strict: bool,
+
+    #[cfg(feature = "xdp")]
+    #[command(flatten)]
+    xdp: crate::xdp::XdpArgs,
 }
 
 /// What to do when an output is too slow.
@@ -90,6 +95,12 @@ impl InputArgs {
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
     /// that we listen may send one, so they are taken care of before anything is opened.
     pub(crate) fn builder<'a>(&self) -> anyhow::Result<Builder<'a>> {
+        self.builder_of(None)
+    }
+
+    /// The same, where nothing is wanted but what these rules name, if they are given.
+    #[cfg_attr(not(feature = "xdp"), expect(unused_variables, reason = "only AF_XDP looks at rules"))]
+    pub(crate) fn builder_of<'a>(&self, rules: Option<&[Rule]>) -> anyhow::Result<Builder<'a>> {
         if let Some(CoreList(cores)) = &self.cores {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
             check_cores(cores)?;
@@ -99,6 +110,8 @@ impl InputArgs {
         let mut builder = match &self.read {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
+            #[cfg(feature = "xdp")]
+            None if self.xdp.is_given() => Engine::builder().source(self.xdp_capture(rules)?),
             None => Engine::builder().source(self.capture()?),
         };
         if let Some(packets) = self.limit {
@@ -115,15 +128,23 @@ impl InputArgs {
         Ok(builder.shutdown(shutdown))
     }
 
+    fn snap_length(&self) -> u32 {
+        if self.snapshot_length == 0 { WHOLE } else { self.snapshot_length.min(WHOLE) }
+    }
+
+    fn buffer_bytes(&self) -> anyhow::Result<Option<usize>> {
+        let bytes = |kib: u64| kib.checked_mul(1024).and_then(|bytes| usize::try_from(bytes).ok());
+        self.buffer_size.map(|kib| bytes(kib).context("the ring (-B) is too large")).transpose()
+    }
+
     fn capture(&self) -> anyhow::Result<Capture> {
         let interface = self.interface.clone().map_or_else(default_interface, Ok)?;
         let mut options = Capture::on(interface)
-            .snap_length(if self.snapshot_length == 0 { WHOLE } else { self.snapshot_length.min(WHOLE) })
+            .snap_length(self.snap_length())
             .directions(self.direction)
             .promiscuous(!self.no_promiscuous_mode);
-        if let Some(kib) = self.buffer_size {
-            let bytes = kib.checked_mul(1024).and_then(|bytes| usize::try_from(bytes).ok());
-            options = options.ring_bytes(bytes.context("the ring (-B) is too large")?);
+        if let Some(bytes) = self.buffer_bytes()? {
+            options = options.ring_bytes(bytes);
         }
         let capture = options.open()?;
         for Interface { name, link_type, snap_length, .. } in capture.interfaces() {
@@ -133,6 +154,16 @@ impl InputArgs {
             ));
         }
         Ok(capture)
+    }
+}
+
+#[cfg(feature = "xdp")]
+impl InputArgs {
+    fn xdp_capture(&self, rules: Option<&[Rule]>) -> anyhow::Result<wharf::source::xdp::Capture> {
+        // A default would take its packets from the host, which the user may be using to say so.
+        let interface =
+            self.interface.as_deref().context("--xdp takes packets away: name an interface with -i")?;
+        self.xdp.open(interface, (self.buffer_bytes()?, self.snap_length()), rules)
     }
 }
 

@@ -94,7 +94,10 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         }
         files::refuse_input(file, &input)?;
     }
-    let mut builder = input.builder()?;
+    let rules: Vec<_> = targets.iter().map(|target| target.rule.clone()).collect();
+    // With a rest every packet is for somebody.
+    let only = each.is_none() && !rules.contains(&Rule::Rest);
+    let mut builder = input.builder_of(only.then_some(&rules))?;
     let mut options = format.options(&input);
     for Target { rule, file } in targets {
         let writer = options.clone().create(&file)?;

@@ -9,6 +9,7 @@
 #[macro_use]
 mod support;
 
+mod command;
 mod counting;
 mod engine;
 mod leases;
@@ -40,6 +41,8 @@ fn main() -> ExitCode {
         leases::chunks_outlive_their_turn_and_go_back_in_any_order,
         leases::when_too_much_is_out_frames_are_copied,
         engine::runs_by_workers_and_rings_balance,
+        command::sniff_takes_packets_and_says_so,
+        command::split_leaves_to_the_host_what_no_rule_names,
         opening::a_second_program_is_refused,
         opening::a_busy_queue_says_so,
         opening::no_such_queue_says_how_many_there_are,

@@ -11,14 +11,14 @@ use wharf::source::xdp::{Capture, PortProtocol, PortTable};
 use wharf::source::{Fill, Source};
 use wharf::verify::Verdict;
 
-fn bound(host: &wharf::sys::lab::Host, port: u16) -> UdpSocket {
+pub(crate) fn bound(host: &wharf::sys::lab::Host, port: u16) -> UdpSocket {
     let socket = host.namespace.run(|| UdpSocket::bind((host.v4, port))).expect("a socket");
     socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
     socket
 }
 
 /// Datagrams that wait in the socket.
-fn received(socket: &UdpSocket) -> usize {
+pub(crate) fn received(socket: &UdpSocket) -> usize {
     let mut count = 0;
     loop {
         match socket.recv(&mut [0; 100]) {
