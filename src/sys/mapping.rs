@@ -74,6 +74,7 @@ impl Mapping {
     }
 
     /// Where it begins, to tell the kernel.
+    #[cfg(feature = "xdp")]
     pub(super) fn address(&self) -> u64 {
         self.start.as_ptr() as usize as u64
     }
