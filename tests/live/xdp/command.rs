@@ -14,7 +14,9 @@ fn start(host: &Host, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, Str
     let mut child = host
         .namespace
         .run(|| {
-            Command::new(env!("CARGO_BIN_EXE_wharf"))
+            // A run that waits for packets which do not come is stuck: it is ended, and that is a failure.
+            Command::new("timeout")
+                .args(["20", env!("CARGO_BIN_EXE_wharf")])
                 .args(arguments)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
