@@ -28,9 +28,9 @@
 compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Linux only");
 
 pub mod block_ring;
-pub mod classic_bpf;
 #[cfg(feature = "xdp")]
 pub mod bpf;
+pub mod classic_bpf;
 pub mod ethtool;
 pub mod fanout;
 pub mod interfaces;

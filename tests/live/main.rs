@@ -16,6 +16,7 @@ mod leases;
 mod opening;
 mod rings;
 mod sending;
+mod traffic;
 
 use std::process::ExitCode;
 

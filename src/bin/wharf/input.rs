@@ -43,6 +43,10 @@ pub(crate) struct InputArgs {
 
     #[command(flatten)]
     live: LiveArgs,
+
+    #[cfg(feature = "xdp")]
+    #[command(flatten)]
+    xdp: crate::xdp::XdpArgs,
 }
 
 /// What to do when an output is too slow.
@@ -70,6 +74,8 @@ impl InputArgs {
         let mut builder = match &self.read {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
+            #[cfg(feature = "xdp")]
+            None if self.xdp.is_given() => Engine::builder().source(self.xdp.open(&self.live, wish)?),
             None => Engine::builder().source(self.live.capture(self.workers(), wish)?),
         };
         if let Some(packets) = self.limit {

@@ -19,6 +19,8 @@ mod run;
 mod signals;
 mod sniff;
 mod split;
+#[cfg(feature = "xdp")]
+mod xdp;
 
 use args::Command;
 use clap::Parser;

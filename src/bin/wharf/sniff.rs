@@ -6,7 +6,7 @@ use crate::files::{self, WriteArgs};
 use crate::input::InputArgs;
 use crate::interfaces;
 use crate::link_types::LinkTypeNotes;
-use crate::live::{self, Wish};
+use crate::live::Wish;
 use crate::print::print;
 use crate::run;
 use anyhow::bail;
@@ -165,7 +165,8 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     }
     let printing = !write.is_given() || print;
     let rule = ports.unwrap_or(Rule::Rest);
-    let wish = Wish { soon: printing && !counting && stdout().is_terminal(), ports: live::ports_of([&rule]) };
+    let soon = printing && !counting && stdout().is_terminal();
+    let wish = Wish::of(vec![rule.clone()]).soon(soon);
     let builder = input.builder(&wish)?;
     let file = files::writer(&write, &input)?;
 
