@@ -19,8 +19,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Both stages for a whole batch.
     ("batch", &["frame", "parse", "verify", "checksum", "sys"]),
     ("demux", &["parse", "batch"]),
-    // Types, and from demux the rule by which a packet has one port.
-    ("sink", &["frame", "parse", "verify", "batch", "demux"]),
+    // Types; from demux the rule by which a packet has one port; to transmit, sockets, and sums brought up to date.
+    ("sink", &["frame", "parse", "verify", "batch", "demux", "checksum", "sys"]),
     // The only place that knows the order.
     ("engine", &["frame", "source", "parse", "verify", "batch", "demux", "sink", "ring"]),
 ];

@@ -1,4 +1,4 @@
-//! What becomes of a packet: a line of text, a JSON object, a record in a file, a count.
+//! What becomes of a packet: a line of text, a JSON object, a record in a file, a count, a frame on a wire.
 //!
 //! A sink only reads: it never calls a stage. Each output of the port map feeds one.
 
@@ -11,6 +11,7 @@ mod lines;
 mod services;
 mod split;
 pub mod text;
+pub mod transmit;
 
 pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
 pub use combine::{Discard, Each, Tee, each};
@@ -18,6 +19,7 @@ pub use count::{Count, CountTable, Row};
 pub use json::Json;
 pub use split::{Split, SplitFile, Template};
 pub use text::{Text, TextOptions};
+pub use transmit::Transmit;
 
 use crate::batch::{Findings, Summary};
 use crate::frame::{Annotation, Batch, Frame, Interface, Record};
@@ -247,6 +249,14 @@ pub enum Error {
         /// File.
         path: String,
         /// What does not fit and what to do.
+        reason: String,
+    },
+    /// The interface cannot be sent on, or has gone.
+    #[error("{interface}: {reason}")]
+    Interface {
+        /// Its name.
+        interface: String,
+        /// What happened and what to do.
         reason: String,
     },
 }

@@ -7,11 +7,14 @@
 //! | --- | --- |
 //! | [`packet_abi`] | the structures of `linux/if_packet.h` that wharf shares with the kernel |
 //! | [`packet_socket`] | an `AF_PACKET` socket and its options |
+//! | [`packet_sender`] | frames sent in bulk through one |
 //! | [`mapping`] | memory shared with the kernel |
 //! | [`block_ring`] | who owns which block of a `TPACKET_V3` ring, and who may read it how long |
 //! | [`netlink`] | rtnetlink messages: build, send, read the answer |
 //! | [`link`] | make, address and remove network interfaces |
 //! | [`interfaces`](mod@interfaces) | list network interfaces |
+//! | [`link_counters`](mod@link_counters) | what an interface itself counts |
+//! | [`route`] | which interfaces have a default route |
 //! | [`ethtool`] | the speed of a link |
 //! | [`namespace`] | private user and network namespaces |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
@@ -25,13 +28,18 @@ pub mod ethtool;
 pub mod interfaces;
 pub mod lab;
 pub mod link;
+pub mod link_counters;
 pub mod mapping;
 pub mod namespace;
 pub mod netlink;
 pub mod packet_abi;
+pub mod packet_sender;
 pub mod packet_socket;
 pub(crate) mod prefetch;
+pub(crate) mod problem;
 mod readers;
+pub mod route;
 
 pub use interfaces::{InterfaceInfo, interfaces};
 pub use lab::Lab;
+pub use link_counters::{LinkCounters, link_counters};

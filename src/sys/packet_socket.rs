@@ -55,6 +55,30 @@ impl PacketSocket {
         self.0.send(frame)
     }
 
+    /// Frames sent go straight to the driver, not through the interface's queueing discipline (Linux 3.14).
+    ///
+    /// # Errors
+    /// As `setsockopt(PACKET_QDISC_BYPASS)`.
+    pub fn bypass_queue(&self) -> io::Result<()> {
+        self.set(libc::PACKET_QDISC_BYPASS, &1_i32)
+    }
+
+    /// Bytes of frames that may be on their way out; as many as the kernel grants. Without `CAP_NET_ADMIN` that ends
+    /// at `net.core.wmem_max`.
+    pub(super) fn set_send_buffer(&self, bytes: usize) {
+        if rustix::net::sockopt::set_socket_send_buffer_size_force(&self.0, bytes).is_err() {
+            let _ = self.0.set_send_buffer_size(bytes);
+        }
+    }
+
+    /// Longest wait for room on the way out.
+    ///
+    /// # Errors
+    /// As `setsockopt(SO_SNDTIMEO)`.
+    pub(super) fn set_send_timeout(&self, time: std::time::Duration) -> io::Result<()> {
+        self.0.set_write_timeout(Some(time))
+    }
+
     /// The pending error of the socket, once: `ENETDOWN` when its interface went down.
     ///
     /// # Errors

@@ -4,8 +4,7 @@ use super::{Capture, filter, link_type, problem, restore};
 use crate::frame::{Interface, LinkType};
 use crate::source::Error;
 use crate::sys::block_ring::BlockRing;
-use crate::sys::interfaces::{ANY, InterfaceInfo, interfaces};
-use crate::sys::link;
+use crate::sys::interfaces::{InterfaceInfo, interfaces};
 use crate::sys::packet_abi::RingRequest;
 use crate::sys::packet_socket::{EVERY_PROTOCOL, Mode, PacketSocket};
 use std::str::FromStr;
@@ -122,7 +121,7 @@ impl Options {
 
     fn start(self) -> Result<Capture, String> {
         let all = interfaces().map_err(|error| format!("cannot list interfaces: {error}"))?;
-        let device = find(&self.interface, &all)?;
+        let device = problem::find(&self.interface, &all)?;
         if !device.is_up() {
             return Err(problem::down_at_start(&device.name));
         }
@@ -212,18 +211,6 @@ pub(super) fn headroom(mode: Mode) -> usize {
         Mode::Raw => restore::TAG,
         Mode::Cooked => restore::TAG + restore::SLL2,
     }
-}
-
-/// The interface of that name, or of that alternative name.
-fn find<'a>(name: &str, all: &'a [InterfaceInfo]) -> Result<&'a InterfaceInfo, String> {
-    problem::check_name(name)?;
-    let by_name = all.iter().find(|interface| interface.name == name);
-    let found = by_name.or_else(|| {
-        let index = link::index_of(name).ok()?;
-        all.iter().find(|interface| interface.index == index)
-    });
-    debug_assert!(name != ANY || found.is_some_and(InterfaceInfo::is_any));
-    found.ok_or_else(|| problem::no_such_interface(name, all))
 }
 
 fn operating_system() -> String {

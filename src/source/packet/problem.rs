@@ -1,47 +1,9 @@
 //! What can go wrong with an interface, in words that say what to do.
 
-use crate::sys::interfaces::InterfaceInfo;
+pub(super) use crate::sys::problem::{GONE, WENT_DOWN, down_at_start, find, open};
+
 use crate::sys::packet_abi::RingRequest;
 use std::io;
-
-/// Most bytes of an interface's name (`IFNAMSIZ` less the final 0). Alternative names may have 127.
-const LONGEST_NAME: usize = 127;
-
-/// Whether this can be an interface's name at all.
-pub(super) fn check_name(name: &str) -> Result<(), String> {
-    let fits = (1..=LONGEST_NAME).contains(&name.len());
-    let clean = !name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
-    if fits && clean { Ok(()) } else { Err("not an interface name".to_owned()) }
-}
-
-pub(super) fn no_such_interface(name: &str, all: &[InterfaceInfo]) -> String {
-    let names: Vec<_> = all.iter().map(|interface| interface.name.as_str()).collect();
-    let near = names.iter().map(|there| (distance(name, there), there)).min();
-    let hint = match near {
-        Some((distance, there)) if distance <= 2 => format!("; did you mean {there}?"),
-        _ => ".".to_owned(),
-    };
-    format!("no such interface{hint} There are: {}", names.join(", "))
-}
-
-pub(super) fn down_at_start(name: &str) -> String {
-    format!("the interface is down; bring it up: ip link set dev {name} up")
-}
-
-pub(super) const WENT_DOWN: &str = "the interface went down";
-pub(super) const GONE: &str = "the interface is gone";
-
-pub(super) fn open(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => {
-            let program = std::env::current_exe()
-                .map_or_else(|_| "/path/to/wharf".to_owned(), |path| path.display().to_string());
-            format!("CAP_NET_RAW missing: run as root or: sudo setcap cap_net_raw,cap_net_admin+ep {program}")
-        }
-        Some(libc::EAFNOSUPPORT) => "this kernel has no AF_PACKET (CONFIG_PACKET)".to_owned(),
-        _ => format!("cannot open a packet socket: {error}"),
-    }
-}
 
 pub(super) fn ring(error: &io::Error, request: &RingRequest) -> String {
     let bytes = u64::from(request.block_size) * u64::from(request.block_count);
@@ -49,64 +11,5 @@ pub(super) fn ring(error: &io::Error, request: &RingRequest) -> String {
     match error.raw_os_error() {
         Some(libc::ENOMEM) => format!("no memory for {size}: ask for a smaller one (-B)"),
         _ => format!("cannot set up {size}: {error}"),
-    }
-}
-
-/// Least number of letters to put in, take out or change (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let change = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn named(names: &[&str]) -> Vec<InterfaceInfo> {
-        names
-            .iter()
-            .map(|name| InterfaceInfo { name: (*name).to_owned(), ..InterfaceInfo::default() })
-            .collect()
-    }
-
-    #[test]
-    fn a_near_name_is_suggested_and_all_are_listed() {
-        let all = named(&["lo", "enp3s0", "any"]);
-        assert_eq!(
-            no_such_interface("enp3so", &all),
-            "no such interface; did you mean enp3s0? There are: lo, enp3s0, any"
-        );
-        assert_eq!(no_such_interface("wlan0", &all), "no such interface. There are: lo, enp3s0, any");
-    }
-
-    #[test]
-    fn distances() {
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("eth0", "eth1"), 1);
-        assert_eq!(distance("etho", "teh0"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
-    }
-
-    #[test]
-    fn names_that_cannot_be() {
-        for name in ["", "a/b", "a b", "a\0b", &"x".repeat(128)] {
-            assert!(check_name(name).is_err(), "{name:?}");
-        }
-        assert!(check_name("eth0.100@x").is_ok());
-    }
-
-    #[test]
-    fn no_permission_names_the_remedy() {
-        let text = open(&io::Error::from_raw_os_error(libc::EPERM));
-        assert!(text.contains("sudo setcap cap_net_raw,cap_net_admin+ep /"), "{text}");
     }
 }

@@ -1,12 +1,11 @@
 //! The distinct frames, built once.
 
 use super::random::Random;
-use super::traffic::{Protocol, Sizes, Traffic};
+use super::traffic::{Addresses, Protocol, Sizes, Traffic};
 use crate::build::{
     Checksum, Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Sctp, SctpData, Stack, Tcp, Udp, Vlan, Vxlan,
 };
 use crate::frame::{LinkType, Record};
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 /// Bytes after the last frame, so that whoever reads whole vectors need not stop short of it.
@@ -55,7 +54,7 @@ pub(super) fn build(traffic: &Traffic) -> (Vec<u8>, Vec<Record>, Vec<Fact>) {
         let length = length(&traffic.sizes, &mut random);
         message.resize(usize::from(length).saturating_sub(overhead(&flow)), 0);
         random.fill(&mut message);
-        write(&flow, &message, bad, random.next() as u32, &mut stack);
+        write(&flow, &traffic.addresses, &message, bad, random.next() as u32, &mut stack);
 
         let bytes = stack.bytes();
         if u32::try_from(slab.len() + bytes.len() + SLACK).is_err() {
@@ -98,7 +97,7 @@ fn flow(traffic: &Traffic, index: u16, random: &mut Random) -> Flow {
         client_port: one_of(&CLIENT_PORTS, random),
         server_port: one_of(range.unwrap_or(&(9_999..=9_999)), random),
         ipv6: random.percent(traffic.ipv6_percent),
-        vlan: random.percent(traffic.vlan_percent).then(|| 1 + random.below(4_094) as u16),
+        vlan: random.percent(traffic.vlan_percent).then(|| one_of(&traffic.vlans, random) & 0xfff),
         tunnel: random.percent(traffic.tunnel_percent),
     }
 }
@@ -107,6 +106,7 @@ fn length(sizes: &Sizes, random: &mut Random) -> u16 {
     match sizes {
         Sizes::Fixed(length) => *length,
         Sizes::Imix => random.weighted(&[(64, 7), (594, 4), (1_518, 1)]).unwrap_or(64),
+        Sizes::Mix(lengths) => random.weighted(lengths).unwrap_or(64),
         Sizes::Uniform(range) => {
             range.start() + random.below(u64::from(range.end().saturating_sub(*range.start())) + 1) as u16
         }
@@ -126,7 +126,7 @@ fn overhead(flow: &Flow) -> usize {
 }
 
 /// A packet from client to server; tunnels are over IPv4.
-fn write(flow: &Flow, message: &[u8], bad: bool, number: u32, stack: &mut Stack) {
+fn write(flow: &Flow, addresses: &Addresses, message: &[u8], bad: bool, number: u32, stack: &mut Stack) {
     let checksum = if bad { Checksum::Wrong } else { Checksum::Right };
     let [high, low] = flow.index.to_be_bytes();
     let (client_port, server_port) = (flow.client_port, flow.server_port);
@@ -147,13 +147,14 @@ fn write(flow: &Flow, message: &[u8], bad: bool, number: u32, stack: &mut Stack)
         Protocol::Icmp => stack.wrap(Icmp::echo_request(flow.index, number as u16).checksum(checksum)),
     };
     if flow.ipv6 {
-        let client = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, flow.index);
-        stack.wrap(Ipv6::new(client, Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 1)));
+        let (client, server) = addresses.v6(flow.index);
+        stack.wrap(Ipv6::new(client, server));
     } else {
-        let client = Ipv4Addr::new(10, 1, high, low);
-        stack.wrap(Ipv4::new(client, [10, 2, 0, 1]).identification(number as u16));
+        let (client, server) = addresses.v4(flow.index);
+        stack.wrap(Ipv4::new(client, server).identification(number as u16));
     }
-    let ethernet = Ethernet::new([2, 0, 0, 1, high, low], [2, 0, 0, 2, 0, 1]);
+    let source = addresses.source_mac.unwrap_or([2, 0, 0, 1, high, low]);
+    let ethernet = Ethernet::new(source, addresses.destination_mac);
     if flow.tunnel {
         stack.wrap(ethernet).wrap(Vxlan::new(u32::from(flow.index))).wrap(Udp::new(client_port, VXLAN));
         stack.wrap(Ipv4::new([192, 0, 2, 1], [192, 0, 2, 2]));

@@ -6,7 +6,7 @@ mod random;
 mod traffic;
 
 pub use expected::{Expected, Tally};
-pub use traffic::{Protocol, Sizes, Traffic};
+pub use traffic::{Addresses, Protocol, Sizes, Traffic};
 
 use super::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, Source};
 use crate::frame::{Batch, Interface, LinkType, Record, Timestamp};

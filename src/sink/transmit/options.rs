@@ -1,0 +1,148 @@
+//! On which interface to send and how, and the way from there to an open socket.
+
+use super::outlet::Outlet;
+use super::stamp::Stamper;
+use super::timetable::Timetable;
+use super::{Error, Pace, Position, Sent, Transmit};
+use crate::sys::interfaces::{InterfaceInfo, interfaces};
+use crate::sys::packet_sender::PacketSender;
+use crate::sys::{problem, route};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// Bytes of an Ethernet header, and of a VLAN tag, which the MTU leaves room for.
+const ETHERNET: u32 = 14;
+
+/// How to send; [`Transmit::on`] makes one, [`TransmitOptions::open`] opens it.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before `open`"]
+pub struct TransmitOptions {
+    interface: String,
+    pace: Pace,
+    duration: Option<Duration>,
+    stop: Arc<AtomicBool>,
+    stamp: bool,
+    bypass: bool,
+    default_route: bool,
+}
+
+impl TransmitOptions {
+    pub(super) fn new(interface: String) -> Self {
+        Self {
+            interface,
+            pace: Pace::FlatOut,
+            duration: None,
+            stop: Arc::default(),
+            stamp: false,
+            bypass: true,
+            default_route: false,
+        }
+    }
+
+    /// When each frame is due; at once, unless told otherwise.
+    pub fn pace(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// Send no longer than this after the first frame.
+    pub fn duration(self, time: Duration) -> Self {
+        Self { duration: Some(time), ..self }
+    }
+
+    /// End soon after this flag is set, whoever sets it.
+    pub fn stop(self, flag: Arc<AtomicBool>) -> Self {
+        Self { stop: flag, ..self }
+    }
+
+    /// Write a number and a time into the payload of UDP datagrams of 16 bytes and more, as the kernel's pktgen does.
+    pub fn stamp(self, on: bool) -> Self {
+        Self { stamp: on, ..self }
+    }
+
+    /// Go past the interface's queueing discipline, the default, or through it: slower, but with its shaping.
+    pub fn bypass_queue(self, on: bool) -> Self {
+        Self { bypass: on, ..self }
+    }
+
+    /// Send even where a default route leads: into the network that this host lives on.
+    pub fn with_default_route(self, allowed: bool) -> Self {
+        Self { default_route: allowed, ..self }
+    }
+
+    /// Opens the interface of the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// [`Error::Interface`], with what to do: no such interface, down, without carrier, not Ethernet, no permission, or
+    /// one with a default route that was not [allowed](Self::with_default_route).
+    pub fn open(self) -> Result<Transmit, Error> {
+        Ok(self.open_many(1)?.remove(0))
+    }
+
+    /// Opens several senders, for a thread each. They have one clock: what they send together keeps the pace, when each
+    /// [resumes](Transmit::resume) at its part.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_many(self, count: usize) -> Result<Vec<Transmit>, Error> {
+        let name = self.interface.clone();
+        let failed = |reason| Error::Interface { interface: name.clone(), reason };
+        let device = self.device().map_err(failed)?;
+        let timetable = Arc::new(Timetable::default());
+        let until = self.duration.map_or(u64::MAX, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let open = |_| {
+            let sender = PacketSender::open(device.index, self.bypass);
+            let sender = sender.map_err(|error| failed(problem::open(&error)))?;
+            Ok(Transmit {
+                outlet: Outlet { name: device.name.clone(), index: device.index, sender },
+                pace: self.pace,
+                until,
+                stop: Arc::clone(&self.stop),
+                timetable: Arc::clone(&timetable),
+                position: Position::default(),
+                stamper: self.stamp.then(Stamper::new),
+                places: Vec::new(),
+                sent: Sent::default(),
+                over: false,
+                precise: false,
+            })
+        };
+        (0..count).map(open).collect()
+    }
+
+    /// The interface, as far as it may be sent on, with most bytes that a frame may have on it (4 more with a VLAN tag).
+    ///
+    /// # Errors
+    /// As [`Self::open`], permissions left out.
+    pub fn check(&self) -> Result<(InterfaceInfo, u32), Error> {
+        let failed = |reason| Error::Interface { interface: self.interface.clone(), reason };
+        let device = self.device().map_err(failed)?;
+        let most = device.mtu.saturating_add(ETHERNET);
+        Ok((device, most))
+    }
+
+    fn device(&self) -> Result<InterfaceInfo, String> {
+        let all = interfaces().map_err(|error| format!("cannot list interfaces: {error}"))?;
+        let device = problem::find(&self.interface, &all)?;
+        if device.is_any() {
+            return Err("frames are sent on one interface: name it".to_owned());
+        }
+        if !matches!(device.hardware, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK) {
+            return Err("not an Ethernet interface: only such can be sent on".to_owned());
+        }
+        if !device.is_up() {
+            return Err(problem::down_at_start(&device.name));
+        }
+        if !device.is_running() {
+            return Err(problem::NO_CARRIER.to_owned());
+        }
+        if !self.default_route {
+            let carriers = route::with_default_route();
+            let carriers = carriers.map_err(|error| format!("cannot read the routes: {error}"))?;
+            if carriers.contains(&device.index) {
+                return Err(problem::DEFAULT_ROUTE.to_owned());
+            }
+        }
+        Ok(device.clone())
+    }
+}

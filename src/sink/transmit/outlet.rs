@@ -1,0 +1,111 @@
+//! From frames that are due to the kernel, with what to do about each of its answers.
+
+use super::{Error, Refusal, Sent};
+use crate::sys::packet_sender::PacketSender;
+use crate::sys::{interfaces, problem};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Once an interface has taken nothing for so long, something is wrong with it.
+const STALL: Duration = Duration::from_secs(1);
+/// Tries without a pause between them: a queue is emptied within microseconds.
+const HASTY: u32 = 1_000;
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// A socket on an interface.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pub(super) name: String,
+    pub(super) index: u32,
+    pub(super) sender: PacketSender,
+}
+
+impl Outlet {
+    /// Hands frames over until the kernel has taken or refused every one. False when the end was asked for before.
+    pub(super) fn deliver(
+        &mut self,
+        frames: &[&[u8]],
+        sent: &mut Sent,
+        stop: &AtomicBool,
+    ) -> Result<bool, Error> {
+        let mut done = 0;
+        let mut waiting = Waiting::default();
+        // The kernel took fewer than it was given; why, the next call tells.
+        let mut short = false;
+        while done < frames.len() {
+            match self.sender.send(&frames[done..]) {
+                Ok(count) => {
+                    // Nothing was wrong with the frame itself: there was no room for it.
+                    sent.retries += u64::from(std::mem::take(&mut short));
+                    let taken = &frames[done..done + count];
+                    sent.frames += count as u64;
+                    sent.bytes += taken.iter().map(|frame| frame.len() as u64).sum::<u64>();
+                    done += count;
+                    short = done < frames.len();
+                    waiting = Waiting::default();
+                }
+                Err(error) => match error.raw_os_error().unwrap_or(libc::EIO) {
+                    libc::EINTR => {}
+                    libc::ENOBUFS | libc::EAGAIN => {
+                        sent.retries += 1 + u64::from(std::mem::take(&mut short));
+                        if stop.load(Ordering::Relaxed) {
+                            sent.left += (frames.len() - done) as u64;
+                            return Ok(false);
+                        }
+                        if waiting.for_too_long() {
+                            sent.left += (frames.len() - done) as u64;
+                            return Err(self.failed(&error));
+                        }
+                    }
+                    libc::ENETDOWN | libc::ENXIO | libc::ENODEV | libc::EPERM | libc::EACCES => {
+                        sent.left += (frames.len() - done) as u64;
+                        return Err(self.failed(&error));
+                    }
+                    code => {
+                        let reason =
+                            if code == libc::EMSGSIZE { Refusal::TooLong } else { Refusal::Error(code) };
+                        sent.refuse(reason);
+                        done += 1;
+                        short = false;
+                    }
+                },
+            }
+        }
+        Ok(true)
+    }
+
+    fn failed(&self, error: &io::Error) -> Error {
+        let all = interfaces().unwrap_or_default();
+        let reason = match all.iter().find(|interface| interface.index == self.index) {
+            None => problem::GONE.to_owned(),
+            Some(device) if !device.is_up() => problem::WENT_DOWN.to_owned(),
+            Some(device) if !device.is_running() => problem::NO_CARRIER.to_owned(),
+            Some(_) => format!("it takes no frames: {error}"),
+        };
+        Error::Interface { interface: self.name.clone(), reason }
+    }
+}
+
+/// Patience with an interface that takes nothing.
+#[derive(Default)]
+struct Waiting {
+    tries: u32,
+    since: Option<Instant>,
+}
+
+impl Waiting {
+    /// Waits a little; true when that has been going on for too long.
+    fn for_too_long(&mut self) -> bool {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.tries = self.tries.saturating_add(1);
+        if self.tries < HASTY {
+            // The receive side of a veth pair may need this very CPU to make room.
+            thread::yield_now();
+            return false;
+        }
+        thread::sleep(PAUSE);
+        since.elapsed() >= STALL
+    }
+}
