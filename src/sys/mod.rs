@@ -15,7 +15,10 @@
 //! | [`interfaces`](mod@interfaces) | list network interfaces |
 //! | [`link_counters`](mod@link_counters) | what an interface itself counts |
 //! | [`route`] | which interfaces have a default route |
-//! | [`ethtool`] | the speed of a link |
+//! | [`link_state`] | who is at a link's other end, and what it lost |
+//! | [`softnet`] | what each CPU did with frames, and what it dropped |
+//! | [`generic_netlink`] | what drivers can do with XDP, and their polling contexts |
+//! | [`ethtool`] | a driver's features, counters, rings, queues, clocks |
 //! | [`namespace`] | private user and network namespaces |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
@@ -25,10 +28,12 @@ compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Li
 
 pub mod block_ring;
 pub mod ethtool;
+pub mod generic_netlink;
 pub mod interfaces;
 pub mod lab;
 pub mod link;
 pub mod link_counters;
+pub mod link_state;
 pub mod mapping;
 pub mod namespace;
 pub mod netlink;
@@ -39,6 +44,7 @@ pub(crate) mod prefetch;
 pub(crate) mod problem;
 mod readers;
 pub mod route;
+pub mod softnet;
 
 pub use interfaces::{InterfaceInfo, interfaces};
 pub use lab::Lab;
