@@ -2,13 +2,15 @@
 
 use crate::cores::{self, CoreList};
 use crate::exit;
+use crate::run::{Strict, Watched};
 use crate::signals;
+use crate::stats::StatsArgs;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::frame::Interface;
-use wharf::source::packet::{Capture, Directions};
+use wharf::source::packet::{Capture, Directions, Upstream};
 use wharf::source::{CaptureFile, Source};
 
 /// Most bytes a frame can have: tcpdump's greatest snapshot length.
@@ -69,9 +71,13 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "drop|wait", value_enum, hide_possible_values = true)]
     when_full: Option<WhenFull>,
 
-    /// Exit with code 3 when packets were dropped
-    #[arg(long)]
-    pub(crate) strict: bool,
+    /// Exit with code 3 when packets were dropped; with =host also when they were lost before the ring
+    #[arg(long, value_name = "ring|host", value_enum, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "ring", hide_possible_values = true)]
+    strict: Option<Strict>,
+
+    #[command(flatten)]
+    stats: StatsArgs,
 }
 
 /// What to do when an output is too slow.
@@ -89,17 +95,18 @@ impl InputArgs {
 
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
     /// that we listen may send one, so they are taken care of before anything is opened.
-    pub(crate) fn builder<'a>(&self) -> anyhow::Result<Builder<'a>> {
+    pub(crate) fn builder<'a>(&self) -> anyhow::Result<(Builder<'a>, Watched)> {
         if let Some(CoreList(cores)) = &self.cores {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
             check_cores(cores)?;
         }
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
+        let mut watched = Watched { stats: self.stats.teller(), strict: self.strict, ..Watched::default() };
         let mut builder = match &self.read {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
-            None => Engine::builder().source(self.capture()?),
+            None => Engine::builder().source(self.watched_capture(&mut watched)?),
         };
         if let Some(packets) = self.limit {
             builder = builder.limit(packets);
@@ -112,7 +119,27 @@ impl InputArgs {
             Some(WhenFull::Wait) => builder.full_ring(Policy::Wait),
             None => builder,
         };
-        Ok(builder.shutdown(shutdown))
+        Ok((builder.shutdown(shutdown), watched))
+    }
+
+    /// A capture, and what is to be seen of it and before it. What the host does not tell ends no capture.
+    fn watched_capture(&self, watched: &mut Watched) -> anyhow::Result<Capture> {
+        let capture = self.capture()?;
+        let upstream = || {
+            let names = capture.interfaces().iter().filter_map(|interface| interface.name.as_deref());
+            Upstream::of(names)
+        };
+        watched.upstream = match upstream() {
+            Ok(upstream) => Some(upstream),
+            Err(error) => {
+                exit::tell(&format!("what is lost before the ring cannot be seen: {error}"));
+                None
+            }
+        };
+        if let Some(stats) = &mut watched.stats {
+            stats.watch(capture.meter(), upstream().ok());
+        }
+        Ok(capture)
     }
 
     fn capture(&self) -> anyhow::Result<Capture> {

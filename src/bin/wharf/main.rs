@@ -17,6 +17,7 @@ mod run;
 mod signals;
 mod sniff;
 mod split;
+mod stats;
 
 use args::Command;
 use clap::Parser;

@@ -155,7 +155,7 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
             "packets as text and as a capture file cannot share standard output: give -w a file"
         ));
     }
-    let builder = input.builder()?;
+    let (builder, watched) = input.builder()?;
     let file = files::writer(&write, &input)?;
     let printing = file.is_none() || print;
 
@@ -172,11 +172,12 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
         Some(file) if print => Box::new(Tee(file, shown(&mut count))),
         Some(file) => Box::new(file),
     };
-    let result = run::drive(builder.rest(Tee(LinkTypeNotes::default(), sink)), printing && !counting)?;
-    if printing && counting && run::report_of(&result).is_some() {
+    let builder = builder.rest(Tee(LinkTypeNotes::default(), sink));
+    let ended = run::drive(builder, watched, printing && !counting);
+    if printing && counting && ended.report().is_some() {
         print_table(&count.table(), json)?;
     }
-    run::conclude(result, input.strict)
+    ended.conclude()
 }
 
 fn print_table(table: &CountTable, json: bool) -> anyhow::Result<()> {

@@ -94,7 +94,7 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         }
         files::refuse_input(file, &input)?;
     }
-    let mut builder = input.builder()?;
+    let (mut builder, watched) = input.builder()?;
     let mut options = format.options(&input);
     for Target { rule, file } in targets {
         let writer = options.clone().create(&file)?;
@@ -109,9 +109,9 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         let files = Split::new(template).options(options).open_files(max_open.into());
         builder = builder.rest(Tee(LinkTypeNotes::default(), files));
     }
-    let result = run::drive(builder, false)?;
-    if json && let Some(report) = run::report_of(&result) {
-        print(serde_json::to_string(report)? + "\n")?;
+    let ended = run::drive(builder, watched, false);
+    if json && let Some(report) = ended.json()? {
+        print(report + "\n")?;
     }
-    run::conclude(result, input.strict)
+    ended.conclude()
 }

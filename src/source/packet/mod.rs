@@ -23,11 +23,15 @@
 mod block;
 mod filter;
 mod link_type;
+mod meter;
 mod options;
 mod problem;
 mod restore;
+mod upstream;
 
+pub use meter::{Meter, RingState};
 pub use options::{DEFAULT_RETIRE, DEFAULT_RING, Directions, Options};
+pub use upstream::{InterfaceLosses, Lost, Upstream, UpstreamLosses};
 
 use crate::frame::{Batch, Direction, Interface, InterfaceId, LinkType, Offload, Record, Timestamp};
 use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, Source};
@@ -49,9 +53,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_millis(100);
 /// Longest time to wait, beyond the retire timeout, for the kernel to hand over its last block.
 const GRACE: Duration = Duration::from_secs(1);
-/// Longest time between two readings of the kernel's counters while blocks come: at any rate a wire has,
-/// their 32 bits take minutes to come round.
-const READING: Duration = Duration::from_secs(1);
+/// Longest time between two readings of the kernel's counters while blocks come: soon enough to see that it loses
+/// frames, and at any rate a wire has their 32 bits take minutes to come round.
+const READING: Duration = Duration::from_millis(100);
 /// A protocol that no frame has (IEEE 802 local experimental EtherType 1).
 const NO_PROTOCOL: u16 = 0x88b5;
 
@@ -75,6 +79,7 @@ pub struct Capture {
     handed: u64,
     last_reading: Instant,
     totals: Totals,
+    meter: Meter,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,6 +125,8 @@ impl Capture {
         let mode = if interface.link_type == LinkType::LINUX_SLL2 { Mode::Cooked } else { Mode::Raw };
         let poll = Poll::new()?;
         poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(0), Interest::READABLE)?;
+        let meter = Meter::default();
+        meter.add_ring(&ring);
         Ok(Self {
             ring,
             socket,
@@ -135,7 +142,14 @@ impl Capture {
             handed: 0,
             last_reading: Instant::now(),
             totals: Totals::default(),
+            meter,
         })
+    }
+
+    /// A look at it from outside while it runs.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     /// Gathers the records of the next frames of a block, at most `limit` of them.
@@ -256,6 +270,7 @@ impl Capture {
             self.totals.packets += u64::from(statistics.packets);
             self.totals.drops += u64::from(statistics.drops);
             self.totals.freezes += u64::from(statistics.freezes);
+            self.meter.add(statistics);
         }
     }
 }
