@@ -5,6 +5,7 @@ mod bench;
 mod completions;
 mod cores;
 mod demo;
+mod doctor;
 mod exit;
 mod files;
 mod input;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Split(arguments) => split::run(*arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(arguments),
