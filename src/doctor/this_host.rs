@@ -49,16 +49,10 @@ impl Host for ThisHost {
         let state = self.netlink.link_state(index, None);
         let peer = state.as_ref().ok().and_then(|state| state.bound_to);
         let peer = peer.filter(|_| interface.kind.as_deref() == Some("veth"));
-        let asked = |devices: &Answer<Devices>| match devices {
-            Answer::Unseen(reason) => Some(reason.clone()),
-            _ => None,
-        };
         let (xdp, napis) = match &self.devices {
             Answer::Known(devices) => (devices.xdp_features(index).into(), devices.napis(index).into()),
-            other => match asked(other) {
-                Some(reason) => (Answer::Unseen(reason.clone()), Answer::Unseen(reason)),
-                None => (Answer::Nothing, Answer::Nothing),
-            },
+            Answer::Unseen(reason) => (Answer::Unseen(reason.clone()), Answer::Unseen(reason.clone())),
+            Answer::Nothing => (Answer::Nothing, Answer::Nothing),
         };
         Device {
             driver: ethtool.driver(name).into(),

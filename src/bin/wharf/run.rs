@@ -46,12 +46,12 @@ struct Account<'a> {
 /// Runs to the end or to a signal. `lines_on_stdout` says that packets are printed while it runs.
 pub(crate) fn drive(builder: Builder<'_>, watched: Watched, lines_on_stdout: bool) -> Ended {
     let Watched { stats, upstream, strict } = watched;
-    let result = match (stats, Progress::new(lines_on_stdout)) {
-        (Some(mut stats), _) => builder.observe(stats.every, move |snapshot| stats.show(snapshot)).run(),
-        (None, Some(mut progress)) => {
-            builder.observe(progress::EVERY, move |snapshot| progress.show(snapshot)).run()
-        }
-        (None, None) => builder.run(),
+    let result = if let Some(mut stats) = stats {
+        builder.observe(stats.every, move |snapshot| stats.show(snapshot)).run()
+    } else if let Some(mut progress) = Progress::new(lines_on_stdout) {
+        builder.observe(progress::EVERY, move |snapshot| progress.show(snapshot)).run()
+    } else {
+        builder.run()
     };
     Ended { result, before_ring: upstream.map(|mut upstream| upstream.since_begun()), strict }
 }

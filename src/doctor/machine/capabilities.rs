@@ -41,12 +41,7 @@ pub(super) fn check(host: &dyn Host, findings: &mut Findings) {
     }
     let wishes = [
         (IPC_LOCK, "CAP_IPC_LOCK", "lock memory beyond its limit"),
-        (
-            SYS_NICE,
-            "CAP_SYS_NICE",
-            "run with a \
-        real-time priority, so that others do not hold it up",
-        ),
+        (SYS_NICE, "CAP_SYS_NICE", "run with a real-time priority, so that others do not hold it up"),
     ];
     let missing: Vec<_> = wishes.into_iter().filter(|(capability, ..)| !has(*capability)).collect();
     if !missing.is_empty() {

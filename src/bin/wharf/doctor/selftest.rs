@@ -240,21 +240,7 @@ fn account(wanted: Option<u64>, sent: &Sent, report: &Report, upstream: &Upstrea
     let missing = sent.frames.saturating_sub(report.total.received);
     // What a backlog drops the sender's end of the veth counts too.
     let unaccounted = missing.saturating_sub(tx_dropped);
-    let gave = if unaccounted > 0 {
-        Some(Stage::Unknown)
-    } else if missing > 0 && backlog_dropped > 0 {
-        Some(Stage::Backlog)
-    } else if missing > 0 {
-        Some(Stage::VethRing)
-    } else if kernel_ring_full > 0 {
-        Some(Stage::KernelRing)
-    } else if output_ring_full > 0 {
-        Some(Stage::Output)
-    } else {
-        // Not lost, but not sent either.
-        wanted.filter(|wanted| rate < *wanted as f64 * 0.97).map(|_| Stage::Sender)
-    };
-    Trial {
+    let mut trial = Trial {
         wanted,
         rate,
         sent: sent.frames,
@@ -265,7 +251,33 @@ fn account(wanted: Option<u64>, sent: &Sent, report: &Report, upstream: &Upstrea
         sender_tx_dropped: tx_dropped,
         backlog_dropped,
         unaccounted,
-        gave,
+        gave: None,
+    };
+    trial.gave = if unaccounted > 0 {
+        Some(Stage::Unknown)
+    } else if missing > 0 {
+        trial.pressed()
+    } else if kernel_ring_full > 0 {
+        Some(Stage::KernelRing)
+    } else if output_ring_full > 0 {
+        Some(Stage::Output)
+    } else {
+        // Not lost, but not sent either.
+        let short = wanted.is_some_and(|wanted| rate < wanted as f64 * 0.97);
+        short.then(|| trial.pressed().unwrap_or(Stage::Sender))
+    };
+    trial
+}
+
+impl Trial {
+    /// What had no room for frames of the sender before they came to the ring: they were lost, or, where the sender was
+    /// told so, sent again.
+    fn pressed(&self) -> Option<Stage> {
+        match (self.sender_tx_dropped, self.backlog_dropped) {
+            (0, _) => None,
+            (_, 0) => Some(Stage::VethRing),
+            _ => Some(Stage::Backlog),
+        }
     }
 }
 
@@ -275,8 +287,7 @@ fn told(verdict: &Verdict) -> String {
     for trial in trials {
         let wanted = trial.wanted.map_or_else(|| "flat out".to_owned(), |rate| rate.to_string());
         let lost = [
-            (trial.sender_tx_dropped, "the sender's tx_dropped"),
-            (trial.backlog_dropped, "backlog of this host"),
+            (trial.sent.saturating_sub(trial.received + trial.unaccounted), "into the sender's tx_dropped"),
             (trial.kernel_ring_full, "kernel ring full"),
             (trial.output_ring_full, "output ring full"),
             (trial.unaccounted, "unaccounted for"),
@@ -291,8 +302,15 @@ fn told(verdict: &Verdict) -> String {
             (true, Some(_)) => "nothing lost, but no more could be sent".to_owned(),
             (false, _) => format!("lost: {}", named.join(", ")),
         };
+        let refused = match trial.sender_tx_dropped {
+            0 => String::new(),
+            times => format!(
+                "; refused on the way {times} times (backlogs of this host {})",
+                trial.backlog_dropped
+            ),
+        };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {wanted:>9}  sent {:>9.0} packets/s  {what}", trial.rate);
+        let _ = writeln!(text, "  {wanted:>9}  sent {:>9.0} packets/s  {what}{refused}", trial.rate);
     }
     let _ = match loss_free {
         Some(rate) => {
@@ -335,6 +353,9 @@ mod tests {
             (made_up(1_001, 990, 0, 11, 11), Some(Stage::Backlog)),
             (made_up(1_001, 990, 0, 10, 0), Some(Stage::Unknown)),
             (made_up(901, 901, 0, 0, 0), Some(Stage::Sender)),
+            // Refused, and sent again until there was room: nothing is missing, but it took too long.
+            (made_up(901, 901, 0, 50, 0), Some(Stage::VethRing)),
+            (made_up(1_001, 1_001, 0, 50, 0), None),
         ] {
             assert_eq!(trial.gave, gave, "{trial:?}");
         }
