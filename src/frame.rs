@@ -325,7 +325,8 @@ impl<'a> Batch<'a> {
     // A call would return a hundred bytes in memory, to be copied before the stores have come through.
     #[inline(always)]
     pub fn frame(&self, index: usize) -> Frame<'a> {
-        let record = self.records[index];
+        // By reference, so that it is copied in one piece.
+        let record = &self.records[index];
         let cut = |offset: u32, length: u32| match length {
             0 => &[],
             length => &self.slab[offset as usize..][..length as usize],
@@ -336,7 +337,7 @@ impl<'a> Batch<'a> {
                 raw: cut(record.options_offset, record.options_length),
                 big_endian: record.options_big_endian,
             },
-            record,
+            record: *record,
         }
     }
 

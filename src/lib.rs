@@ -80,6 +80,10 @@
 //! | `batch::x86_64`, and the one call of it in [`batch`] | several frames in the lanes of a vector register |
 //! | `demux::x86_64` | ports looked up by gather |
 
+// For tests within that share files with those outside.
+#[cfg(test)]
+extern crate self as wharf;
+
 pub mod batch;
 pub mod build;
 pub mod checksum;

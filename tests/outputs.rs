@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-use wharf::engine::{DropReason, Engine, Error, Policy, Shutdown};
+use wharf::engine::{Builder, DropReason, Engine, Error, Policy, Shutdown};
 use wharf::frame::Interface;
 use wharf::parse::Packet;
 use wharf::sink::{self, Count, Deliveries, InterfaceStatistics, Sink, each};
@@ -223,6 +223,26 @@ fn waiting_for_a_slow_output_loses_nothing() {
     assert_eq!(report.to_string(), "50000 received = 50000 delivered + 0 filtered out + 0 dropped");
     assert_eq!((shown.packets(), shown.finished.load(Ordering::SeqCst)), (50_000, 1));
     assert!((1..=2).contains(&queued), "{queued}");
+}
+
+#[test]
+fn where_there_is_one_cpu_a_sole_output_needs_no_thread() {
+    let threads = |queue: Option<usize>| {
+        let run = move || {
+            assert!(core_affinity::set_for_current(core_affinity::get_core_ids().unwrap()[0]));
+            let mut names = std::collections::BTreeSet::new();
+            let sink = each(|_: &Packet<'_>| {
+                names.insert(thread::current().name().unwrap().to_owned());
+            });
+            let builder = Engine::builder().source(Synthetic::new(&traffic(2_000))).rest(sink);
+            let report = queue.into_iter().fold(builder, Builder::queue).run().unwrap();
+            assert_eq!(report.to_string(), "2000 received = 2000 delivered + 0 filtered out + 0 dropped");
+            Vec::from_iter(names)
+        };
+        thread::spawn(run).join().unwrap()
+    };
+    assert_eq!(threads(None), ["wharf-run"]);
+    assert_eq!(threads(Some(2)), ["wharf-output-0"]);
 }
 
 #[test]

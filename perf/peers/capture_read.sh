@@ -4,8 +4,11 @@
 #   perf/peers/capture_read.sh [CAPTURE]     a pcap file in place of the synthetic mix
 #
 # Needs libpcap's headers (libpcap-dev, pkg-config, a C compiler). ROUNDS (15) and CORES (0,1; what takes one core takes the
-# second) in the environment. Writes two synthetic captures of some 200 MB to TMPDIR, and perf/results/capture_read.tsv. Exits
-# with 0 only if every owed ratio holds. `chrt -r 1` before the command keeps the cores on a busy machine.
+# second) in the environment. Writes captures of some 200 MB to TMPDIR, which should be on a disk, each twice: "as written" by
+# 4 KiB, and "read in" from the disk again after its pages were dropped (POSIX_FADV_DONTNEED), since that decides how large the
+# page cache's folios are and so what a read costs. All readers take the same file. The table goes to
+# perf/results/capture_read.tsv. Exits with 0 only if every owed ratio holds. `chrt -r 1` before the command keeps the cores
+# on a busy machine.
 set -euo pipefail
 if [ $# -gt 0 ]; then
     CAPTURE=$(realpath "$1")

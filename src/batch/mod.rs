@@ -31,7 +31,7 @@ pub use summary::Summary;
 
 use crate::checksum::{self, Kernel, Task};
 use crate::frame::{Batch, Frame};
-use crate::parse::{Layers, Malformed, Packet, parse};
+use crate::parse::{Layers, Malformed, Packet, parse, parse_into};
 use crate::verify::{Checksums, Verdicts, verify_with};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,8 +86,7 @@ impl Findings {
             #[inline(always)]
             fn run<K: Kernel>(self, kernel: K) {
                 let Self(findings, batch) = self;
-                findings.find_common(kernel, batch);
-                findings.walk_others(kernel, batch);
+                findings.read_by(kernel, batch);
             }
         }
         self.begin(batch.len());
@@ -104,7 +103,8 @@ impl Findings {
         let mut findings = Self::default();
         findings.begin(batch.len());
         for index in 0..batch.len() {
-            findings.keep(index, layers[index], verdicts[index]);
+            findings.layers[index] = layers[index];
+            findings.keep(index, verdicts[index]);
             findings.walked.push(index as u32);
         }
         findings
@@ -126,6 +126,18 @@ impl Findings {
         if self.summaries[index].is_laid_out() { &self.layers[index] } else { self.lend(frame, index) }
     }
 
+    /// The same for the frame at `index` of `batch`, which is made only if it must be walked: a frame that has been lent
+    /// to somebody has to be copied from there.
+    #[inline(always)]
+    pub(crate) fn layers_in(&self, batch: Batch<'_>, index: usize) -> &Layers {
+        if self.summaries[index].is_laid_out() {
+            &self.layers[index]
+        } else {
+            self.lend(&batch.frame(index), index)
+        }
+    }
+
+    #[inline(never)]
     fn lend(&self, frame: &Frame<'_>, index: usize) -> &Layers {
         self.on_demand[index].get_or_init(|| {
             // Relaxed: it is read through an exclusive reference, which no other thread's shared one outlives.
@@ -195,36 +207,34 @@ impl Findings {
         }
     }
 
-    /// Summarises what has a common shape, and lists the others to be walked.
+    /// Summarises what has a common shape, and walks the others.
     #[inline(always)]
-    fn find_common<K: Kernel>(&mut self, kernel: K, batch: Batch<'_>) {
+    fn read_by<K: Kernel>(&mut self, kernel: K, batch: Batch<'_>) {
         #[cfg(target_arch = "x86_64")]
         if K::LANES {
             // SAFETY: a value of a kernel with lanes exists only where the CPU has what `read` is compiled for.
             #[allow(unsafe_code)]
             return unsafe { x86_64::read(kernel, self, batch) };
         }
-        let _ = kernel;
-        self.walked.extend((0..batch.len()).map(|index| index as u32));
+        (0..batch.len()).for_each(|index| self.walk(kernel, batch, index));
     }
 
-    /// Reads the listed frames the general way.
-    #[inline(always)]
-    fn walk_others<K: Kernel>(&mut self, kernel: K, batch: Batch<'_>) {
-        for at in 0..self.walked.len() {
-            let index = self.walked[at] as usize;
-            let frame = batch.frame(index);
-            let layers = parse(&frame);
-            let verdicts = verify_with(kernel, &Packet::new(frame, &layers));
-            self.keep(index, layers, verdicts);
-        }
-    }
-
+    /// Reads a frame the general way.
     #[inline]
-    fn keep(&mut self, index: usize, layers: Layers, verdicts: Verdicts) {
-        self.summaries[index] = Summary::walked(&layers, &verdicts);
+    fn walk<K: Kernel>(&mut self, kernel: K, batch: Batch<'_>, index: usize) {
+        let frame = batch.frame(index);
+        let layers = &mut self.layers[index];
+        parse_into(&frame, layers);
+        let verdicts = verify_with(kernel, &Packet::new(frame, layers));
+        self.walked.push(index as u32);
+        self.keep(index, verdicts);
+    }
+
+    /// Keeps what was found in a frame whose layers are there already.
+    #[inline]
+    fn keep(&mut self, index: usize, verdicts: Verdicts) {
+        self.summaries[index] = Summary::walked(&self.layers[index], &verdicts);
         self.checksums.add(&verdicts);
-        self.layers[index] = layers;
         self.verdicts[index] = verdicts;
     }
 }

@@ -11,8 +11,15 @@ pub(super) mod sealed {
         /// Copies `from` to `to` and gives what `raw` does for it. The two are of the same length.
         fn raw_copy(self, to: &mut [u8], from: &[u8]) -> u64;
 
-        /// `raw` as a function: for a call from code that is compiled for every CPU, which goes through a pointer anyway.
-        fn function(self) -> fn(&[u8]) -> u64;
+        /// `raw` as one call: for code that is compiled for every CPU, which has more bytes than
+        /// [`SHORT`](crate::checksum::wide::SHORT).
+        #[inline(always)]
+        fn raw_long(self, bytes: &[u8]) -> u64
+        where
+            Self: Sized,
+        {
+            self.raw(bytes)
+        }
     }
 }
 
@@ -86,10 +93,6 @@ impl sealed::Sealed for Scalar {
     fn raw_copy(self, to: &mut [u8], from: &[u8]) -> u64 {
         scalar::copy(to, from).to_be().into()
     }
-
-    fn function(self) -> fn(&[u8]) -> u64 {
-        |bytes| Scalar.raw(bytes)
-    }
 }
 
 impl Kernel for Scalar {
@@ -110,10 +113,6 @@ impl sealed::Sealed for Wide {
 
     fn raw_copy(self, to: &mut [u8], from: &[u8]) -> u64 {
         wide::copy(to, from)
-    }
-
-    fn function(self) -> fn(&[u8]) -> u64 {
-        wide::sum
     }
 }
 

@@ -255,7 +255,7 @@ fn a_copy_beyond_one_run() {
         }
     }
     let bytes = noise(10_000);
-    for length in [0, 1, 3, 64, 4_095, 4_096, 4_097, 10_000] {
+    for length in (0..=130).chain([3_071, 3_072, 3_073, 4_096, 10_000]) {
         let mut copied = vec![0; length];
         assert_eq!(copy_and_sum(&mut copied, &bytes[..length]), Sum::of(&bytes[..length]));
         assert!(copied == bytes[..length], "{length} bytes");
@@ -272,6 +272,12 @@ fn a_copy_must_fit() {
 #[should_panic(expected = "copy_from_slice")]
 fn a_short_copy_must_fit() {
     copy_and_sum(&mut [0; 5], &[0; 4]);
+}
+
+#[test]
+#[should_panic(expected = "copy_from_slice")]
+fn a_short_copy_must_have_room() {
+    copy_and_sum(&mut [0; 63], &[0; 64]);
 }
 
 #[test]

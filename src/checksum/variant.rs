@@ -8,7 +8,7 @@ use super::x86_64::{Avx2, Avx512};
 use super::{Sum, wide};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
 /// Environment variable that names the variant to use: `WHARF_CHECKSUM`.
 pub const ENVIRONMENT: &str = "WHARF_CHECKSUM";
@@ -162,11 +162,29 @@ pub fn run<T: Task>(task: T) -> T::Output {
 /// The sum of `bytes`: of few of them on the spot, of more by the variant that this process uses.
 #[inline(always)]
 pub(super) fn sum(bytes: &[u8]) -> Sum {
-    Sum::raw(if bytes.len() <= wide::SHORT { wide::short(bytes) } else { LONG(bytes) }, bytes)
+    Sum::raw(if bytes.len() <= wide::SHORT { wide::short(bytes) } else { long(bytes) }, bytes)
 }
 
-/// How more bytes are summed: settled at the first call.
-static LONG: LazyLock<fn(&[u8]) -> u64> = LazyLock::new(|| chosen().function());
+/// Of more bytes than that. The likely kernels are called straight: a call through a pointer is one more thing for the
+/// processor to guess.
+#[inline(always)] // Two tests and the call.
+fn long(bytes: &[u8]) -> u64 {
+    match CHOSEN.get() {
+        #[cfg(target_arch = "x86_64")]
+        Some(Proven::Avx512(kernel)) => kernel.raw_long(bytes),
+        #[cfg(target_arch = "x86_64")]
+        Some(Proven::Avx2(kernel)) => kernel.raw_long(bytes),
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        Some(Proven::Neon(kernel)) => kernel.raw_long(bytes),
+        _ => otherwise(bytes),
+    }
+}
+
+/// The same, by whatever kernel it is. The first sum of a process settles that.
+#[inline(never)]
+fn otherwise(bytes: &[u8]) -> u64 {
+    chosen().run(One(bytes)).total
+}
 
 /// A sum on its own.
 struct One<'a>(&'a [u8]);
@@ -207,25 +225,14 @@ impl Proven {
             Self::Neon(kernel) => kernel.run(task),
         }
     }
-
-    fn function(self) -> fn(&[u8]) -> u64 {
-        match self {
-            Self::Scalar(kernel) => kernel.function(),
-            Self::Wide(kernel) => kernel.function(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(kernel) => kernel.function(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(kernel) => kernel.function(),
-            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-            Self::Neon(kernel) => kernel.function(),
-        }
-    }
 }
 
-/// Settled at the first call.
+/// Settled at the first call of [`chosen`].
+static CHOSEN: OnceLock<Proven> = OnceLock::new();
+
+/// The kernel that this process uses.
 #[inline]
 fn chosen() -> Proven {
-    static CHOSEN: OnceLock<Proven> = OnceLock::new();
     *CHOSEN.get_or_init(|| {
         let chosen = Variant::from_environment().unwrap_or_else(|error| panic!("{error}"));
         chosen.proven().unwrap_or(Proven::Scalar(Scalar))

@@ -84,18 +84,19 @@ fn sum_of_words(words: &[[u8; 8]], sum: u64) -> u64 {
 /// Of less than 8 bytes.
 #[inline(always)]
 fn tiny(bytes: &[u8]) -> u64 {
-    match *bytes {
-        [] => 0,
-        [a] => u16::from_ne_bytes([a, 0]).into(),
-        [a, b] => u16::from_ne_bytes([a, b]).into(),
-        [a, b, c] => u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, 0])),
-        [a, b, c, d, ..] => {
-            // Those of the last four that are among the first are moved out: of 4 bytes, all.
-            let last: u64 = bytes.last_chunk().map_or(0, |last| u32::from_ne_bytes(*last).into());
-            let known = (8 - bytes.len()) * 8;
-            let fresh =
-                if cfg!(target_endian = "little") { last >> known } else { last << known & 0xffff_ffff };
-            u64::from(u32::from_ne_bytes([a, b, c, d])) + fresh
-        }
+    let length = bytes.len();
+    // Those of the last word that are among the first are moved out: of a whole word, all. A ladder here too, of ranges: of single lengths the compiler makes a jump by a table.
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let last = u64::from(u32::from_ne_bytes(*last));
+        let known = (8 - length) * 8;
+        let fresh = if cfg!(target_endian = "little") { last >> known } else { last << known & 0xffff_ffff };
+        u64::from(u32::from_ne_bytes(*first)) + fresh
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let last = u32::from(u16::from_ne_bytes(*last));
+        let known = (4 - length) * 8;
+        let fresh = if cfg!(target_endian = "little") { last >> known } else { last << known & 0xffff };
+        u64::from(u16::from_ne_bytes(*first)) + u64::from(fresh)
+    } else {
+        bytes.first().map_or(0, |&byte| u16::from_ne_bytes([byte, 0]).into())
     }
 }

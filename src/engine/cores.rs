@@ -64,6 +64,16 @@ fn names(list: &str, core: usize) -> bool {
     })
 }
 
+/// Whether workers on these CPUs (or, of none, one wherever it is put) and outputs beside them would all run on one CPU.
+pub(super) fn are_one(workers: &[usize]) -> bool {
+    sched_getaffinity(None).is_ok_and(|allowed| is_one(&allowed, workers))
+}
+
+fn is_one(allowed: &CpuSet, workers: &[usize]) -> bool {
+    let within = |&core: &usize| core < CpuSet::MAX_CPU && allowed.is_set(core);
+    allowed.count() == 1 && workers.iter().all(within)
+}
+
 /// The CPUs for the outputs' threads.
 pub(super) struct Places {
     /// `None` to leave them where the kernel puts them.
@@ -109,6 +119,14 @@ mod tests {
         assert!(others(&set(&[0, 1]), &[0, 1]) == set(&[0, 1]));
         // An isolated CPU is not among those this thread may use by itself.
         assert!(others(&set(&[0, 1]), &[7]) == set(&[0, 1]));
+    }
+
+    #[test]
+    fn one_cpu_for_all() {
+        assert!(is_one(&set(&[1]), &[]) && is_one(&set(&[1]), &[1]));
+        assert!(!is_one(&set(&[0, 1]), &[]) && !is_one(&set(&[0, 1]), &[1]));
+        // The worker runs on an isolated CPU, the output on the other.
+        assert!(!is_one(&set(&[0]), &[7]) && !is_one(&set(&[0]), &[100_000]));
     }
 
     #[test]

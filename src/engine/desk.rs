@@ -4,9 +4,10 @@ use super::Policy;
 use super::ending::{Ending, Watch};
 use super::load::{Load, Parcel, Pool, Shared};
 use super::sender::{Sender, Sent};
+use super::shares::Supply;
 use super::sorter::Sorter;
 use super::stats::{Gauge, Tally};
-use super::turns::{Turn, Turns};
+use super::turns::{Rest, Turn};
 use super::worker::Failure;
 use super::workers::Workers;
 use crate::demux::PortMap;
@@ -40,14 +41,18 @@ struct Exits<'w> {
     wanting: Vec<bool>,
     /// The output behind the only ring says how much counts of what this worker has taken.
     sole: bool,
+    /// Somebody waits for the number of each chunk.
+    ordered: bool,
     /// Outputs read where the source has put the frames, even if it waits for that memory to come back.
     lends: bool,
 }
 
 /// What a worker comes back with.
-pub(super) struct Done {
+pub(super) struct Done<'a> {
     pub(super) parts: Vec<Option<Box<dyn Part>>>,
     pub(super) tally: Tally,
+    /// Its own part of the source, if it had one.
+    pub(super) rest: Option<Rest<'a>>,
 }
 
 impl Exits<'_> {
@@ -71,6 +76,7 @@ impl<'w> Desk<'w> {
         parts: Vec<Option<Box<dyn Part>>>,
         (senders, outputs, sole): (Vec<Sender<'w>>, &'w [usize], bool),
         wanting: Vec<bool>,
+        ordered: bool,
     ) -> Self {
         let rings = (0..parts.len()).map(|output| outputs.iter().position(|&behind| behind == output));
         Self {
@@ -86,6 +92,7 @@ impl<'w> Desk<'w> {
                 outputs,
                 wanting,
                 sole,
+                ordered,
                 lends: sole || run.policy == Policy::Wait,
             },
             seen: (0, 0),
@@ -93,13 +100,13 @@ impl<'w> Desk<'w> {
     }
 
     /// Until there is no more to read, or the run has ended. Dropped with it are the rings, which tells the outputs.
-    pub(super) fn work(mut self, turns: &Turns<'_>, ending: &Ending) -> Done {
+    pub(super) fn work<'a>(mut self, mut supply: Supply<'_, 'a>, ending: &Ending) -> Done<'a> {
         let _watch = Watch(ending);
         let mut pool = Pool::default();
         loop {
             let place = pool.free();
             let load = pool.open(place);
-            let Some(turn) = turns.next(&mut load.chunk) else { break };
+            let Some(turn) = supply.next(&mut load.chunk) else { break };
             let progress = match turn {
                 Turn::Idle => {
                     self.exits.senders.iter_mut().for_each(Sender::flush);
@@ -117,7 +124,7 @@ impl<'w> Desk<'w> {
             let queued = self.exits.senders.iter().map(|sender| sender.queued() as u64).sum();
             self.gauge.publish(self.seen, (queued, self.tally.ring_full()), progress);
         }
-        Done { parts: self.exits.parts, tally: self.tally }
+        Done { parts: self.exits.parts, tally: self.tally, rest: supply.into_rest() }
     }
 
     /// Every stage. What is for outputs behind rings is noted in the load.
@@ -162,13 +169,15 @@ impl<'w> Desk<'w> {
     }
 
     fn hand_over(&mut self, load: &Shared, lease: Option<Lease>, ending: &Ending) {
-        let Self { exits: Exits { senders, outputs, sole, .. }, tally, .. } = self;
+        let Self { exits: Exits { senders, outputs, sole, ordered, .. }, tally, .. } = self;
         for (ring, sender) in senders.iter_mut().enumerate() {
             let packets = load.picks[ring].len() as u64;
             let parcel = if packets > 0 || load.annotated || *sole {
                 Parcel::Load { load: Arc::clone(load), lease: lease.as_ref().map(Lease::share) }
-            } else {
+            } else if *ordered {
                 Parcel::Nothing { number: load.number }
+            } else {
+                continue;
             };
             match sender.send(load.number, parcel) {
                 Sent::Taken => {}

@@ -1,4 +1,5 @@
-//! An output's rings, one from each worker, as one stream in the source's order.
+//! An output's rings, one from each worker, as one stream: in the source's order, or, where each worker has a part of the
+//! source, in the order in which chunks come.
 
 use super::load::Parcel;
 use crate::ring::{self, Consumer};
@@ -51,11 +52,13 @@ pub(super) struct Lanes<'g> {
     heads: Vec<Option<Parcel>>,
     /// The number that is due.
     next: u64,
-    gaps: &'g Gaps,
+    /// `None` where parts of a source know no common order. Then whatever is at hand is next; of several chunks that
+    /// whose first packet is the earliest. Nobody is waited for: a part in which nothing comes would hold up all.
+    gaps: Option<&'g Gaps>,
 }
 
 impl<'g> Lanes<'g> {
-    pub(super) fn new(rings: Vec<Consumer<Parcel>>, gaps: &'g Gaps) -> Self {
+    pub(super) fn new(rings: Vec<Consumer<Parcel>>, gaps: Option<&'g Gaps>) -> Self {
         let heads = rings.iter().map(|_| None).collect();
         Self { rings, heads, next: 0, gaps }
     }
@@ -67,13 +70,23 @@ impl<'g> Lanes<'g> {
             if self.look() {
                 return Some(Parcel::Flush);
             }
-            if let Some(at) = self.heads.iter().position(|head| number(head) == Some(self.next)) {
-                return self.take(at);
-            }
-            let next = self.gaps.pass(self.next);
-            if next > self.next {
-                self.next = next;
-                continue;
+            match self.gaps {
+                None => {
+                    let there = (0..self.heads.len()).filter(|&at| self.heads[at].is_some());
+                    if let Some(at) = there.min_by_key(|&at| self.heads[at].as_ref().and_then(Parcel::time)) {
+                        return self.take(at);
+                    }
+                }
+                Some(gaps) => {
+                    if let Some(at) = self.heads.iter().position(|head| number(head) == Some(self.next)) {
+                        return self.take(at);
+                    }
+                    let next = gaps.pass(self.next);
+                    if next > self.next {
+                        self.next = next;
+                        continue;
+                    }
+                }
             }
             let empty = self.bring_empty_ones_to_the_front();
             if ring::wait_any(&mut self.rings[..empty], None).is_err() {
@@ -157,7 +170,7 @@ mod tests {
     fn chunks_come_in_the_order_of_the_source() {
         let (mut producers, consumers) = rings(3);
         let gaps = Gaps::default();
-        let mut lanes = Lanes::new(consumers, &gaps);
+        let mut lanes = Lanes::new(consumers, Some(&gaps));
         push(&mut producers[0], &[1, 4]);
         push(&mut producers[1], &[0, 2, 5]);
         producers[2].push(Parcel::Flush).unwrap_or_else(|_| panic!("full"));
@@ -171,7 +184,7 @@ mod tests {
     fn what_was_dropped_is_not_waited_for() {
         let (mut producers, consumers) = rings(2);
         let gaps = Gaps::default();
-        let mut lanes = Lanes::new(consumers, &gaps);
+        let mut lanes = Lanes::new(consumers, Some(&gaps));
         push(&mut producers[1], &[1, 2]);
         thread::scope(|scope| {
             let reader = scope.spawn(move || [lanes.next(), lanes.next()].map(|parcel| number(&parcel)));
@@ -187,17 +200,30 @@ mod tests {
     fn a_single_ring_needs_no_gaps_told() {
         let (mut producers, consumers) = rings(1);
         let gaps = Gaps::default();
-        let mut lanes = Lanes::new(consumers, &gaps);
+        let mut lanes = Lanes::new(consumers, Some(&gaps));
         push(&mut producers[0], &[7, 9]);
         assert_eq!(lanes.next().unwrap().number(), Some(7));
         assert_eq!(lanes.next().unwrap().number(), Some(9));
     }
 
     #[test]
+    fn parts_of_a_source_do_not_wait_for_each_other() {
+        let (mut producers, consumers) = rings(3);
+        let mut lanes = Lanes::new(consumers, None);
+        push(&mut producers[1], &[0, 1, 2]);
+        assert_eq!([lanes.next(), lanes.next()].map(|parcel| number(&parcel)), [Some(0), Some(1)]);
+        push(&mut producers[2], &[0, 1]);
+        producers[0].push(Parcel::Flush).unwrap_or_else(|_| panic!("full"));
+        assert!(matches!(lanes.next(), Some(Parcel::Flush)));
+        drop(producers);
+        assert_eq!(rest(&mut lanes).len(), 3);
+    }
+
+    #[test]
     fn a_worker_that_has_gone_is_not_waited_for() {
         let (mut producers, consumers) = rings(2);
         let gaps = Gaps::default();
-        let mut lanes = Lanes::new(consumers, &gaps);
+        let mut lanes = Lanes::new(consumers, Some(&gaps));
         push(&mut producers[1], &[1, 3]);
         let broken = producers.remove(0);
         thread::spawn(move || {

@@ -2,6 +2,7 @@
 
 use super::stats::Tally;
 use crate::batch::Findings;
+use crate::frame::Timestamp;
 use crate::source::{BATCH, Chunk, Lease};
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
@@ -104,6 +105,11 @@ pub(super) enum Parcel {
 const _: () = assert!(size_of::<Parcel>() <= 64, "a parcel fits into a cache line");
 
 impl Parcel {
+    /// When the first of its packets was captured, of what has any.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        if let Self::Load { load, .. } = self { load.chunk.time() } else { None }
+    }
+
     /// Place in the source's order, of what has one.
     pub(super) fn number(&self) -> Option<u64> {
         match self {

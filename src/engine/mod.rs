@@ -33,14 +33,20 @@
 //!               counts
 //! ```
 //!
+//! Where all threads would share one CPU, and the source is not live, the worker itself writes to a sole output: what it
+//! has parsed is then still in the cache, and no thread waits for another.
+//!
 //! A run has one worker, or one on each of the [`Builder::cores`]; sinks get the same packets in the same order from
-//! any number of them. When a ring is full, the [`Policy`] says whether to wait or to drop, which is counted. All
+//! any number of them. Only a live source with a ring for each worker ([`Options::parts`]) has no order of its own but
+//! that of each ring: workers then do not wait for each other, and neither do sinks. When a ring is full, the [`Policy`] says whether to wait or to drop, which is counted. All
 //! memory is used again: nothing is allocated for a packet. A run ends when the source does, at the packet limit,
 //! when a [`Shutdown`] asks for it, or with the first failure; in each case what was accepted is delivered, every
 //! sink is finished, and the [`Report`] accounts for every packet.
 //!
 //! When an output fails, or has all it wanted, the others get what had been read by then. Where it is the only one,
 //! the account is as if nothing had been read beyond the batch in which it ended.
+//!
+//! [`Options::parts`]: crate::source::packet::Options::parts
 
 mod config;
 mod cores;
@@ -53,6 +59,7 @@ mod outlets;
 mod output;
 mod report;
 mod sender;
+mod shares;
 mod shutdown;
 mod sorter;
 mod stats;
@@ -134,7 +141,9 @@ impl<'a> Builder<'a> {
     /// threads of their own keep off these CPUs where this process may use others.
     ///
     /// Sinks get the same packets in the same order whatever the number of workers. A source that cannot be shared
-    /// ([`Source::chunks`] is `None`) is read by a single worker on the first of the CPUs.
+    /// ([`Source::chunks`] is `None`) is read by a single worker on the first of the CPUs. One that comes apart into
+    /// that many parts ([`Source::divide`]) is not shared: each worker reads its own part, and only the packets of each
+    /// part keep their order.
     pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
         self.config.cores = cores.into_iter().collect();
         self
@@ -152,7 +161,8 @@ impl<'a> Builder<'a> {
     /// kernel's ring (1 MiB by default, and much less of frames when few come before it is handed over), otherwise a
     /// batch or a few.
     ///
-    /// Without a call that is 2 where workers wait, and 64 where they drop. Memory is bounded by it, whatever an
+    /// Without a call that is 2 where workers wait (none for a sole output where there is but one CPU), and 64 where
+    /// they drop. Memory is bounded by it, whatever an
     /// output does: so many chunks and two more, with some 350 bytes for each packet beside its own.
     pub fn queue(mut self, chunks: usize) -> Self {
         self.config.queue = Some(chunks);
@@ -198,6 +208,7 @@ impl<'a> Builder<'a> {
 
         let workers = if source.chunks().is_some() { cores.len().max(1) } else { 1 };
         let policy = full_ring.unwrap_or(if source.is_live() { Policy::Drop } else { Policy::Wait });
+        let waits = policy == Policy::Wait && !source.is_live() && queue.is_none();
         let depth = queue.unwrap_or(if policy == Policy::Drop { QUEUE_TO_DROP } else { QUEUE_TO_WAIT });
         let gauges: Vec<_> = (0..workers).map(|_| CachePadded::new(Gauge::default())).collect();
         let (map, shutdown, gauges) = (&map, &shutdown, &gauges[..]);
@@ -207,7 +218,11 @@ impl<'a> Builder<'a> {
             let cores = &cores;
             let run = move || {
                 let _running = running;
-                if workers > 1 || sinks.iter().any(|sink| sink.part().is_none()) {
+                let may_block = sinks.iter().any(|sink| sink.part().is_none());
+                // On a thread of its own a sole output would only take turns with the worker, and what it is given
+                // would have left the cache.
+                let alone = sinks.len() == 1 && waits && cores::are_one(cores);
+                if workers > 1 || may_block && !alone {
                     let workers = Workers { map, cores, limit, shutdown, gauges, policy, depth };
                     return workers.run(source, &mut sinks);
                 }
@@ -229,8 +244,9 @@ impl<'a> Builder<'a> {
 
 /// The report, or the first failure with the report in it.
 fn conclude(outcome: Outcome, rules: Vec<String>) -> Result<Report, Error> {
-    let Outcome { tallies, failures } = outcome;
+    let Outcome { tallies, failures, rings } = outcome;
     let mut report = Report::new(&tallies, rules.clone());
+    report.rings = rings;
     let mut failures = failures.into_iter();
     let Some(first) = failures.next() else { return Ok(report) };
     report.further_failures = failures.map(|failure| failure.to_string()).collect();

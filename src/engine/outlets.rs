@@ -34,7 +34,7 @@ impl<'s, S: Sink> Outlets<'s, S> {
     pub(super) fn deliver(
         &mut self,
         batch: Batch<'_>,
-        findings: &Findings,
+        findings: &mut Findings,
         map: &PortMap,
         tally: &mut Tally,
     ) {
@@ -46,6 +46,9 @@ impl<'s, S: Sink> Outlets<'s, S> {
                 tally.unrouted += chosen.len() as u64;
                 return;
             };
+            if sink.wants_layers() {
+                findings.lay_out(batch, chosen);
+            }
             // An annotation may have failed already.
             let accepted = if failures.iter().any(|failure| failure.is_of(output)) {
                 None

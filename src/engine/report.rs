@@ -2,6 +2,7 @@
 
 use super::stats::Tally;
 use crate::parse::{Layer, Reason};
+use crate::source::RingUse;
 use crate::verify::{Checksums, Verdict};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -115,6 +116,9 @@ pub struct Report {
     pub malformed: Vec<MalformedCount>,
     /// Times the kernel stopped filling the ring because it was full.
     pub ring_freezes: u64,
+    /// How the kernel's rings of a live source fared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rings: Option<RingUse>,
     /// What went wrong at the end beside the error that ended the run, such as a second output that
     /// could not be completed.
     pub further_failures: Vec<String>,
@@ -176,6 +180,7 @@ impl Report {
             workers: tallies.iter().map(ledger_of).collect(),
             checksums: all.checksums,
             ring_freezes: all.source.freezes,
+            rings: None,
             malformed: (all.malformed.sorted().into_iter())
                 .map(|(layer, reason, packets)| MalformedCount { layer, reason, packets })
                 .collect(),
@@ -242,6 +247,9 @@ impl fmt::Display for Report {
                 format!("{} times", self.ring_freezes)
             };
             write!(f, "\nthe kernel's ring was full {times}: try a larger buffer")?;
+        }
+        if let Some(rings) = &self.rings {
+            write!(f, "\n{rings}")?;
         }
         Ok(())
     }

@@ -43,15 +43,49 @@ impl Sorter {
             self.chosen[usize::from(first.0)].extend_from_slice(all);
             return;
         }
-        for (index, output) in (0..).zip(&self.outputs) {
-            let output = usize::from(output.0);
-            if self.chosen[output].is_empty() {
-                self.touched.push(output);
-                // At once for as many as there can be: else a batch with more for it than any before allocates.
-                self.chosen[output].reserve(BATCH);
-            }
-            self.chosen[output].push(index);
+        let mut others = [0; BATCH];
+        let others = match self.outputs.len() {
+            ..=BATCH => self.pick(first, &mut others),
+            _ => return (0..).take(self.outputs.len()).for_each(|index| self.choose(index)),
+        };
+        // And as often there are but two ways.
+        let second = self.outputs[usize::from(others[0])];
+        if others.iter().all(|&index| self.outputs[usize::from(index)] == second) {
+            self.touched.push(second.0.into());
+            let all = &mut self.chosen[usize::from(second.0)];
+            all.reserve(BATCH);
+            all.extend_from_slice(others);
+            return;
         }
+        others.iter().for_each(|&index| self.choose(index));
+    }
+
+    /// Chooses all packets for `output` and gives the indices of the others. Which way a packet goes is hard to guess: there
+    /// is no branch on it.
+    fn pick<'o>(&mut self, output: OutputId, others: &'o mut [u16; BATCH]) -> &'o [u16] {
+        let mut chosen = [0; BATCH];
+        let (mut here, mut elsewhere) = (0, 0);
+        for (index, of) in (0..).zip(&self.outputs) {
+            // Written to both, to be written over in the one that it is not for.
+            (chosen[here % BATCH], others[elsewhere % BATCH]) = (index, index);
+            here += usize::from(*of == output);
+            elsewhere += usize::from(*of != output);
+        }
+        self.touched.push(output.0.into());
+        let all = &mut self.chosen[usize::from(output.0)];
+        all.reserve(BATCH);
+        all.extend_from_slice(&chosen[..here]);
+        &others[..elsewhere]
+    }
+
+    fn choose(&mut self, index: u16) {
+        let output = usize::from(self.outputs[usize::from(index)].0);
+        if self.chosen[output].is_empty() {
+            self.touched.push(output);
+            // At once for as many as there can be: else a batch with more for it than any before allocates.
+            self.chosen[output].reserve(BATCH);
+        }
+        self.chosen[output].push(index);
     }
 
     /// Gives each output that has any the indices of its packets, and forgets them.
@@ -59,6 +93,39 @@ impl Sorter {
         for output in self.touched.drain(..) {
             act(output, &self.chosen[output]);
             self.chosen[output].clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demux::Rule;
+    use crate::source::synthetic::{Synthetic, Traffic};
+
+    #[test]
+    fn every_packet_goes_to_its_output_in_order() {
+        let ports = vec![10..=19];
+        let source = Synthetic::new(&Traffic { distinct: 250, ports, flows: 300, ..Traffic::default() });
+        let table = source.table();
+        let mut findings = Findings::new();
+        findings.read(table);
+        for outputs in 1..=8_u16 {
+            let rules: Vec<Rule> =
+                (10..10 + outputs).map(|port| format!("any/{port}").parse().expect("a rule")).collect();
+            let map = PortMap::new(rules.iter().zip((0..).map(OutputId)), OutputId(outputs));
+            let mut expected = Vec::new();
+            map.route(findings.summaries(), &mut expected);
+            let mut sorter = Sorter::new(usize::from(outputs) + 1);
+            for _ in 0..2 {
+                sorter.sort(&map, &findings);
+                let mut sorted = vec![OutputId::MAX; expected.len()];
+                sorter.drain(|output, chosen| {
+                    assert!(!chosen.is_empty() && chosen.is_sorted());
+                    chosen.iter().for_each(|&index| sorted[usize::from(index)] = OutputId(output as u16));
+                });
+                assert_eq!(sorted, expected, "{outputs} outputs");
+            }
         }
     }
 }

@@ -25,10 +25,11 @@ pub(super) struct Turns<'a> {
     ending: &'a Ending,
 }
 
-struct Reading<'a> {
+/// A source and how far it has been read.
+pub(super) struct Reading<'a> {
     source: BoxedSource<'a>,
     /// Packets up to the limit.
-    left: u64,
+    pub(super) left: u64,
     /// Packets handed out.
     taken: u64,
     /// Chunks read.
@@ -71,30 +72,19 @@ impl<'a> Turns<'a> {
         ending: &'a Ending,
     ) -> Self {
         let ahead = source.chunks().and_then(|source| source.ahead());
-        let left = limit.unwrap_or(u64::MAX);
-        let reading = Reading {
-            source,
-            left,
-            taken: 0,
-            chunks: 0,
-            pieces: 0,
-            stopping: false,
-            ended: false,
-            error: None,
-            largest: 0,
-        };
+        let reading = Reading::of(source, limit.unwrap_or(u64::MAX));
         let turn = CachePadded::new(AtomicU64::new(0));
         Self { ahead, reading: Mutex::new(reading), turn, passed_on: Condvar::new(), shutdown, ending }
     }
 
     /// Waits for its turn and takes the next chunk; `None` when there are no more, or a worker has panicked over it.
     pub(super) fn next(&self, chunk: &mut Chunk) -> Option<Turn> {
-        let Some(ahead) = &self.ahead else { return self.lock()?.next(chunk, self) };
+        let Some(ahead) = &self.ahead else { return self.lock()?.next(chunk, self.shutdown, self.ending) };
         loop {
             let baton = Baton { turns: self, piece: ahead.claim() };
             ahead.fetch(baton.piece, chunk);
             let mut reading = baton.wait()?;
-            match reading.next(chunk, self) {
+            match reading.next(chunk, self.shutdown, self.ending) {
                 // Empty where a large record covers the whole piece.
                 Some(Turn::Idle) => {}
                 turn => return turn,
@@ -116,12 +106,7 @@ impl<'a> Turns<'a> {
 
     /// Settles with the source: nothing may come from here on that its counters would miss.
     pub(super) fn into_rest(self) -> Rest<'a> {
-        let reading = self.reading.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let Reading { mut source, taken, stopping, ended, mut error, .. } = reading;
-        if !ended && !stopping {
-            error = error.or(source.stop().err());
-        }
-        Rest { source, taken, error }
+        self.reading.into_inner().unwrap_or_else(PoisonError::into_inner).into_rest()
     }
 }
 
@@ -158,12 +143,26 @@ impl Drop for Baton<'_, '_> {
     }
 }
 
-impl Reading<'_> {
-    fn next(&mut self, chunk: &mut Chunk, turns: &Turns<'_>) -> Option<Turn> {
-        if self.ended || turns.ending.is_over() {
+impl<'a> Reading<'a> {
+    pub(super) fn of(source: BoxedSource<'a>, left: u64) -> Self {
+        let (taken, chunks, pieces, largest) = (0, 0, 0, 0);
+        let (stopping, ended, error) = (false, false, None);
+        Self { source, left, taken, chunks, pieces, stopping, ended, error, largest }
+    }
+
+    pub(super) fn into_rest(self) -> Rest<'a> {
+        let Self { mut source, taken, stopping, ended, mut error, .. } = self;
+        if !ended && !stopping {
+            error = error.or(source.stop().err());
+        }
+        Rest { source, taken, error }
+    }
+
+    pub(super) fn next(&mut self, chunk: &mut Chunk, shutdown: &Shutdown, ending: &Ending) -> Option<Turn> {
+        if self.ended || ending.is_over() {
             return None;
         }
-        match self.read(chunk, turns.shutdown) {
+        match self.read(chunk, shutdown) {
             Ok(true) if chunk.is_empty() => Some(Turn::Idle),
             Ok(true) => {
                 self.left = self.left.saturating_sub(chunk.len() as u64);

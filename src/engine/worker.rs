@@ -8,7 +8,7 @@ use crate::batch::Findings;
 use crate::demux::PortMap;
 use crate::frame::Batch;
 use crate::sink::{self, Sink};
-use crate::source::{self, BATCH, Fill, Source};
+use crate::source::{self, BATCH, Fill, RingUse, Source};
 
 /// A run on one thread.
 pub(super) struct Worker<'w> {
@@ -24,6 +24,8 @@ pub(super) struct Outcome {
     pub(super) tallies: Vec<Tally>,
     /// In the order in which they happened.
     pub(super) failures: Vec<Failure>,
+    /// How the kernel's rings fared.
+    pub(super) rings: Option<RingUse>,
 }
 
 /// Something that ends a run.
@@ -70,7 +72,7 @@ impl Worker<'_> {
         let mut tallies = vec![tally];
         let statistics = tallies[0].interface_statistics(source.interfaces().len());
         outlets.finish(&statistics, &mut tallies);
-        Outcome { tallies, failures: outlets.failures }
+        Outcome { tallies, failures: outlets.failures, rings: source.ring_use() }
     }
 
     /// True when the source is at its end, false when it was left before.

@@ -35,6 +35,11 @@
 //!   itself copies when half of its blocks are out.
 //! - **A full ring** is the one place where packets may be dropped, by [`Policy`], and are counted where they are.
 //!
+//! A source that [comes apart](crate::source::Source::divide), as a live one with a ring for each worker does, takes no
+//! turns: each worker reads its own part to completion, and all they share is the count of packets. Outputs get a
+//! worker's packets in their order. Chunks of different workers come to them as they are handed over, of those at hand
+//! the earliest first, so that times may go back by as much as a chunk spans.
+//!
 //! When an output fails or has all it wanted, workers read no more; what they have read by then still goes to all
 //! others, and counts as failed or surplus for the one that has ended. Where there is but that one output, nothing
 //! beyond the batch in which it ended has had any effect: then the account is as if it had not been read.
@@ -47,6 +52,7 @@ use super::lanes::{Gaps, Lanes};
 use super::outlets::Outlets;
 use super::output::{Output, Served};
 use super::sender::Sender;
+use super::shares::{Quota, Share, Supply};
 use super::stats::{Gauge, Tally};
 use super::turns::{Rest, Turns};
 use super::worker::{Failure, Outcome};
@@ -54,7 +60,7 @@ use super::{Error, Policy, Shutdown};
 use crate::demux::PortMap;
 use crate::ring::spsc;
 use crate::sink::Sink;
-use crate::source::{Counters, Source};
+use crate::source::{self, Counters, RingUse, Source};
 use crossbeam::utils::CachePadded;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
@@ -73,21 +79,47 @@ pub(super) struct Workers<'w> {
 }
 
 impl Workers<'_> {
-    /// The same packets in the same order for each sink, and the same account of them, for any number of workers.
-    pub(super) fn run(&self, source: BoxedSource<'_>, sinks: &mut [BoxedSink<'_>]) -> Result<Outcome, Error> {
+    /// The same packets for each sink, and the same account of them, for any number of workers; in the same order too
+    /// where they share one source.
+    pub(super) fn run(
+        &self,
+        mut source: BoxedSource<'_>,
+        sinks: &mut [BoxedSink<'_>],
+    ) -> Result<Outcome, Error> {
         let ending = Ending::default();
-        let turns = Turns::new(source, self.limit, self.shutdown, &ending);
-        let handled = self.run_threads(&turns, &ending, sinks);
-        let rest = turns.into_rest();
-        Ok(settle(handled?, ending.take_failures(), rest, sinks))
+        let workers = self.gauges.len();
+        let parts = if workers > 1 { source.divide(workers) } else { None };
+        let (handled, rest) = match parts {
+            None => {
+                let turns = Turns::new(source, self.limit, self.shutdown, &ending);
+                let supplies = (0..workers).map(|_| Supply::Turns(&turns)).collect();
+                let handled = self.run_threads(supplies, &ending, sinks, true);
+                let rest = turns.into_rest();
+                (handled?.0, rest)
+            }
+            Some(Ok(parts)) => {
+                let quota = Quota::new(self.limit);
+                let share = |part: BoxedSource<'static>| Share::new(part, &quota, self.shutdown, &ending);
+                let supplies = parts.into_iter().map(|part| Supply::Share(share(part))).collect();
+                let (handled, rests) = self.run_threads(supplies, &ending, sinks, false)?;
+                return Ok(settle_parts(handled, ending.take_failures(), rests, sinks));
+            }
+            Some(Err(error)) => {
+                let tallies = vec![Tally::new(sinks.len()); workers];
+                let rest = Rest { source, taken: 0, error: Some(error) };
+                (Handled { tallies, ended_at: None }, rest)
+            }
+        };
+        Ok(settle(handled, ending.take_failures(), rest, sinks))
     }
 
-    fn run_threads(
+    fn run_threads<'a>(
         &self,
-        turns: &Turns<'_>,
+        supplies: Vec<Supply<'_, 'a>>,
         ending: &Ending,
         sinks: &mut [BoxedSink<'_>],
-    ) -> Result<Handled, Error> {
+        ordered: bool,
+    ) -> Result<(Handled, Vec<Rest<'a>>), Error> {
         let workers = self.gauges.len();
         let mut parts: Vec<Vec<_>> =
             (0..workers).map(|_| sinks.iter().map(|sink| sink.part()).collect()).collect();
@@ -101,9 +133,9 @@ impl Workers<'_> {
         for gaps in &gaps {
             let (producers, consumers): (Vec<_>, Vec<_>) = (0..workers).map(|_| spsc(self.depth)).unzip();
             for (senders, ring) in senders.iter_mut().zip(producers) {
-                senders.push(Sender::new(ring, self.policy, (workers > 1).then_some(gaps)));
+                senders.push(Sender::new(ring, self.policy, (workers > 1 && ordered).then_some(gaps)));
             }
-            lanes.push(Lanes::new(consumers, gaps));
+            lanes.push(Lanes::new(consumers, ordered.then_some(gaps)));
         }
         let places = Places::beside(self.cores);
         let (done, served) = thread::scope(|scope| {
@@ -120,26 +152,28 @@ impl Workers<'_> {
                     })
                 })
                 .collect();
-            let desks = parts.drain(..).zip(senders).enumerate();
+            let desks = parts.drain(..).zip(senders).zip(supplies).enumerate();
             let started: Result<Vec<_>, _> = desks
-                .map(|(worker, (parts, senders))| {
-                    let desk =
-                        Desk::new(self, worker, parts, (senders, &behind_rings, sole), wanting.clone());
+                .map(|(worker, ((parts, senders), supply))| {
+                    let exits = (senders, &behind_rings[..], sole);
+                    let desk = Desk::new(self, worker, parts, exits, wanting.clone(), ordered);
                     start(scope, format!("wharf-worker-{worker}"), move || {
                         // The others would go on without it, for as long as there is anything to read.
                         let pinned = self.cores.get(worker).map_or(Ok(()), |&core| cores::pin(core));
                         pinned.inspect_err(|_| ending.end())?;
-                        Ok(desk.work(turns, ending))
+                        Ok(desk.work(supply, ending))
                     })
                 })
                 .collect();
             // What has been started ends by itself when no more is read.
             let (started, outputs) =
                 started.and_then(|started| Ok((started, outputs?))).inspect_err(|_| ending.end())?;
-            let done: Result<Vec<Done>, Error> = started.into_iter().map(join).collect();
+            let done: Result<Vec<Done<'a>>, Error> = started.into_iter().map(join).collect();
             Ok((done?, outputs.into_iter().map(join).collect::<Vec<Served>>()))
         })?;
-        Ok(Handled::new(done, served, &behind_rings, sinks))
+        let mut done = done;
+        let rests = done.iter_mut().filter_map(|done| done.rest.take()).collect();
+        Ok((Handled::new(done, served, &behind_rings, sinks), rests))
     }
 }
 
@@ -165,13 +199,13 @@ struct Handled {
 
 impl Handled {
     fn new(
-        done: Vec<Done>,
+        done: Vec<Done<'_>>,
         served: Vec<Served>,
         behind_rings: &[usize],
         sinks: &mut [BoxedSink<'_>],
     ) -> Self {
         let mut tallies = Vec::new();
-        for Done { parts, tally } in done {
+        for Done { parts, tally, .. } in done {
             for (sink, part) in sinks.iter_mut().zip(parts) {
                 part.into_iter().for_each(|part| sink.merge(part));
             }
@@ -189,7 +223,7 @@ impl Handled {
     }
 }
 
-/// Accounts for every packet and finishes the sinks.
+/// Accounts for every packet of a shared source and finishes the sinks.
 fn settle(handled: Handled, failures: Vec<Failure>, rest: Rest<'_>, sinks: &mut [BoxedSink<'_>]) -> Outcome {
     let Handled { mut tallies, ended_at } = handled;
     let Rest { mut source, taken, error } = rest;
@@ -206,16 +240,54 @@ fn settle(handled: Handled, failures: Vec<Failure>, rest: Rest<'_>, sinks: &mut 
         let more = (counted.received + if source.is_live() { beyond } else { 0 }).saturating_sub(taken);
         first.source = Counters { received: first.source.received + more, unread, ..counted };
     }
-    let mut outlets = Outlets::new(sinks);
-    outlets.failures = failures;
-    if ended_at.is_none() {
-        outlets.failures.extend(error.map(Failure::Source));
+    let known = ended_at.unwrap_or(source.interfaces().len());
+    let error = error.filter(|_| ended_at.is_none());
+    finish(tallies, failures.into_iter().chain(error.map(Failure::Source)), (known, source.ring_use()), sinks)
+}
+
+/// The same, where each worker had a part of the source.
+fn settle_parts(
+    handled: Handled,
+    failures: Vec<Failure>,
+    rests: Vec<Rest<'_>>,
+    sinks: &mut [BoxedSink<'_>],
+) -> Outcome {
+    let Handled { mut tallies, ended_at } = handled;
+    let (mut known, mut rings, mut errors) = (0, None::<RingUse>, Vec::<source::Error>::new());
+    for (tally, Rest { mut source, taken, error }) in tallies.iter_mut().zip(rests) {
+        let counted = source.counters();
+        // Read, but beyond the end of the run.
+        let unread = counted.unread + taken.saturating_sub(tally.packets);
+        tally.source = Counters { unread, ..counted };
+        known = known.max(source.interfaces().len());
+        if let Some(more) = source.ring_use() {
+            rings.get_or_insert_default().merge(more);
+        }
+        // When an interface goes, all parts say the same.
+        let is_new =
+            |error: &source::Error| errors.iter().all(|known| known.to_string() != error.to_string());
+        let error = error.filter(is_new);
+        errors.extend(error);
     }
+    if ended_at.is_some() {
+        errors.clear();
+    }
+    let failures = failures.into_iter().chain(errors.into_iter().map(Failure::Source));
+    finish(tallies, failures, (ended_at.unwrap_or(known), rings), sinks)
+}
+
+fn finish(
+    mut tallies: Vec<Tally>,
+    failures: impl IntoIterator<Item = Failure>,
+    (known, rings): (usize, Option<RingUse>),
+    sinks: &mut [BoxedSink<'_>],
+) -> Outcome {
+    let mut outlets = Outlets::new(sinks);
+    outlets.failures.extend(failures);
     let mut all = Tally::new(tallies.first().map_or(0, |tally| tally.outputs.len()));
     tallies.iter().for_each(|tally| all.merge(tally));
-    let statistics = all.interface_statistics(ended_at.unwrap_or(source.interfaces().len()));
-    outlets.finish(&statistics, &mut tallies);
-    Outcome { tallies, failures: outlets.failures }
+    outlets.finish(&all.interface_statistics(known), &mut tallies);
+    Outcome { tallies, failures: outlets.failures, rings }
 }
 
 #[cfg(test)]

@@ -257,6 +257,13 @@ pub fn parse(frame: &Frame<'_>) -> Layers {
     layers
 }
 
+/// As [`parse`], in place of what is in `layers`: nothing is copied.
+#[inline]
+pub(crate) fn parse_into(frame: &Frame<'_>, layers: &mut Layers) {
+    *layers = Layers::default();
+    walk_frame(frame, layers, ());
+}
+
 // Inlined, LLVM collects `layers` on the stack and then waits for its own stores to copy it out.
 #[inline(never)]
 fn walk_frame<V: Visit>(frame: &Frame<'_>, layers: &mut Layers, visit: V) -> V {

@@ -67,7 +67,9 @@ impl Put for Vec<u8> {
     }
 
     fn ipv6(&mut self, address: [u8; 16]) {
-        put(self, digits::ipv6(address));
+        if digits::ipv6(address, |part| put(self, part)) {
+            self.pop();
+        }
     }
 
     fn mac(&mut self, address: &[u8]) {

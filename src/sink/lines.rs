@@ -29,6 +29,16 @@ impl<W: Write> Lines<W> {
     pub(super) fn write(&mut self, packets: usize) -> Result<(), Error> {
         let written = self.writer.write_all(&self.buffer);
         self.buffer.clear();
+        self.wrote(written, packets)
+    }
+
+    /// The same with lines that were gathered elsewhere.
+    pub(super) fn write_these(&mut self, lines: &[u8], packets: usize) -> Result<(), Error> {
+        let written = self.writer.write_all(lines);
+        self.wrote(written, packets)
+    }
+
+    fn wrote(&mut self, written: io::Result<()>, packets: usize) -> Result<(), Error> {
         written.map_err(|error| self.failed(error))?;
         self.kept += packets as u64;
         Ok(())

@@ -109,8 +109,7 @@ impl<'a> Deliveries<'a> {
         let Self { batch, findings, chosen } = *self;
         chosen.iter().map(move |&index| {
             let index = usize::from(index);
-            let frame = batch.frame(index);
-            let packet = Packet::new(frame, findings.layers(&frame, index));
+            let packet = Packet::new(batch.frame(index), findings.layers_in(batch, index));
             Delivery { packet, verdicts: findings.verdicts(index) }
         })
     }
@@ -119,6 +118,12 @@ impl<'a> Deliveries<'a> {
     pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame<'a>> + use<'a> {
         let Self { batch, chosen, .. } = *self;
         chosen.iter().map(move |&index| batch.frame(index.into()))
+    }
+
+    /// What is known of their frames, in order.
+    pub(crate) fn records(&self) -> impl ExactSizeIterator<Item = &'a Record> + use<'a> {
+        let (records, chosen) = (self.batch.records(), self.chosen);
+        chosen.iter().map(move |&index| &records[usize::from(index)])
     }
 
     /// The packets in order, in short.
@@ -131,6 +136,15 @@ impl<'a> Deliveries<'a> {
         })
     }
 
+    /// The packet that [`Self::briefs`] gives after so many others.
+    ///
+    /// # Panics
+    /// When there are no more than that.
+    pub(crate) fn brief(&self, at: usize) -> Brief<'a> {
+        let index = usize::from(self.chosen[at]);
+        Brief { record: &self.batch.records()[index], summary: self.findings.summaries()[index], index }
+    }
+
     /// Where the headers of one of [these packets](Self::briefs) lie: all there is to know, found when it is asked for.
     ///
     /// # Panics
@@ -138,7 +152,7 @@ impl<'a> Deliveries<'a> {
     /// gets the layers of the packet here with the same index.
     #[must_use]
     pub fn layers(&self, packet: Brief<'_>) -> &'a Layers {
-        self.findings.layers(&self.batch.frame(packet.index), packet.index)
+        self.findings.layers_in(self.batch, packet.index)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::capture_file::{Fetched, ReadAhead};
 use super::{BATCH, Error, Lease, Source};
-use crate::frame::{Annotation, Batch, Interface, Record};
+use crate::frame::{Annotation, Batch, Interface, Record, Timestamp};
 
 /// Frames together with the memory they lie in, to be sent to another thread and, emptied, to be filled again.
 ///
@@ -133,6 +133,30 @@ impl Chunk {
         }
     }
 
+    /// Keeps only the first so many frames.
+    pub(crate) fn truncate(&mut self, frames: usize) {
+        if frames >= self.records.len() {
+            return;
+        }
+        self.records.truncate(frames);
+        let whole = self.cuts.partition_point(|cut| cut.records < frames);
+        self.cuts.truncate(if frames == 0 { 0 } else { whole + 1 });
+        if let Some(last) = self.cuts.last_mut() {
+            last.records = frames;
+            self.annotations.truncate(last.annotations);
+        }
+    }
+
+    /// Numbers the frames, from this number on.
+    pub(crate) fn number_from(&mut self, first: u64) {
+        (first..).zip(&mut self.records).for_each(|(number, record)| record.number = number);
+    }
+
+    /// When its first frame was captured.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        self.records.first().and_then(|record| record.time)
+    }
+
     /// Empties it; its own memory stays, leased memory goes back.
     pub fn clear(&mut self) {
         self.slab.clear();
@@ -192,6 +216,24 @@ pub trait ChunkSource: Source {
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    #[test]
+    fn a_chunk_is_cut_within_any_of_its_batches() {
+        let memory: Arc<[u8]> = (0..100).collect();
+        for frames in [0, 1, 255, 256, 257, 511, 512, 599, 600, 700] {
+            let mut chunk = Chunk { records: vec![Record::default(); 600], ..Chunk::default() };
+            chunk.cut_evenly(&[]);
+            chunk.lie_in(Lease::of_table(&memory));
+            chunk.truncate(frames);
+            chunk.number_from(8);
+            let lengths: Vec<_> = chunk.batches().map(|batch| batch.len()).collect();
+            assert!(lengths.iter().all(|&length| length > 0), "{lengths:?}");
+            assert_eq!((chunk.len(), lengths.iter().sum()), (frames.min(600), frames.min(600)));
+            assert_eq!(chunk.is_empty(), frames == 0);
+            let numbers = chunk.batches().flat_map(|batch| batch.frames()).map(|frame| frame.record.number);
+            assert!(numbers.eq(8..8 + frames.min(600) as u64));
+        }
+    }
 
     /// Even a frame of no bytes lies somewhere.
     #[test]

@@ -4,11 +4,13 @@ mod capture_file;
 mod chunk;
 mod lease;
 pub mod packet;
+mod ring_use;
 pub mod synthetic;
 
 pub use capture_file::{CaptureFile, ReadAhead};
 pub use chunk::{Chunk, ChunkSource};
 pub use lease::Lease;
+pub use ring_use::RingUse;
 pub use synthetic::Synthetic;
 
 use crate::frame::{Batch, Interface};
@@ -58,6 +60,22 @@ pub trait Source {
     fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
         None
     }
+
+    /// The source come apart into so many (at least 2) of their own, to be read side by side by as many workers, each
+    /// without regard to the others: every frame will come from one of them, and it is they who count. This one is
+    /// then at its end. Each part knows all interfaces, numbers its frames from 1, and lends its memory if this
+    /// source does. `None` where there is no such way; then nothing has changed.
+    ///
+    /// Only for a source of which nothing has been read.
+    fn divide(&mut self, parts: usize) -> Option<Result<Vec<Box<dyn Source + Send>>, Error>> {
+        let _ = parts;
+        None
+    }
+
+    /// How the kernel's rings fared up to now; `None` for a source without.
+    fn ring_use(&self) -> Option<RingUse> {
+        None
+    }
 }
 
 /// A source chosen at run time.
@@ -88,6 +106,14 @@ impl<S: Source + ?Sized> Source for Box<S> {
 
     fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
         (**self).chunks()
+    }
+
+    fn divide(&mut self, parts: usize) -> Option<Result<Vec<Box<dyn Source + Send>>, Error>> {
+        (**self).divide(parts)
+    }
+
+    fn ring_use(&self) -> Option<RingUse> {
+        (**self).ring_use()
     }
 }
 

@@ -201,6 +201,37 @@ impl BlockRing {
         self.blocks.readers.len()
     }
 
+    /// Bytes in a block.
+    #[must_use]
+    pub fn block_size(&self) -> usize {
+        self.blocks.block_size
+    }
+
+    /// Blocks handed over by the kernel that wait here, the held one among them.
+    #[must_use]
+    pub fn filled(&self) -> usize {
+        let is_ours = |ahead: usize| {
+            let index = (self.current + ahead) % self.len();
+            self.blocks.readers[index].is_free()
+                && self.blocks.status(index).load(Ordering::Relaxed) & STATUS_USER != 0
+        };
+        // They come in turn, so the first that is not ours ends them: double the steps, then halve.
+        let (mut ours, mut step) = (0, 1);
+        if !is_ours(0) {
+            return 0;
+        }
+        while ours + step < self.len() && is_ours(ours + step) {
+            ours += step;
+            step *= 2;
+        }
+        let mut not_ours = (ours + step).min(self.len());
+        while not_ours - ours > 1 {
+            let middle = ours.midpoint(not_ours);
+            if is_ours(middle) { ours = middle } else { not_ours = middle }
+        }
+        ours + 1
+    }
+
     /// Blocks leased out: that many at most, as some may be coming back.
     #[must_use]
     pub fn leased(&self) -> usize {
@@ -350,6 +381,27 @@ mod tests {
             ring.release();
             assert_eq!(owner(&ring, index), 0);
             assert!(ring.body().is_none() && !ring.take());
+        }
+    }
+
+    #[test]
+    fn blocks_that_wait_are_counted() {
+        for start in 0..7 {
+            for count in 0..=7 {
+                let mut ring = BlockRing::in_memory(BLOCK, 7).unwrap();
+                for index in 0..start {
+                    fill(&mut ring, index, 0);
+                    assert!(ring.take());
+                    ring.release();
+                }
+                (0..count).for_each(|ahead| fill(&mut ring, (start + ahead) % 7, 0));
+                assert_eq!(ring.filled(), count, "from {start}");
+                if ring.take() {
+                    assert_eq!(ring.filled(), count, "the held one too");
+                    let _lease = ring.lease();
+                    assert_eq!(ring.filled(), count - 1, "a leased one waits no more");
+                }
+            }
         }
     }
 

@@ -8,6 +8,8 @@
 //! | [`packet_abi`] | the structures of `linux/if_packet.h` that wharf shares with the kernel |
 //! | [`packet_socket`] | an `AF_PACKET` socket and its options |
 //! | [`packet_sender`] | frames sent in bulk through one |
+//! | [`fanout`] | packet sockets that share an interface's frames |
+//! | [`classic_bpf`] | programs that choose frames: instructions, assembler, interpreter |
 //! | [`mapping`] | memory shared with the kernel |
 //! | [`block_ring`] | who owns which block of a `TPACKET_V3` ring, and who may read it how long |
 //! | [`netlink`] | rtnetlink messages: build, send, read the answer |
@@ -27,7 +29,9 @@
 compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Linux only");
 
 pub mod block_ring;
+pub mod classic_bpf;
 pub mod ethtool;
+pub mod fanout;
 pub mod generic_netlink;
 pub mod interfaces;
 pub mod lab;

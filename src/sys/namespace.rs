@@ -7,6 +7,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::thread::{self, JoinHandle};
 
+/// Where `ip netns` keeps the namespaces that have a name.
+const NAMED: &str = "/run/netns";
+
 /// Why this process cannot have namespaces of its own.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("no namespace of our own: {reason}")]
@@ -85,6 +88,29 @@ impl Namespace {
     /// When `/proc` is not mounted.
     pub fn current() -> io::Result<Self> {
         File::open("/proc/thread-self/ns/net").map(|file| Self(file.into()))
+    }
+
+    /// One that there is: by its name as `ip netns` keeps it (ip-netns(8)), by the number of a process in it, or by a
+    /// path. A name goes before a number. That a file at a path is none shows when it is entered (`InvalidInput`).
+    ///
+    /// # Errors
+    /// Why there is none, and where it was looked for.
+    pub fn find(text: &str) -> Result<Self, String> {
+        let is_name = !text.is_empty() && !text.contains('/') && text != "." && text != "..";
+        let by_name = is_name.then(|| format!("{NAMED}/{text}"));
+        let by_process = text.parse::<u32>().ok().map(|process| format!("/proc/{process}/ns/net"));
+        let by_path = text.contains('/').then(|| text.to_owned());
+        let mut refused = Vec::new();
+        for path in [by_name, by_process, by_path].into_iter().flatten() {
+            match File::open(&path) {
+                Ok(file) => return Ok(Self(file.into())),
+                Err(error) => refused.push(format!("{path}: {error}")),
+            }
+        }
+        if refused.is_empty() {
+            refused.push("not a name, a process or a path".to_owned());
+        }
+        Err(refused.join("; "))
     }
 
     /// Moves the calling thread in; other threads stay where they are.

@@ -148,7 +148,7 @@ impl PacketSocket {
         self.get(libc::PACKET_STATISTICS)
     }
 
-    fn set<T: IntoBytes + Immutable>(&self, option: libc::c_int, value: &T) -> io::Result<()> {
+    pub(super) fn set<T: IntoBytes + Immutable>(&self, option: libc::c_int, value: &T) -> io::Result<()> {
         // SAFETY: the kernel reads `size_of::<T>()` bytes at `value`, all of them initialised (`IntoBytes`).
         let result = unsafe {
             libc::setsockopt(
@@ -162,7 +162,7 @@ impl PacketSocket {
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    fn get<T: FromBytes>(&self, option: libc::c_int) -> io::Result<T> {
+    pub(super) fn get<T: FromBytes>(&self, option: libc::c_int) -> io::Result<T> {
         let mut value = T::new_zeroed();
         let mut length = size_of::<T>() as libc::socklen_t;
         // SAFETY: the kernel writes at most `length` bytes at `value`, and any bytes make a `T` (`FromBytes`).

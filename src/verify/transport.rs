@@ -34,17 +34,21 @@ pub(super) fn verdict<K: Kernel>(kernel: K, data: &[u8], ip: &IpLayer, vouched: 
 /// Judges an Internet checksum over `bytes`, after `sum`, with its field at the even offset `at`.
 #[inline]
 pub(super) fn internet<K: Kernel>(kernel: K, sum: Sum, bytes: &[u8], at: usize) -> Verdict {
-    if sum.then(kernel.sum(bytes)).fold() == 0xffff { Verdict::Good } else { bad(sum, bytes, at) }
+    let total = sum.then(kernel.sum(bytes));
+    if total.fold() == 0xffff { Verdict::Good } else { bad(total, sum, bytes, at) }
 }
 
-/// What is wrong with it.
+/// What is wrong with it, `total` being the sum over all of it.
 #[cold]
-fn bad(sum: Sum, bytes: &[u8], at: usize) -> Verdict {
-    let (Some(before), Some(found), Some(after)) = (bytes.get(..at), word(bytes, at), bytes.get(at + 2..))
-    else {
-        return Verdict::NotApplicable;
-    };
-    Verdict::Bad { found: found.into(), expected: sum.add(before).add_word(0).add(after).checksum().into() }
+fn bad(total: Sum, sum: Sum, bytes: &[u8], at: usize) -> Verdict {
+    let Some(found) = word(bytes, at) else { return Verdict::NotApplicable };
+    // Without the field, as RFC 1624 updates a sum. Words in front, where they are of an even length, of what may end oddly.
+    let mut rest = Sum::ZERO.add_word(!found).then(total).fold();
+    if rest == 0xffff {
+        // That is 0 if all the rest is zeros, which only the rest itself tells.
+        rest = sum.add(&bytes[..at]).add_word(0).add(&bytes[at + 2..]).fold();
+    }
+    Verdict::Bad { found: found.into(), expected: (!rest).into() }
 }
 
 /// An upper-layer packet as far as it was captured.

@@ -73,3 +73,69 @@ fn without_permission_the_remedy_is_named() {
     assert!(err.starts_with("wharf: lo: ") && err.contains("setcap cap_net_raw"), "{err}");
     assert_eq!(err.lines().count(), 1, "{err}");
 }
+
+#[test]
+fn a_process_that_was_stopped_accounts_for_all_that_came_meanwhile() {
+    // What comes while it stands still waits in the ring, which holds it; what did not fit would be counted.
+    let script = format!(
+        r#"err=$(mktemp); "$0" sniff -i lo --count --ports udp/9 --ring 8M 2> "$err" & {SEND}
+        kill -STOP $!; send 500 9; sleep 5; send 1 9; kill -CONT $!; sleep 0.5; kill -TERM $!; wait $!; code=$?; cat "$err" >&2; rm "$err"; exit $code"#
+    );
+    let Some(output) = in_namespace("a_process_that_was_stopped", &script) else { return };
+    let (code, out, err) = told(output);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains("\n501 received = 501 delivered + 0 filtered out + 0 dropped\n"), "{err}");
+    assert!(
+        err.contains("\nring: 8 MiB, at most ") && err.contains("chosen in the kernel by ports"),
+        "{err}"
+    );
+}
+
+#[test]
+fn several_interfaces_in_another_network_namespace() {
+    let script = r#"
+        d=$(mktemp -d); mkfifo "$d/go"; : > "$d/err"
+        unshare -n bash -c '
+            ip link set lo up; ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
+            echo $BASHPID > "$0/pid"; read < "$0/go"
+            for n in 1 2 3 4 5 6 7; do echo hello > /dev/udp/127.0.0.1/9; done; read < "$0/go"' "$d" &
+        other=$!; until [ -s "$d/pid" ]; do sleep 0.05; done
+        "$0" sniff --netns "$(cat "$d/pid")" -i lo -i v0 -n 2> "$d/err" > "$d/out" &
+        wharf=$!; until grep -q 'listening on v0' "$d/err" || ! kill -0 $wharf; do sleep 0.05; done
+        echo > "$d/go"; sleep 1; kill -TERM $wharf; wait $wharf; code=$?; cat "$d/err" >&2
+        grep -c '127.0.0.1.9: UDP' "$d/out"; echo > "$d/go"; wait $other; rm -r "$d"; exit $code"#;
+    let Some(output) = in_namespace("several_interfaces_in_another_network_namespace", script) else {
+        return;
+    };
+    let (code, out, err) = told(output);
+    assert_eq!((code, out.as_str()), (0, "7\n"), "{err}");
+    assert!(err.starts_with("wharf: listening on lo, ") && err.contains("\nrings: 2 of "), "{err}");
+}
+
+#[test]
+fn what_is_no_namespace_and_what_is_no_choice_is_refused_with_reasons() {
+    for (arguments, code, reason) in [
+        ("--netns nowhere -i lo", 1, "--netns nowhere: /run/netns/nowhere: No such file or directory"),
+        (
+            "--netns /dev/null -i lo",
+            1,
+            "cannot enter it: Invalid argument (os error 22) (it is no network namespace)",
+        ),
+        ("-i lo -i lo", 1, "lo: named twice"),
+        ("-i lo -i any", 1, "any stands for all interfaces"),
+        ("-i lo --fanout hash", 2, "--cores"),
+        (
+            "-i lo --cores 0 --fanout flows",
+            2,
+            "not a way to spread packets: hash, ports, cpu, queue, rr or random",
+        ),
+        ("-i lo --ring 0", 2, "not a size such as 64k, 256M or 1g"),
+        ("-i lo --ring 1M -B 4", 2, "cannot be used with"),
+    ] {
+        let script = format!(r#""$0" sniff {arguments}"#);
+        let Some(output) = in_namespace("what_is_no_namespace", &script) else { return };
+        let (found, out, err) = told(output);
+        assert_eq!((found, out.as_str()), (code, ""), "{arguments}: {err}");
+        assert!(err.contains(reason) && err.lines().count() == 1, "{arguments}: {err}");
+    }
+}

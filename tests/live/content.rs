@@ -7,10 +7,13 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use wharf::engine::{Engine, Shutdown};
 use wharf::frame::{Direction, LinkType, Record};
+use wharf::sink::Count;
 use wharf::source::packet::{Capture, Directions};
 use wharf::source::{Fill, Source};
 use wharf::sys::lab::Host;
+use wharf::verify::Verdict;
 
 pub(crate) fn vlan_tags_are_put_back() {
     let lab = quiet_lab();
@@ -205,4 +208,53 @@ pub(crate) fn times_are_the_kernels() {
         first >= (before.as_secs(), before.subsec_nanos()) && last <= (after.as_secs(), after.subsec_nanos())
     );
     assert!(times.iter().any(|time| time.nanos % 1000 != 0), "nanoseconds");
+}
+
+/// What programs send over the loopback and over a veth is offloaded, whole segments and all: its checksums are not
+/// there yet, and nobody may call them bad.
+pub(crate) fn nothing_that_programs_send_is_called_bad() {
+    const BYTES: usize = 1 << 20;
+    let lab = quiet_lab();
+    for (interface, from) in [("lo", &lab.server), (lab.server.interface, &lab.client)] {
+        let to = if interface == "lo" { Ipv4Addr::LOCALHOST } else { lab.server.v4 };
+        let capture = open(&lab.server, Capture::on(interface)).expect("a capture");
+        let listener = lab.server.namespace.run(|| TcpListener::bind((to, 0))).expect("bind");
+        let datagrams = lab.server.namespace.run(|| UdpSocket::bind((to, 0))).expect("bind");
+        let (stream_to, datagram_to) = (listener.local_addr().unwrap(), datagrams.local_addr().unwrap());
+        let shutdown = Shutdown::default();
+        let mut counts = Count::new();
+        let report = thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut stream, _) = listener.accept().expect("accept");
+                stream.read_to_end(&mut Vec::new()).expect("all of it");
+                stream.write_all(&vec![9; BYTES]).expect("write");
+            });
+            scope.spawn(|| {
+                let mut stream = from.namespace.run(|| TcpStream::connect(stream_to)).expect("connect");
+                stream.write_all(&vec![7; BYTES]).expect("write");
+                stream.shutdown(std::net::Shutdown::Write).expect("shutdown");
+                stream.read_to_end(&mut Vec::new()).expect("all of it");
+                let socket =
+                    from.namespace.run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))).expect("bind");
+                for length in [0, 1, 100, 1472, 9000, 60_000] {
+                    socket.send_to(&vec![5; length], datagram_to).expect("send");
+                }
+                shutdown.request();
+            });
+            Engine::builder()
+                .source(capture)
+                .rest(&mut counts)
+                .shutdown(shutdown.clone())
+                .run()
+                .expect("a run")
+        });
+        let bad = Verdict::Bad { found: 0, expected: 0 };
+        assert_eq!(
+            (report.checksums.ip.of(bad), report.checksums.l4.of(bad)),
+            (0, 0),
+            "{interface}: {report}"
+        );
+        assert!(report.malformed.is_empty(), "{interface}: {report}");
+        assert!(report.checksums.l4.of(Verdict::NotReady) > 10, "{interface}: {report}");
+    }
 }

@@ -193,5 +193,7 @@ pub(crate) fn what_was_not_read_is_called_unread() {
         }
     };
     let counters = capture.counters();
-    assert_eq!((handed, counters.received, counters.unread), (10, 100, 90));
+    // Fewer than asked for where the kernel closed a block while the sender was held up.
+    assert!((1..=10).contains(&handed), "{handed}");
+    assert_eq!((counters.received, counters.unread), (100, 100 - handed as u64));
 }

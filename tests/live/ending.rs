@@ -1,9 +1,10 @@
 //! An interface that goes away.
 
 use crate::support::frames;
-use crate::support::network::{LIMIT, capture, quiet_lab, send, sender};
+use crate::support::network::{LIMIT, capture, open, quiet_lab, send, sender};
 use std::thread;
 use std::time::Instant;
+use wharf::source::packet::Capture;
 use wharf::source::{Error, Fill, Source};
 use wharf::sys::lab::Lab;
 use wharf::sys::link;
@@ -53,4 +54,31 @@ fn ends_with(sent: u32, expected: &str, end: fn(&Lab)) {
     let counters = capture.counters();
     assert_eq!((counters.received, counters.unread), (u64::from(sent), 0));
     capture.stop().expect("nothing to stop any more");
+}
+
+pub(crate) fn a_namespace_lives_as_long_as_a_capture_in_it() {
+    let lab = quiet_lab();
+    let mut capture = open(&lab.server, Capture::on("lo")).expect("a capture");
+    drop(lab);
+    for _ in 0..3 {
+        assert!(matches!(capture.fill(1), Ok(Fill::Idle)), "nothing comes, and that is all");
+    }
+    capture.stop().expect("stop");
+    assert!(matches!(capture.fill(1), Ok(Fill::End)));
+}
+
+pub(crate) fn a_wire_whose_other_end_is_in_a_namespace_that_goes_is_gone() {
+    let Lab { client, server } = quiet_lab();
+    let mut capture = open(&server, Capture::on(server.interface)).expect("a capture");
+    drop(client);
+    let begun = Instant::now();
+    let error = loop {
+        assert!(begun.elapsed() < LIMIT, "never reported");
+        match capture.fill(1) {
+            Ok(Fill::End) => panic!("the end without a word"),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.to_string(), "server: the interface is gone");
 }

@@ -12,8 +12,10 @@ mod content;
 mod counting;
 mod doctor;
 mod ending;
+mod fanout;
 mod leases;
 mod opening;
+mod rings;
 mod upstream;
 
 use std::process::ExitCode;
@@ -33,8 +35,24 @@ fn main() -> ExitCode {
         content::the_snap_length_cuts,
         content::any_sees_every_interface_cooked,
         content::times_are_the_kernels,
+        content::nothing_that_programs_send_is_called_bad,
         ending::an_interface_that_goes_down_is_reported_once,
         ending::an_interface_that_is_removed_is_reported_once,
+        ending::a_namespace_lives_as_long_as_a_capture_in_it,
+        ending::a_wire_whose_other_end_is_in_a_namespace_that_goes_is_gone,
+        fanout::a_flow_and_its_reverse_stay_on_one_worker_whole_or_in_fragments,
+        fanout::any_spreads_likewise,
+        fanout::ports_spread_the_flows_of_two_hosts,
+        fanout::turns_and_chance_spread_evenly_and_every_mode_loses_nothing,
+        fanout::a_run_on_two_workers_numbers_and_counts_every_packet_once,
+        fanout::the_limit_is_exact_over_all_workers,
+        fanout::an_interface_that_goes_ends_all_workers_and_is_told_once,
+        rings::a_ring_that_overflows_is_raised_once_without_loss_or_repetition,
+        rings::a_raised_ring_is_read_after_the_old_one_even_if_that_is_stopped_meanwhile,
+        rings::under_overload_the_ledger_sums_to_what_was_sent,
+        rings::several_interfaces_are_one_source,
+        rings::one_of_several_interfaces_that_goes_is_named_after_all_is_handed_out,
+        rings::ports_are_chosen_in_the_kernel,
         leases::chunks_outlive_their_turn_and_go_back_in_any_order,
         leases::a_block_that_comes_back_late_holds_up_the_kernel_alone,
         leases::an_output_that_stands_still_costs_neither_the_capture_nor_the_others,

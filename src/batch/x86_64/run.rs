@@ -14,7 +14,7 @@ use std::arch::x86_64::*;
 const SEGMENT: usize = 256;
 
 /// Reads the frames of `batch` into `findings`, which have room for them: those of a common shape with right checksums.
-/// The others are listed to be walked.
+/// The others are walked.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batch: Batch<'_>) {
     let segments = batch.records().chunks(SEGMENT);
@@ -23,24 +23,26 @@ pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batc
         let (groups, rest) = records.as_chunks::<8>();
         let mut seen = Seen::default();
         let first = number * SEGMENT;
-        let summaries = findings.summaries[first..].as_chunks_mut::<8>().0;
-        for ((group, records), summaries) in groups.iter().enumerate().zip(summaries) {
+        for (group, records) in groups.iter().enumerate() {
             if let Some(ahead) = ahead {
                 ahead.ask(batch.slab(), groups, group);
             }
             let eight = Eight::read(kernel, batch.slab(), records);
+            let start = first + 8 * group;
+            let summaries = &mut findings.summaries[start..start + 8];
             // SAFETY: there are 64 bytes; a summary is a number, and any will do. No alignment is asked for.
             unsafe { _mm512_storeu_si512(summaries.as_mut_ptr().cast(), eight.summaries) };
             seen.add(group, &eight);
             let mut others = !eight.right;
             while others != 0 {
-                findings.walked.push((first + 8 * group) as u32 + others.trailing_zeros());
+                // At once, while what the lanes have read of it is in the first cache.
+                findings.walk(kernel, batch, start + others.trailing_zeros() as usize);
                 others &= others - 1;
             }
         }
         seen.settle(findings);
         let done = first + records.len() - rest.len();
-        findings.walked.extend((done..done + rest.len()).map(|index| index as u32));
+        (done..done + rest.len()).for_each(|index| findings.walk(kernel, batch, index));
     }
 }
 

@@ -1,28 +1,18 @@
 //! Where packets come from, as the command line says it.
 
 use crate::cores::{self, CoreList};
-use crate::exit;
+use crate::live::{LiveArgs, Wish};
 use crate::run::{Strict, Watched};
 use crate::signals;
 use crate::stats::StatsArgs;
-use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
-use wharf::frame::Interface;
-use wharf::source::packet::{Capture, Directions, Upstream};
-use wharf::source::{CaptureFile, Source};
-
-/// Most bytes a frame can have: tcpdump's greatest snapshot length.
-const WHOLE: u32 = 262_144;
+use wharf::source::CaptureFile;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
-    /// Capture live on this interface; `any` for all of them
-    #[arg(short, long, value_name = "IF", conflicts_with = "read")]
-    interface: Option<String>,
-
     /// Read packets from a capture file; `-` for standard input
     ///
     /// pcap and pcapng in every variant, also compressed with gzip.
@@ -33,32 +23,10 @@ pub(crate) struct InputArgs {
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
-    /// Keep at most BYTES of each packet, 0 for all (live capture)
-    #[arg(short, long, value_name = "BYTES", default_value_t = 0, hide_default_value = true)]
-    snapshot_length: u32,
-
-    /// Only packets that come in, that go out, or both (live capture)
-    #[arg(
-        short = 'Q',
-        long,
-        value_name = "in|out|inout",
-        default_value = "inout",
-        hide_default_value = true
-    )]
-    #[arg(conflicts_with = "read")]
-    direction: Directions,
-
-    /// Size of the kernel's ring in KiB (live capture)
-    #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..))]
-    buffer_size: Option<u64>,
-
-    /// Do not ask the device for packets that are addressed to others (live capture)
-    #[arg(short = 'p', long)]
-    no_promiscuous_mode: bool,
-
     /// Run on these CPUs, such as 2 or 0-3,5
     ///
-    /// A worker on each shares in the input; the result is the same for any number of them. Packets are printed and
+    /// A worker on each shares in the input. A file gives the same result for any number of them; of a live capture each
+    /// has a ring of its own (--fanout), and only its packets are sure to keep their order. Packets are printed and
     /// written on other CPUs, if there are any.
     #[arg(long, value_name = "LIST", value_parser = cores::list)]
     cores: Option<CoreList>,
@@ -78,6 +46,9 @@ pub(crate) struct InputArgs {
 
     #[command(flatten)]
     stats: StatsArgs,
+
+    #[command(flatten)]
+    live: LiveArgs,
 }
 
 /// What to do when an output is too slow.
@@ -95,7 +66,7 @@ impl InputArgs {
 
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
     /// that we listen may send one, so they are taken care of before anything is opened.
-    pub(crate) fn builder<'a>(&self) -> anyhow::Result<(Builder<'a>, Watched)> {
+    pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<(Builder<'a>, Watched)> {
         if let Some(CoreList(cores)) = &self.cores {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
             check_cores(cores)?;
@@ -106,7 +77,15 @@ impl InputArgs {
         let mut builder = match &self.read {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
-            None => Engine::builder().source(self.watched_capture(&mut watched)?),
+            None => {
+                let (capture, upstream) = self.live.capture(self.workers(), wish)?;
+                let (at_the_end, meanwhile) = upstream.unzip();
+                watched.upstream = at_the_end;
+                if let Some(stats) = &mut watched.stats {
+                    stats.watch(capture.meter(), meanwhile);
+                }
+                Engine::builder().source(capture)
+            }
         };
         if let Some(packets) = self.limit {
             builder = builder.limit(packets);
@@ -122,54 +101,7 @@ impl InputArgs {
         Ok((builder.shutdown(shutdown), watched))
     }
 
-    /// A capture, and what is to be seen of it and before it. What the host does not tell ends no capture.
-    fn watched_capture(&self, watched: &mut Watched) -> anyhow::Result<Capture> {
-        let capture = self.capture()?;
-        let upstream = || {
-            let names = capture.interfaces().iter().filter_map(|interface| interface.name.as_deref());
-            Upstream::of(names)
-        };
-        watched.upstream = match upstream() {
-            Ok(upstream) => Some(upstream),
-            Err(error) => {
-                exit::tell(&format!("what is lost before the ring cannot be seen: {error}"));
-                None
-            }
-        };
-        if let Some(stats) = &mut watched.stats {
-            stats.watch(capture.meter(), upstream().ok());
-        }
-        Ok(capture)
-    }
-
-    fn capture(&self) -> anyhow::Result<Capture> {
-        let interface = self.interface.clone().map_or_else(default_interface, Ok)?;
-        let mut options = Capture::on(interface)
-            .snap_length(if self.snapshot_length == 0 { WHOLE } else { self.snapshot_length.min(WHOLE) })
-            .directions(self.direction)
-            .promiscuous(!self.no_promiscuous_mode);
-        if let Some(kib) = self.buffer_size {
-            let bytes = kib.checked_mul(1024).and_then(|bytes| usize::try_from(bytes).ok());
-            options = options.ring_bytes(bytes.context("the ring (-B) is too large")?);
-        }
-        let capture = options.open()?;
-        for Interface { name, link_type, snap_length, .. } in capture.interfaces() {
-            let name = name.as_deref().unwrap_or("?");
-            exit::tell(&format!(
-                "listening on {name}, link type {link_type}, snapshot length {snap_length} bytes"
-            ));
-        }
-        Ok(capture)
-    }
-}
-
-/// What tcpdump would take: the first interface that is up and running, a loopback only when there is no other.
-fn default_interface() -> anyhow::Result<String> {
-    let mut interfaces = wharf::sys::interfaces().context("cannot list interfaces")?;
-    interfaces.retain(|interface| interface.is_up() && interface.is_running() && !interface.is_any());
-    interfaces.sort_by_key(|interface| interface.is_loopback());
-    match interfaces.into_iter().next() {
-        Some(interface) => Ok(interface.name),
-        None => bail!("no interface is up: name one with -i, or a file with -r"),
+    fn workers(&self) -> usize {
+        self.cores.as_ref().map_or(1, |CoreList(cores)| cores.len().max(1))
     }
 }

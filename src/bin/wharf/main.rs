@@ -11,6 +11,7 @@ mod files;
 mod input;
 mod interfaces;
 mod link_types;
+mod live;
 mod man;
 mod print;
 mod progress;

@@ -6,11 +6,13 @@ use crate::files::{self, WriteArgs};
 use crate::input::InputArgs;
 use crate::interfaces;
 use crate::link_types::LinkTypeNotes;
+use crate::live::{self, Wish};
 use crate::print::print;
 use crate::run;
 use anyhow::bail;
 use clap::Args;
-use std::io::stdout;
+use std::io::{IsTerminal, stdout};
+use wharf::demux::Rule;
 use wharf::sink::text::{Dump, TimeStyle};
 use wharf::sink::{Count, CountTable, Json, Sink, Tee, Text, TextOptions};
 
@@ -38,6 +40,12 @@ pub(crate) struct SniffArgs {
 
     #[command(flatten)]
     text: TextArgs,
+
+    /// Only packets with these ports at either end, such as tcp/80,443 or any/53
+    ///
+    /// Of a live capture the kernel leaves out others where it can tell: they cost nothing, and are not counted.
+    #[arg(long, value_name = "RULE", help_heading = "Output")]
+    ports: Option<Rule>,
 
     /// Print a JSON object a packet; with --count, the table as JSON
     #[arg(long, help_heading = "Output")]
@@ -142,7 +150,7 @@ impl TextArgs {
 type BoxedSink<'a> = Box<dyn Sink + Send + 'a>;
 
 pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
-    let SniffArgs { input, write, text, json, count: counting, print, list_interfaces } = arguments;
+    let SniffArgs { input, write, text, ports, json, count: counting, print, list_interfaces } = arguments;
     if list_interfaces {
         return interfaces::list(false);
     }
@@ -155,9 +163,11 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
             "packets as text and as a capture file cannot share standard output: give -w a file"
         ));
     }
-    let (builder, watched) = input.builder()?;
+    let printing = !write.is_given() || print;
+    let rule = ports.unwrap_or(Rule::Rest);
+    let wish = Wish { soon: printing && !counting && stdout().is_terminal(), ports: live::ports_of([&rule]) };
+    let (builder, watched) = input.builder(&wish)?;
     let file = files::writer(&write, &input)?;
-    let printing = file.is_none() || print;
 
     let mut count = Count::new();
     let shown = |count| -> BoxedSink<'_> {
@@ -172,7 +182,7 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
         Some(file) if print => Box::new(Tee(file, shown(&mut count))),
         Some(file) => Box::new(file),
     };
-    let builder = builder.rest(Tee(LinkTypeNotes::default(), sink));
+    let builder = builder.output(rule, Tee(LinkTypeNotes::default(), sink));
     let ended = run::drive(builder, watched, printing && !counting);
     if printing && counting && ended.report().is_some() {
         print_table(&count.table(), json)?;

@@ -5,6 +5,7 @@ use crate::exit::{Outcome, TABLE};
 use crate::files::{self, FormatArgs};
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
+use crate::live::{self, Wish};
 use crate::print::print;
 use crate::run;
 use anyhow::bail;
@@ -19,7 +20,8 @@ use wharf::sink::{Split, Tee, Template};
 ///
 /// A rule is a protocol and ports: tcp/443, udp/53, tcp/80,443,8000-8999, sctp/2905, any/53. A packet belongs
 /// to a rule when either of its ports does; the destination port is asked first. Where two rules name a
-/// port, the first one has it. Fragments but the first, and what has no ports, go to --rest.
+/// port, the first one has it. Fragments but the first, and what has no ports, go to --rest. Of a live capture without
+/// --rest and --each the kernel leaves out what no rule names, where it can tell: that costs nothing, and is not counted.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
@@ -94,7 +96,8 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         }
         files::refuse_input(file, &input)?;
     }
-    let (mut builder, watched) = input.builder()?;
+    let ports = if each.is_some() { None } else { live::ports_of(targets.iter().map(|target| &target.rule)) };
+    let (mut builder, watched) = input.builder(&Wish { ports, ..Wish::default() })?;
     let mut options = format.options(&input);
     for Target { rule, file } in targets {
         let writer = options.clone().create(&file)?;

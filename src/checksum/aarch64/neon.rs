@@ -31,11 +31,6 @@ impl Sealed for Neon {
         // SAFETY: the value `self` exists only where `new` found NEON.
         unsafe { copy(to, from) }
     }
-
-    fn function(self) -> fn(&[u8]) -> u64 {
-        // SAFETY: had only from a value `self`, which exists only where `new` found NEON.
-        |bytes| unsafe { sum(bytes) }
-    }
 }
 
 impl Kernel for Neon {

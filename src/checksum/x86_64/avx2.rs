@@ -34,11 +34,6 @@ impl Sealed for Avx2 {
         // SAFETY: the value `self` exists only where `new` found AVX2.
         unsafe { copy(to, from) }
     }
-
-    fn function(self) -> fn(&[u8]) -> u64 {
-        // SAFETY: had only from a value `self`, which exists only where `new` found AVX2.
-        |bytes| if bytes.len() < 32 { wide::short(bytes) } else { unsafe { sum(bytes) } }
-    }
 }
 
 impl Kernel for Avx2 {

@@ -4,11 +4,12 @@
 //! | --- | --- |
 //! | to 8 | general registers |
 //! | to 128 | one or two masked loads; upper and lower halves of each lane, added |
-//! | below 512 | as with AVX2: sums modulo 2^64 and sums of the upper halves, in two accumulators each; the last load masked |
-//! | from 512 | a dot product of words by ones, in four accumulators; words are signed there, so they are biased by 0x8000 |
+//! | below 640 | as with AVX2: sums modulo 2^64 and sums of the upper halves, in two accumulators each |
+//! | from 640 | a dot product of words by ones, in four accumulators; words are signed there, so they are biased by 0x8000 |
 //!
-//! From 512 bytes on whole lines are loaded, the first and the last one masked: a load across two lines takes twice the
-//! time. Dot products take fewer steps for each load, but their sums come later.
+//! From 129 bytes on whole lines are loaded, the first and the last one masked: a load across two lines takes twice the
+//! time. Dot products take fewer steps for each load, but their sums come later: as long as the sums of several packets
+//! are under way at once, that is what they wait for.
 
 use crate::checksum::kernel::{Kernel, Task, sealed::Sealed};
 use crate::checksum::{add, wide};
@@ -42,9 +43,10 @@ impl Sealed for Avx512 {
         unsafe { copy(to, from) }
     }
 
-    fn function(self) -> fn(&[u8]) -> u64 {
-        // SAFETY: had only from a value `self`, which exists only where `new` found these features.
-        |bytes| unsafe { if bytes.len() <= wide::SHORT { sum(bytes) } else { more(bytes) } }
+    #[inline(always)]
+    fn raw_long(self, bytes: &[u8]) -> u64 {
+        // SAFETY: the value `self` exists only where `new` found these features.
+        unsafe { more(bytes) }
     }
 }
 
@@ -73,14 +75,14 @@ fn sum(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Of more than 64 bytes.
+/// Of any number of bytes; made for more than 64.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn more(bytes: &[u8]) -> u64 {
     match bytes.len() {
-        LARGE..=RUN => large(bytes),
-        ..=128 => pair(bytes),
         129..LARGE => medium(bytes),
+        ..=128 => pair(bytes),
+        LARGE..=RUN => large(bytes),
         _ => huge(bytes),
     }
 }
@@ -135,25 +137,53 @@ fn four(sums: __m256i) -> u64 {
     _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as u64
 }
 
-/// Below [`LARGE`]; halves add up to less than 2^57 in a lane to 2^30 bytes.
+/// From 64 bytes to [`LARGE`].
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn medium(bytes: &[u8]) -> u64 {
-    let (mut even, mut odd) = (Halves::zero(), Halves::zero());
-    let (vectors, tail) = bytes.as_chunks::<64>();
-    let (pairs, rest) = vectors.as_chunks::<2>();
-    for [a, b] in pairs {
+    let (before, head, rest) = split_line(bytes);
+    let (lines, tail) = rest.as_chunks::<64>();
+    let (mut even, mut odd) = (Halves::of(head), Halves::of(load_first(tail)));
+    let mut left = lines;
+    while let Some(([a, b, c, d], rest)) = left.split_first_chunk() {
         even.step(load(a));
         odd.step(load(b));
+        even.step(load(c));
+        odd.step(load(d));
+        left = rest;
     }
-    for vector in rest {
-        even.step(load(vector));
+    // Straight code for what is left: no loop to leave at the wrong time.
+    if let Some(([a, b], rest)) = left.split_first_chunk() {
+        even.step(load(a));
+        odd.step(load(b));
+        left = rest;
     }
-    odd.step(load_first(tail));
-    even.and(odd).total()
+    if let Some(a) = left.first() {
+        even.step(load(a));
+    }
+    turned(even.and(odd).total(), before)
 }
 
-/// Bytes from which on it pays to load whole lines.
-const LARGE: usize = 512;
+/// How many bytes of its line come before the first one; the bytes to the end of that line, in a vector of it; and what
+/// comes after it. Of 64 bytes or more.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn split_line(bytes: &[u8]) -> (usize, __m512i, &[u8]) {
+    let before = bytes.as_ptr().addr() % 64;
+    let (head, rest) = bytes.split_at((64 - before).min(bytes.len()));
+    (before, load_last(head), rest)
+}
+
+/// The sum of words that were taken at even addresses, for bytes that begin at this one: if it is odd, the halves of all
+/// words stand exchanged, a turn by 8 bits (RFC 1071 section 2).
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn turned(sum: u64, address: usize) -> u64 {
+    sum << (address % 2 * 8)
+}
+
+/// Bytes from which on fewer steps count for more than sums that come soon.
+const LARGE: usize = 640;
 
 /// The most bytes in one run of the loop: 2^15 words add up to less than 2^31.
 const RUN: usize = 1 << 16;
@@ -161,36 +191,39 @@ const RUN: usize = 1 << 16;
 /// From [`LARGE`] to [`RUN`] bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn large(bytes: &[u8]) -> u64 {
-    let before = bytes.as_ptr().addr() % 64;
-    let (head, rest) = bytes.split_at((64 - before).min(bytes.len()));
+    let (before, head, rest) = split_line(bytes);
     let (lines, tail) = rest.as_chunks::<64>();
     let mut sums = Dots::zero();
-    sums.step(0, load_last(head));
-    sums.step(1, load_first(tail));
+    sums.step(0, head);
     let mut left = lines;
     // Not over as_chunks: the compiler would unroll that once more, and split the dot products to shorten their chains.
     while let Some(([a, b, c, d], rest)) = left.split_first_chunk() {
-        sums.step(2, load(a));
-        sums.step(3, load(b));
-        sums.step(0, load(c));
-        sums.step(1, load(d));
+        sums.step(0, load(a));
+        sums.step(1, load(b));
+        sums.step(2, load(c));
+        sums.step(3, load(d));
         left = rest;
     }
-    for line in left {
-        sums.step(2, load(line));
+    if let Some(([a, b], rest)) = left.split_first_chunk() {
+        sums.step(0, load(a));
+        sums.step(1, load(b));
+        left = rest;
     }
-    // Words were taken at even addresses. If the bytes begin at an odd one, the halves of all words stand exchanged:
-    // a turn by 8 bits (RFC 1071 section 2).
-    sums.total(lines.len() + 2).rotate_left(before as u32 % 2 * 8)
+    if let Some(a) = left.first() {
+        sums.step(2, load(a));
+    }
+    sums.step(3, load_first(tail));
+    turned(sums.total(lines.len() + 2), before)
 }
 
 /// Beyond [`RUN`] bytes.
+#[inline(never)] // It would have all others save registers.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn huge(bytes: &[u8]) -> u64 {
     // Of even length each, but for the last one.
     let (runs, rest) = bytes.as_chunks::<RUN>();
     let total = runs.iter().fold(0, |total, run| add(total, large(run)));
-    add(total, if rest.len() < LARGE { medium(rest) } else { large(rest) })
+    add(total, more(rest))
 }
 
 /// Copies `from` to `to`, of the same length, and gives its sum.
@@ -295,6 +328,12 @@ impl Halves {
         Self { all: _mm512_add_epi64(self.all, other.all), high: _mm512_add_epi64(self.high, other.high) }
     }
 
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+    fn of(loaded: __m512i) -> Self {
+        Self { all: loaded, high: _mm512_srli_epi64::<32>(loaded) }
+    }
+
     /// The sum of all halves: exact for 2^30 bytes and fewer. That of the lower ones is what remains of all.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
@@ -326,7 +365,7 @@ fn load_first(bytes: &[u8]) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn load_last(bytes: &[u8]) -> __m512i {
     let missing = 64 - bytes.len().min(64);
-    let mask = !_bzhi_u64(u64::MAX, missing as u32);
+    let mask = u64::MAX.checked_shl(missing as u32).unwrap_or(0);
     // SAFETY: the mask's zeros are its lowest bits, as many of them as the address was put back by, so that its ones
     // are at the bytes there are, and what is masked out is not accessed. No alignment is asked for.
     unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().wrapping_sub(missing).cast()) }

@@ -38,7 +38,13 @@ fn number(host: &dyn Host, check: &'static str, name: &str, findings: &mut Findi
         Ok(Ok(value)) => Some(value),
         Ok(Err(_)) => None,
         Err(error) => {
-            findings.unseen(check, format!("{name}: {error}"));
+            let reason = match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    "not shown in this network namespace, or not known".to_owned()
+                }
+                _ => error.to_string(),
+            };
+            findings.unseen(check, format!("{name}: {reason}"));
             None
         }
     }

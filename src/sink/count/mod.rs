@@ -6,7 +6,6 @@ mod table;
 pub use table::{CountTable, Row};
 
 use super::{Brief, Deliveries, Error, InterfaceStatistics, Part, Sink};
-use crate::batch::Summary;
 use crate::frame::Timestamp;
 use crate::parse::{Layers, Transport};
 use crate::verify::{Verdict, VerdictCounts};
@@ -36,7 +35,9 @@ use std::collections::HashMap;
 #[derive(Clone, Debug, Default)]
 pub struct Count {
     ports: Ports,
-    /// What has no ports: few different keys, and few packets.
+    /// What has no ports, by IP protocol number; made when the first packet comes.
+    protocols: Vec<Counts>,
+    /// What is not IP: few different keys, and few packets.
     others: HashMap<Key, Counts>,
     span: Span,
 }
@@ -83,13 +84,36 @@ impl Count {
     #[must_use]
     pub fn table(&self) -> CountTable {
         let ports = self.ports.rows().map(|(protocol, port, counts)| (Key::Port(protocol, port), counts));
-        let others = self.others.iter().map(|(key, counts)| (*key, *counts));
-        CountTable::new(ports.chain(others).collect(), self.span.0)
+        CountTable::new(ports.chain(self.others()).collect(), self.span.0)
     }
 
+    /// Every row of what has no ports.
+    fn others(&self) -> impl Iterator<Item = (Key, Counts)> {
+        let protocols = (0..=u8::MAX).map(Key::Ip).zip(self.protocols.iter().copied());
+        let protocols = protocols.filter(|(_, counts)| counts.packets > 0);
+        protocols.chain(self.others.iter().map(|(key, counts)| (*key, *counts)))
+    }
+
+    /// The row of a key without a port.
+    fn other(&mut self, key: Key) -> &mut Counts {
+        let Key::Ip(protocol) = key else { return self.others.entry(key).or_default() };
+        if self.protocols.is_empty() {
+            self.protocols.resize(1 << 8, Counts::default());
+        }
+        &mut self.protocols[usize::from(protocol)]
+    }
+
+    /// Counts a packet that is not one more of its row with nothing special about it.
     #[inline(never)]
-    fn add_other(&mut self, layers: &Layers, summary: Summary, bytes: u64) {
-        let counts = self.others.entry(key_without_ports(layers)).or_default();
+    fn add_unusual(&mut self, packets: Deliveries<'_>, at: usize) {
+        let packet = packets.brief(at);
+        let Brief { record, summary, .. } = packet;
+        let bytes = u64::from(record.wire_length);
+        let protocol = PLACES[summary.transport_number()];
+        if protocol != u8::MAX {
+            return self.ports.add(protocol.into(), summary.lower_port(), summary, bytes);
+        }
+        let counts = self.other(key_without_ports(packets.layers(packet)));
         counts.packets += 1;
         counts.bytes += bytes;
         counts.bad_ip += u64::from(summary.ip_code() == BAD);
@@ -102,14 +126,39 @@ impl Count {
 struct Span(Option<(Timestamp, Timestamp)>);
 
 impl Span {
-    /// Takes in a time. They seldom go back: both comparisons are guessed right.
+    /// Takes in a time.
     #[inline]
     fn take_in(&mut self, time: Timestamp) {
         match &mut self.0 {
             None => self.0 = Some((time, time)),
-            Some((_, latest)) if time > *latest => *latest = time,
-            Some((earliest, _)) if time < *earliest => *earliest = time,
-            Some(_) => {}
+            Some((earliest, latest)) => {
+                *earliest = time.min(*earliest);
+                *latest = time.max(*latest);
+            }
+        }
+    }
+
+    /// Takes in many: each as one number, where seconds leave room for the nanoseconds (1970 to 2242).
+    fn take_all<T: Iterator<Item = Timestamp>>(&mut self, times: impl Fn() -> T) {
+        const BITS: u32 = 30;
+        let (mut earliest, mut latest, mut seconds, mut nanos) = (i64::MAX, i64::MIN, 0, 0);
+        for time in times() {
+            let number = time.seconds << BITS | i64::from(time.nanos);
+            earliest = earliest.min(number);
+            latest = latest.max(number);
+            seconds |= time.seconds;
+            nanos |= time.nanos;
+        }
+        let beyond = seconds as u64 >> (63 - BITS) != 0 || nanos >> BITS != 0;
+        if beyond {
+            times().for_each(|time| self.take_in(time));
+        } else if earliest <= latest {
+            let time = |number: i64| Timestamp {
+                seconds: number >> BITS,
+                nanos: (number & ((1 << BITS) - 1)) as u32,
+            };
+            self.take_in(time(earliest));
+            self.take_in(time(latest));
         }
     }
 
@@ -146,19 +195,15 @@ fn key_without_ports(layers: &Layers) -> Key {
 
 impl Sink for Count {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
-        // By itself, and so in registers.
-        let times = packets.briefs().filter_map(|packet| packet.record.time);
-        let mut span = Span::default();
-        times.for_each(|time| span.take_in(time));
-        for packet in packets.briefs() {
-            let Brief { record, summary, .. } = packet;
+        self.span.take_all(|| packets.records().filter_map(|record| record.time));
+        for (at, Brief { record, summary, .. }) in packets.briefs().enumerate() {
             let bytes = u64::from(record.wire_length);
-            match PLACES[summary.transport_number()] {
-                u8::MAX => self.add_other(packets.layers(packet), summary, bytes),
-                protocol => self.ports.add(protocol.into(), summary.lower_port(), summary, bytes),
+            let protocol = PLACES[summary.transport_number()].into();
+            if !self.ports.add_usual(protocol, summary.lower_port(), summary, bytes) {
+                // Told by its place, which is at hand: the packet itself would have to be kept ready for it.
+                self.add_unusual(packets, at);
             }
         }
-        self.span.merge(span);
         Ok(())
     }
 
@@ -179,13 +224,44 @@ impl Sink for Count {
         for (protocol, port, more) in part.ports.rows() {
             self.ports.merge(protocol, port, &more);
         }
-        for (key, more) in &part.others {
-            let counts = self.others.entry(*key).or_default();
+        for (key, more) in part.others() {
+            let counts = self.other(key);
             counts.packets += more.packets;
             counts.bytes += more.bytes;
             counts.bad_ip += more.bad_ip;
             counts.l4.merge(&more.l4);
         }
         self.span.merge(part.span);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also where seconds and nanoseconds do not fit into one number.
+    #[test]
+    fn a_span_goes_from_the_earliest_to_the_latest() {
+        let time = |seconds, nanos| Timestamp { seconds, nanos };
+        let far = 1 << 33;
+        let times = [
+            time(7, 5),
+            time(7, 4),
+            time(-1, 999_999_999),
+            time(far - 1, 999_999_999),
+            time(far, 0),
+            time(-far - 1, 3),
+            time(i64::MIN, 0),
+            time(8, u32::MAX),
+            time(i64::MAX, 1),
+        ];
+        for (start, end) in
+            (0..times.len()).flat_map(|start| (start..=times.len()).map(move |end| (start, end)))
+        {
+            let mut span = Span::default();
+            span.take_all(|| times[start..end].iter().copied());
+            let (earliest, latest) = (times[start..end].iter().min(), times[start..end].iter().max());
+            assert_eq!(span.0, earliest.copied().zip(latest.copied()), "{start}..{end}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Counts by protocol and port, laid out so that an ordinary packet touches 16 bytes of them.
+//! Counts by protocol and port, kept close together: only the rows there are.
 
 use super::Counts;
 use crate::batch::Summary;
@@ -7,23 +7,40 @@ use crate::verify::{Verdict, VerdictCounts};
 /// Ports of one protocol.
 const PORTS: usize = 1 << 16;
 
+/// A verdict's code in summaries.
+const BAD: usize = Verdict::Bad { found: 0, expected: 0 }.code();
+
+/// Rows there is room for at first.
+const ROWS: usize = 1 << 10;
+
 /// One row of counts for each of 65,536 ports of some protocols.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ports {
-    /// Packets by protocol and port. Made when the first one comes; of what is not touched the system makes no memory.
-    packets: Vec<u64>,
-    /// Their bytes, likewise. Beside the packets they would be added to as one vector with them, and the next packet of
-    /// the port would wait for it three times as long as for two numbers.
-    bytes: Vec<u64>,
+    /// By protocol and port: the place in `rows` plus 1, or 0. Made when the first packet comes; of what is not touched
+    /// the system makes no memory.
+    places: Vec<u32>,
+    /// In the order in which they began.
+    rows: Vec<Row>,
     /// The verdict over the upper layer that needs no count of its own: that of the first packet, by its code. It is
     /// what remains of a row's packets.
     usual: usize,
-    /// Likewise by protocol and port: the place in `rare` plus 1, or 0.
-    places: Vec<u32>,
-    /// What else was found in a row's packets.
     rare: Vec<Rare>,
 }
 
+// With packets and bytes side by side they would be added to as one vector, and the next packet of the port would wait for it
+// three times as long as for two numbers.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+struct Row {
+    packets: u64,
+    /// Protocol and port, as an index into `places`.
+    at: u32,
+    /// The place in `rare` plus 1, or 0.
+    rare: u32,
+    bytes: u64,
+}
+
+/// What else was found in a row's packets.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rare {
     bad_ip: u64,
@@ -32,85 +49,95 @@ struct Rare {
 }
 
 impl Ports {
-    /// Counts a packet of `protocol` (a small number) and `port`, with so many bytes on the wire.
+    /// Counts a packet if its row is there and it has the usual verdict; else false.
     #[inline]
+    pub(super) fn add_usual(&mut self, protocol: usize, port: u16, packet: Summary, bytes: u64) -> bool {
+        let place = self.places.get(protocol * PORTS + usize::from(port)).copied().unwrap_or_default();
+        if packet.l4_code() != self.usual || packet.ip_code() == BAD {
+            return false;
+        }
+        // 0 is no place, and is beyond them all when 1 is taken from it.
+        let Some(row) = self.rows.get_mut((place as usize).wrapping_sub(1)) else { return false };
+        row.packets += 1;
+        row.bytes += bytes;
+        true
+    }
+
+    /// Counts a packet of `protocol` (a small number) and `port`, with so many bytes on the wire.
     pub(super) fn add(&mut self, protocol: usize, port: u16, packet: Summary, bytes: u64) {
-        const BAD: usize = Verdict::Bad { found: 0, expected: 0 }.code();
+        let place = self.row(protocol, port, packet.l4_code());
+        self.rows[place].packets += 1;
+        self.rows[place].bytes += bytes;
+        if packet.ip_code() == BAD {
+            self.rare_of(place).bad_ip += 1;
+        }
+        if packet.l4_code() != self.usual {
+            self.rare_of(place).l4.add_code(packet.l4_code(), 1);
+        }
+    }
+
+    /// The place of a row; where there is none a new one begins, the first packet of which has this verdict.
+    fn row(&mut self, protocol: usize, port: u16, l4_code: usize) -> usize {
         let at = protocol * PORTS + usize::from(port);
-        if at >= self.packets.len() {
-            self.begin(protocol, packet.l4_code());
-        }
-        self.packets[at] += 1;
-        self.bytes[at] += bytes;
-        let bad_ip = packet.ip_code() == BAD;
-        if packet.l4_code() != self.usual || bad_ip {
-            self.add_rare(at, packet.l4_code(), bad_ip);
+        match self.places.get(at) {
+            Some(&place) if place > 0 => place as usize - 1,
+            _ => self.begin(at, l4_code),
         }
     }
 
-    /// Room for the rows of `protocol`, in which the first packet has this verdict.
+    /// A new row, the first packet of which has this verdict.
     #[cold]
-    fn begin(&mut self, protocol: usize, l4_code: usize) {
-        if self.packets.is_empty() {
+    fn begin(&mut self, at: usize, l4_code: usize) -> usize {
+        if self.rows.is_empty() {
             self.usual = l4_code;
+            self.rows.reserve(ROWS);
         }
-        for counts in [&mut self.packets, &mut self.bytes] {
+        if at >= self.places.len() {
             // Asked for as zeros and not written to: memory comes with the first packet of a row.
-            let mut more = vec![0; (protocol + 1) * PORTS];
-            more[..counts.len()].copy_from_slice(counts);
-            *counts = more;
+            let mut more = vec![0; (at / PORTS + 1) * PORTS];
+            more[..self.places.len()].copy_from_slice(&self.places);
+            self.places = more;
         }
+        // No more than there are protocols and ports.
+        self.rows.push(Row { at: at as u32, ..Row::default() });
+        self.places[at] = self.rows.len() as u32;
+        self.rows.len() - 1
     }
 
-    fn add_rare(&mut self, at: usize, l4_code: usize, bad_ip: bool) {
-        let usual = self.usual;
-        let rare = self.rare_of(at);
-        rare.bad_ip += u64::from(bad_ip);
-        if l4_code != usual {
-            rare.l4.add_code(l4_code, 1);
-        }
-    }
-
-    fn rare_of(&mut self, at: usize) -> &mut Rare {
-        if self.places.len() <= at {
-            self.places.resize(self.packets.len(), 0);
-        }
-        if self.places[at] == 0 {
+    fn rare_of(&mut self, place: usize) -> &mut Rare {
+        let row = &mut self.rows[place];
+        if row.rare == 0 {
             self.rare.push(Rare::default());
             // No more than there are rows.
-            self.places[at] = self.rare.len() as u32;
+            row.rare = self.rare.len() as u32;
         }
-        &mut self.rare[self.places[at] as usize - 1]
+        &mut self.rare[row.rare as usize - 1]
     }
 
-    /// Every row in which there is something, with its protocol and port.
+    /// Every row, with its protocol and port.
     pub(super) fn rows(&self) -> impl Iterator<Item = (usize, u16, Counts)> {
-        let rows = self.packets.iter().zip(&self.bytes).enumerate().filter(|(_, (packets, _))| **packets > 0);
-        rows.map(|(at, (&packets, &bytes))| {
-            let place = self.places.get(at).map_or(0, |&place| place as usize);
-            let Rare { bad_ip, mut l4 } =
-                place.checked_sub(1).map_or_else(Rare::default, |place| self.rare[place]);
+        self.rows.iter().map(|&Row { packets, at, rare, bytes }| {
+            let place = (rare as usize).checked_sub(1);
+            let Rare { bad_ip, mut l4 } = place.map_or_else(Rare::default, |place| self.rare[place]);
             let others: u64 = l4.iter().map(|(_, count)| count).sum();
             l4.add_code(self.usual, packets - others);
+            let at = at as usize;
             (at / PORTS, (at % PORTS) as u16, Counts { packets, bytes, bad_ip, l4 })
         })
     }
 
     /// Adds a row of somebody else's.
     pub(super) fn merge(&mut self, protocol: usize, port: u16, more: &Counts) {
-        let at = protocol * PORTS + usize::from(port);
-        if at >= self.packets.len() {
-            self.begin(protocol, Verdict::Good.code());
-        }
-        self.packets[at] += more.packets;
-        self.bytes[at] += more.bytes;
+        let place = self.row(protocol, port, Verdict::Good.code());
+        self.rows[place].packets += more.packets;
+        self.rows[place].bytes += more.bytes;
         let usual = self.usual;
         let unusual = (0..Verdict::NAMES.len()).zip(more.l4.iter()).filter(|(code, _)| *code != usual);
         for (code, (_, count)) in unusual.filter(|(_, (_, count))| *count > 0) {
-            self.rare_of(at).l4.add_code(code, count);
+            self.rare_of(place).l4.add_code(code, count);
         }
         if more.bad_ip > 0 {
-            self.rare_of(at).bad_ip += more.bad_ip;
+            self.rare_of(place).bad_ip += more.bad_ip;
         }
     }
 }
@@ -144,8 +171,11 @@ mod tests {
         for first in 0..packets.len() {
             let (mut ports, mut merged) = (Ports::default(), Ports::default());
             for packet in packets[first..].iter().chain(&packets[..first]) {
-                ports.add(1, 53, *packet, 100);
-                ports.add(4, 65_535, *packet, 1);
+                for (protocol, port, bytes) in [(1, 53, 100), (4, 65_535, 1)] {
+                    if !ports.add_usual(protocol, port, *packet, bytes) {
+                        ports.add(protocol, port, *packet, bytes);
+                    }
+                }
             }
             let expect = |rows: &Ports, times: u64| {
                 let rows: Vec<_> = rows.rows().collect();
@@ -182,7 +212,7 @@ mod tests {
         let packets = packets();
         let (absent, good) = (packets[0], packets[1]);
         let mut ports = Ports::default();
-        for (protocol, packet) in [(0, absent), (0, good), (3, good), (1, good)] {
+        for (protocol, packet) in [(0, absent), (0, good), (1, good), (3, good)] {
             ports.add(protocol, 7, packet, 1);
         }
         let rows: Vec<_> =

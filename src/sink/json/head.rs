@@ -6,13 +6,19 @@ use crate::frame::{Direction, Interface, InterfaceId, LinkType, Record};
 use crate::sink::format::Put;
 
 /// Text kept from line to line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Heads {
     second: Second,
     origin: Option<Origin>,
     /// Members that follow from `origin`.
     origin_text: Vec<u8>,
+    /// The same, where they fit and `origin_length` says so.
+    origin_start: [u8; ORIGIN],
+    origin_length: usize,
 }
+
+/// Most bytes of the members that follow from an origin, but where an interface has a long name.
+const ORIGIN: usize = 64;
 
 /// A second, and the `time` member up to its point.
 #[derive(Debug)]
@@ -57,41 +63,69 @@ struct Origin {
     link_type: LinkType,
 }
 
+impl Default for Heads {
+    fn default() -> Self {
+        Self {
+            second: Second::default(),
+            origin: None,
+            origin_text: Vec::new(),
+            origin_start: [0; ORIGIN],
+            origin_length: 0,
+        }
+    }
+}
+
 impl Heads {
-    /// Opens a line and writes `n`, `time`, `len`, `caplen`, `interface`, `direction`, `link`.
+    /// Makes the text of what has changed since the line before. True if what that frame's origin has to say is long:
+    /// then it is [`Self::origin_text`] and not written with the rest.
     #[inline(always)]
-    pub(super) fn write(
-        &mut self,
-        line: &mut Vec<u8>,
-        record: &Record,
-        captured: usize,
-        interfaces: &[Interface],
-    ) {
-        Members::append(line, |members| {
-            members.fixed(b"{\"n\":");
-            members.decimal64(record.number);
-            match record.time {
-                Some(time) => {
-                    if self.second.seconds != time.seconds {
-                        self.second.set(time.seconds);
-                    }
-                    members.head(&self.second.text, self.second.length);
-                    members.nanoseconds(time.nanos);
-                    members.fixed(b"\"");
-                }
-                None => members.fixed(b",\"time\":null"),
-            }
-            members.number(b",\"len\":", record.wire_length);
-            members.fixed(b",\"caplen\":");
-            members.decimal64(captured as u64);
-        });
+    pub(super) fn meet(&mut self, record: &Record, interfaces: &[Interface]) -> bool {
+        if let Some(time) = record.time
+            && self.second.seconds != time.seconds
+        {
+            self.second.set(time.seconds);
+        }
         let Record { interface, direction, link_type, .. } = *record;
         let origin = Origin { interface, direction, link_type };
         if self.origin != Some(origin) {
             self.origin = Some(origin);
-            origin.write(&mut self.origin_text, interfaces);
+            self.set_origin(origin, interfaces);
         }
-        line.extend_from_slice(&self.origin_text);
+        self.origin_length < self.origin_text.len()
+    }
+
+    #[cold]
+    fn set_origin(&mut self, origin: Origin, interfaces: &[Interface]) {
+        origin.write(&mut self.origin_text, interfaces);
+        let start = self.origin_start.get_mut(..self.origin_text.len());
+        self.origin_length = start.map_or(0, |start| {
+            start.copy_from_slice(&self.origin_text);
+            start.len()
+        });
+    }
+
+    /// `interface`, `direction`, `link`.
+    pub(super) fn origin_text(&self) -> &[u8] {
+        &self.origin_text
+    }
+
+    /// Opens the line of the frame [met](Self::meet) last: `n`, `time`, `len`, `caplen`, `interface`, `direction`,
+    /// `link`.
+    #[inline(always)]
+    pub(super) fn write(&self, members: &mut Members<'_>, record: &Record, captured: usize) {
+        members.fixed(b"{\"n\":");
+        members.decimal64(record.number);
+        match record.time {
+            Some(time) => {
+                members.head(&self.second.text, self.second.length);
+                members.nanoseconds(time.nanos);
+                members.number(b"\",\"len\":", record.wire_length);
+            }
+            None => members.number(b",\"time\":null,\"len\":", record.wire_length),
+        }
+        members.fixed(b",\"caplen\":");
+        members.decimal64(captured as u64);
+        members.head(&self.origin_start, self.origin_length);
     }
 
     /// Forgets what was known of interfaces: those of another source have the same numbers.
@@ -102,7 +136,6 @@ impl Heads {
 
 impl Origin {
     /// Replaces `line` by its members.
-    #[cold]
     fn write(self, line: &mut Vec<u8>, interfaces: &[Interface]) {
         line.clear();
         let object = &mut Object::more(line);

@@ -3,10 +3,63 @@
 //! Names stand in the code together with what surrounds them (`,"dport":`), and everything is copied in sizes the
 //! compiler knows: no call for a few bytes, and the end of the line is a number in a register.
 
-use crate::sink::format::digits::{self, SHORT, Text};
+use crate::sink::format::digits::{self, SIX, Text};
 
-/// Most bytes that the members of one [`Members::append`] may have, with room for the last one's unused part.
+/// Most bytes that the members of one [`Page::members`] may have, with room for the last one's unused part.
 const MOST: usize = 640;
+
+/// Lines being put together, in memory that is kept: it need not be cleared for every line, nor for every batch.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    /// What is written, and room behind it.
+    bytes: Vec<u8>,
+    /// Where the room begins.
+    end: usize,
+    /// What is not written as members, before it is copied.
+    aside: Vec<u8>,
+}
+
+impl Page {
+    /// Appends the members that `write` writes: at most [`MOST`] bytes, beyond which nothing is written.
+    #[inline(always)]
+    pub(super) fn members(&mut self, write: impl FnOnce(&mut Members<'_>)) {
+        if self.bytes.len() - self.end < MOST {
+            self.grow(MOST);
+        }
+        if let Some(room) = self.bytes.get_mut(self.end..).and_then(|room| room.first_chunk_mut()) {
+            let mut members = Members { room, at: 0 };
+            write(&mut members);
+            self.end += members.at;
+        }
+    }
+
+    /// Appends text of any length.
+    pub(super) fn text(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.aside.clear();
+        write(&mut self.aside);
+        let length = self.aside.len();
+        if self.bytes.len() - self.end < length {
+            self.grow(length);
+        }
+        self.bytes[self.end..][..length].copy_from_slice(&self.aside);
+        self.end += length;
+    }
+
+    #[cold]
+    fn grow(&mut self, room: usize) {
+        self.bytes.resize((self.end + room).next_power_of_two(), 0);
+    }
+
+    /// What was written.
+    pub(super) fn written(&self) -> &[u8] {
+        &self.bytes[..self.end]
+    }
+
+    /// Begins anew.
+    pub(super) fn clear(&mut self) {
+        self.end = 0;
+    }
+}
 
 /// Members being written, each with a comma before it.
 pub(super) struct Members<'l> {
@@ -15,20 +68,6 @@ pub(super) struct Members<'l> {
 }
 
 impl Members<'_> {
-    /// Appends the members that `write` writes: at most [`MOST`] bytes, beyond which nothing is written.
-    #[inline(always)]
-    pub(super) fn append(line: &mut Vec<u8>, write: impl FnOnce(&mut Members<'_>)) {
-        let start = line.len();
-        line.extend_from_slice(&[0; MOST]);
-        let mut end = start;
-        if let Some(room) = line.last_chunk_mut() {
-            let mut members = Members { room, at: 0 };
-            write(&mut members);
-            end += members.at;
-        }
-        line.truncate(end);
-    }
-
     /// A name with what surrounds it, or any other text the compiler knows.
     #[inline(always)]
     pub(super) fn fixed<const N: usize>(&mut self, text: &[u8; N]) {
@@ -73,16 +112,16 @@ impl Members<'_> {
     #[inline(always)]
     pub(super) fn small<const N: usize>(&mut self, name: &[u8; N], value: impl Into<u16>) {
         self.fixed(name);
-        self.part(digits::short(value.into().into()));
+        self.part(digits::six(value.into().into()));
     }
 
     #[inline(always)]
     pub(super) fn decimal(&mut self, value: u32) {
-        if value < SHORT {
-            self.part(digits::short(value));
+        if value < SIX {
+            self.part(digits::six(value));
         } else {
-            self.part(digits::short(value / SHORT));
-            self.fixed(&digits::padded(value % SHORT));
+            self.part(digits::six(value / SIX));
+            self.part(digits::padded_six(value % SIX));
         }
     }
 
@@ -96,15 +135,15 @@ impl Members<'_> {
 
     #[cold]
     fn long(&mut self, value: u64) {
-        self.decimal64(value / u64::from(SHORT));
-        self.fixed(&digits::padded((value % u64::from(SHORT)) as u32));
+        self.decimal64(value / u64::from(SIX));
+        self.part(digits::padded_six((value % u64::from(SIX)) as u32));
     }
 
     /// Nanoseconds: nine digits.
     #[inline(always)]
     pub(super) fn nanoseconds(&mut self, nanos: u32) {
-        self.fixed(&[b'0' + (nanos / SHORT) as u8]);
-        self.fixed(&digits::padded(nanos % SHORT));
+        self.part(digits::padded_three(nanos / SIX));
+        self.part(digits::padded_six(nanos % SIX));
     }
 
     #[inline(always)]
@@ -117,7 +156,8 @@ impl Members<'_> {
 
     #[inline(always)]
     pub(super) fn ipv6(&mut self, address: [u8; 16]) {
-        self.part(digits::ipv6(address));
+        let too_much = digits::ipv6(address, |part| self.part(part));
+        self.at = self.at.saturating_sub(too_much.into());
     }
 
     /// Makes an object of the members `write` writes: their first comma becomes its brace.
@@ -138,9 +178,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn written(write: impl FnOnce(&mut Members<'_>)) -> String {
-        let mut line = b"before ".to_vec();
-        Members::append(&mut line, write);
-        String::from_utf8(line).expect("ASCII")
+        let mut page = Page::default();
+        page.text(|line| line.extend_from_slice(b"before "));
+        page.members(write);
+        String::from_utf8(page.written().to_vec()).expect("ASCII")
     }
 
     proptest! {

@@ -29,6 +29,7 @@
 //! of all three sections with `section` (`answer`, `authority`, `additional`), `name`, `type`, `ttl`, `data`. A damaged
 //! message has those that stand before the damage.
 
+mod dns;
 mod head;
 mod ip;
 mod members;
@@ -37,11 +38,11 @@ mod object;
 use super::lines::Lines;
 use super::{Deliveries, Delivery, Error, InterfaceStatistics, Sink};
 use crate::frame::Interface;
-use crate::parse::dns::{DNS_PORT, DnsMessage, LLMNR_PORT, MDNS_PORT, Question, Record};
+use crate::parse::dns::DNS_PORT;
 use crate::parse::{IpLayer, Layers, Packet, Transport, ether_type};
 use crate::sink::format::Put;
 use head::Heads;
-use members::Members;
+use members::{Members, Page};
 use object::Object;
 use std::io::Write;
 
@@ -68,6 +69,7 @@ use std::io::Write;
 #[derive(Debug)]
 pub struct Json<W> {
     lines: Lines<W>,
+    page: Page,
     line_buffered: bool,
     heads: Heads,
 }
@@ -76,7 +78,12 @@ impl<W: Write> Json<W> {
     /// Lines on `writer`, which an error calls `standard output`; see [`Json::named`].
     #[must_use]
     pub fn new(writer: W) -> Self {
-        Self { lines: Lines::new(writer), line_buffered: false, heads: Heads::default() }
+        Self {
+            lines: Lines::new(writer),
+            page: Page::default(),
+            line_buffered: false,
+            heads: Heads::default(),
+        }
     }
 
     /// What an error calls the writer: a file's path.
@@ -94,14 +101,17 @@ impl<W: Write> Json<W> {
 
 impl<W: Write> Sink for Json<W> {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
+        let Self { lines, page, heads, line_buffered } = self;
+        page.clear();
         for delivery in packets.iter() {
-            packet(&mut self.lines.buffer, &mut self.heads, &delivery, packets.interfaces());
-            if self.line_buffered {
-                self.lines.write(1)?;
-                self.lines.flush()?;
+            packet(page, heads, &delivery, packets.interfaces());
+            if *line_buffered {
+                lines.write_these(page.written(), 1)?;
+                lines.flush()?;
+                page.clear();
             }
         }
-        if self.line_buffered { Ok(()) } else { self.lines.write(packets.len()) }
+        if *line_buffered { Ok(()) } else { lines.write_these(page.written(), packets.len()) }
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -120,38 +130,78 @@ impl<W: Write> Sink for Json<W> {
 }
 
 /// One packet's line.
-fn packet(line: &mut Vec<u8>, heads: &mut Heads, delivery: &Delivery<'_>, interfaces: &[Interface]) {
+#[inline(always)]
+fn packet(page: &mut Page, heads: &mut Heads, delivery: &Delivery<'_>, interfaces: &[Interface]) {
     let (packet, verdicts) = (&delivery.packet, &delivery.verdicts);
     let (frame, layers) = (packet.frame(), packet.layers());
-    heads.write(line, &frame.record, frame.data.len(), interfaces);
-    if !frame.options.raw.is_empty() && frame.options.comments().next().is_some() {
-        Object::more(line).display("comment", Comments(packet));
+    let long_origin = heads.meet(&frame.record, interfaces);
+    page.members(|members| heads.write(members, &frame.record, frame.data.len()));
+    let is_arp = layers.ether_type == ether_type::ARP;
+    let tags = plain_tags(layers);
+    let aside = long_origin || is_arp || tags.is_none() || !frame.options.raw.is_empty();
+    if aside {
+        page.text(|line| {
+            if long_origin {
+                line.extend_from_slice(heads.origin_text());
+            }
+            link(line, packet);
+        });
     }
-    if layers.vlan_count > 0 {
-        vlans(&mut Object::more(line), packet);
-    }
-    if layers.ether_type == ether_type::ARP {
-        arp(&mut Object::more(line), packet);
-    }
-    Members::append(line, |members| {
-        if layers.ether_type != 0 && layers.ether_type != ether_type::ARP {
+    let more = needs_more(layers);
+    page.members(|members| {
+        if !aside && let Some([first, others @ ..]) = tags {
+            members.small(b",\"vlan\":[", first & 0xfff);
+            others.iter().for_each(|tag| members.small(b",", tag & 0xfff));
+            members.fixed(b"]");
+        }
+        if layers.ether_type != 0 && !is_arp {
             members.small(b",\"ether_type\":", layers.ether_type);
         }
         if let Some(outer) = packet.outer() {
             ip::layer(members, packet, outer, Some([&verdicts.ip, &verdicts.l4]));
         }
+        if !more {
+            members.fixed(b"}\n");
+        }
     });
-    if needs_more(layers) {
-        rest(line, delivery);
+    if more {
+        rest(page, delivery);
+        page.members(|members| members.fixed(b"}\n"));
     }
-    line.extend_from_slice(b"}\n");
 }
 
-/// True when there may be more to say of a packet than what its outermost IP header has, and what that carries.
+/// The VLAN tags where there are but ordinary ones, and no more than the layers have room for.
+#[inline(always)]
+fn plain_tags(layers: &Layers) -> Option<&[u16]> {
+    let count = if layers.service_vlan_count == 0 { usize::from(layers.vlan_count) } else { usize::MAX };
+    layers.vlan_tags.get(..count)
+}
+
+/// The members between those that every line begins with and what the outermost link layer carries.
+#[inline(never)]
+fn link(line: &mut Vec<u8>, packet: &Packet<'_>) {
+    let object = &mut Object::more(line);
+    if packet.frame().options.comments().next().is_some() {
+        object.display("comment", Comments(packet));
+    }
+    if packet.layers().vlan_count > 0 {
+        vlans(object, packet);
+    }
+    if packet.layers().ether_type == ether_type::ARP {
+        arp(object, packet);
+    }
+}
+
+/// True when there may be more to say of a packet than what its outermost IP header has, and what that carries: DNS
+/// over TCP or UDP, and what only a look into UDP and IPComp can [tell](Packet::carried).
 #[inline(always)]
 fn needs_more(layers: &Layers) -> bool {
-    let only_tcp = |ip: &IpLayer| ip.transport == Transport::Tcp && !has_port(ip, DNS_PORT);
-    layers.inner.is_some() || layers.malformed.is_some() || !layers.outer.as_ref().is_none_or(only_tcp)
+    let may_carry = |ip: &IpLayer| match ip.transport {
+        Transport::Tcp => has_port(ip, DNS_PORT),
+        Transport::Udp | Transport::None => true,
+        _ => false,
+    };
+    layers.inner.is_some() || layers.malformed.is_some() || layers.outer.as_ref().is_some_and(may_carry)
 }
 
 fn has_port(ip: &IpLayer, port: u16) -> bool {
@@ -160,36 +210,37 @@ fn has_port(ip: &IpLayer, port: u16) -> bool {
 
 /// The members behind those of the outermost IP header.
 #[inline(never)]
-fn rest(line: &mut Vec<u8>, delivery: &Delivery<'_>) {
+fn rest(page: &mut Page, delivery: &Delivery<'_>) {
     let (packet, verdicts) = (&delivery.packet, &delivery.verdicts);
     if let Some(carried) = packet.carried() {
         let layers = carried.layers();
         let packet = Packet::new(carried.frame(), &layers);
         if let Some(inner) = packet.innermost() {
-            object(line, |members| ip::layer(members, &packet, inner, None));
+            object(page, |members| ip::layer(members, &packet, inner, None));
         }
     } else if let Some(inner) = packet.inner() {
-        object(line, |members| {
+        object(page, |members| {
             ip::layer(members, packet, inner, Some([&verdicts.inner_ip, &verdicts.inner_l4]));
         });
     }
-    let object = &mut Object::more(line);
-    if let Some(message) = packet.innermost().and_then(|ip| dns_message(packet, ip)) {
-        dns(object, &message);
+    if let Some(message) = packet.innermost().and_then(|ip| dns::message(packet, ip)) {
+        page.text(|line| dns::write(&mut Object::more(line), &message));
     }
     if let Some(malformed) = packet.layers().malformed {
-        object.object("malformed", |object| {
-            object.text("layer", malformed.layer.key());
-            object.text("reason", malformed.reason.key());
-            object.number("need", malformed.need);
-            object.number("have", malformed.have);
+        page.text(|line| {
+            Object::more(line).object("malformed", |object| {
+                object.text("layer", malformed.layer.key());
+                object.text("reason", malformed.reason.key());
+                object.number("need", malformed.need);
+                object.number("have", malformed.have);
+            });
         });
     }
 }
 
 /// The member `inner`.
-fn object(line: &mut Vec<u8>, write: impl FnOnce(&mut Members<'_>)) {
-    Members::append(line, |members| {
+fn object(page: &mut Page, write: impl FnOnce(&mut Members<'_>)) {
+    page.members(|members| {
         members.fixed(b",\"inner\":");
         members.object(write);
     });
@@ -211,24 +262,19 @@ fn arp(object: &mut Object<'_>, packet: &Packet<'_>) {
     });
 }
 
-/// The VLAN tags. Up to two ordinary ones stand in the layers; anything else is rare enough for a second walk.
+/// The VLAN tags: what is not [plain](plain_tags) is rare enough for a second walk.
 #[inline(never)]
 fn vlans(object: &mut Object<'_>, packet: &Packet<'_>) {
     let layers = packet.layers();
-    match (layers.service_vlan_count, usize::from(layers.vlan_count)) {
-        (0, 0) => {}
-        (0, count @ 1..=2) => {
-            object.array("vlan", &layers.vlan_tags[..count], |line, tag| line.decimal((tag & 0xfff).into()));
-        }
-        (services, count) => {
-            for (name, service, tags) in
-                [("vlan", false, count - usize::from(services)), ("svlan", true, usize::from(services))]
-            {
-                if tags > 0 {
-                    let tags = packet.vlans().filter(|tag| tag.service == service);
-                    object.array(name, tags, |line, tag| line.decimal(tag.id().into()));
-                }
-            }
+    if let Some(tags) = plain_tags(layers) {
+        object.array("vlan", tags, |line, tag| line.decimal((tag & 0xfff).into()));
+        return;
+    }
+    let (services, count) = (layers.service_vlan_count, layers.vlan_count);
+    for (name, service, tags) in [("vlan", false, count - services), ("svlan", true, services)] {
+        if tags > 0 {
+            let tags = packet.vlans().filter(|tag| tag.service == service);
+            object.array(name, tags, |line, tag| line.decimal(tag.id().into()));
         }
     }
 }
@@ -244,49 +290,4 @@ impl std::fmt::Display for Comments<'_> {
         }
         Ok(())
     }
-}
-
-/// The DNS message a packet carries: by UDP, mDNS and LLMNR too, or whole in one TCP segment.
-fn dns_message<'a>(packet: &Packet<'a>, ip: &IpLayer) -> Option<DnsMessage<'a>> {
-    let on = |port| has_port(ip, port);
-    match ip.transport {
-        Transport::Udp if on(DNS_PORT) || on(MDNS_PORT) || on(LLMNR_PORT) => {
-            DnsMessage::parse(packet.payload(ip)).ok()
-        }
-        Transport::Tcp if on(DNS_PORT) => DnsMessage::from_tcp(packet.payload(ip)),
-        _ => None,
-    }
-}
-
-fn dns(object: &mut Object<'_>, message: &DnsMessage<'_>) {
-    object.object("dns", |object| {
-        object.number("id", message.id());
-        object.boolean("response", message.is_response());
-        object.number("opcode", message.opcode());
-        object.number("rcode", message.extended_rcode());
-        let question = |line: &mut Vec<u8>, question: Question<'_>| {
-            Object::write(line, |object| {
-                object.display("name", question.name);
-                object.display("type", question.kind);
-            });
-        };
-        object.array("questions", message.questions().flatten(), question);
-        let sections = [
-            ("answer", message.answers()),
-            ("authority", message.authority()),
-            ("additional", message.additional()),
-        ];
-        let records = sections
-            .into_iter()
-            .flat_map(|(section, records)| records.flatten().map(move |record| (section, record)));
-        object.array("answers", records, |line: &mut Vec<u8>, (section, record): (&str, Record<'_>)| {
-            Object::write(line, |object| {
-                object.text("section", section);
-                object.display("name", record.name());
-                object.display("type", record.kind());
-                object.number("ttl", record.ttl());
-                object.display("data", record.data());
-            });
-        });
-    });
 }

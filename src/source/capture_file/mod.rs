@@ -30,7 +30,7 @@ use rustix::fd::AsFd;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
-use step::{Step, Stretch};
+use step::{More, Step, Stretch};
 
 /// Size of the pooled reads: what is read is still in the second cache when it is parsed, also where several
 /// workers have a few of them each (measured: perf/README.md). Memory grows beyond it only for a record that is larger.
@@ -281,6 +281,12 @@ impl CaptureFile {
         }
     }
 
+    /// Takes the chunk's lists to work on, or gives them back: if they went round they would be in other CPUs' caches.
+    fn swap_lists(&mut self, chunk: &mut Chunk) {
+        std::mem::swap(&mut self.records, &mut chunk.records);
+        std::mem::swap(&mut self.annotations, &mut chunk.annotations);
+    }
+
     /// Reads what the last record of a piece lacks; false when that cannot be had, or is not what stopped the walk.
     fn finish_piece(&mut self, stopped_by: &Option<Step>) -> bool {
         match stopped_by {
@@ -290,15 +296,6 @@ impl CaptureFile {
             _ => false,
         }
     }
-}
-
-/// What a read brought.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum More {
-    Bytes,
-    /// Nothing for a while; more may come.
-    Silence,
-    End,
 }
 
 impl Source for CaptureFile {
@@ -351,8 +348,6 @@ impl ChunkSource for CaptureFile {
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
         let fetched = chunk.fetched.take();
         let mut memory = chunk.take_memory();
-        self.records.clear();
-        self.annotations.clear();
         if let (Some(fetched), Some(due)) = (fetched, self.buffer.piece()) {
             if fetched.piece < due {
                 // No record begins there: a large one covers it.
@@ -363,6 +358,9 @@ impl ChunkSource for CaptureFile {
                 self.buffer.take_fetched(&mut memory, fetched);
             }
         }
+        self.records.clear();
+        self.annotations.clear();
+        self.swap_lists(chunk);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         while !self.ended && self.records.len() < limit {
             let before = (self.records.len(), self.annotations.len());
@@ -384,8 +382,7 @@ impl ChunkSource for CaptureFile {
                 break;
             }
         }
-        std::mem::swap(&mut self.records, &mut chunk.records);
-        std::mem::swap(&mut self.annotations, &mut chunk.annotations);
+        self.swap_lists(chunk);
         self.buffer.exchange(&mut memory);
         chunk.slab = memory;
         Ok(!self.ended || !chunk.is_empty())

@@ -21,6 +21,15 @@ pub(super) enum Step {
     Damaged(String),
 }
 
+/// What a read brought.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum More {
+    Bytes,
+    /// Nothing for a while; more may come.
+    Silence,
+    End,
+}
+
 /// Where a walk in bulk takes records from: what it finds there it takes as [`Step`] would, and the first thing that is not
 /// an ordinary packet it leaves.
 pub(super) struct Stretch<'s> {

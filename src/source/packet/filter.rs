@@ -1,20 +1,14 @@
-//! The classic BPF program in front of the ring: direction and snap length.
+//! The classic BPF program in front of a ring: direction, ports, snap length.
 
 use super::Directions;
+use super::ports::{self, PortSet, Start};
+use crate::sys::classic_bpf::{Assembler, Instruction, Known, TooLong};
 use socket2::SockFilter;
 
-/// `BPF_LD | BPF_B | BPF_ABS`, `BPF_LD | BPF_W | BPF_ABS`, `BPF_JMP | BPF_JEQ | BPF_K`, `BPF_RET | BPF_K`.
-const LOAD_BYTE: u16 = 0x30;
-const LOAD_WORD: u16 = 0x20;
-const JUMP_IF_EQUAL: u16 = 0x15;
-const RETURN: u16 = 0x06;
-/// Loads from here up read what the kernel knows of a frame, not its bytes (`SKF_AD_OFF`).
-const PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
-const INTERFACE_INDEX: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_IFINDEX) as u32;
 const OUTGOING: u32 = libc::PACKET_OUTGOING as u32;
 
-/// Accepts nothing any more.
-pub(super) const NOTHING: [SockFilter; 1] = [SockFilter::new(RETURN, 0, 0, 0)];
+/// Accepts nothing any more: `BPF_RET | BPF_K`.
+pub(super) const NOTHING: [SockFilter; 1] = [SockFilter::new(0x06, 0, 0, 0)];
 
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,28 +21,68 @@ pub(super) enum Place {
     Everywhere { loopback: u32 },
 }
 
-/// Keeps `keep` bytes of each frame of the wanted directions.
+/// Keeps `keep` bytes of each frame of the wanted directions that may be a packet of the wanted ports, if such are
+/// given together with how frames start.
 ///
 /// A packet over the loopback passes twice, going out and coming in; only the second is kept unless
 /// what goes out was asked for.
-pub(super) fn program(directions: Directions, place: Place, keep: u32) -> Vec<SockFilter> {
-    let load_type = SockFilter::new(LOAD_BYTE, 0, 0, PACKET_TYPE);
-    let outgoing = |yes, no| SockFilter::new(JUMP_IF_EQUAL, yes, no, OUTGOING);
-    let drop = SockFilter::new(RETURN, 0, 0, 0);
-    let keep = SockFilter::new(RETURN, 0, 0, keep);
-    match (directions, place) {
-        (Directions::Out, _) => vec![load_type, outgoing(1, 0), drop, keep],
-        (Directions::In, _) | (Directions::Both, Place::Loopback) => {
-            vec![load_type, outgoing(0, 1), drop, keep]
+pub(super) fn program(
+    directions: Directions,
+    place: Place,
+    keep: u32,
+    ports: Option<(&PortSet, Start)>,
+) -> Vec<SockFilter> {
+    let Some((set, start)) = ports else {
+        return lay_out(directions, place, keep, |code| code.give(keep))
+            .map_or_else(|_| Vec::new(), finished);
+    };
+    // Ranges are joined over ever larger gaps until the program fits; a few ports too many do no harm, as it is not
+    // here that it is decided.
+    let mut set = set.clone();
+    let mut gap = 1;
+    loop {
+        match lay_out(directions, place, keep, |code| ports::accept(code, &set, start, keep)) {
+            Ok(program) => return finished(program),
+            Err(TooLong(_)) => set.join_over(gap),
         }
-        (Directions::Both, Place::Interface) => vec![keep],
-        (Directions::Both, Place::Everywhere { loopback }) => vec![
-            load_type,
-            outgoing(0, 3),
-            SockFilter::new(LOAD_WORD, 0, 0, INTERFACE_INDEX),
-            SockFilter::new(JUMP_IF_EQUAL, 0, 1, loopback),
-            drop,
-            keep,
-        ],
+        gap = gap.saturating_mul(2);
     }
+}
+
+fn finished(program: Vec<Instruction>) -> Vec<SockFilter> {
+    program.into_iter().map(SockFilter::from).collect()
+}
+
+fn lay_out(
+    directions: Directions,
+    place: Place,
+    keep: u32,
+    accept: impl FnOnce(&mut Assembler),
+) -> Result<Vec<Instruction>, TooLong> {
+    debug_assert!(keep > 0, "0 would drop every frame");
+    let mut code = Assembler::new();
+    let (drop, wanted) = (code.label(), code.label());
+    match (directions, place) {
+        (Directions::Out, _) => {
+            code.load_known(Known::PacketType);
+            code.if_equal(OUTGOING, wanted);
+            code.jump(drop);
+        }
+        (Directions::In, _) | (Directions::Both, Place::Loopback) => {
+            code.load_known(Known::PacketType);
+            code.if_equal(OUTGOING, drop);
+        }
+        (Directions::Both, Place::Interface) => {}
+        (Directions::Both, Place::Everywhere { loopback }) => {
+            code.load_known(Known::PacketType);
+            code.unless_equal(OUTGOING, wanted);
+            code.load_known(Known::Interface);
+            code.if_equal(loopback, drop);
+        }
+    }
+    code.place(wanted);
+    accept(&mut code);
+    code.place(drop);
+    code.give(0);
+    code.finish()
 }

@@ -4,7 +4,7 @@ use crate::sys::block_ring::{BlockRing, Watch};
 use crate::sys::packet_abi::Statistics;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A look at a capture from outside, while it runs. Looking costs the capture nothing.
 ///
@@ -18,8 +18,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// println!("ring: {} of {} blocks in use, {} frames dropped", state.in_use, state.blocks, state.dropped);
 /// # Ok::<(), wharf::source::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
-pub struct Meter(Arc<Shared>);
+#[derive(Clone, Debug)]
+pub struct Meter(Vec<Arc<Shared>>);
+
+/// Of one interface whose rings are still to come.
+impl Default for Meter {
+    fn default() -> Self {
+        Self(vec![Arc::default()])
+    }
+}
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -46,28 +53,50 @@ pub struct RingState {
 }
 
 impl Meter {
+    /// Several together, each but once.
+    pub(super) fn of<'m>(meters: impl Iterator<Item = &'m Self>) -> Self {
+        let mut all: Vec<Arc<Shared>> = Vec::new();
+        for shared in meters.flat_map(|meter| &meter.0) {
+            if !all.iter().any(|known| Arc::ptr_eq(known, shared)) {
+                all.push(Arc::clone(shared));
+            }
+        }
+        Self(all)
+    }
+
     /// One ring more.
     pub(super) fn add_ring(&self, ring: &BlockRing) {
-        self.0.rings.lock().unwrap_or_else(PoisonError::into_inner).push(ring.watch());
+        self.0.iter().for_each(|shared| shared.rings().push(ring.watch()));
     }
 
     /// What the kernel has counted since it was last asked, of one of the rings.
     pub(super) fn add(&self, counted: Statistics) {
-        self.0.received.fetch_add(counted.packets.into(), Ordering::Relaxed);
-        self.0.dropped.fetch_add(counted.drops.into(), Ordering::Relaxed);
-        self.0.freezes.fetch_add(counted.freezes.into(), Ordering::Relaxed);
+        for shared in &self.0 {
+            shared.received.fetch_add(counted.packets.into(), Ordering::Relaxed);
+            shared.dropped.fetch_add(counted.drops.into(), Ordering::Relaxed);
+            shared.freezes.fetch_add(counted.freezes.into(), Ordering::Relaxed);
+        }
     }
 
     /// As it is now.
     #[must_use]
     pub fn read(&self) -> RingState {
-        let rings = self.0.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = |of: fn(&Shared) -> u64| self.0.iter().map(|shared| of(shared)).sum();
+        let blocks = |of: fn(&Watch) -> usize| -> usize {
+            self.0.iter().map(|shared| shared.rings().iter().map(of).sum::<usize>()).sum()
+        };
         RingState {
-            blocks: rings.iter().map(Watch::blocks).sum(),
-            in_use: rings.iter().map(Watch::in_use).sum(),
-            received: self.0.received.load(Ordering::Relaxed),
-            dropped: self.0.dropped.load(Ordering::Relaxed),
-            freezes: self.0.freezes.load(Ordering::Relaxed),
+            blocks: blocks(Watch::blocks),
+            in_use: blocks(Watch::in_use),
+            received: sum(|shared| shared.received.load(Ordering::Relaxed)),
+            dropped: sum(|shared| shared.dropped.load(Ordering::Relaxed)),
+            freezes: sum(|shared| shared.freezes.load(Ordering::Relaxed)),
         }
+    }
+}
+
+impl Shared {
+    fn rings(&self) -> MutexGuard<'_, Vec<Watch>> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

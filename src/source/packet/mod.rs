@@ -8,6 +8,9 @@
 //! on. Never more than half of the blocks are out in this way, or a slow reader would take the kernel the room for
 //! what comes next: beyond that a chunk's frames are copied, and the block returns at once.
 //!
+//! Several workers share an interface by a ring each, all in one fan-out group ([`Options::parts`], [`Spread`]).
+//! Several interfaces are read as one source ([`Capture::and`]).
+//!
 //! ```no_run
 //! use wharf::source::{Fill, Source, packet::Capture};
 //!
@@ -22,29 +25,35 @@
 
 mod block;
 mod filter;
+mod group;
 mod link_type;
 mod meter;
 mod options;
+mod ports;
 mod problem;
 mod restore;
+mod ring;
+mod sizing;
+mod spread;
 mod upstream;
+mod usage;
 
 pub use meter::{Meter, RingState};
-pub use options::{DEFAULT_RETIRE, DEFAULT_RING, Directions, Options};
+pub use options::{DEFAULT_RETIRE, Directions, Options};
+pub use ports::PortSet;
+pub use sizing::DEFAULT_RING;
+pub use spread::Spread;
 pub use upstream::{InterfaceLosses, Lost, Upstream, UpstreamLosses};
 
-use crate::frame::{Batch, Direction, Interface, InterfaceId, LinkType, Offload, Record, Timestamp};
-use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, Source};
-use crate::sys::block_ring::BlockRing;
-use crate::sys::packet_abi::{
-    PACKET_OUTGOING, STATUS_CHECKSUM_NOT_READY, STATUS_CHECKSUM_VALID, STATUS_GSO_TCP,
-};
-use crate::sys::packet_socket::{Mode, PacketSocket};
-use block::{Damage, Slot, Walk};
+use crate::frame::{Batch, Interface, Record};
+use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, RingUse, Source};
+use block::Damage;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use ring::{Growth, Ring};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest wait of one [`Source::fill`].
@@ -53,53 +62,27 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_millis(100);
 /// Longest time to wait, beyond the retire timeout, for the kernel to hand over its last block.
 const GRACE: Duration = Duration::from_secs(1);
-/// Longest time between two readings of the kernel's counters while blocks come: soon enough to see that it loses
-/// frames, and at any rate a wire has their 32 bits take minutes to come round.
+/// Longest time between two readings of the kernel's counters while blocks come: soon enough to see losses, and far
+/// sooner than their 32 bits come round.
 const READING: Duration = Duration::from_millis(100);
-/// A protocol that no frame has (IEEE 802 local experimental EtherType 1).
-const NO_PROTOCOL: u16 = 0x88b5;
 
-/// An interface being captured.
+/// One or several interfaces being captured, or one worker's share of them.
 #[derive(Debug)]
 pub struct Capture {
-    ring: BlockRing,
-    socket: PacketSocket,
+    rings: Vec<Ring>,
+    /// The ring whose block is held, or was last.
+    current: usize,
     poll: Poll,
     events: Events,
-    interfaces: [Interface; 1],
-    /// The kernel's index of the interface; 0 for `any`.
-    index: u32,
-    mode: Mode,
-    retire: Duration,
-    state: State,
-    /// Position in the block held.
-    walk: Option<Walk>,
+    interfaces: Vec<Interface>,
+    /// The first failure: whose, and what the kernel said.
+    failed: Option<(usize, i32)>,
+    stopping: bool,
+    ended: bool,
     records: Vec<Record>,
     /// Frames handed out.
     handed: u64,
-    last_reading: Instant,
-    totals: Totals,
-    meter: Meter,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Totals {
-    packets: u64,
-    drops: u64,
-    freezes: u64,
-}
-
-/// How far a capture has come.
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Running,
-    /// Nothing new enters the ring; what is in it is handed out.
-    Draining {
-        not_before: Instant,
-        until: Instant,
-        failed: Option<i32>,
-    },
-    Ended,
+    notes: Vec<String>,
 }
 
 /// What [`Capture::prepare`] came to.
@@ -115,57 +98,68 @@ impl Capture {
         Options::new(interface.into())
     }
 
-    fn over(
-        socket: PacketSocket,
-        ring: BlockRing,
-        interface: Interface,
-        index: u32,
-        retire: Duration,
-    ) -> io::Result<Self> {
-        let mode = if interface.link_type == LinkType::LINUX_SLL2 { Mode::Cooked } else { Mode::Raw };
+    /// A look at it from outside while it runs, at all its rings together.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter::of(self.rings.iter().map(|ring| &ring.group.meter))
+    }
+
+    fn over(rings: Vec<Ring>, interfaces: Vec<Interface>, notes: Vec<String>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(0), Interest::READABLE)?;
-        let meter = Meter::default();
-        meter.add_ring(&ring);
+        for (place, ring) in rings.iter().enumerate() {
+            watch(&poll, ring, place)?;
+        }
         Ok(Self {
-            ring,
-            socket,
+            rings,
+            current: 0,
             poll,
-            events: Events::with_capacity(1),
-            interfaces: [interface],
-            index,
-            mode,
-            retire,
-            state: State::Running,
-            walk: None,
+            events: Events::with_capacity(16),
+            interfaces,
+            failed: None,
+            stopping: false,
+            ended: false,
             records: Vec::with_capacity(BATCH),
             handed: 0,
-            last_reading: Instant::now(),
-            totals: Totals::default(),
-            meter,
+            notes,
         })
     }
 
-    /// A look at it from outside while it runs.
-    #[must_use]
-    pub fn meter(&self) -> Meter {
-        self.meter.clone()
+    /// This capture and another, both as they were opened, as one source: the other's interfaces come behind this one's.
+    /// Frames come as their blocks are found. When an interface goes away, what the others have by then comes first.
+    ///
+    /// # Errors
+    /// [`Error::Interface`] where the kernel has no more descriptors for us.
+    pub fn and(mut self, other: Self) -> Result<Self, Error> {
+        let known = self.interfaces.len() as u32;
+        let more = other.rings.into_iter().map(|mut ring| {
+            ring.interface.0 += known;
+            ring
+        });
+        let rings = self.rings.drain(..).chain(more).collect();
+        let interfaces = [std::mem::take(&mut self.interfaces), other.interfaces].concat();
+        let notes = [std::mem::take(&mut self.notes), other.notes].concat();
+        let name = interfaces.first().and_then(|interface| interface.name.clone()).unwrap_or_default();
+        Self::over(rings, interfaces, notes).map_err(|error| Error::Interface {
+            interface: name,
+            reason: format!("cannot wait for several interfaces: {error}"),
+        })
     }
 
     /// Gathers the records of the next frames of a block, at most `limit` of them.
     fn prepare(&mut self, limit: usize) -> Result<Next, Error> {
+        self.records.clear();
         let mut waited_until = None;
         loop {
-            if let State::Ended = self.state {
+            if self.ended {
                 return Ok(Next::End);
             }
-            if self.gather(limit).map_err(|damage| self.damaged(damage))? {
+            let gathered = self.rings[self.current].gather(&mut self.records, limit, self.handed + 1);
+            gathered.map_err(|damage| self.damaged(self.current, damage))?;
+            if !self.records.is_empty() {
+                self.handed += self.records.len() as u64;
                 return Ok(Next::Batch);
             }
-            self.ring.release();
-            self.walk = None;
-            if self.ring.take() {
-                self.begin_block().map_err(|damage| self.damaged(damage))?;
+            if self.next_block()? {
                 continue;
             }
             if self.is_drained() {
@@ -179,129 +173,145 @@ impl Capture {
         }
     }
 
-    fn begin_block(&mut self) -> Result<(), Damage> {
-        if self.last_reading.elapsed() >= READING {
-            self.read_statistics();
+    /// Goes on to the next block, of whichever ring has one; the one read last comes last. False when none has.
+    fn next_block(&mut self) -> Result<bool, Error> {
+        self.rings[self.current].let_go();
+        self.take_raised()?;
+        let count = self.rings.len();
+        for place in (self.current + 1..count).chain(0..=self.current) {
+            if let Some(before) = self.rings[place].after {
+                if !self.rings[before].has_ended() && self.rings[before].unread() > 0 {
+                    continue;
+                }
+                self.rings[place].after = None;
+            }
+            if self.rings[place].next_block().map_err(|damage| self.damaged(place, damage))? {
+                self.current = place;
+                return Ok(true);
+            }
         }
-        let headroom = options::headroom(self.mode);
-        self.walk = self.ring.descriptor().map(|descriptor| Walk::new(&descriptor, headroom)).transpose()?;
-        Ok(())
+        Ok(false)
     }
 
-    /// Fills `records` from the block held; false when it has no frame left.
-    fn gather(&mut self, limit: usize) -> Result<bool, Damage> {
-        self.records.clear();
-        let (Some(walk), Some(body)) = (&mut self.walk, self.ring.body_mut()) else { return Ok(false) };
-        let Interface { link_type, snap_length, .. } = self.interfaces[0];
-        while self.records.len() < limit {
-            let slot = match walk.next(body) {
-                Ok(Some(slot)) => slot,
-                // Damage is told once what lay before it is handed out.
-                Err(damage) if self.records.is_empty() => return Err(damage),
-                Ok(None) | Err(_) => break,
-            };
-            let mut record = restore(body, &slot, link_type, snap_length);
-            self.handed += 1;
-            record.number = self.handed;
-            self.records.push(record);
+    /// Takes in rings that were opened because others overflowed.
+    fn take_raised(&mut self) -> Result<(), Error> {
+        for place in 0..self.rings.len() {
+            let Ring { group, part, interface, growth, .. } = &self.rings[place];
+            if *growth != Growth::First {
+                continue;
+            }
+            let Some(mut ring) = group.take_raised(*part) else { continue };
+            (ring.interface, ring.after, ring.growth) = (*interface, Some(place), Growth::Larger);
+            self.rings[place].growth = Growth::Followed;
+            if let Err(error) = watch(&self.poll, &ring, self.rings.len()) {
+                return Err(self.failed(place, format!("cannot wait for frames: {error}")));
+            }
+            self.rings.push(ring);
         }
-        Ok(!self.records.is_empty())
+        Ok(())
     }
 
     /// Waits for a block; false when interrupted by a signal.
     fn wait(&mut self, time: Duration) -> Result<bool, Error> {
-        // While draining the end is found by counting, which no event announces.
-        let time = if let State::Draining { .. } = self.state { time.min(self.retire) } else { time };
-        match self.poll.poll(&mut self.events, Some(time)) {
+        // While draining the end is found by counting, which no event announces; and so is that of the ring before.
+        let counting = self.rings.iter().any(|ring| !ring.is_running() || ring.after.is_some());
+        let retire = self.rings.iter().map(|ring| ring.group.retire).min().unwrap_or(time);
+        match self.poll.poll(&mut self.events, Some(if counting { time.min(retire) } else { time })) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
-            Err(error) => return Err(self.failed(format!("cannot wait for frames: {error}"))),
+            Err(error) => {
+                return Err(self.failed(self.current, format!("cannot wait for frames: {error}")));
+            }
         }
-        let failed = self.events.iter().any(mio::event::Event::is_error);
-        if let (true, State::Running) = (failed, self.state)
-            && let Ok(Some(error)) = self.socket.take_error()
+        let failed = self.events.iter().find(|event| event.is_error()).map(|event| event.token().0);
+        if let Some(place) = failed
+            && self.rings[place].is_running()
+            && let Ok(Some(error)) = self.rings[place].socket.take_error()
         {
-            self.drain(SETTLE, Some(error.raw_os_error().unwrap_or(libc::EIO)));
+            self.failed = Some((place, error.raw_os_error().unwrap_or(libc::EIO)));
+            self.drain(SETTLE);
         }
         Ok(true)
     }
 
-    fn drain(&mut self, settle: Duration, failed: Option<i32>) {
-        let not_before = Instant::now() + settle;
-        // A block is handed over at the second tick of the kernel's timer at the latest.
-        self.state = State::Draining { not_before, until: not_before + self.retire * 2 + GRACE, failed };
+    /// Lets nothing new in anywhere.
+    fn drain(&mut self, settle: Duration) {
+        self.stopping = true;
+        self.rings.iter().for_each(|ring| ring.group.stop_growing());
+        // One raised just now has frames already. Where it cannot be watched it is read all the same.
+        let _ = self.take_raised();
+        for ring in &self.rings {
+            // Refused only where the interface has gone and nothing comes any more.
+            let _ = ring.shut();
+        }
+        for place in 0..self.rings.len() {
+            let group = &self.rings[place].group;
+            if !self.rings[..place].iter().any(|before| Arc::ptr_eq(&before.group, group)) {
+                self.rings[place].let_pass();
+            }
+        }
+        self.rings.iter_mut().for_each(|ring| ring.drain(settle));
     }
 
     /// Everything the kernel took in has been handed out (or will never be).
     fn is_drained(&mut self) -> bool {
-        let State::Draining { not_before, until, .. } = self.state else { return false };
-        let now = Instant::now();
-        now >= until || (now >= not_before && self.counters().unread == 0)
+        self.stopping && self.rings.iter_mut().all(Ring::has_ended)
     }
 
     fn end(&mut self) -> Result<Next, Error> {
-        let State::Draining { failed: Some(code), .. } = self.state else {
-            self.state = State::Ended;
+        let Some((place, code)) = self.failed else {
+            self.ended = true;
             return Ok(Next::End);
         };
-        let there = rustix::net::netdevice::index_to_name(&self.socket, self.index).is_ok();
-        Err(self.failed(match code {
+        let Ring { socket, group, .. } = &self.rings[place];
+        let there = rustix::net::netdevice::index_to_name(socket, group.index).is_ok();
+        let reason = match code {
             libc::ENETDOWN if there => problem::WENT_DOWN.to_owned(),
             libc::ENETDOWN | libc::ENODEV | libc::ENXIO => problem::GONE.to_owned(),
             _ => io::Error::from_raw_os_error(code).to_string(),
-        }))
+        };
+        Err(self.failed(place, reason))
     }
 
-    fn damaged(&mut self, damage: Damage) -> Error {
-        // The rest of the block is left unread.
-        self.walk = None;
-        self.failed(format!("the kernel's ring contradicts itself: {}", damage.0))
+    /// The rest of the block is left unread.
+    fn damaged(&mut self, place: usize, damage: Damage) -> Error {
+        self.failed(place, format!("the kernel's ring contradicts itself: {}", damage.0))
     }
 
-    fn failed(&mut self, reason: String) -> Error {
-        self.state = State::Ended;
-        Error::Interface { interface: self.interfaces[0].name.clone().unwrap_or_default(), reason }
+    fn failed(&mut self, place: usize, reason: String) -> Error {
+        self.ended = true;
+        self.rings.iter_mut().for_each(Ring::end);
+        let interface = self.rings[place].interface.0 as usize;
+        let name = self.interfaces.get(interface).and_then(|interface| interface.name.clone());
+        Error::Interface { interface: name.unwrap_or_default(), reason }
     }
 
-    /// Adds up the kernel's counters, which start again at each reading.
-    fn read_statistics(&mut self) {
-        self.last_reading = Instant::now();
-        if let Ok(statistics) = self.socket.statistics() {
-            self.totals.packets += u64::from(statistics.packets);
-            self.totals.drops += u64::from(statistics.drops);
-            self.totals.freezes += u64::from(statistics.freezes);
-            self.meter.add(statistics);
+    /// The frames gathered, with the block they lie in; or a copy of them where the block has more, or too many are
+    /// out.
+    fn hand_over(&mut self, chunk: &mut Chunk) {
+        let Self { rings, current, records, interfaces, .. } = self;
+        let ring = &mut rings[*current];
+        let is_over = ring.block_is_over();
+        let may_lease = is_over && (ring.blocks.leased() + 1) * 2 <= ring.blocks.len();
+        if let Some(lease) = may_lease.then(|| ring.blocks.lease()).flatten() {
+            std::mem::swap(records, &mut chunk.records);
+            chunk.cut_evenly(interfaces);
+            chunk.lie_in(Lease::of_block(lease));
+        } else {
+            let body = ring.blocks.body().unwrap_or_default();
+            records.chunks(BATCH).for_each(|records| chunk.push(Batch::new(body, records, interfaces)));
+            if is_over {
+                ring.blocks.release();
+            }
+        }
+        if is_over {
+            ring.let_go();
         }
     }
 }
 
-/// Puts a frame right within its block and says where it is.
-fn restore(body: &mut [u8], slot: &Slot, link_type: LinkType, snap_length: u32) -> Record {
-    let span = match link_type {
-        LinkType::LINUX_SLL2 => restore::cooked(body, slot),
-        LinkType::ETHERNET => restore::ethernet(body, slot),
-        _ => restore::bare(slot),
-    };
-    let most = if snap_length == 0 { u32::MAX } else { snap_length };
-    let has = |flag| slot.header.status & flag != 0;
-    Record {
-        offset: span.start as u32,
-        captured: (span.captured as u32).min(most),
-        wire_length: span.length,
-        interface: InterfaceId(0),
-        time: Some(Timestamp::new(i64::from(slot.header.seconds), slot.header.nanos)),
-        link_type,
-        direction: match slot.address.packet_type {
-            PACKET_OUTGOING => Direction::Out,
-            _ => Direction::In,
-        },
-        offload: Offload {
-            checksum_not_ready: has(STATUS_CHECKSUM_NOT_READY),
-            checksum_valid: has(STATUS_CHECKSUM_VALID),
-            segmented: has(STATUS_GSO_TCP),
-        },
-        ..Record::default()
-    }
+fn watch(poll: &Poll, ring: &Ring, place: usize) -> io::Result<()> {
+    poll.registry().register(&mut SourceFd(&ring.socket.as_raw_fd()), Token(place), Interest::READABLE)
 }
 
 impl Source for Capture {
@@ -312,7 +322,7 @@ impl Source for Capture {
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
         Ok(match self.prepare(limit.clamp(1, BATCH))? {
             Next::Batch => {
-                let body = self.ring.body().unwrap_or_default();
+                let body = self.rings[self.current].blocks.body().unwrap_or_default();
                 Fill::Batch(Batch::new(body, &self.records, &self.interfaces))
             }
             Next::Idle => Fill::Idle,
@@ -321,14 +331,8 @@ impl Source for Capture {
     }
 
     fn stop(&mut self) -> Result<(), Error> {
-        if let State::Running = self.state {
-            if let Err(error) = self.socket.attach_filter(&filter::NOTHING) {
-                return Err(self.failed(format!("cannot stop: {error}")));
-            }
-            // A frame may have passed the filter before and be on its way into the ring still: binding anew
-            // waits for it. Where the interface has gone there is nothing to wait for.
-            let _ = self.socket.bind(self.index, NO_PROTOCOL);
-            self.drain(Duration::ZERO, None);
+        if !self.stopping && !self.ended {
+            self.drain(Duration::ZERO);
         }
         Ok(())
     }
@@ -336,15 +340,15 @@ impl Source for Capture {
     /// `received` and `dropped_ring` are the kernel's; frames of a direction that was not asked for are
     /// not among them.
     fn counters(&mut self) -> Counters {
-        self.read_statistics();
-        let Totals { packets, drops, freezes } = self.totals;
-        Counters {
-            received: packets,
-            dropped_ring: drops,
-            filtered: 0,
-            unread: packets.saturating_sub(drops).saturating_sub(self.handed),
-            freezes,
+        let mut counters = Counters::default();
+        for ring in &mut self.rings {
+            counters.unread += ring.unread();
+            let totals = ring.totals();
+            counters.received += totals.packets;
+            counters.dropped_ring += totals.drops;
+            counters.freezes += totals.freezes;
         }
+        counters
     }
 
     fn is_live(&self) -> bool {
@@ -353,6 +357,40 @@ impl Source for Capture {
 
     fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
         Some(self)
+    }
+
+    /// Where every interface has that many rings ([`Options::parts`]): to each part one of each.
+    fn divide(&mut self, parts: usize) -> Option<Result<Vec<Box<dyn Source + Send>>, Error>> {
+        let untouched = self.handed == 0 && !self.stopping && !self.ended;
+        if !untouched || parts < 2 || self.rings.iter().any(|ring| ring.group.parts() != parts) {
+            return None;
+        }
+        let mut shares: Vec<Vec<Ring>> = (0..parts).map(|_| Vec::new()).collect();
+        self.rings.drain(..).for_each(|ring| shares[ring.part].push(ring));
+        self.ended = true;
+        let mut notes = std::mem::take(&mut self.notes);
+        let part = |rings| {
+            Self::over(rings, self.interfaces.clone(), std::mem::take(&mut notes))
+                .map(|part| Box::new(part) as Box<dyn Source + Send>)
+        };
+        let shares: io::Result<Vec<_>> = shares.into_iter().map(part).collect();
+        Some(shares.map_err(|error| Error::Interface {
+            interface: self.interfaces.first().and_then(|first| first.name.clone()).unwrap_or_default(),
+            reason: format!("cannot share it among workers: {error}"),
+        }))
+    }
+
+    fn ring_use(&self) -> Option<RingUse> {
+        let mut all = RingUse { notes: self.notes.clone(), ..RingUse::default() };
+        for ring in &self.rings {
+            all.merge(ring.usage());
+        }
+        // A group's word once, by its first ring.
+        for ring in self.rings.iter().filter(|ring| ring.part == 0 && ring.growth != Growth::Larger) {
+            let (raised_from, notes) = ring.group.told();
+            all.merge(RingUse { raised_from, notes, ..RingUse::default() });
+        }
+        (all.rings > 0).then_some(all)
     }
 }
 
@@ -367,31 +405,6 @@ impl ChunkSource for Capture {
                 self.hand_over(chunk);
                 Ok(true)
             }
-        }
-    }
-}
-
-impl Capture {
-    /// The frames gathered, with the block they lie in; or a copy of them where the block has more, or too many are
-    /// out.
-    fn hand_over(&mut self, chunk: &mut Chunk) {
-        let is_over = self.walk.is_some_and(|walk| walk.is_over());
-        let may_lease = is_over && (self.ring.leased() + 1) * 2 <= self.ring.len();
-        if let Some(lease) = may_lease.then(|| self.ring.lease()).flatten() {
-            std::mem::swap(&mut self.records, &mut chunk.records);
-            chunk.cut_evenly(&self.interfaces);
-            chunk.lie_in(Lease::of_block(lease));
-        } else {
-            let body = self.ring.body().unwrap_or_default();
-            self.records
-                .chunks(BATCH)
-                .for_each(|records| chunk.push(Batch::new(body, records, &self.interfaces)));
-            if is_over {
-                self.ring.release();
-            }
-        }
-        if is_over {
-            self.walk = None;
         }
     }
 }

@@ -1,18 +1,17 @@
 //! What to capture and how, and the way from there to an open socket.
 
-use super::{Capture, filter, link_type, problem, restore};
+use super::group::{Group, Plan};
+use super::ports::{PortSet, Start};
+use super::sizing::{self, Size};
+use super::{Capture, Spread, filter, link_type, problem, restore};
 use crate::frame::{Interface, LinkType};
 use crate::source::Error;
-use crate::sys::block_ring::BlockRing;
 use crate::sys::interfaces::{InterfaceInfo, interfaces};
 use crate::sys::packet_abi::RingRequest;
-use crate::sys::packet_socket::{EVERY_PROTOCOL, Mode, PacketSocket};
+use crate::sys::packet_socket::Mode;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Bytes of the ring unless asked otherwise: half a second of 64-byte frames at a million a second (each
-/// takes 160 bytes there), or of full frames at 1 Gbit/s. tcpdump's 2 MiB lose at half that rate.
-pub const DEFAULT_RING: usize = 64 << 20;
 /// Time after which a block that is not full is handed over: frames come at most this late. A tenth of
 /// what a person notices, and no more than 100 wake-ups a second.
 pub const DEFAULT_RETIRE: Duration = Duration::from_millis(10);
@@ -56,30 +55,83 @@ impl FromStr for Directions {
 #[must_use = "nothing is captured before `open`"]
 pub struct Options {
     interface: String,
-    ring: usize,
+    /// By the interface and the memory there is if not said.
+    ring: Option<usize>,
     block: Option<usize>,
     retire: Duration,
     snap_length: u32,
     promiscuous: bool,
     directions: Directions,
+    parts: usize,
+    spread: Spread,
+    rollover: bool,
+    /// Interfaces that share the memory for rings.
+    among: usize,
+    raise_to: Option<usize>,
+    ports: Option<PortSet>,
 }
 
 impl Options {
     pub(super) fn new(interface: String) -> Self {
         Self {
             interface,
-            ring: DEFAULT_RING,
+            ring: None,
             block: None,
             retire: DEFAULT_RETIRE,
             snap_length: 0,
             promiscuous: true,
             directions: Directions::Both,
+            parts: 1,
+            spread: Spread::Hash,
+            rollover: false,
+            among: 1,
+            raise_to: None,
+            ports: None,
         }
     }
 
-    /// Bytes of the ring that bridges the times when nobody reads; rounded up to two blocks at least.
+    /// Bytes of each ring, which bridges the times when nobody reads; rounded up to two blocks at least.
+    ///
+    /// Without a call as much as the link carries in a tenth of a second, [`DEFAULT_RING`](super::DEFAULT_RING) at
+    /// least and where its speed is not known; all rings together no more than an eighth of the memory available and
+    /// 1 GiB. Such a ring is raised once, to twice its size, when the kernel loses frames, if there is room for that.
     pub fn ring_bytes(self, bytes: usize) -> Self {
-        Self { ring: bytes, ..self }
+        Self { ring: Some(bytes), ..self }
+    }
+
+    /// Raises a ring whose size was [given](Options::ring_bytes) too, to so many bytes, when the kernel loses frames.
+    pub fn raise_to(self, bytes: usize) -> Self {
+        Self { raise_to: Some(bytes), ..self }
+    }
+
+    /// Has the kernel leave out packets of which it can tell that neither end uses one of these ports: they cost
+    /// nothing here, and are not counted. Others may come all the same, such as later fragments, so that whoever
+    /// wants these ports alone must look. Without effect where the link header is none that the program reads.
+    pub fn only_ports(self, ports: PortSet) -> Self {
+        Self { ports: Some(ports), ..self }
+    }
+
+    /// Opens so many rings (at least 1), one for each of so many workers, over which the kernel
+    /// [spreads](Options::spread) the frames. Read as one source, frames of different rings come in the order in which
+    /// their blocks are found.
+    pub fn parts(self, parts: usize) -> Self {
+        Self { parts: parts.max(1), ..self }
+    }
+
+    /// By what a frame goes to one of several rings.
+    pub fn spread(self, spread: Spread) -> Self {
+        Self { spread, ..self }
+    }
+
+    /// Whether a frame for a full ring goes to another one, which may tear its flow apart; it does not by default.
+    /// Such rings are not raised.
+    pub fn rollover(self, on: bool) -> Self {
+        Self { rollover: on, ..self }
+    }
+
+    /// So many interfaces (at least 1) are captured at once, and share the memory for rings.
+    pub fn among(self, interfaces: usize) -> Self {
+        Self { among: interfaces.max(1), ..self }
     }
 
     /// Bytes of a block of the ring, rounded up to 64 KiB. A frame that does not fit a block is cut. By
@@ -130,28 +182,12 @@ impl Options {
             Some(link_type) => (Mode::Raw, link_type),
             None => (Mode::Cooked, LinkType::LINUX_SLL2),
         };
-        let request = self.geometry()?;
-        let socket = PacketSocket::open(mode).map_err(|error| problem::open(&error))?;
-        let context = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
-        let headroom = headroom(mode);
-        socket.set_reserve(headroom as u32).map_err(context("cannot reserve headroom"))?;
-        socket.attach_filter(&self.program(device, &all, mode)).map_err(context("cannot attach a filter"))?;
-        if self.directions == Directions::In {
-            // Spares the kernel a copy of each frame sent. Before Linux 4.20 the filter alone does it.
-            let _ = socket.ignore_outgoing();
-        }
-        let ring =
-            BlockRing::of_socket(&socket, &request).map_err(|error| problem::ring(&error, &request))?;
-        if self.promiscuous && !device.is_any() {
-            socket.set_promiscuous(device.index).map_err(context("cannot set promiscuous mode"))?;
-        }
-        socket.bind(device.index, EVERY_PROTOCOL).map_err(context("cannot bind to it"))?;
-        if let Some(error) = socket.take_error().map_err(context("cannot read the socket's state"))? {
-            return Err(match error.raw_os_error() {
-                Some(libc::ENETDOWN) => problem::down_at_start(&device.name),
-                _ => error.to_string(),
-            });
-        }
+        let size = match self.ring {
+            Some(ring) => Size { ring, larger: self.raise_to },
+            None => sizing::of(device, self.parts * self.among),
+        };
+        let can_grow = !self.rollover && self.spread != Spread::RoundRobin;
+        let larger = size.larger.filter(|_| can_grow).map(|bytes| self.geometry(bytes)).transpose()?;
         let interface = Interface {
             name: Some(device.name.clone()),
             os: Some(operating_system()),
@@ -159,13 +195,37 @@ impl Options {
             snap_length: self.snap_length,
             ..Interface::default()
         };
-        let retire = Duration::from_millis(u64::from(request.retire_timeout));
-        Capture::over(socket, ring, interface, device.index, retire)
-            .map_err(context("cannot wait for the socket"))
+        let plan = Plan {
+            name: device.name.clone(),
+            index: device.index,
+            mode,
+            link_type,
+            snap_length: self.snap_length,
+            filter: self.program(device, &all, mode, link_type),
+            incoming_only: self.directions == Directions::In,
+            promiscuous: self.promiscuous && !device.is_any(),
+            parts: self.parts,
+            spread: self.spread,
+            rollover: self.rollover,
+            request: self.geometry(size.ring)?,
+            larger,
+        };
+        let rings = Group::open(plan)?;
+        let notes = self.ports.as_ref().filter(|_| start(mode, link_type).is_some()).map(|ports| {
+            format!("{}: chosen in the kernel by ports, others are not counted: {ports}", device.name)
+        });
+        Capture::over(rings, vec![interface], notes.into_iter().collect())
+            .map_err(|error| format!("cannot wait for the socket: {error}"))
     }
 
     /// The program in front of the ring. A cooked frame gets its header only behind it.
-    fn program(&self, device: &InterfaceInfo, all: &[InterfaceInfo], mode: Mode) -> Vec<socket2::SockFilter> {
+    fn program(
+        &self,
+        device: &InterfaceInfo,
+        all: &[InterfaceInfo],
+        mode: Mode,
+        link_type: LinkType,
+    ) -> Vec<socket2::SockFilter> {
         let added = if mode == Mode::Cooked { restore::SLL2 as u32 } else { 0 };
         let keep = match self.snap_length {
             0 => u32::MAX,
@@ -180,18 +240,18 @@ impl Options {
         } else {
             filter::Place::Interface
         };
-        filter::program(self.directions, place, keep)
+        filter::program(self.directions, place, keep, self.ports.as_ref().zip(start(mode, link_type)))
     }
 
-    fn geometry(&self) -> Result<RingRequest, String> {
-        if self.ring > MOST_RING {
-            return Err(format!("a ring of {} MiB: the kernel takes less than 4 GiB", self.ring >> 20));
+    fn geometry(&self, ring: usize) -> Result<RingRequest, String> {
+        if ring > MOST_RING {
+            return Err(format!("a ring of {} MiB: the kernel takes less than 4 GiB", ring >> 20));
         }
         let block = match self.block {
             Some(bytes) => bytes.clamp(BLOCK_UNIT, MOST_RING / 2).next_multiple_of(BLOCK_UNIT),
-            None => (self.ring / 16).clamp(LEAST_BLOCK, MOST_BLOCK).next_multiple_of(BLOCK_UNIT),
+            None => (ring / 16).clamp(LEAST_BLOCK, MOST_BLOCK).next_multiple_of(BLOCK_UNIT),
         };
-        let count = self.ring.div_ceil(block).max(2);
+        let count = ring.div_ceil(block).max(2);
         let frame = 2048;
         Ok(RingRequest {
             block_size: block as u32,
@@ -210,6 +270,16 @@ pub(super) fn headroom(mode: Mode) -> usize {
     match mode {
         Mode::Raw => restore::TAG,
         Mode::Cooked => restore::TAG + restore::SLL2,
+    }
+}
+
+/// How frames start for the program in front of the ring; `None` where it cannot read them.
+fn start(mode: Mode, link_type: LinkType) -> Option<Start> {
+    match (mode, link_type) {
+        (Mode::Cooked, _) => Some(Start::Network),
+        (_, LinkType::ETHERNET) => Some(Start::Ethernet),
+        (_, LinkType::RAW) => Some(Start::Ip),
+        _ => None,
     }
 }
 

@@ -1,7 +1,11 @@
 //! A frame as it was on the wire: the VLAN tag the kernel took out put back, the cooked header put before.
 
 use super::block::Slot;
-use crate::sys::packet_abi::{STATUS_VLAN_TPID_VALID, STATUS_VLAN_VALID};
+use crate::frame::{Direction, LinkType, Offload, Record, Timestamp};
+use crate::sys::packet_abi::{
+    PACKET_OUTGOING, STATUS_CHECKSUM_NOT_READY, STATUS_CHECKSUM_VALID, STATUS_GSO_TCP,
+    STATUS_VLAN_TPID_VALID, STATUS_VLAN_VALID,
+};
 
 /// Bytes of an IEEE 802.1Q tag.
 pub(super) const TAG: usize = 4;
@@ -20,6 +24,34 @@ pub(super) struct Span {
     pub(super) start: usize,
     pub(super) captured: usize,
     pub(super) length: u32,
+}
+
+/// Puts a frame right within its block, and says where it is and what is known of it.
+pub(super) fn record(body: &mut [u8], slot: &Slot, link_type: LinkType, snap_length: u32) -> Record {
+    let span = match link_type {
+        LinkType::LINUX_SLL2 => cooked(body, slot),
+        LinkType::ETHERNET => ethernet(body, slot),
+        _ => bare(slot),
+    };
+    let most = if snap_length == 0 { u32::MAX } else { snap_length };
+    let has = |flag| slot.header.status & flag != 0;
+    Record {
+        offset: span.start as u32,
+        captured: (span.captured as u32).min(most),
+        wire_length: span.length,
+        time: Some(Timestamp::new(i64::from(slot.header.seconds), slot.header.nanos)),
+        link_type,
+        direction: match slot.address.packet_type {
+            PACKET_OUTGOING => Direction::Out,
+            _ => Direction::In,
+        },
+        offload: Offload {
+            checksum_not_ready: has(STATUS_CHECKSUM_NOT_READY),
+            checksum_valid: has(STATUS_CHECKSUM_VALID),
+            segmented: has(STATUS_GSO_TCP),
+        },
+        ..Record::default()
+    }
 }
 
 /// The tag taken out of a frame: its EtherType and its control information.

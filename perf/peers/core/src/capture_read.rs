@@ -2,9 +2,12 @@
 //!
 //! The captures are written by wharf from synthetic traffic; with a path in CAPTURE, a pcap file, that one stands in place of the
 //! synthetic mix. Every reader must find the same packets and bytes; the pipeline is asked for its counts by port and verdict.
+//!
+//! What a read costs depends on the folios that the page cache holds the file in, and these on how it came there. So each capture
+//! is measured twice, all readers on the same file: as it is after 4 KiB writes, and read from the disk again.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
@@ -12,6 +15,7 @@ use std::time::Instant;
 use pcap_file::pcap::PcapReader;
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{LegacyPcapReader, PcapBlockOwned, PcapError};
+use rustix::fs::{Advice, fadvise};
 use wharf::engine::Engine;
 use wharf::sink::{CaptureFileWriter, CaptureFormat, Count};
 use wharf::source::synthetic::{Expected, Sizes, Synthetic, Traffic};
@@ -27,7 +31,28 @@ const MIXED: f64 = 6e5;
 /// A reader: the packets in a file and how long they were on the wire.
 type Reader = fn(&Path) -> (u64, u64);
 
+/// How a file has come into the page cache.
+#[derive(Clone, Copy)]
+enum Cached {
+    /// Written in pieces of 4 KiB, as capture programs do by way of the C library: in folios of a page or two.
+    Written,
+    /// Read from the disk, where the kernel reads ahead: in large folios.
+    ReadIn,
+}
+
+impl Cached {
+    const ALL: [Self; 2] = [Self::Written, Self::ReadIn];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Written => "as written",
+            Self::ReadIn => "read in",
+        }
+    }
+}
+
 /// A capture file, and what is in it.
+#[derive(Clone)]
 struct Capture {
     path: PathBuf,
     /// Ours, to be removed at the end.
@@ -71,10 +96,29 @@ impl Capture {
 
     /// A file that is there; ours says what is in it, and every peer is held to that.
     fn existing(path: PathBuf) -> Self {
-        // Into page cache.
-        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let (packets, bytes) = ours(&path);
         Self { path, made: false, packets, bytes, expected: None }
+    }
+
+    /// A copy of it that is in the page cache in this way.
+    fn cached(&self, how: Cached) -> Self {
+        let bytes = fs::read(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("wharf-peers-{}-{stem}-{}.pcap", std::process::id(), how.name());
+        let path = std::env::temp_dir().join(name);
+        let copy = Self { path, made: true, expected: self.expected.clone(), ..*self };
+        let mut file =
+            File::create(&copy.path).unwrap_or_else(|error| panic!("{}: {error}", copy.path.display()));
+        bytes
+            .chunks(4096)
+            .for_each(|piece| file.write_all(piece).expect("there is room for captures in TMPDIR"));
+        // Of what is still to be written the disk is told now, and not while others read.
+        file.sync_all().expect("it can be written");
+        if let Cached::ReadIn = how {
+            fadvise(&file, 0, None, Advice::DontNeed).expect("it is a file");
+            assert_eq!(bare(&copy.path), bytes.len());
+        }
+        copy
     }
 }
 
@@ -90,6 +134,18 @@ fn ours(path: &Path) -> (u64, u64) {
         bytes += batch.records().iter().map(|record| u64::from(record.wire_length)).sum::<u64>();
     }
     (packets, bytes)
+}
+
+/// Large reads and nothing else: what nobody who reads can be faster than. Gives the bytes.
+fn bare(path: &Path) -> usize {
+    let mut file = File::open(path).expect("it was there");
+    let (mut memory, mut total) = (vec![0; 1 << 18], 0);
+    loop {
+        match file.read(&mut memory).expect("it can be read") {
+            0 => return total,
+            length => total += length,
+        }
+    }
 }
 
 /// The least there is to do: large reads, and from one record to the next.
@@ -245,6 +301,9 @@ pub fn contests(setup: &Setup) -> Vec<Contest> {
     // Of libpcap's bare loop.
     [("64 B".to_owned(), small, 3.0), (mix, mixed, 1.5)]
         .into_iter()
+        .flat_map(|(name, capture, owed)| {
+            Cached::ALL.map(|how| (format!("{name} {}", how.name()), capture.cached(how), owed))
+        })
         .flat_map(|(name, capture, owed)| of_capture(setup, &name, &Rc::new(capture), owed))
         .collect()
 }
@@ -256,8 +315,17 @@ fn of_capture(setup: &Setup, name: &str, capture: &Rc<Capture>, owed: f64) -> Ve
         .peer("read + walk", read(walk))
         .peer("pcap-file", read(pcap_file))
         .peer("pcap-parser", read(pcap_parser));
+    let alone = {
+        let (core, capture) = (setup.cores[1], capture.clone());
+        let size = fs::metadata(&capture.path).expect("it was there").len();
+        move || {
+            let _pinned = Pinned::to(core);
+            rate(&capture, || assert_eq!(bare(&capture.path) as u64, size))
+        }
+    };
     let counted =
-        Contest::new(format!("count by port, {name}, M/s"), Better::Higher, counting(capture, one.clone()));
+        Contest::new(format!("count by port, {name}, M/s"), Better::Higher, counting(capture, one.clone()))
+            .peer("large reads alone", alone);
     #[cfg(pcap)]
     let records =
         records.peer("libpcap next_ex", read(libpcap::next_ex)).peer("libpcap loop", read(libpcap::run_loop));

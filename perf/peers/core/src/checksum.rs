@@ -90,27 +90,48 @@ impl Task for Repeat<'_> {
 /// Sums ranges, many times over.
 type Run = Rc<dyn Fn(&[&[u8]], usize)>;
 
-/// The checksum of one range.
-type Checksum = Box<dyn Fn(&[u8]) -> u16>;
+/// A way to take the checksum of one range. A call of it is compiled into the loop, as far as its crate lets it, as it is for
+/// a user who writes it there: through a closure or a function as a value it may or may not be, as the compiler likes.
+trait Way: 'static {
+    fn checksum(bytes: &[u8]) -> u16;
+}
 
-/// Who sums one range in one call: the calls are compiled into the loop, as they are for a user.
+/// Who sums one range in one call.
 struct Contestant {
     name: &'static str,
-    checksum: Checksum,
+    checksum: fn(&[u8]) -> u16,
     run: Run,
 }
 
 impl Contestant {
-    fn new(name: &'static str, checksum: impl Fn(&[u8]) -> u16 + Copy + 'static) -> Self {
-        let run = move |ranges: &[&[u8]], times| {
+    fn new<W: Way>(name: &'static str) -> Self {
+        let run = |ranges: &[&[u8]], times| {
             for _ in 0..times {
                 for range in ranges {
-                    black_box(checksum(black_box(range)));
+                    black_box(W::checksum(black_box(range)));
                 }
             }
         };
-        Self { name, checksum: Box::new(checksum), run: Rc::new(run) }
+        Self { name, checksum: W::checksum, run: Rc::new(run) }
     }
+}
+
+/// A contestant by its name and what it does with `bytes`.
+macro_rules! contestant {
+    ($name:literal, |$bytes:ident| $checksum:expr) => {{
+        struct This;
+        impl Way for This {
+            #[inline(always)]
+            fn checksum($bytes: &[u8]) -> u16 {
+                $checksum
+            }
+        }
+        Contestant::new::<This>($name)
+    }};
+}
+
+fn ours() -> Contestant {
+    contestant!("wharf", |bytes| internet(bytes))
 }
 
 fn by_variant(variant: Variant) -> Run {
@@ -119,15 +140,15 @@ fn by_variant(variant: Variant) -> Run {
 
 fn peers() -> Vec<Contestant> {
     vec![
-        Contestant::new("internet-checksum", |bytes| u16::from_be_bytes(internet_checksum::checksum(bytes))),
-        Contestant::new("etherparse", |bytes| {
+        contestant!("internet-checksum", |bytes| u16::from_be_bytes(internet_checksum::checksum(bytes))),
+        contestant!("etherparse", |bytes| {
             etherparse::checksum::Sum16BitWords::new().add_slice(bytes).ones_complement().to_be()
         }),
         // No word is left out.
-        Contestant::new("pnet_packet", |bytes| pnet_packet::util::checksum(bytes, GIB)),
-        Contestant::new("smoltcp", |bytes| !smoltcp::wire::checksum::data(bytes)),
+        contestant!("pnet_packet", |bytes| pnet_packet::util::checksum(bytes, GIB)),
+        contestant!("smoltcp", |bytes| !smoltcp::wire::checksum::data(bytes)),
         #[cfg(dpdk)]
-        Contestant::new("DPDK rte_raw_cksum", dpdk::checksum),
+        contestant!("DPDK rte_raw_cksum", |bytes| dpdk::checksum(bytes)),
     ]
 }
 
@@ -244,7 +265,7 @@ const NOISE: f64 = 0.97;
 fn of_every_length(setup: &Setup, bytes: &Bytes) -> Contest {
     let sampled = (257..4_096).step_by(if setup.scale < 1.0 { 1_024 } else { 61 }).chain([4_096]);
     let lengths: Vec<usize> = (0..=256).chain(sampled).collect();
-    let ours = Contestant::new("wharf", internet);
+    let ours = ours();
     let (ours, scalar) = (ours.run, by_variant(Variant::Scalar));
     let (bytes, setup) = (bytes.clone(), Setup { scale: setup.scale / 20.0, ..*setup });
     let worst = move || {
@@ -280,7 +301,7 @@ fn faster(length: usize, ours: f64, peer: f64) -> f64 {
 
 fn of_size(setup: &Setup, bytes: &Bytes, size: &Size) -> Vec<Contest> {
     let &Size { bytes: size, owed, owed_by_avx2 } = size;
-    let ours = Contestant::new("wharf", internet);
+    let ours = ours();
     let measured = |run: &Run| measure(setup, bytes, size, Rc::clone(run));
     let against_peers = |what: &str, run: &Run, owed: Option<f64>| {
         let (metric, better) = metric(what, size);

@@ -1,0 +1,255 @@
+//! A live capture, as the command line says it.
+
+use crate::exit;
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use std::str::FromStr;
+use std::time::Duration;
+use wharf::demux::{Ports, Protocol, Rule};
+use wharf::frame::Interface;
+use wharf::source::packet::{Capture, Directions, PortSet, Spread, Upstream};
+use wharf::source::{self, Source};
+use wharf::sys::namespace::Namespace;
+
+/// Most bytes a frame can have: tcpdump's greatest snapshot length.
+const WHOLE: u32 = 262_144;
+/// The latest a packet is handed over where somebody watches.
+const SOON: Duration = Duration::from_millis(5);
+/// The same where nobody does. A block is handed over when it is full or this time is over, and full or not it takes
+/// its place in the ring: the longer it may take, the longer a stall the ring bridges when little comes.
+const LATE: Duration = Duration::from_millis(50);
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Live capture")]
+pub(crate) struct LiveArgs {
+    /// Capture live on this interface; `any` for all of them, or several by giving it several times
+    #[arg(short, long, value_name = "IF", conflicts_with = "read")]
+    interface: Vec<String>,
+
+    /// Capture in another network namespace: a name as `ip netns` knows it, a process's number, or a path
+    #[arg(long, value_name = "NAME|PID|PATH", conflicts_with = "read")]
+    netns: Option<String>,
+
+    /// Keep at most BYTES of each packet, 0 for all
+    #[arg(short, long, value_name = "BYTES", default_value_t = 0, hide_default_value = true)]
+    snapshot_length: u32,
+
+    /// Only packets that come in, that go out, or both
+    #[arg(
+        short = 'Q',
+        long,
+        value_name = "in|out|inout",
+        default_value = "inout",
+        hide_default_value = true
+    )]
+    #[arg(conflicts_with = "read")]
+    direction: Directions,
+
+    /// Size of the kernel's ring, of each if there are several: 256M, or 64k, 1g
+    ///
+    /// Without it, by the speed of the interface and the memory there is, and twice that once packets are lost.
+    #[arg(long, value_name = "SIZE", value_parser = ring_size, conflicts_with = "buffer_size")]
+    ring: Option<usize>,
+
+    /// The same in KiB
+    #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..))]
+    buffer_size: Option<u64>,
+
+    /// How packets are spread over the workers of --cores: hash, ports, cpu, queue, rr or random
+    ///
+    /// hash: by the pair of IP addresses, so that a flow stays on one worker, both directions and fragments too. ports:
+    /// by ports as well, which spreads the flows between two hosts; fragments come apart from their flow. cpu, queue:
+    /// where the kernel received them. rr, random: evenly, without regard to flows. With `,rollover` a packet whose
+    /// ring is full goes to another.
+    #[arg(long, value_name = "MODE[,rollover]", conflicts_with = "read", requires = "cores")]
+    fanout: Option<Fanout>,
+
+    /// Do not ask the device for packets that are addressed to others
+    #[arg(short = 'p', long)]
+    no_promiscuous_mode: bool,
+}
+
+/// What the outputs of a run want of the source.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wish {
+    /// Somebody watches packets come.
+    pub(crate) soon: bool,
+    /// Nobody wants packets without these ports: the kernel may leave them out.
+    pub(crate) ports: Option<PortSet>,
+}
+
+/// The ports of some rules together; `None` if one of them wants the rest.
+pub(crate) fn ports_of<'r>(rules: impl IntoIterator<Item = &'r Rule>) -> Option<PortSet> {
+    let mut set = PortSet::new();
+    for rule in rules {
+        let Rule::Ports(Ports { protocol, ranges }) = rule else { return None };
+        for range in ranges.iter().cloned() {
+            set = match protocol {
+                Protocol::Tcp => set.tcp(range),
+                Protocol::Udp => set.udp(range),
+                Protocol::Sctp => set.sctp(range),
+                Protocol::Any => set.tcp(range.clone()).udp(range.clone()).sctp(range),
+            };
+        }
+    }
+    Some(set)
+}
+
+/// A way to spread packets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fanout {
+    spread: Spread,
+    rollover: bool,
+}
+
+impl FromStr for Fanout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mode, rollover) = match text.split_once(',') {
+            None => (text, false),
+            Some((mode, "rollover")) => (mode, true),
+            Some((_, other)) => return Err(format!("{other}: only rollover may stand behind the comma")),
+        };
+        Ok(Self { spread: mode.parse()?, rollover })
+    }
+}
+
+/// A size in binary units: at least a byte.
+fn ring_size(text: &str) -> Result<usize, String> {
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    let size = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
+    size.filter(|&size| size > 0).ok_or_else(|| "not a size such as 64k, 256M or 1g".to_owned())
+}
+
+impl LiveArgs {
+    /// Opens what is to be captured, with a ring for each of so many workers; and twice, for the end and for meanwhile,
+    /// what the host tells of losses before it. That it does not tell ends no capture.
+    pub(crate) fn capture(
+        &self,
+        workers: usize,
+        wish: &Wish,
+    ) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
+        let Some(name) = &self.netns else { return self.open(workers, wish) };
+        let namespace = Namespace::find(name).map_err(|reason| anyhow!("--netns {name}: {reason}"))?;
+        // On a thread of its own: nothing else of this process moves.
+        let opened = namespace.run(|| Ok(self.open(workers, wish)));
+        opened.map_err(|error| {
+            let advice = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => " (CAP_SYS_ADMIN missing: run as root)",
+                std::io::ErrorKind::InvalidInput => " (it is no network namespace)",
+                _ => "",
+            };
+            anyhow!("--netns {name}: cannot enter it: {error}{advice}")
+        })?
+    }
+
+    fn open(&self, workers: usize, wish: &Wish) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
+        let names = match &self.interface[..] {
+            [] => vec![default_interface()?],
+            names => names.to_vec(),
+        };
+        for (index, name) in names.iter().enumerate() {
+            if names[..index].contains(name) {
+                bail!("{name}: named twice");
+            }
+        }
+        if let ([_, _, ..], true) = (&names[..], names.iter().any(|name| name == "any")) {
+            bail!("any stands for all interfaces: name no other beside it");
+        }
+        let mut captures = names.iter().map(|name| self.open_one(name, names.len(), workers, wish));
+        let first = captures.next().context("no interface")??;
+        let capture = captures.try_fold(first, |all, one| all.and(one?))?;
+        for Interface { name, link_type, snap_length, .. } in capture.interfaces() {
+            let name = name.as_deref().unwrap_or("?");
+            exit::tell(&format!(
+                "listening on {name}, link type {link_type}, snapshot length {snap_length} bytes"
+            ));
+        }
+        let upstream = || Upstream::of(names.iter().map(String::as_str));
+        let upstream = match upstream().and_then(|one| Ok((one, upstream()?))) {
+            Ok(both) => Some(both),
+            Err(error) => {
+                exit::tell(&format!("what is lost before the ring cannot be seen: {error}"));
+                None
+            }
+        };
+        Ok((capture, upstream))
+    }
+
+    fn open_one(
+        &self,
+        name: &str,
+        interfaces: usize,
+        workers: usize,
+        wish: &Wish,
+    ) -> Result<Capture, source::Error> {
+        let Fanout { spread, rollover } = self.fanout.unwrap_or_default();
+        let mut options = Capture::on(name)
+            .snap_length(if self.snapshot_length == 0 { WHOLE } else { self.snapshot_length.min(WHOLE) })
+            .directions(self.direction)
+            .promiscuous(!self.no_promiscuous_mode)
+            .retire_after(if wish.soon { SOON } else { LATE })
+            .among(interfaces)
+            .parts(workers)
+            .spread(spread)
+            .rollover(rollover);
+        let buffer =
+            self.buffer_size.map(|kib| usize::try_from(kib.saturating_mul(1024)).unwrap_or(usize::MAX));
+        if let Some(bytes) = self.ring.or(buffer) {
+            options = options.ring_bytes(bytes);
+        }
+        if let Some(ports) = &wish.ports {
+            options = options.only_ports(ports.clone());
+        }
+        options.open()
+    }
+}
+
+/// What tcpdump would take: the first interface that is up and running, a loopback only when there is no other.
+fn default_interface() -> anyhow::Result<String> {
+    let mut interfaces = wharf::sys::interfaces().context("cannot list interfaces")?;
+    interfaces.retain(|interface| interface.is_up() && interface.is_running() && !interface.is_any());
+    interfaces.sort_by_key(|interface| interface.is_loopback());
+    match interfaces.into_iter().next() {
+        Some(interface) => Ok(interface.name),
+        None => bail!("no interface is up: name one with -i, or a file with -r"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_without_a_rest_are_a_set_of_ports() {
+        let rules =
+            |texts: &[&str]| -> Vec<Rule> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+        let set = ports_of(&rules(&["tcp/443,80-81", "any/53"])).unwrap();
+        assert_eq!(set.to_string(), "tcp/53,80-81,443 udp/53 sctp/53");
+        assert_eq!(ports_of(&rules(&["tcp/443", "rest"])), None);
+    }
+
+    #[test]
+    fn ways_to_spread() {
+        let Fanout { spread, rollover } = "cpu,rollover".parse().unwrap();
+        assert_eq!((spread, rollover), (Spread::Cpu, true));
+        assert!(!"rr".parse::<Fanout>().unwrap().rollover);
+        for text in ["", "hash,", "hash,defrag", "flows", "rollover"] {
+            assert!(text.parse::<Fanout>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_of_rings_are_binary() {
+        assert_eq!((ring_size("256M"), ring_size("4096")), (Ok(256 << 20), Ok(4096)));
+        for text in ["", "0", "1.5g", "-1", "99999999999999999999", "M"] {
+            assert!(ring_size(text).is_err(), "{text:?}");
+        }
+    }
+}

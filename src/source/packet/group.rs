@@ -1,0 +1,283 @@
+//! The rings that share an interface's frames: how they are opened, and how more room is made while frames come.
+//!
+//! All rings of an interface are members of one fan-out group, even if there is but one: the group's program, which
+//! chooses the ring of each frame, is what allows to change rings between two frames. When the kernel has lost some,
+//! the group opens larger rings beside the first, lets them join, and replaces the program by one that chooses among
+//! them. Each frame meets the one program or the other, so that none is lost or comes twice; and a worker reads its
+//! new ring when the old one has nothing of the time before any more, so that none is overtaken. The old rings stay:
+//! a member that leaves would change the others' numbers.
+
+use super::meter::Meter;
+use super::ring::Ring;
+use super::spread::{self, Spread};
+use super::{filter, options, problem};
+use crate::frame::LinkType;
+use crate::sys::block_ring::BlockRing;
+use crate::sys::fanout::{Choice, Fanout, GroupId};
+use crate::sys::packet_abi::RingRequest;
+use crate::sys::packet_socket::{EVERY_PROTOCOL, Mode, PacketSocket};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use socket2::SockFilter;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Most members of a group, as the kernel has it.
+const MOST_MEMBERS: usize = 256;
+
+/// What rings are opened by.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) name: String,
+    /// The kernel's index of the interface; 0 for `any`.
+    pub(super) index: u32,
+    pub(super) mode: Mode,
+    pub(super) link_type: LinkType,
+    pub(super) snap_length: u32,
+    /// The program in front of each ring.
+    pub(super) filter: Vec<SockFilter>,
+    pub(super) incoming_only: bool,
+    pub(super) promiscuous: bool,
+    /// One ring for each part.
+    pub(super) parts: usize,
+    pub(super) spread: Spread,
+    pub(super) rollover: bool,
+    pub(super) request: RingRequest,
+    /// What the rings are raised to when the kernel loses frames.
+    pub(super) larger: Option<RingRequest>,
+}
+
+/// The rings of one interface.
+#[derive(Debug)]
+pub(super) struct Group {
+    plan: Plan,
+    pub(super) mode: Mode,
+    pub(super) link_type: LinkType,
+    pub(super) snap_length: u32,
+    pub(super) index: u32,
+    pub(super) retire: Duration,
+    /// What its rings show of themselves.
+    pub(super) meter: Meter,
+    fanout: Option<(Fanout, GroupId)>,
+    growth: Mutex<Growth>,
+    /// There is something to [take](Group::take_raised).
+    raised: AtomicBool,
+    /// Sockets that are closed to wait for frames under way.
+    barriers: Mutex<Vec<PacketSocket>>,
+    /// The CPUs of whoever opened it: workers are pinned, and what makes more room shall not be in their way.
+    cpus: Option<CpuSet>,
+}
+
+/// How far raising the rings is.
+#[derive(Debug)]
+enum Growth {
+    /// Sockets opened at the start, when there was permission.
+    Ready(Vec<PacketSocket>),
+    UnderWay,
+    /// By part, until taken.
+    Done(Vec<Option<(PacketSocket, BlockRing)>>),
+    Failed(String),
+    /// There is to be no more of it.
+    Over,
+}
+
+impl Group {
+    /// Opens a ring for each part. From then on frames come.
+    pub(super) fn open(plan: Plan) -> Result<Vec<Ring>, String> {
+        let open = || PacketSocket::open(plan.mode).map_err(|error| problem::open(&error));
+        let sockets = |count| (0..count).map(|_| open()).collect::<Result<Vec<_>, _>>();
+        let context = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        let mut members = Vec::new();
+        let mut fanout = None;
+        for (part, socket) in sockets(plan.parts)?.into_iter().enumerate() {
+            let ring = plan.set_up(&socket, &plan.request)?;
+            match (part, fanout) {
+                (0, _) => match plan.found(&socket) {
+                    Ok(founded) => fanout = Some(founded),
+                    // One ring does without.
+                    Err(_) if plan.parts == 1 => {}
+                    Err(error) => return Err(format!("cannot spread frames over rings: {error}")),
+                },
+                (_, Some((fanout, group))) => {
+                    socket.join_fanout(fanout, group).map_err(context("cannot add a ring"))?;
+                }
+                (_, None) => unreachable!("several rings have a group"),
+            }
+            members.push((socket, ring));
+        }
+        if fanout.is_some() {
+            plan.choose_from(&members[0].0, 0).map_err(context("cannot spread frames over rings"))?;
+        }
+        for (socket, _) in &members {
+            socket.attach_filter(&plan.filter).map_err(context("cannot attach a filter"))?;
+        }
+        if plan.promiscuous && plan.index != 0 {
+            members[0].0.set_promiscuous(plan.index).map_err(context("cannot set promiscuous mode"))?;
+        }
+        let can_grow = fanout.is_some() && plan.larger.is_some() && plan.parts * 2 <= MOST_MEMBERS;
+        let growth = if can_grow { Growth::Ready(sockets(plan.parts)?) } else { Growth::Over };
+        let group = Arc::new(Self {
+            mode: plan.mode,
+            link_type: plan.link_type,
+            snap_length: plan.snap_length,
+            index: plan.index,
+            retire: Duration::from_millis(u64::from(plan.request.retire_timeout)),
+            meter: Meter::default(),
+            fanout,
+            growth: Mutex::new(growth),
+            raised: AtomicBool::new(false),
+            barriers: Mutex::new(if fanout.is_some() { sockets(plan.parts)? } else { Vec::new() }),
+            cpus: sched_getaffinity(None).ok(),
+            plan,
+        });
+        let rings = (0..).zip(members).map(|(part, (socket, ring))| Ring::new(&group, part, socket, ring));
+        Ok(rings.collect())
+    }
+
+    pub(super) fn has_fanout(&self) -> bool {
+        self.fanout.is_some()
+    }
+
+    pub(super) fn parts(&self) -> usize {
+        self.plan.parts
+    }
+
+    /// Waits for frames that are on their way into a ring; each part may once.
+    pub(super) fn let_pass(&self) {
+        // Closing a packet socket waits until no frame is on its way into any (`synchronize_net` in `packet_release`).
+        let barrier = self.barriers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        drop(barrier);
+    }
+
+    /// Raises the rings once, on a thread of its own: the kernel takes its time to find the memory.
+    pub(super) fn raise(self: &Arc<Self>) {
+        let mut growth = self.lock();
+        let Growth::Ready(sockets) = &mut *growth else { return };
+        let sockets = std::mem::take(sockets);
+        *growth = Growth::UnderWay;
+        drop(growth);
+        let group = Arc::clone(self);
+        let started = std::thread::Builder::new().name("wharf-ring".into()).spawn(move || {
+            if let Some(cpus) = &group.cpus {
+                // Where that is refused it runs beside the worker.
+                let _ = sched_setaffinity(None, cpus);
+            }
+            if let Err(reason) = group.open_larger(sockets) {
+                *group.lock() = Growth::Failed(reason);
+            }
+        });
+        if let Err(error) = started {
+            *self.lock() = Growth::Failed(error.to_string());
+        }
+    }
+
+    fn open_larger(&self, sockets: Vec<PacketSocket>) -> Result<(), String> {
+        let (Some(request), Some((fanout, id))) = (&self.plan.larger, self.fanout) else { return Ok(()) };
+        let mut members = Vec::new();
+        for socket in sockets {
+            let ring = self.plan.set_up(&socket, request)?;
+            socket.join_fanout(fanout, id).map_err(|error| error.to_string())?;
+            members.push((socket, ring));
+        }
+        let mut growth = self.lock();
+        if !matches!(*growth, Growth::UnderWay) {
+            // The capture has been stopped meanwhile.
+            return Ok(());
+        }
+        for (socket, _) in &members {
+            socket.attach_filter(&self.plan.filter).map_err(|error| error.to_string())?;
+        }
+        let first = self.plan.parts as u32;
+        if let Some((socket, _)) = members.first() {
+            self.plan.choose_from(socket, first).map_err(|error| error.to_string())?;
+        }
+        *growth = Growth::Done(members.into_iter().map(Some).collect());
+        self.raised.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The larger ring of a part, once there is one; frames come into it already.
+    pub(super) fn take_raised(self: &Arc<Self>, part: usize) -> Option<Ring> {
+        if !self.raised.load(Ordering::Acquire) {
+            return None;
+        }
+        let Growth::Done(rings) = &mut *self.lock() else { return None };
+        let (socket, blocks) = rings.get_mut(part)?.take()?;
+        Some(Ring::new(self, part, socket, blocks))
+    }
+
+    /// Lets no more rings be opened. What has been opened by now can be taken still.
+    pub(super) fn stop_growing(&self) {
+        let mut growth = self.lock();
+        if matches!(*growth, Growth::Ready(_) | Growth::UnderWay) {
+            *growth = Growth::Over;
+        }
+    }
+
+    /// What is to be said of the rings, and their bytes before they were raised.
+    pub(super) fn told(&self) -> (Option<u64>, Vec<String>) {
+        let plan = &self.plan;
+        let bytes = |request: &RingRequest| u64::from(request.block_size) * u64::from(request.block_count);
+        let mut notes = Vec::new();
+        let mut raised_from = None;
+        match (&*self.lock(), &plan.larger) {
+            (Growth::Done(_), Some(larger)) => {
+                raised_from = Some(bytes(&plan.request) * plan.parts as u64);
+                let [from, to] = [&plan.request, larger].map(|request| bytes(request).div_ceil(1 << 20));
+                let name = &plan.name;
+                notes.push(format!(
+                    "{name}: raised from {from} to {to} MiB when the kernel lost packets; --ring {to}M has it so from the start"
+                ));
+            }
+            (Growth::Failed(reason), _) => {
+                notes.push(format!("{}: the ring could not be raised: {reason}", plan.name));
+            }
+            _ => {}
+        }
+        (raised_from, notes)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Growth> {
+        self.growth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Plan {
+    /// A ring behind the socket, which is bound and lets nothing in.
+    fn set_up(&self, socket: &PacketSocket, request: &RingRequest) -> Result<BlockRing, String> {
+        let context = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        let headroom = options::headroom(self.mode);
+        socket.set_reserve(headroom as u32).map_err(context("cannot reserve headroom"))?;
+        socket.attach_filter(&filter::NOTHING).map_err(context("cannot attach a filter"))?;
+        if self.incoming_only {
+            // Spares the kernel a copy of each frame sent. Before Linux 4.20 the filter alone does it.
+            let _ = socket.ignore_outgoing();
+        }
+        let ring = BlockRing::of_socket(socket, request).map_err(|error| problem::ring(&error, request))?;
+        socket.bind(self.index, EVERY_PROTOCOL).map_err(context("cannot bind to it"))?;
+        if let Some(error) = socket.take_error().map_err(context("cannot read the socket's state"))? {
+            return Err(match error.raw_os_error() {
+                Some(libc::ENETDOWN) => problem::down_at_start(&self.name),
+                _ => error.to_string(),
+            });
+        }
+        Ok(ring)
+    }
+
+    /// Makes the group, with this socket as its first member.
+    fn found(&self, socket: &PacketSocket) -> io::Result<(Fanout, GroupId)> {
+        let choice = if self.spread == Spread::RoundRobin { Choice::InTurn } else { Choice::Program };
+        let fanout = Fanout { choice, rollover: self.rollover, ignore_outgoing: self.incoming_only };
+        // A kernel that does not know how to leave out what is sent leaves it to the filter.
+        let heeding = Fanout { ignore_outgoing: false, ..fanout };
+        let found = |fanout| socket.found_fanout(fanout).map(|group| (fanout, group));
+        found(fanout).or_else(|error| if self.incoming_only { found(heeding) } else { Err(error) })
+    }
+
+    /// From now on frames go to the members from number `first` on, one for each part.
+    fn choose_from(&self, socket: &PacketSocket, first: u32) -> io::Result<()> {
+        let Some(program) = spread::program(self.spread, self.parts as u32, first) else { return Ok(()) };
+        socket.set_fanout_program(&program.into_iter().map(SockFilter::from).collect::<Vec<_>>())
+    }
+}

@@ -1,0 +1,223 @@
+//! One socket with its ring: the frames of one interface, or one worker's share of them.
+
+use super::block::{Damage, Walk};
+use super::group::Group;
+use super::usage::Usage;
+use super::{GRACE, READING, filter, options, restore};
+use crate::frame::{InterfaceId, Record};
+use crate::source::RingUse;
+use crate::sys::block_ring::BlockRing;
+use crate::sys::packet_socket::PacketSocket;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A protocol that no frame has (IEEE 802 local experimental EtherType 1).
+const NO_PROTOCOL: u16 = 0x88b5;
+
+/// A ring and the socket that fills it.
+#[derive(Debug)]
+pub(super) struct Ring {
+    pub(super) blocks: BlockRing,
+    pub(super) socket: PacketSocket,
+    pub(super) group: Arc<Group>,
+    /// Whose: its worker's number among those that share the interface.
+    pub(super) part: usize,
+    /// Its interface's place among those of the capture.
+    pub(super) interface: InterfaceId,
+    /// Not read before the ring at that place has nothing of the time before this one.
+    pub(super) after: Option<usize>,
+    pub(super) growth: Growth,
+    /// Position in the block held.
+    walk: Option<Walk>,
+    state: State,
+    /// Frames handed out.
+    handed: u64,
+    last_reading: Instant,
+    totals: Totals,
+    usage: Usage,
+}
+
+/// A ring's place beside the larger one of its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// There is no larger one, or it has not been taken in yet.
+    First,
+    /// There is.
+    Followed,
+    /// It is the larger one.
+    Larger,
+}
+
+/// What the kernel has counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    pub(super) packets: u64,
+    pub(super) drops: u64,
+    pub(super) freezes: u64,
+}
+
+/// How far a ring has come.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Running,
+    /// Nothing new enters the ring; what is in it is handed out.
+    Draining {
+        not_before: Instant,
+        until: Instant,
+    },
+    Ended,
+}
+
+impl Ring {
+    pub(super) fn new(group: &Arc<Group>, part: usize, socket: PacketSocket, blocks: BlockRing) -> Self {
+        group.meter.add_ring(&blocks);
+        Self {
+            blocks,
+            socket,
+            group: Arc::clone(group),
+            part,
+            interface: InterfaceId(0),
+            after: None,
+            growth: Growth::First,
+            walk: None,
+            state: State::Running,
+            handed: 0,
+            last_reading: Instant::now(),
+            totals: Totals::default(),
+            usage: Usage::default(),
+        }
+    }
+
+    /// Gives up the block held and goes on to the next one; false when there is none yet.
+    pub(super) fn next_block(&mut self) -> Result<bool, Damage> {
+        self.let_go();
+        if let State::Ended = self.state {
+            return Ok(false);
+        }
+        if !self.blocks.take() {
+            return Ok(false);
+        }
+        let now = Instant::now();
+        if now.duration_since(self.last_reading) >= READING {
+            self.read_statistics();
+        }
+        self.usage.note(now, self.blocks.filled() + self.blocks.leased());
+        let headroom = options::headroom(self.group.mode);
+        self.walk =
+            self.blocks.descriptor().map(|descriptor| Walk::new(&descriptor, headroom)).transpose()?;
+        Ok(true)
+    }
+
+    /// Puts the next frames of the block held into the empty `records`, at most `limit` of them, numbered from `number`
+    /// on; none when it has no frame left.
+    pub(super) fn gather(
+        &mut self,
+        records: &mut Vec<Record>,
+        limit: usize,
+        number: u64,
+    ) -> Result<(), Damage> {
+        let (Some(walk), Some(body)) = (&mut self.walk, self.blocks.body_mut()) else { return Ok(()) };
+        let (link_type, snap_length) = (self.group.link_type, self.group.snap_length);
+        while records.len() < limit {
+            let slot = match walk.next(body) {
+                Ok(Some(slot)) => slot,
+                // Damage is told once what lay before it is handed out.
+                Err(damage) if records.is_empty() => return Err(damage),
+                Ok(None) | Err(_) => break,
+            };
+            let mut record = restore::record(body, &slot, link_type, snap_length);
+            record.interface = self.interface;
+            record.number = number + records.len() as u64;
+            records.push(record);
+        }
+        self.handed += records.len() as u64;
+        Ok(())
+    }
+
+    /// The last frame of the block held has been handed out.
+    pub(super) fn block_is_over(&self) -> bool {
+        self.walk.is_some_and(|walk| walk.is_over())
+    }
+
+    /// Gives up the block held, if any.
+    pub(super) fn let_go(&mut self) {
+        self.blocks.release();
+        self.walk = None;
+    }
+
+    /// Lets nothing new in. What is on its way is in when this, and [`Ring::let_pass`], are done.
+    pub(super) fn shut(&self) -> io::Result<()> {
+        self.socket.attach_filter(&filter::NOTHING)
+    }
+
+    /// Waits for frames that were let in before and are on their way into the ring.
+    pub(super) fn let_pass(&self) {
+        // Binding anew waits, as does closing a socket; where there is a group a member cannot be bound. If the
+        // interface has gone there is nothing to wait for.
+        if !self.group.has_fanout() {
+            let _ = self.socket.bind(self.group.index, NO_PROTOCOL);
+        }
+        self.group.let_pass();
+    }
+
+    /// Hands out what is in the ring, then ends.
+    pub(super) fn drain(&mut self, settle: Duration) {
+        if let State::Running = self.state {
+            let not_before = Instant::now() + settle;
+            // A block is handed over at the second tick of the kernel's timer at the latest.
+            self.state = State::Draining { not_before, until: not_before + self.group.retire * 2 + GRACE };
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.state, State::Running)
+    }
+
+    pub(super) fn end(&mut self) {
+        self.state = State::Ended;
+        self.walk = None;
+    }
+
+    /// Everything the kernel took in has been handed out (or will never be).
+    pub(super) fn has_ended(&mut self) -> bool {
+        if let State::Draining { not_before, until } = self.state {
+            let now = Instant::now();
+            if now >= until || (now >= not_before && self.unread() == 0) {
+                self.end();
+            }
+        }
+        matches!(self.state, State::Ended)
+    }
+
+    /// Frames in the ring that were not handed out.
+    pub(super) fn unread(&mut self) -> u64 {
+        let Totals { packets, drops, .. } = self.totals();
+        packets.saturating_sub(drops).saturating_sub(self.handed)
+    }
+
+    /// What the kernel has counted up to now.
+    pub(super) fn totals(&mut self) -> Totals {
+        self.read_statistics();
+        self.totals
+    }
+
+    /// Adds up the kernel's counters, which start again at each reading.
+    fn read_statistics(&mut self) {
+        self.last_reading = Instant::now();
+        if let Ok(statistics) = self.socket.statistics() {
+            self.totals.packets += u64::from(statistics.packets);
+            self.totals.drops += u64::from(statistics.drops);
+            self.totals.freezes += u64::from(statistics.freezes);
+            self.group.meter.add(statistics);
+            if statistics.drops > 0 && self.is_running() {
+                self.group.raise();
+            }
+        }
+    }
+
+    /// How full it was.
+    pub(super) fn usage(&self) -> RingUse {
+        self.usage.told(self.blocks.len(), self.blocks.block_size() as u64, self.totals.drops > 0)
+    }
+}

@@ -1,0 +1,114 @@
+//! How the kernel's rings of a live source fared.
+
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::time::Duration;
+
+/// How much room a live source had for frames that nobody was ready to read, and how much of it was ever needed.
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::source::RingUse;
+///
+/// let bridges = Some(Duration::from_millis(640));
+/// let ring = RingUse { rings: 1, bytes: 64 << 20, blocks: 64, fullest: 8, bridges, ..RingUse::default() };
+/// assert_eq!(ring.to_string(), "ring: 64 MiB, at most 13 % full; at the highest rate it bridges 640 ms");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RingUse {
+    /// How many rings: one for each worker and interface, and as many more where they were raised.
+    pub rings: usize,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Blocks of the ring that was the fullest.
+    pub blocks: u64,
+    /// Most blocks of it that were not the kernel's to fill at a time.
+    pub fullest: u64,
+    /// The longest time without a reader that the ring with the least to spare would have taken, at the highest rate
+    /// at which its blocks came over a second; `None` where too few came to tell.
+    #[serde(rename = "bridges_ms", serialize_with = "milliseconds")]
+    pub bridges: Option<Duration>,
+    /// Bytes of all rings before they were raised, if they were.
+    pub raised_from: Option<u64>,
+    /// What else is to be known of how packets were captured.
+    pub notes: Vec<String>,
+}
+
+fn milliseconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_millis() as u64).serialize(serializer)
+}
+
+impl RingUse {
+    /// Takes in what is known of other rings of the same run.
+    pub fn merge(&mut self, other: Self) {
+        self.rings += other.rings;
+        self.bytes += other.bytes;
+        if other.fullest * self.blocks.max(1) > self.fullest * other.blocks.max(1) || self.blocks == 0 {
+            (self.fullest, self.blocks) = (other.fullest, other.blocks);
+        }
+        self.bridges = match (self.bridges, other.bridges) {
+            (Some(one), Some(another)) => Some(one.min(another)),
+            (one, another) => one.or(another),
+        };
+        if let Some(bytes) = other.raised_from {
+            self.raised_from = Some(self.raised_from.unwrap_or(0) + bytes);
+        }
+        for note in other.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
+
+    /// How full the fullest was, rounded up.
+    #[must_use]
+    pub fn fullest_percent(&self) -> u64 {
+        (self.fullest * 100).div_ceil(self.blocks.max(1))
+    }
+}
+
+/// A line, and one for each note.
+impl fmt::Display for RingUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rings, bytes, .. } = self;
+        let mib = bytes.div_ceil(1 << 20);
+        match rings {
+            0 | 1 => write!(f, "ring: {mib} MiB")?,
+            rings => write!(f, "rings: {rings} of {mib} MiB together")?,
+        }
+        write!(f, ", at most {} % full", self.fullest_percent())?;
+        if let Some(time) = self.bridges {
+            let (time, unit) = match time.as_millis() {
+                millis @ ..10_000 => (millis, "ms"),
+                _ => (u128::from(time.as_secs()), "s"),
+            };
+            write!(f, "; at the highest rate it bridges {time} {unit}")?;
+        }
+        self.notes.iter().try_for_each(|note| write!(f, "\n{note}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_rings_are_told_by_the_one_with_the_least_to_spare() {
+        let ring = |fullest, blocks, millis| RingUse {
+            rings: 1,
+            bytes: 1 << 20,
+            blocks,
+            fullest,
+            bridges: Some(Duration::from_millis(millis)),
+            raised_from: None,
+            notes: vec!["a note".into()],
+        };
+        let mut all = RingUse::default();
+        [ring(0, 64, 20_000), ring(3, 4, 90), ring(8, 16, 40)].into_iter().for_each(|ring| all.merge(ring));
+        assert_eq!((all.rings, all.bytes, all.fullest, all.blocks), (3, 3 << 20, 3, 4));
+        assert_eq!(
+            all.to_string(),
+            "rings: 3 of 3 MiB together, at most 75 % full; at the highest rate it bridges 40 ms\na note"
+        );
+    }
+}
