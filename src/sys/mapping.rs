@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// What pointer arithmetic may cross: `isize::MAX` bytes, which on 32 bits a mapping can exceed.
 fn addressable(length: usize) -> io::Result<usize> {
@@ -34,10 +34,18 @@ impl Mapping {
     /// # Errors
     /// As `mmap(2)`.
     pub fn shared(file: impl AsFd, length: usize) -> io::Result<Self> {
+        Self::shared_at(file, length, 0)
+    }
+
+    /// The same from an offset on, which may be a name for one of several things behind the descriptor.
+    ///
+    /// # Errors
+    /// As `mmap(2)`.
+    pub fn shared_at(file: impl AsFd, length: usize, offset: u64) -> io::Result<Self> {
         let length = addressable(length)?;
         // SAFETY: a null hint lets the kernel choose addresses that nothing else uses.
         let start = unsafe {
-            mmap(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)
+            mmap(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, offset)
         }?;
         Self::adopt(start, length)
     }
@@ -65,6 +73,12 @@ impl Mapping {
         Ok(Self { start, length })
     }
 
+    /// Where it begins, to tell the kernel.
+    #[cfg(feature = "xdp")]
+    pub(super) fn address(&self) -> u64 {
+        self.start.as_ptr() as usize as u64
+    }
+
     /// Bytes mapped.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "an empty mapping cannot be made")]
@@ -83,6 +97,20 @@ impl Mapping {
         // `isize` holds (`addressable`); mapped for as long as `self` is borrowed. The kernel accesses these words
         // atomically, and callers of `slice` and `slice_mut` exclude atomics of ours there.
         unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(offset).cast()) }
+    }
+
+    /// `count` double words from a byte offset on.
+    ///
+    /// # Panics
+    /// When they do not lie within the mapping or are not aligned to 8.
+    #[must_use]
+    pub fn double_words(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        let end = count.checked_mul(8).and_then(|bytes| offset.checked_add(bytes));
+        assert!(offset.is_multiple_of(8) && end.is_some_and(|end| end <= self.length));
+        // SAFETY: within the mapping and aligned (mappings start on a page), both just checked; mapped and initialised
+        // for as long as `self` is borrowed. An atomic may be shared with who writes to it: the kernel's accesses to
+        // double words are whole, and callers of `slice` and `slice_mut` exclude atomics of ours there.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset).cast(), count) }
     }
 
     /// # Safety

@@ -24,11 +24,15 @@
 //! | [`namespace`] | private user and network namespaces |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
+//! | `bpf` | eBPF programs: assembled, loaded, attached (feature `xdp`) |
+//! | `xdp` | `AF_XDP` sockets: their rings, the memory of their frames, the program in front of them (feature `xdp`) |
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Linux only");
 
 pub mod block_ring;
+#[cfg(feature = "xdp")]
+pub mod bpf;
 pub mod classic_bpf;
 pub mod ethtool;
 pub mod fanout;
@@ -49,6 +53,8 @@ pub(crate) mod problem;
 mod readers;
 pub mod route;
 pub mod softnet;
+#[cfg(feature = "xdp")]
+pub mod xdp;
 
 pub use interfaces::{InterfaceInfo, interfaces};
 pub use lab::Lab;

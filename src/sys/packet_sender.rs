@@ -5,7 +5,7 @@
 
 use super::packet_socket::{Mode, PacketSocket};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 use std::time::Duration;
 
@@ -78,6 +78,12 @@ impl PacketSender {
             libc::sendmmsg(self.socket.as_raw_fd(), self.messages.as_mut_ptr(), count as libc::c_uint, 0)
         };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+impl AsFd for PacketSender {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

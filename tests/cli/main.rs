@@ -5,6 +5,7 @@ mod capture;
 mod doctor;
 mod ends;
 mod files;
+mod generate;
 mod live;
 mod outputs;
 mod usage;

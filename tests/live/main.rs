@@ -16,6 +16,7 @@ mod fanout;
 mod leases;
 mod opening;
 mod rings;
+mod sending;
 mod upstream;
 
 use std::process::ExitCode;
@@ -72,6 +73,16 @@ fn main() -> ExitCode {
         doctor::a_link_that_is_down_is_bad,
         doctor::drivers_answer_as_ethtool_shows_them,
         doctor::what_a_namespace_hides_is_told,
+        sending::what_was_sent_is_what_arrives,
+        sending::a_rate_is_kept,
+        sending::recorded_times_are_kept,
+        sending::what_cannot_be_sent_is_told_and_the_rest_goes,
+        sending::the_end_comes_when_it_is_asked_for,
+        sending::an_interface_that_fails_is_told,
+        sending::an_interface_with_a_default_route_is_refused,
+        sending::a_default_route_over_ipv6_counts,
+        sending::the_command_sends_what_it_says,
+        sending::several_threads_send_each_frame_once,
     ];
     support::harness::run(tests, "WHARF_LIVE", || {
         wharf::sys::namespace::enter_private().map_err(|error| error.to_string())

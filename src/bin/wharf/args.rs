@@ -1,10 +1,10 @@
 //! The command line as a whole, and the values that several subcommands take.
 
-use crate::{bench, completions, demo, doctor, exit, interfaces, man, sniff, split};
+use crate::{bench, completions, demo, doctor, exit, generate, interfaces, man, sniff, split};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// Capture packets, or read them from capture files: print them, count them, sort them into files by port.
+/// Capture packets, or read them from capture files: print them, count them, sort them into files by port; send some.
 #[derive(Debug, Parser)]
 #[command(name = "wharf", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = exit::TABLE)]
@@ -20,6 +20,7 @@ pub(crate) enum Command {
     Interfaces(interfaces::InterfacesArgs),
     Demo(demo::DemoArgs),
     Doctor(doctor::DoctorArgs),
+    Gen(Box<generate::GenArgs>),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -1,5 +1,7 @@
 //! Lists of CPUs, as the kernel and taskset write them.
 
+use anyhow::Context;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use std::collections::HashSet;
 
 /// CPU numbers, each but once, in the order they were given.
@@ -24,6 +26,15 @@ pub(crate) fn list(text: &str) -> Result<CoreList, String> {
         Some(core) => Err(format!("CPU {core} is named twice")),
         None => Ok(CoreList(cores)),
     }
+}
+
+/// Pins this thread to a CPU.
+pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
+    // The kernel's CPU sets end there, and setting a bit beyond would panic.
+    anyhow::ensure!(core < CpuSet::MAX_CPU, "cannot run on CPU {core}: there is none of that number");
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set).with_context(|| format!("cannot run on CPU {core}"))
 }
 
 /// Writes the same.

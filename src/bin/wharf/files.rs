@@ -108,7 +108,11 @@ pub(crate) fn writer(arguments: &WriteArgs, input: &InputArgs) -> anyhow::Result
 
 /// Refuses to overwrite the file that is being read, before anything is created.
 pub(crate) fn refuse_input(output: &Path, input: &InputArgs) -> anyhow::Result<()> {
-    let Some(read) = input.path() else { return Ok(()) };
+    input.path().map_or(Ok(()), |read| refuse_to_overwrite(read, output))
+}
+
+/// Likewise, by its path.
+pub(crate) fn refuse_to_overwrite(read: &Path, output: &Path) -> anyhow::Result<()> {
     if same_file(read, output) {
         bail!("{}: is the file being read; write to another one", output.display());
     }

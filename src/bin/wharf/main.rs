@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod files;
+mod generate;
 mod input;
 mod interfaces;
 mod link_types;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Gen(arguments) => generate::run(*arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(arguments),

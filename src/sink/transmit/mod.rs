@@ -16,6 +16,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "xdp")]
+mod live;
 mod options;
 mod outlet;
 mod pace;
@@ -24,6 +26,8 @@ mod sent;
 mod stamp;
 mod timetable;
 
+#[cfg(feature = "xdp")]
+pub use live::TransmitLive;
 pub use options::TransmitOptions;
 pub use pace::{Pace, Rate, Speed};
 pub use position::Position;
@@ -80,6 +84,18 @@ impl Transmit {
         self.position = position;
     }
 
+    /// Whether the end has come: nothing is sent any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether the end was asked for.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// The account up to now.
     #[must_use]
     pub fn sent(&self) -> &Sent {
@@ -129,7 +145,8 @@ impl Transmit {
         let mut position = self.position;
         let first = frame(left.start).record;
         let due = position.due(self.pace, &first);
-        if due >= self.until {
+        // By the clock on the wall: what everything has been moved by counts.
+        if due.saturating_add(self.timetable.slip()) >= self.until {
             return nothing;
         }
         let now = match self.timetable.wait(due, &self.stop) {
@@ -204,8 +221,9 @@ impl Sink for Transmit {
         self.run(chosen.len(), |index| batch.frame(chosen[index].into())).map(drop)
     }
 
+    /// Waits for what is under way, a second at most.
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
-        Ok(())
+        self.outlet.flush()
     }
 
     /// Those that the kernel took.

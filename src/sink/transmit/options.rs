@@ -1,11 +1,17 @@
 //! On which interface to send and how, and the way from there to an open socket.
 
-use super::outlet::Outlet;
+#[cfg(feature = "xdp")]
+use super::live::TransmitLive;
+use super::outlet::{Outlet, Sender};
 use super::stamp::Stamper;
 use super::timetable::Timetable;
 use super::{Error, Pace, Position, Sent, Transmit};
+#[cfg(feature = "xdp")]
+use crate::frame::Batch;
 use crate::sys::interfaces::{InterfaceInfo, interfaces};
 use crate::sys::packet_sender::PacketSender;
+#[cfg(feature = "xdp")]
+use crate::sys::xdp;
 use crate::sys::{problem, route};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +19,16 @@ use std::time::Duration;
 
 /// Bytes of an Ethernet header, and of a VLAN tag, which the MTU leaves room for.
 const ETHERNET: u32 = 14;
+
+/// Bytes and number of the chunks of memory that AF_XDP sends from; bytes where the MTU is too large for those.
+#[cfg(feature = "xdp")]
+const XDP_CHUNK: u32 = 2_048;
+#[cfg(feature = "xdp")]
+const XDP_LARGE_CHUNK: u32 = 4_096;
+#[cfg(feature = "xdp")]
+const XDP_CHUNKS: u32 = 512;
+#[cfg(feature = "xdp")]
+const XDP_SMALL: u32 = XDP_CHUNK - ETHERNET - 4;
 
 /// How to send; [`Transmit::on`] makes one, [`TransmitOptions::open`] opens it.
 #[derive(Clone, Debug)]
@@ -25,6 +41,8 @@ pub struct TransmitOptions {
     stamp: bool,
     bypass: bool,
     default_route: bool,
+    #[cfg(feature = "xdp")]
+    xdp: bool,
 }
 
 impl TransmitOptions {
@@ -37,6 +55,8 @@ impl TransmitOptions {
             stamp: false,
             bypass: true,
             default_route: false,
+            #[cfg(feature = "xdp")]
+            xdp: false,
         }
     }
 
@@ -70,6 +90,13 @@ impl TransmitOptions {
         Self { default_route: allowed, ..self }
     }
 
+    /// Send by AF_XDP, through the first queues of the interface, one for each sender: faster, and without a copy where
+    /// the driver can do it.
+    #[cfg(feature = "xdp")]
+    pub fn xdp(self, on: bool) -> Self {
+        Self { xdp: on, ..self }
+    }
+
     /// Opens the interface of the calling thread's network namespace.
     ///
     /// # Errors
@@ -90,9 +117,8 @@ impl TransmitOptions {
         let device = self.device().map_err(failed)?;
         let timetable = Arc::new(Timetable::default());
         let until = self.duration.map_or(u64::MAX, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-        let open = |_| {
-            let sender = PacketSender::open(device.index, self.bypass);
-            let sender = sender.map_err(|error| failed(problem::open(&error)))?;
+        let open = |queue| {
+            let sender = self.sender(&device, queue).map_err(failed)?;
             Ok(Transmit {
                 outlet: Outlet { name: device.name.clone(), index: device.index, sender },
                 pace: self.pace,
@@ -107,7 +133,7 @@ impl TransmitOptions {
                 precise: false,
             })
         };
-        (0..count).map(open).collect()
+        (0..u32::try_from(count).unwrap_or(u32::MAX)).map(open).collect()
     }
 
     /// The interface, as far as it may be sent on, with most bytes that a frame may have on it (4 more with a VLAN tag).
@@ -119,6 +145,40 @@ impl TransmitOptions {
         let device = self.device().map_err(failed)?;
         let most = device.mtu.saturating_add(ETHERNET);
         Ok((device, most))
+    }
+
+    fn sender(&self, device: &InterfaceInfo, queue: u32) -> Result<Sender, String> {
+        #[cfg(feature = "xdp")]
+        if self.xdp {
+            let bytes = if device.mtu > XDP_SMALL { XDP_LARGE_CHUNK } else { XDP_CHUNK };
+            let sender = xdp::Sender::open((device.index, queue), (bytes, XDP_CHUNKS), xdp::Copying::Auto);
+            return match sender {
+                Ok(sender) => Ok(Sender::Xdp(Box::new(sender))),
+                Err((_, error)) if error.raw_os_error() == Some(libc::EPERM) => Err(problem::open(&error)),
+                Err((step, error)) => {
+                    Err(format!("cannot send by AF_XDP on queue {queue} ({step:?}): {error}"))
+                }
+            };
+        }
+        // One socket does for any queue.
+        let _ = queue;
+        let sender = PacketSender::open(device.index, self.bypass);
+        sender.map(Sender::Packet).map_err(|error| problem::open(&error))
+    }
+
+    /// Puts the distinct frames of a table into the kernel, to be sent from there, flat out; see [`TransmitLive`].
+    ///
+    /// # Errors
+    /// As [`Self::open`]; the kernel's reason when it does not take them.
+    #[cfg(feature = "xdp")]
+    pub fn open_live(self, table: Batch<'_>) -> Result<TransmitLive, Error> {
+        let failed = |reason| Error::Interface { interface: self.interface.clone(), reason };
+        let device = self.device().map_err(failed)?;
+        let frames: Vec<&[u8]> = table.frames().map(|frame| frame.data).collect();
+        let frames = xdp::LiveFrames::open(device.index, &frames);
+        let frames = frames
+            .map_err(|error| failed(format!("{error}; root rights are needed (CAP_BPF, CAP_NET_ADMIN)")))?;
+        Ok(TransmitLive::new(device, frames, table.records(), self.duration, self.stop))
     }
 
     fn device(&self) -> Result<InterfaceInfo, String> {

@@ -2,8 +2,11 @@
 
 use super::{Error, Refusal, Sent};
 use crate::sys::packet_sender::PacketSender;
-use crate::sys::{interfaces, problem};
+use crate::sys::problem;
+#[cfg(feature = "xdp")]
+use crate::sys::xdp;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,12 +17,55 @@ const STALL: Duration = Duration::from_secs(1);
 const HASTY: u32 = 1_000;
 const PAUSE: Duration = Duration::from_micros(50);
 
+/// Longest wait for what is under way at the end.
+#[cfg(feature = "xdp")]
+const FLUSH: Duration = Duration::from_secs(1);
+
 /// A socket on an interface.
 #[derive(Debug)]
 pub(super) struct Outlet {
     pub(super) name: String,
     pub(super) index: u32,
-    pub(super) sender: PacketSender,
+    pub(super) sender: Sender,
+}
+
+/// Either kind of socket.
+#[derive(Debug)]
+pub(super) enum Sender {
+    Packet(PacketSender),
+    #[cfg(feature = "xdp")]
+    Xdp(Box<xdp::Sender>),
+}
+
+impl Sender {
+    /// How many of the frames were taken, at least one.
+    fn send(&mut self, frames: &[&[u8]]) -> io::Result<usize> {
+        match self {
+            Self::Packet(sender) => sender.send(frames),
+            #[cfg(feature = "xdp")]
+            Self::Xdp(sender) => {
+                // It takes none of a batch that has one too long for it.
+                let fits = |frame: &&&[u8]| frame.len() <= sender.longest() && !frame.is_empty();
+                match frames.iter().take_while(fits).count() {
+                    0 => Err(io::Error::from_raw_os_error(libc::EMSGSIZE)),
+                    fitting => match sender.send_batch(&frames[..fitting])? {
+                        0 => Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
+                        taken => Ok(taken),
+                    },
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Sender {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Packet(sender) => sender.as_fd(),
+            #[cfg(feature = "xdp")]
+            Self::Xdp(sender) => sender.as_fd(),
+        }
+    }
 }
 
 impl Outlet {
@@ -76,13 +122,27 @@ impl Outlet {
         Ok(true)
     }
 
+    /// Waits until nothing is under way any more.
+    pub(super) fn flush(&mut self) -> Result<(), Error> {
+        match &mut self.sender {
+            Sender::Packet(_) => Ok(()),
+            #[cfg(feature = "xdp")]
+            Sender::Xdp(sender) => match sender.flush(FLUSH) {
+                Ok(0) => Ok(()),
+                Ok(_) => Err(self.failed(&io::Error::from_raw_os_error(libc::ENOBUFS))),
+                Err(error) => Err(self.failed(&error)),
+            },
+        }
+    }
+
     fn failed(&self, error: &io::Error) -> Error {
-        let all = interfaces().unwrap_or_default();
-        let reason = match all.iter().find(|interface| interface.index == self.index) {
-            None => problem::GONE.to_owned(),
-            Some(device) if !device.is_up() => problem::WENT_DOWN.to_owned(),
-            Some(device) if !device.is_running() => problem::NO_CARRIER.to_owned(),
-            Some(_) => format!("it takes no frames: {error}"),
+        // Asked through the socket: this thread may be in another network namespace by now.
+        let there = rustix::net::netdevice::index_to_name(&self.sender, self.index).is_ok();
+        let reason = match error.raw_os_error() {
+            Some(libc::ENETDOWN | libc::ENXIO | libc::ENODEV) if !there => problem::GONE.to_owned(),
+            Some(libc::ENETDOWN) => problem::WENT_DOWN.to_owned(),
+            Some(libc::ENOBUFS | libc::EAGAIN) => problem::TAKES_NOTHING.to_owned(),
+            _ => format!("it takes no frames: {error}"),
         };
         Error::Interface { interface: self.name.clone(), reason }
     }

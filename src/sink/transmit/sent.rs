@@ -50,6 +50,8 @@ pub enum Refusal {
     Cut,
     /// Not an Ethernet frame.
     LinkType,
+    /// The interface had no room for it, and it could not be given again.
+    Dropped,
     /// The kernel's error number.
     Error(i32),
 }
@@ -60,6 +62,7 @@ impl fmt::Display for Refusal {
             Self::TooLong => f.write_str("longer than the MTU allows"),
             Self::Cut => f.write_str("cut short in the capture"),
             Self::LinkType => f.write_str("not Ethernet"),
+            Self::Dropped => f.write_str("dropped by the interface"),
             Self::Error(code) => write!(f, "{}", std::io::Error::from_raw_os_error(*code)),
         }
     }

@@ -1,7 +1,7 @@
 //! What the measurement runs on, as far as it explains the figures.
 
 use anyhow::Context;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity};
 use std::collections::BTreeSet;
 use std::fs;
 use wharf::checksum::{ENVIRONMENT, Variant};
@@ -84,14 +84,6 @@ fn size(text: &str) -> Option<usize> {
 pub(super) fn allowed() -> anyhow::Result<Vec<usize>> {
     let set = sched_getaffinity(None).context("which CPUs may be used")?;
     Ok((0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect())
-}
-
-/// Puts this thread on a CPU.
-pub(super) fn pin(core: usize) -> anyhow::Result<()> {
-    let mut set = CpuSet::new();
-    anyhow::ensure!(core < CpuSet::MAX_CPU, "cannot run on CPU {core}: there is none with that number");
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot run on CPU {core}"))
 }
 
 /// Why the checksum variant in use is in use.

@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<Outcome> {
     }
     // On threads of its own, so that none of this one's is pinned; and one after the other, before anything is measured.
     let pinned =
-        thread::scope(|scope| scope.spawn(|| cores.iter().try_for_each(|&core| machine::pin(core))).join());
+        thread::scope(|scope| scope.spawn(|| cores.iter().try_for_each(|&core| cores::pin(core))).join());
     pinned.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
 
     let machine = Machine::here();
@@ -142,7 +142,7 @@ fn measure(
     let first = cores[0];
     let one_core = thread::scope(|scope| {
         let work = || -> anyhow::Result<Vec<_>> {
-            machine::pin(first)?;
+            cores::pin(first)?;
             let mut slab = Vec::new();
             let mut cases = Vec::new();
             for shape in &shapes {

@@ -2,7 +2,6 @@
 
 use super::frames::Frames;
 use super::line::Line;
-use super::machine;
 use super::one_core::Place;
 use super::shape::{Promise, Rules, Shape};
 use super::timing::{Figure, ROUNDS, RUNS, pace};
@@ -71,7 +70,7 @@ pub(super) fn in_memory(
     let barrier = Barrier::new(cores.len());
     let work = |place: usize| -> anyhow::Result<Vec<Share>> {
         // Nobody may leave before the others, which would wait for ever.
-        let pinned = machine::pin(cores[place]);
+        let pinned = crate::cores::pin(cores[place]);
         let mut frames = Frames::new(&source, bytes, Vec::new());
         let mut line = Line::new(map);
         let mut shares = Vec::new();
