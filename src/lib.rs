@@ -25,7 +25,8 @@
 //! | engine | [`engine`] | wires the stages and keeps the ledger; the only place that knows the order |
 //!
 //! Beside the line stand [`build`] (writes the headers that parse reads), [`checksum`] (the Internet
-//! checksum and CRC32c) and [`sys`] (the kernel's side: sockets, mappings, namespaces).
+//! checksum and CRC32c), [`doctor`] (what on this host costs packets or misleads) and [`sys`] (the kernel's side:
+//! sockets, mappings, namespaces).
 //!
 //! A whole run:
 //!
@@ -89,6 +90,7 @@ pub mod batch;
 pub mod build;
 pub mod checksum;
 pub mod demux;
+pub mod doctor;
 pub mod engine;
 pub mod frame;
 pub mod parse;

@@ -2,7 +2,9 @@
 
 use crate::cores::{self, CoreList};
 use crate::live::{LiveArgs, Wish};
+use crate::run::{Strict, Watched};
 use crate::signals;
+use crate::stats::StatsArgs;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
@@ -37,9 +39,13 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "drop|wait", value_enum, hide_possible_values = true)]
     when_full: Option<WhenFull>,
 
-    /// Exit with code 3 when packets were dropped
-    #[arg(long)]
-    pub(crate) strict: bool,
+    /// Exit with code 3 when packets were dropped; with =host also when they were lost before the ring
+    #[arg(long, value_name = "ring|host", value_enum, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "ring", hide_possible_values = true)]
+    strict: Option<Strict>,
+
+    #[command(flatten)]
+    stats: StatsArgs,
 
     #[command(flatten)]
     live: LiveArgs,
@@ -64,19 +70,28 @@ impl InputArgs {
 
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
     /// that we listen may send one, so they are taken care of before anything is opened.
-    pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<Builder<'a>> {
+    pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<(Builder<'a>, Watched)> {
         if let Some(CoreList(cores)) = &self.cores {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
             check_cores(cores)?;
         }
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
+        let mut watched = Watched { stats: self.stats.teller(), strict: self.strict, ..Watched::default() };
         let mut builder = match &self.read {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
             #[cfg(feature = "xdp")]
             None if self.xdp.is_given() => Engine::builder().source(self.xdp.open(&self.live, wish)?),
-            None => Engine::builder().source(self.live.capture(self.workers(), wish)?),
+            None => {
+                let (capture, upstream) = self.live.capture(self.workers(), wish)?;
+                let (at_the_end, meanwhile) = upstream.unzip();
+                watched.upstream = at_the_end;
+                if let Some(stats) = &mut watched.stats {
+                    stats.watch(capture.meter(), meanwhile);
+                }
+                Engine::builder().source(capture)
+            }
         };
         if let Some(packets) = self.limit {
             builder = builder.limit(packets);
@@ -89,7 +104,7 @@ impl InputArgs {
             Some(WhenFull::Wait) => builder.full_ring(Policy::Wait),
             None => builder,
         };
-        Ok(builder.shutdown(shutdown))
+        Ok((builder.shutdown(shutdown), watched))
     }
 
     fn workers(&self) -> usize {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 use wharf::demux::{Ports, Protocol, Rule};
 use wharf::frame::Interface;
-use wharf::source::packet::{Capture, Directions, PortSet, Spread};
+use wharf::source::packet::{Capture, Directions, PortSet, Spread, Upstream};
 use wharf::source::{self, Source};
 use wharf::sys::namespace::Namespace;
 
@@ -145,8 +145,13 @@ fn ring_size(text: &str) -> Result<usize, String> {
 }
 
 impl LiveArgs {
-    /// Opens what is to be captured, with a ring for each of so many workers.
-    pub(crate) fn capture(&self, workers: usize, wish: &Wish) -> anyhow::Result<Capture> {
+    /// Opens what is to be captured, with a ring for each of so many workers; and twice, for the end and for meanwhile,
+    /// what the host tells of losses before it. That it does not tell ends no capture.
+    pub(crate) fn capture(
+        &self,
+        workers: usize,
+        wish: &Wish,
+    ) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
         let Some(name) = &self.netns else { return self.open(workers, wish) };
         let namespace = Namespace::find(name).map_err(|reason| anyhow!("--netns {name}: {reason}"))?;
         // On a thread of its own: nothing else of this process moves.
@@ -161,7 +166,7 @@ impl LiveArgs {
         })?
     }
 
-    fn open(&self, workers: usize, wish: &Wish) -> anyhow::Result<Capture> {
+    fn open(&self, workers: usize, wish: &Wish) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
         let names = match &self.interface[..] {
             [] => vec![default_interface()?],
             names => names.to_vec(),
@@ -183,7 +188,15 @@ impl LiveArgs {
                 "listening on {name}, link type {link_type}, snapshot length {snap_length} bytes"
             ));
         }
-        Ok(capture)
+        let upstream = || Upstream::of(names.iter().map(String::as_str));
+        let upstream = match upstream().and_then(|one| Ok((one, upstream()?))) {
+            Ok(both) => Some(both),
+            Err(error) => {
+                exit::tell(&format!("what is lost before the ring cannot be seen: {error}"));
+                None
+            }
+        };
+        Ok((capture, upstream))
     }
 
     fn open_one(

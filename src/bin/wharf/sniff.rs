@@ -167,7 +167,7 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let rule = ports.unwrap_or(Rule::Rest);
     let soon = printing && !counting && stdout().is_terminal();
     let wish = Wish::of(vec![rule.clone()]).soon(soon);
-    let builder = input.builder(&wish)?;
+    let (builder, watched) = input.builder(&wish)?;
     let file = files::writer(&write, &input)?;
 
     let mut count = Count::new();
@@ -183,12 +183,12 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
         Some(file) if print => Box::new(Tee(file, shown(&mut count))),
         Some(file) => Box::new(file),
     };
-    let result =
-        run::drive(builder.output(rule, Tee(LinkTypeNotes::default(), sink)), printing && !counting)?;
-    if printing && counting && run::report_of(&result).is_some() {
+    let builder = builder.output(rule, Tee(LinkTypeNotes::default(), sink));
+    let ended = run::drive(builder, watched, printing && !counting);
+    if printing && counting && ended.report().is_some() {
         print_table(&count.table(), json)?;
     }
-    run::conclude(result, input.strict)
+    ended.conclude()
 }
 
 fn print_table(table: &CountTable, json: bool) -> anyhow::Result<()> {

@@ -98,7 +98,7 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
     }
     let rules = targets.iter().map(|target| target.rule.clone()).collect();
     let wish = if each.is_some() { Wish::default() } else { Wish::of(rules) };
-    let mut builder = input.builder(&wish)?;
+    let (mut builder, watched) = input.builder(&wish)?;
     let mut options = format.options(&input);
     for Target { rule, file } in targets {
         let writer = options.clone().create(&file)?;
@@ -113,9 +113,9 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         let files = Split::new(template).options(options).open_files(max_open.into());
         builder = builder.rest(Tee(LinkTypeNotes::default(), files));
     }
-    let result = run::drive(builder, false)?;
-    if json && let Some(report) = run::report_of(&result) {
-        print(serde_json::to_string(report)? + "\n")?;
+    let ended = run::drive(builder, watched, false);
+    if json && let Some(report) = ended.json()? {
+        print(report + "\n")?;
     }
-    run::conclude(result, input.strict)
+    ended.conclude()
 }

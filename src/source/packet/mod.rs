@@ -27,6 +27,7 @@ mod block;
 mod filter;
 mod group;
 mod link_type;
+mod meter;
 pub(super) mod options;
 mod ports;
 pub(super) mod problem;
@@ -34,12 +35,15 @@ mod restore;
 mod ring;
 mod sizing;
 mod spread;
+mod upstream;
 mod usage;
 
+pub use meter::{Meter, RingState};
 pub use options::{DEFAULT_RETIRE, Directions, Options};
 pub use ports::PortSet;
 pub use sizing::DEFAULT_RING;
 pub use spread::Spread;
+pub use upstream::{InterfaceLosses, Lost, Upstream, UpstreamLosses};
 
 use crate::frame::{Batch, Interface, Record};
 use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, RingUse, Source};
@@ -92,6 +96,12 @@ impl Capture {
     /// Options for capturing on an interface, `any` for all of them.
     pub fn on(interface: impl Into<String>) -> Options {
         Options::new(interface.into())
+    }
+
+    /// A look at it from outside while it runs, at all its rings together.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter::of(self.rings.iter().map(|ring| &ring.group.meter))
     }
 
     fn over(rings: Vec<Ring>, interfaces: Vec<Interface>, notes: Vec<String>) -> io::Result<Self> {
