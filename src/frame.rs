@@ -91,7 +91,7 @@ pub enum Direction {
 
 /// What the kernel or the device said about a frame's checksum and segmentation.
 ///
-/// pcapng keeps the same three facts in bits 9 to 11 of `epb_flags`.
+/// pcapng keeps the first three facts in bits 9 to 11 of `epb_flags`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Offload {
@@ -101,6 +101,10 @@ pub struct Offload {
     pub checksum_valid: bool,
     /// The frame is larger than the wire carries: to be segmented, or already coalesced (TSO, GRO).
     pub segmented: bool,
+    /// The source cannot tell `checksum_not_ready` and the frame may be one (AF_XDP, of frames that were never on a
+    /// wire): an L4 checksum that is exactly what the kernel leaves for the device to complete is not ready, not bad.
+    /// In memory only.
+    pub checksum_unsure: bool,
 }
 
 /// A pcapng packet's options as they stand in the file, read on demand.

@@ -3,8 +3,9 @@
 //! ```text
 //! source  ->  parse  ->  verify  ->  demux  ->  [ring]  ->  sink
 //! AF_PACKET   headers    IP + L4     port ->                text, JSON, pcap(ng),
-//! pcap(ng)    in place   checksum    output                 split files, counts
-//! synthetic              verdict     number
+//! AF_XDP      in place   checksum    output                 split files, counts
+//! pcap(ng)               verdict     number
+//! synthetic
 //! ```
 //!
 //! Data moves one way, in batches of up to [`source::BATCH`] frames, and nothing is copied before a sink that must
@@ -24,7 +25,8 @@
 //! | engine | [`engine`] | wires the stages and keeps the ledger; the only place that knows the order |
 //!
 //! Beside the line stand [`build`] (writes the headers that parse reads), [`checksum`] (the Internet
-//! checksum and CRC32c) and [`sys`] (the kernel's side: sockets, mappings, namespaces).
+//! checksum and CRC32c), [`doctor`] (what on this host costs packets or misleads) and [`sys`] (the kernel's side:
+//! sockets, mappings, namespaces).
 //!
 //! A whole run:
 //!
@@ -64,7 +66,8 @@
 //!
 //! ## Features
 //!
-//! `cli` (on by default) builds the `wharf` binary; a library user turns it off. `zstd` reads capture files that
+//! `cli` (on by default) builds the `wharf` binary; a library user turns it off. `xdp` (on by default) has the AF_XDP
+//! source and sender; it needs nothing that would not be built anyway. `zstd` reads capture files that
 //! are compressed with Zstandard.
 //!
 //! ## Unsafe code
@@ -73,7 +76,7 @@
 //!
 //! | island | what for |
 //! | --- | --- |
-//! | [`sys`] | the kernel's interfaces and memory, the leases of its blocks ([`sys::block_ring`]), prefetching |
+//! | [`sys`] | the kernel's interfaces and memory, the leases of its blocks ([`sys::block_ring`]) and chunks (`sys::xdp`), prefetching |
 //! | `ring::slots` | the slots of the [`ring`], written and read without a lock |
 //! | `checksum::x86_64`, `checksum::aarch64` | the vector kernels of [`checksum`] |
 //! | `batch::x86_64`, and the one call of it in [`batch`] | several frames in the lanes of a vector register |
@@ -87,6 +90,7 @@ pub mod batch;
 pub mod build;
 pub mod checksum;
 pub mod demux;
+pub mod doctor;
 pub mod engine;
 pub mod frame;
 pub mod parse;

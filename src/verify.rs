@@ -12,6 +12,7 @@ use std::fmt;
 
 mod counts;
 mod transport;
+mod unfinished;
 
 pub use counts::{Checksums, VerdictCounts};
 
@@ -139,7 +140,9 @@ impl Verdicts {
 ///
 /// What the kernel knows of a frame concerns its outermost transport checksum when it says valid, and the
 /// innermost one when it says not ready. Since the bytes do not tell where the sending host's device
-/// was to begin, no transport checksum of a frame that is not ready is called bad.
+/// was to begin, no transport checksum of a frame that is not ready is called bad. Where it is not known whether a frame
+/// is ready ([`Offload::checksum_unsure`]), a wrong checksum tells: one that the device was to complete is the sum of the
+/// pseudo header alone.
 #[must_use]
 pub fn verify(packet: &Packet<'_>) -> Verdicts {
     struct One<'p, 'a>(&'p Packet<'a>);
@@ -159,7 +162,8 @@ pub fn verify(packet: &Packet<'_>) -> Verdicts {
 #[must_use]
 pub fn verify_with<K: Kernel>(kernel: K, packet: &Packet<'_>) -> Verdicts {
     let (data, layers) = (packet.frame().data, packet.layers());
-    let Offload { checksum_not_ready: not_ready, checksum_valid, .. } = packet.frame().record.offload;
+    let Offload { checksum_not_ready: not_ready, checksum_valid, checksum_unsure: unsure, .. } =
+        packet.frame().record.offload;
     let transport = |ip: &IpLayer, vouched: bool| match transport::verdict(kernel, data, ip, vouched) {
         Verdict::Bad { .. } if not_ready => Verdict::NotReady,
         verdict => verdict,
@@ -172,6 +176,9 @@ pub fn verify_with<K: Kernel>(kernel: K, packet: &Packet<'_>) -> Verdicts {
     if let Some(ip) = &layers.inner {
         verdicts.inner_ip = header(kernel, data, ip);
         verdicts.inner_l4 = transport(ip, false);
+    }
+    if unsure && verdicts.any_bad() {
+        unfinished::settle(data, layers, &mut verdicts);
     }
     verdicts
 }

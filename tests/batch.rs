@@ -209,7 +209,7 @@ proptest! {
             let record = Record {
                 wire_length,
                 link_type: LinkType(change.link_type),
-                offload: Offload { checksum_not_ready, checksum_valid, segmented: false },
+                offload: Offload { checksum_not_ready, checksum_valid, ..Offload::default() },
                 ..Record::default()
             };
             slab.add(&frame, record, change.gap);
@@ -263,7 +263,12 @@ const ETHERNET: Record = Record {
     wire_length: 0,
     interface: InterfaceId(0),
     link_type: LinkType::ETHERNET,
-    offload: Offload { checksum_not_ready: false, checksum_valid: false, segmented: false },
+    offload: Offload {
+        checksum_not_ready: false,
+        checksum_valid: false,
+        segmented: false,
+        checksum_unsure: false,
+    },
     direction: Direction::Unknown,
     options_big_endian: false,
     number: 0,

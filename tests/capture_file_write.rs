@@ -106,6 +106,7 @@ fn any_frames() -> impl Strategy<Value = Frames> {
                     checksum_not_ready: offload[0],
                     checksum_valid: offload[1],
                     segmented: offload[2],
+                    ..Offload::default()
                 },
                 options_big_endian: true,
                 options_offset,

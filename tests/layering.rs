@@ -21,6 +21,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("demux", &["parse", "batch"]),
     // Types; from demux the rule by which a packet has one port; to transmit, sockets, and sums brought up to date.
     ("sink", &["frame", "parse", "verify", "batch", "demux", "checksum", "sys"]),
+    // Looks at the host, not at packets.
+    ("doctor", &["sys"]),
     // The only place that knows the order.
     ("engine", &["frame", "source", "parse", "verify", "batch", "demux", "sink", "ring"]),
 ];

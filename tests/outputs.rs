@@ -486,8 +486,11 @@ fn what_an_output_did_not_get_stands_before_the_next_packet_it_got() {
         0..20 => {}
         20 => {
             open.store(true, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(300));
-            before = watched.writes.load(Ordering::SeqCst);
+            // Until it stands still, with something written: on a busy machine the output may begin late.
+            while before == 0 || watched.writes.load(Ordering::SeqCst) != before {
+                before = watched.writes.load(Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(300));
+            }
         }
         _ => wait_until("one by one", || watched.writes.load(Ordering::SeqCst) == before + readings - 20),
     });

@@ -121,6 +121,7 @@ pub fn read_flags(flags: u32) -> (Direction, Offload) {
         checksum_not_ready: flags & NOT_READY != 0,
         checksum_valid: flags & VALID != 0,
         segmented: flags & SEGMENTED != 0,
+        ..Offload::default()
     };
     (direction, offload)
 }

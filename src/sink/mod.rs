@@ -26,7 +26,7 @@ pub use crate::frame::InterfaceStatistics;
 use crate::batch::{Findings, Summary};
 use crate::frame::{Annotation, Batch, Frame, Interface, Record};
 use crate::parse::{Layers, Packet};
-use crate::verify::Verdicts;
+use crate::verify::{Verdict, Verdicts};
 use serde::{Serialize, Serializer};
 use std::any::Any;
 use std::time::Duration;
@@ -127,15 +127,16 @@ impl<'a> Deliveries<'a> {
         let Self { batch, findings, chosen, .. } = *self;
         chosen.iter().map(move |&index| {
             let index = usize::from(index);
-            let packet = Packet::new(batch.frame(index), findings.layers_in(batch, index));
+            let frame = settled(batch.frame(index), findings, index);
+            let packet = Packet::new(frame, findings.layers_in(batch, index));
             Delivery { packet, verdicts: findings.verdicts(index) }
         })
     }
 
     /// The frames in order, for a sink that does not look into them.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame<'a>> + use<'a> {
-        let Self { batch, chosen, .. } = *self;
-        chosen.iter().map(move |&index| batch.frame(index.into()))
+        let Self { batch, findings, chosen, .. } = *self;
+        chosen.iter().map(move |&index| settled(batch.frame(index.into()), findings, index.into()))
     }
 
     /// What is known of their frames, in order.
@@ -172,6 +173,17 @@ impl<'a> Deliveries<'a> {
     pub fn layers(&self, packet: Brief<'_>) -> &'a Layers {
         self.findings.layers_in(self.batch, packet.index)
     }
+}
+
+/// What verification found out of a frame of which its source [could not
+/// tell](crate::frame::Offload::checksum_unsure), told as other sources tell it.
+#[inline(always)]
+fn settled<'a>(mut frame: Frame<'a>, findings: &Findings, index: usize) -> Frame<'a> {
+    if frame.record.offload.checksum_unsure {
+        let Verdicts { l4, inner_l4, .. } = findings.verdicts(index);
+        frame.record.offload.checksum_not_ready |= [l4, inner_l4].contains(&Verdict::NotReady);
+    }
+    frame
 }
 
 /// Where an output's packets end.

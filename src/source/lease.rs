@@ -1,6 +1,8 @@
 //! Memory that frames are read in after their source has gone on.
 
 use crate::sys::block_ring;
+#[cfg(feature = "xdp")]
+use crate::sys::xdp;
 use std::sync::Arc;
 
 /// The right to read frames where their source put them, beyond [`Source::fill`](super::Source::fill) and on any
@@ -8,7 +10,7 @@ use std::sync::Arc;
 ///
 /// It cannot be cloned: every reader has a lease of his own, [shared](Self::share) out, and returns it once, by
 /// dropping it. Memory goes back when its last lease has, in whatever order leases of different memory do: a block of
-/// the kernel's ring to the kernel, to be filled again; the table of a generator, which nobody writes to, when the
+/// the kernel's ring, or chunks of an AF_XDP socket's memory, to the kernel, to be filled again; the table of a generator, which nobody writes to, when the
 /// generator has gone too.
 ///
 /// Frames of a capture file lie in memory that their [`Chunk`](super::Chunk) owns: they need no lease.
@@ -18,6 +20,8 @@ pub struct Lease(Memory);
 #[derive(Debug)]
 enum Memory {
     Block(block_ring::Lease),
+    #[cfg(feature = "xdp")]
+    Chunks(xdp::Lease),
     Table(Arc<[u8]>),
 }
 
@@ -25,11 +29,16 @@ impl Lease {
     /// Whether the source waits for this memory to come back: it can go on for a while without, but not for ever.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
-        matches!(self.0, Memory::Block(_))
+        !matches!(self.0, Memory::Table(_))
     }
 
     pub(super) fn of_block(block: block_ring::Lease) -> Self {
         Self(Memory::Block(block))
+    }
+
+    #[cfg(feature = "xdp")]
+    pub(super) fn of_chunks(chunks: xdp::Lease) -> Self {
+        Self(Memory::Chunks(chunks))
     }
 
     pub(super) fn of_table(table: &Arc<[u8]>) -> Self {
@@ -41,6 +50,8 @@ impl Lease {
     pub fn bytes(&self) -> &[u8] {
         match &self.0 {
             Memory::Block(block) => block.bytes(),
+            #[cfg(feature = "xdp")]
+            Memory::Chunks(chunks) => chunks.bytes(),
             Memory::Table(table) => table,
         }
     }
@@ -50,6 +61,8 @@ impl Lease {
     pub fn share(&self) -> Self {
         Self(match &self.0 {
             Memory::Block(block) => Memory::Block(block.share()),
+            #[cfg(feature = "xdp")]
+            Memory::Chunks(chunks) => Memory::Chunks(chunks.share()),
             Memory::Table(table) => Memory::Table(Arc::clone(table)),
         })
     }

@@ -6,6 +6,8 @@ mod lease;
 pub mod packet;
 mod ring_use;
 pub mod synthetic;
+#[cfg(feature = "xdp")]
+pub mod xdp;
 
 pub use capture_file::{CaptureFile, ReadAhead};
 pub use chunk::{Chunk, ChunkSource};
@@ -143,7 +145,7 @@ pub enum Fill<'a> {
 pub struct Counters {
     /// Frames that were for us: handed out, dropped, filtered or left unread.
     pub received: u64,
-    /// Dropped by the kernel: the ring was full (`tp_drops`).
+    /// Dropped by the kernel: the ring was full (`tp_drops`), or there was no memory for the frame (AF_XDP).
     pub dropped_ring: u64,
     /// Left out by the source on request (direction).
     pub filtered: u64,

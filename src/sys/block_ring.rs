@@ -44,6 +44,26 @@ struct Blocks {
     leased: CachePadded<AtomicUsize>,
 }
 
+/// A look at a ring from outside: how full it is. It keeps the ring's memory mapped.
+#[derive(Debug)]
+pub struct Watch(Arc<Blocks>);
+
+impl Watch {
+    /// Blocks in the ring.
+    #[must_use]
+    pub fn blocks(&self) -> usize {
+        self.0.readers.len()
+    }
+
+    /// Of these, how many the kernel has handed over and not got back, at about this moment.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        // Relaxed: nothing is read by it.
+        let is_ours = |index: &usize| self.0.status(*index).load(Ordering::Relaxed) & STATUS_USER != 0;
+        (0..self.blocks()).filter(is_ours).count()
+    }
+}
+
 /// The right to read a block's frames wherever the lease goes, beyond the ring's own life too. Dropping it is the
 /// return: the block goes back to the kernel with the last lease of it.
 pub struct Lease {
@@ -154,6 +174,12 @@ impl BlockRing {
             || self.blocks.readers[self.current].is_free()
                 && self.blocks.status(self.current).load(Ordering::Acquire) & STATUS_USER != 0;
         self.held
+    }
+
+    /// A look at how full the ring is, for another thread.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.blocks))
     }
 
     /// Lends the held block out, to be read anywhere: it is held no longer. `None` without one.
@@ -278,14 +304,15 @@ mod tests {
             assert!(ring.lease().is_none() && ring.body().is_none(), "it is held no longer");
         }
         assert!(!ring.take(), "the first one is still being read, although its mark is set");
-        assert_eq!(ring.leased(), 3);
+        let watch = ring.watch();
+        assert_eq!((ring.leased(), watch.in_use(), watch.blocks()), (3, 3, 3));
 
         // The second comes back before the first, and is not out of turn: the kernel stands before the first.
         let (other, second) = (leases[1].share(), leases.swap_remove(1));
         drop(second);
         assert_eq!((owner(&ring, 1), other.bytes()), (STATUS_USER, &[1; BLOCK - 48][..]));
         drop(other);
-        assert_eq!((owner(&ring, 1), ring.leased()), (0, 2));
+        assert_eq!((owner(&ring, 1), ring.leased(), watch.in_use()), (0, 2, 2));
         fill(&mut ring, 1, 9);
         assert!(!ring.take());
         let first = leases.swap_remove(0);

@@ -1,48 +1,69 @@
-//! The speed of a link (`SIOCETHTOOL`).
+//! What a device's driver says of itself and takes orders in (`SIOCETHTOOL`, `linux/ethtool.h`, Linux 6.1).
+//!
+//! Reading takes no permission. A driver that has nothing to say to a question answers `EOPNOTSUPP`.
 
+mod features;
+mod parameters;
+mod room;
+mod statistics;
+
+pub use features::Feature;
+pub use parameters::{Channels, Driver, Link, Pause, Rings, TimeStamps};
+pub use statistics::tells_of_loss;
+
+use room::Room;
+use std::io;
 use std::os::fd::AsRawFd;
 
-/// `struct ethtool_cmd` of `linux/ethtool.h`, Linux 6.1, as far as wharf reads it.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-struct Command {
-    command: u32,
-    supported: u32,
-    advertising: u32,
-    speed_low: u16,
-    duplex: u8,
-    port: u8,
-    between: [u8; 12],
-    speed_high: u16,
-    rest: [u8; 14],
+/// Questions to the drivers of the interfaces of one network namespace: that of the thread that opened it.
+#[derive(Debug)]
+pub struct Ethtool(socket2::Socket);
+
+impl Ethtool {
+    /// # Errors
+    /// As `socket(2)`.
+    pub fn open() -> io::Result<Self> {
+        socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None).map(Self)
+    }
+
+    /// Sends what is in the room, which begins with the command's number, and has the answer written over it.
+    fn ask(&self, name: &str, room: &mut Room) -> io::Result<()> {
+        let mut request = libc::ifreq {
+            ifr_name: [0; libc::IFNAMSIZ],
+            ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: room.as_mut_ptr().cast() },
+        };
+        // The last byte stays 0.
+        if name.len() >= libc::IFNAMSIZ {
+            return Err(io::Error::from_raw_os_error(libc::ENODEV));
+        }
+        request.ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from as libc::c_char);
+        // SAFETY: SIOCETHTOOL takes an `ifreq` whose name ends with a 0 and whose data points to the command's
+        // structure. Both live through the call. The kernel reads and writes from the structure's beginning on, however
+        // much the command calls for: `Room` ends in a page that nobody can access, so that what would go beyond it is
+        // refused (EFAULT) before it is written. Any bytes are a valid content of a room.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// A command whose structure is numbers of 32 bits; the answer is all of them, the command's number first.
+    fn words<const COUNT: usize>(&self, name: &str, command: u32) -> io::Result<[u32; COUNT]> {
+        let mut room = Room::new()?;
+        room.put(0, command);
+        self.ask(name, &mut room)?;
+        Ok(std::array::from_fn(|place| room.word(place)))
+    }
 }
-
-const _: () = {
-    assert!(size_of::<Command>() == 44);
-    assert!(std::mem::offset_of!(Command, speed_high) == 28);
-};
-
-/// `ETHTOOL_GSET`: every driver answers it through the kernel's translation.
-const GET_SETTINGS: u32 = 1;
 
 /// Mbit/s of an interface of the calling thread's namespace; `None` where there is no such thing.
 #[must_use]
 pub fn speed(name: &str) -> Option<u32> {
-    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None).ok()?;
-    let mut command = Command { command: GET_SETTINGS, ..Command::default() };
-    let mut request = libc::ifreq {
-        ifr_name: [0; libc::IFNAMSIZ],
-        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: std::ptr::from_mut(&mut command).cast() },
-    };
-    // The last byte stays 0.
-    for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1].iter_mut().zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
-    // SAFETY: SIOCETHTOOL takes an `ifreq` whose name ends with a 0 and whose data points to the structure
-    // that the command in its first word calls for; both live through the call, and for ETHTOOL_GSET the kernel
-    // writes no more than the 44 bytes of an `ethtool_cmd`, plain numbers all.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
-    let speed = u32::from(command.speed_high) << 16 | u32::from(command.speed_low);
-    // SPEED_UNKNOWN is -1; some virtual devices say 0, or 65535 in the low half alone.
-    (result == 0 && !matches!(speed, 0 | 0xffff | u32::MAX)).then_some(speed)
+    Ethtool::open().ok()?.link(name).ok()?.speed
+}
+
+/// Queues in use that an interface of the calling thread's namespace receives through; `None` where the driver does
+/// not say.
+#[must_use]
+pub fn receive_queues(name: &str) -> Option<u32> {
+    let channels = Ethtool::open().ok()?.channels(name).ok()?;
+    Some(channels.receiving()).filter(|&queues| queues > 0)
 }

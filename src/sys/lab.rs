@@ -4,6 +4,10 @@ use super::link::{self, Mac};
 use super::namespace::Namespace;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// Longest wait for an interface that was brought up.
+const CARRIER: Duration = Duration::from_secs(5);
 
 /// One of the two hosts.
 #[derive(Debug)]
@@ -58,6 +62,9 @@ impl Lab {
                 link::add_address(host.interface, IpAddr::V4(host.v4), 24)?;
                 link::set_up(host.interface, true)
             })?;
+        }
+        for host in [&client, &server] {
+            host.namespace.run(|| link::wait_until_operational(host.interface, CARRIER))?;
         }
         Ok(Self { client, server })
     }

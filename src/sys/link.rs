@@ -1,10 +1,11 @@
 //! Make, address and remove network interfaces in the namespace of the calling thread.
 
 use super::namespace::Namespace;
-use super::netlink::{Message, Netlink};
+use super::netlink::{Message, Netlink, attributes};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 use zerocopy::{Immutable, IntoBytes};
 
 /// An Ethernet address.
@@ -51,6 +52,8 @@ const _: () = {
     assert!(size_of::<NeighbourMessage>() == 12);
 };
 
+/// `IF_OPER_UP` of `linux/if.h`.
+const OPERATIONAL: u8 = 6;
 /// `VETH_INFO_PEER` of `linux/veth.h`.
 const VETH_INFO_PEER: u16 = 1;
 /// `IFLA_INET6_ADDR_GEN_MODE` of `linux/if_link.h`, and its value `IN6_ADDR_GEN_MODE_NONE`.
@@ -96,6 +99,32 @@ pub fn set_up(name: &str, up: bool) -> io::Result<()> {
     let flags = if up { flag } else { 0 };
     let link = LinkMessage { index: index_of(name)? as i32, flags, change: flag, ..LinkMessage::default() };
     Netlink::open()?.change(Message::new(libc::RTM_NEWLINK, 0, &link))
+}
+
+/// Waits until an interface that was brought up can send. Until the kernel has taken notice of its carrier, which it does
+/// once a second at most when there is much to notice (`net/core/link_watch.c`), it drops what it is to send.
+///
+/// # Errors
+/// `TimedOut` when it cannot after that time; as [`remove`].
+pub fn wait_until_operational(name: &str, time: Duration) -> io::Result<()> {
+    let (index, begun) = (index_of(name)? as i32, Instant::now());
+    loop {
+        let mut operational = false;
+        let request = Message::new(libc::RTM_GETLINK, 0, &LinkMessage::default());
+        Netlink::open()?.dump(request, |_, body| {
+            let Some((head, rest)) = body.split_first_chunk::<{ size_of::<LinkMessage>() }>() else { return };
+            let up =
+                attributes(rest).any(|(kind, value)| kind == libc::IFLA_OPERSTATE && value == [OPERATIONAL]);
+            operational |= up && head[4..8] == index.to_ne_bytes();
+        })?;
+        if operational {
+            return Ok(());
+        }
+        if begun.elapsed() >= time {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{name} has no carrier")));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Keeps the kernel from giving the interface an IPv6 link-local address when it comes up, and with it
@@ -149,6 +178,61 @@ pub fn add_neighbour(name: &str, address: IpAddr, mac: Mac) -> io::Result<()> {
 pub fn index_of(name: &str) -> io::Result<u32> {
     let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None)?;
     Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
+}
+
+/// A way to ask for the state of an interface of the calling thread's namespace, later and from any thread.
+#[derive(Debug)]
+pub struct Watch {
+    socket: socket2::Socket,
+    index: u32,
+}
+
+/// State of a [watched](Watch) interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It can carry packets, as far as the administrator is concerned.
+    Up,
+    /// It is switched off.
+    Down,
+    /// It is not there any more.
+    Gone,
+}
+
+impl Watch {
+    /// Of the interface with that index.
+    ///
+    /// # Errors
+    /// As `socket(2)`.
+    pub fn new(index: u32) -> io::Result<Self> {
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None)?;
+        Ok(Self { socket, index })
+    }
+
+    /// How it is now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let Ok(name) = rustix::net::netdevice::index_to_name(&self.socket, self.index) else {
+            return State::Gone;
+        };
+        let mut request = libc::ifreq {
+            ifr_name: [0; libc::IFNAMSIZ],
+            ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: 0 },
+        };
+        // The last byte stays 0.
+        for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1].iter_mut().zip(name.bytes()) {
+            *to = from as libc::c_char;
+        }
+        // SAFETY: SIOCGIFFLAGS takes an `ifreq` whose name ends with a 0, and writes its flags; it lives through the call.
+        let result =
+            unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request) };
+        // SAFETY: flags were put there above and perhaps replaced by the call; any bits make a `c_short`.
+        let flags = unsafe { request.ifr_ifru.ifru_flags };
+        match result {
+            0 if i32::from(flags) & libc::IFF_UP != 0 => State::Up,
+            0 => State::Down,
+            _ => State::Gone,
+        }
+    }
 }
 
 fn family_and_bytes(address: IpAddr) -> (u8, Vec<u8>) {

@@ -7,9 +7,9 @@
 //! | --- | --- |
 //! | [`packet_abi`] | the structures of `linux/if_packet.h` that wharf shares with the kernel |
 //! | [`packet_socket`] | an `AF_PACKET` socket and its options |
+//! | [`packet_sender`] | frames sent in bulk through one |
 //! | [`fanout`] | packet sockets that share an interface's frames |
 //! | [`classic_bpf`] | programs that choose frames: instructions, assembler, interpreter |
-//! | [`packet_sender`] | frames sent in bulk through one |
 //! | [`mapping`] | memory shared with the kernel |
 //! | [`block_ring`] | who owns which block of a `TPACKET_V3` ring, and who may read it how long |
 //! | [`netlink`] | rtnetlink messages: build, send, read the answer |
@@ -17,7 +17,10 @@
 //! | [`interfaces`](mod@interfaces) | list network interfaces |
 //! | [`link_counters`](mod@link_counters) | what an interface itself counts |
 //! | [`route`] | which interfaces have a default route |
-//! | [`ethtool`] | the speed of a link |
+//! | [`link_state`] | who is at a link's other end, and what it lost |
+//! | [`softnet`] | what each CPU did with frames, and what it dropped |
+//! | [`generic_netlink`] | what drivers can do with XDP, and their polling contexts |
+//! | [`ethtool`] | a driver's features, counters, rings, queues, clocks |
 //! | [`namespace`] | private user and network namespaces |
 //! | [`privileges`] | giving up root for an ordinary user |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
@@ -34,10 +37,12 @@ pub mod bpf;
 pub mod classic_bpf;
 pub mod ethtool;
 pub mod fanout;
+pub mod generic_netlink;
 pub mod interfaces;
 pub mod lab;
 pub mod link;
 pub mod link_counters;
+pub mod link_state;
 pub mod mapping;
 pub mod namespace;
 pub mod netlink;
@@ -49,6 +54,7 @@ pub mod privileges;
 pub(crate) mod problem;
 mod readers;
 pub mod route;
+pub mod softnet;
 #[cfg(feature = "xdp")]
 pub mod xdp;
 

@@ -84,7 +84,19 @@ impl Netlink {
     /// # Errors
     /// As `socket(2)`.
     pub fn open() -> io::Result<Self> {
-        let protocol = Some(Protocol::from(libc::NETLINK_ROUTE));
+        Self::with(libc::NETLINK_ROUTE)
+    }
+
+    /// A conversation by generic netlink, with whatever family a message is for.
+    ///
+    /// # Errors
+    /// As `socket(2)`.
+    pub fn open_generic() -> io::Result<Self> {
+        Self::with(libc::NETLINK_GENERIC)
+    }
+
+    fn with(protocol: i32) -> io::Result<Self> {
+        let protocol = Some(Protocol::from(protocol));
         Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, protocol).map(Self)
     }
 
@@ -94,6 +106,14 @@ impl Netlink {
     /// The kernel's refusal.
     pub fn change(&self, message: Message) -> io::Result<()> {
         self.converse(message, libc::NLM_F_ACK, |_, _| {})
+    }
+
+    /// Asks for one thing; `each` gets the kind and the body of every message of the answer.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn ask(&self, message: Message, each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+        self.converse(message, libc::NLM_F_ACK, each)
     }
 
     /// Asks for a whole table; `each` gets the kind and the body of every message of the answer.

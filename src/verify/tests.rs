@@ -8,7 +8,9 @@ use crate::parse::{Packet, parse};
 
 const A: [u8; 4] = [10, 0, 0, 1];
 const B: [u8; 4] = [10, 0, 0, 2];
-const READY: Offload = Offload { checksum_not_ready: false, checksum_valid: false, segmented: false };
+const READY: Offload =
+    Offload { checksum_not_ready: false, checksum_valid: false, segmented: false, checksum_unsure: false };
+const UNSURE: Offload = Offload { checksum_unsure: true, ..READY };
 const NOT_READY: Offload = Offload { checksum_not_ready: true, ..READY };
 const VALID: Offload = Offload { checksum_valid: true, ..READY };
 /// Where the two halves of the header of UDP in IPv4 without a link layer stand.
@@ -216,6 +218,39 @@ fn dccp_covers_as_much_as_it_says() {
             stack.message(&packet).wrap(v4().protocol(33));
             assert_eq!(judge(&stack).l4, Verdict::Good, "CsCov {coverage}");
         }
+    }
+}
+
+/// What the kernel leaves in the field for the device to go on from.
+#[test]
+fn unsure_checksums_are_not_ready_only_where_they_are_unfinished() {
+    let pseudo = |protocol, length| {
+        let sum = crate::checksum::pseudo::v4(A.into(), B.into(), protocol, length);
+        sum.fold().to_be_bytes()
+    };
+    // The field at that offset of the packet, and the length of what the IP header carries.
+    let mut stack = Stack::new();
+    for (protocol, at, length) in [(17, 6, 13), (6, 16, 25)] {
+        let message = stack.message(b"Hello");
+        match protocol {
+            17 => message.wrap(Udp::new(1, 2)),
+            _ => message.wrap(Tcp::new(1, 2)),
+        };
+        message.wrap(v4());
+        let right = stack.frame().data.to_vec();
+        let with = |field: [u8; 2], offload| {
+            let mut bytes = right.clone();
+            bytes[20 + at..][..2].copy_from_slice(&field);
+            let mut frame = Frame::new(LinkType::RAW, &bytes);
+            frame.record.offload = offload;
+            judge_frame(frame).l4
+        };
+        let field = [right[20 + at], right[21 + at]];
+        assert_eq!(with(field, UNSURE), Verdict::Good);
+        assert!(with(pseudo(protocol, length), READY).is_bad());
+        assert_eq!(with(pseudo(protocol, length), UNSURE), Verdict::NotReady);
+        let other = (u16::from_be_bytes(pseudo(protocol, length)) ^ 1).to_be_bytes();
+        assert!(with(other, UNSURE).is_bad(), "damage is damage");
     }
 }
 

@@ -4,7 +4,7 @@ use super::{skip, told};
 use std::process::{Command, Output};
 
 /// Runs a bash script with `$0` = wharf in a new user and network namespace whose loopback is up.
-fn in_namespace(test: &str, script: &str) -> Option<Output> {
+pub(super) fn in_namespace(test: &str, script: &str) -> Option<Output> {
     let script = format!("ip link set lo up || exit 99\n{script}");
     let wharf = env!("CARGO_BIN_EXE_wharf");
     let arguments = ["60", "unshare", "-Urn", "bash", "-c", &script, wharf];

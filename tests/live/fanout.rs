@@ -2,7 +2,7 @@
 
 use crate::support::frames;
 use crate::support::network::{LIMIT, open, quiet_lab, send, sender};
-use crate::support::traffic::{Flow, flows, of_flow};
+use crate::traffic::{Flow, flows, of_flow};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::thread;

@@ -10,6 +10,7 @@ mod support;
 
 mod content;
 mod counting;
+mod doctor;
 mod ending;
 mod fanout;
 mod leases;
@@ -17,6 +18,8 @@ mod losses;
 mod opening;
 mod rings;
 mod sending;
+mod traffic;
+mod upstream;
 
 use std::process::ExitCode;
 
@@ -64,6 +67,16 @@ fn main() -> ExitCode {
         opening::without_permission_the_remedy_is_named,
         opening::interfaces_are_listed_with_their_addresses,
         opening::promiscuous_mode_lasts_as_long_as_the_capture,
+        upstream::what_finds_no_room_at_a_veth_is_named_at_both_ends,
+        upstream::a_wire_that_loses_nothing_is_said_to,
+        upstream::the_other_end_is_called_unseen_where_it_may_not_be_looked_at,
+        upstream::the_meter_shows_a_ring_that_is_full,
+        upstream::an_interface_that_goes_away_takes_its_counters_along,
+        doctor::joined_frames_are_seen_to_be_on_and_off,
+        doctor::the_command_that_is_named_makes_the_finding_good,
+        doctor::a_link_that_is_down_is_bad,
+        doctor::drivers_answer_as_ethtool_shows_them,
+        doctor::what_a_namespace_hides_is_told,
         sending::what_was_sent_is_what_arrives,
         sending::a_rate_is_kept,
         sending::recorded_times_are_kept,

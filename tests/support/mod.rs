@@ -3,4 +3,3 @@
 pub(crate) mod frames;
 pub(crate) mod harness;
 pub(crate) mod network;
-pub(crate) mod traffic;

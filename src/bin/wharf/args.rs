@@ -1,6 +1,6 @@
 //! The command line as a whole, and the values that several subcommands take.
 
-use crate::{bench, completions, demo, exit, generate, interfaces, man, sniff, split};
+use crate::{bench, completions, demo, doctor, exit, generate, interfaces, man, sniff, split};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -19,6 +19,7 @@ pub(crate) enum Command {
     Split(Box<split::SplitArgs>),
     Interfaces(interfaces::InterfacesArgs),
     Demo(demo::DemoArgs),
+    Doctor(doctor::DoctorArgs),
     Gen(Box<generate::GenArgs>),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),

@@ -2,7 +2,9 @@
 
 use crate::cores::{self, CoreList};
 use crate::live::{LiveArgs, Wish};
+use crate::run::{Strict, Watched};
 use crate::signals;
+use crate::stats::StatsArgs;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -46,12 +48,20 @@ pub(crate) struct InputArgs {
     #[arg(short = 'Z', long, value_name = "USER")]
     relinquish_privileges: Option<String>,
 
-    /// Exit with code 3 when packets were dropped
-    #[arg(long)]
-    pub(crate) strict: bool,
+    /// Exit with code 3 when packets were dropped; with =host also when they were lost before the ring
+    #[arg(long, value_name = "ring|host", value_enum, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "ring", hide_possible_values = true)]
+    strict: Option<Strict>,
+
+    #[command(flatten)]
+    stats: StatsArgs,
 
     #[command(flatten)]
     live: LiveArgs,
+
+    #[cfg(feature = "xdp")]
+    #[command(flatten)]
+    xdp: crate::xdp::XdpArgs,
 }
 
 /// What to do when an output is too slow.
@@ -81,7 +91,7 @@ impl InputArgs {
     /// that we listen may send one, so they are taken care of before anything is opened. Once the source is, other
     /// privileges than the wanted user's are given up (-Z): before any output is created, and before there is a second
     /// thread. A ring that is raised later needs none: its socket is there from the start.
-    pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<Builder<'a>> {
+    pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<(Builder<'a>, Watched)> {
         if let Some(CoreList(cores)) = &self.cores {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
             check_cores(cores)?;
@@ -90,10 +100,21 @@ impl InputArgs {
         let user = user.context("-Z")?;
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
+        let mut watched = Watched { stats: self.stats.teller(), strict: self.strict, ..Watched::default() };
         let mut builder = match &self.read {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
-            None => Engine::builder().source(self.live.capture(self.workers(), wish)?),
+            #[cfg(feature = "xdp")]
+            None if self.xdp.is_given() => Engine::builder().source(self.xdp.open(&self.live, wish)?),
+            None => {
+                let (capture, upstream) = self.live.capture(self.workers(), wish)?;
+                let (at_the_end, meanwhile) = upstream.unzip();
+                watched.upstream = at_the_end;
+                if let Some(stats) = &mut watched.stats {
+                    stats.watch(capture.meter(), meanwhile);
+                }
+                Engine::builder().source(capture)
+            }
         };
         user.map_or(Ok(()), |user| user.become_for_good()).context("-Z")?;
         if let Some(packets) = self.limit {
@@ -107,7 +128,7 @@ impl InputArgs {
             Some(WhenFull::Wait) => builder.full_ring(Policy::Wait),
             None => builder,
         };
-        Ok(builder.shutdown(shutdown))
+        Ok((builder.shutdown(shutdown), watched))
     }
 
     fn workers(&self) -> usize {

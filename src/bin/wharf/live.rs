@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 use wharf::demux::{Ports, Protocol, Rule};
 use wharf::frame::Interface;
-use wharf::source::packet::{Capture, Directions, PortSet, Spread};
+use wharf::source::packet::{Capture, Directions, PortSet, Spread, Upstream};
 use wharf::source::{self, Source};
 use wharf::sys::namespace::Namespace;
 
@@ -73,13 +73,30 @@ pub(crate) struct LiveArgs {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wish {
     /// Somebody watches packets come.
-    pub(crate) soon: bool,
-    /// Nobody wants packets without these ports: the kernel may leave them out.
-    pub(crate) ports: Option<PortSet>,
+    soon: bool,
+    /// Nobody wants packets that none of these names: the kernel may leave them out. Empty if all are wanted.
+    rules: Vec<Rule>,
+}
+
+impl Wish {
+    /// Wants the packets that these rules name: all, if one of them is for the rest.
+    pub(crate) fn of(rules: Vec<Rule>) -> Self {
+        Self { soon: false, rules: if rules.contains(&Rule::Rest) { Vec::new() } else { rules } }
+    }
+
+    /// Wants them soon, because somebody watches.
+    pub(crate) fn soon(self, soon: bool) -> Self {
+        Self { soon, ..self }
+    }
+
+    /// The rules that name all that is wanted, if that is not everything.
+    pub(crate) fn rules(&self) -> Option<&[Rule]> {
+        (!self.rules.is_empty()).then_some(&self.rules)
+    }
 }
 
 /// The ports of some rules together; `None` if one of them wants the rest.
-pub(crate) fn ports_of<'r>(rules: impl IntoIterator<Item = &'r Rule>) -> Option<PortSet> {
+fn ports_of(rules: &[Rule]) -> Option<PortSet> {
     let mut set = PortSet::new();
     for rule in rules {
         let Rule::Ports(Ports { protocol, ranges }) = rule else { return None };
@@ -128,8 +145,13 @@ fn ring_size(text: &str) -> Result<usize, String> {
 }
 
 impl LiveArgs {
-    /// Opens what is to be captured, with a ring for each of so many workers.
-    pub(crate) fn capture(&self, workers: usize, wish: &Wish) -> anyhow::Result<Capture> {
+    /// Opens what is to be captured, with a ring for each of so many workers; and twice, for the end and for meanwhile,
+    /// what the host tells of losses before it. That it does not tell ends no capture.
+    pub(crate) fn capture(
+        &self,
+        workers: usize,
+        wish: &Wish,
+    ) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
         let Some(name) = &self.netns else { return self.open(workers, wish) };
         let namespace = Namespace::find(name).map_err(|reason| anyhow!("--netns {name}: {reason}"))?;
         // On a thread of its own: nothing else of this process moves.
@@ -144,7 +166,7 @@ impl LiveArgs {
         })?
     }
 
-    fn open(&self, workers: usize, wish: &Wish) -> anyhow::Result<Capture> {
+    fn open(&self, workers: usize, wish: &Wish) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
         let names = match &self.interface[..] {
             [] => vec![default_interface()?],
             names => names.to_vec(),
@@ -166,7 +188,15 @@ impl LiveArgs {
                 "listening on {name}, link type {link_type}, snapshot length {snap_length} bytes"
             ));
         }
-        Ok(capture)
+        let upstream = || Upstream::of(names.iter().map(String::as_str));
+        let upstream = match upstream().and_then(|one| Ok((one, upstream()?))) {
+            Ok(both) => Some(both),
+            Err(error) => {
+                exit::tell(&format!("what is lost before the ring cannot be seen: {error}"));
+                None
+            }
+        };
+        Ok((capture, upstream))
     }
 
     fn open_one(
@@ -178,7 +208,7 @@ impl LiveArgs {
     ) -> Result<Capture, source::Error> {
         let Fanout { spread, rollover } = self.fanout.unwrap_or_default();
         let mut options = Capture::on(name)
-            .snap_length(if self.snapshot_length == 0 { WHOLE } else { self.snapshot_length.min(WHOLE) })
+            .snap_length(self.snap_length())
             .directions(self.direction)
             .promiscuous(!self.no_promiscuous_mode)
             .retire_after(if wish.soon { SOON } else { LATE })
@@ -186,15 +216,40 @@ impl LiveArgs {
             .parts(workers)
             .spread(spread)
             .rollover(rollover);
-        let buffer =
-            self.buffer_size.map(|kib| usize::try_from(kib.saturating_mul(1024)).unwrap_or(usize::MAX));
-        if let Some(bytes) = self.ring.or(buffer) {
+        if let Some(bytes) = self.ring_bytes() {
             options = options.ring_bytes(bytes);
         }
-        if let Some(ports) = &wish.ports {
-            options = options.only_ports(ports.clone());
+        if let Some(ports) = wish.rules().and_then(ports_of) {
+            options = options.only_ports(ports);
         }
         options.open()
+    }
+}
+
+impl LiveArgs {
+    /// Most bytes of a packet.
+    pub(crate) fn snap_length(&self) -> u32 {
+        if self.snapshot_length == 0 { WHOLE } else { self.snapshot_length.min(WHOLE) }
+    }
+
+    /// The size asked for of what the kernel puts packets into.
+    pub(crate) fn ring_bytes(&self) -> Option<usize> {
+        let buffer =
+            self.buffer_size.map(|kib| usize::try_from(kib.saturating_mul(1024)).unwrap_or(usize::MAX));
+        self.ring.or(buffer)
+    }
+}
+
+#[cfg(feature = "xdp")]
+impl LiveArgs {
+    /// The interface to take packets from.
+    pub(crate) fn only_interface(&self) -> anyhow::Result<&str> {
+        match &self.interface[..] {
+            // A default would take its packets from the host, which the user may be using to say so.
+            [] => bail!("--xdp takes packets away: name an interface with -i"),
+            [name] => Ok(name),
+            _ => bail!("--xdp takes the packets of one interface: name one only with -i"),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod bench;
 mod completions;
 mod cores;
 mod demo;
+mod doctor;
 mod exit;
 mod files;
 mod generate;
@@ -19,6 +20,9 @@ mod run;
 mod signals;
 mod sniff;
 mod split;
+mod stats;
+#[cfg(feature = "xdp")]
+mod xdp;
 
 use args::Command;
 use clap::Parser;
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Command::Split(arguments) => split::run(*arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Gen(arguments) => generate::run(*arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),

@@ -2,36 +2,105 @@
 
 use crate::exit::{self, Outcome};
 use crate::progress::{self, Progress};
+use crate::stats::Stats;
+use clap::ValueEnum;
+use serde::Serialize;
 use std::io::{self, Write};
 use wharf::engine::{self, Builder, Report};
+use wharf::source::packet::{Upstream, UpstreamLosses};
+
+/// Which losses `--strict` minds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Strict {
+    /// From the capture's ring on: those the account names exactly.
+    Ring,
+    /// Also those before it, as far as the host tells of them.
+    Host,
+}
+
+/// What is looked at beside the packets of a run.
+#[derive(Default)]
+pub(crate) struct Watched {
+    pub(crate) stats: Option<Stats>,
+    /// Of a live capture, where the host tells.
+    pub(crate) upstream: Option<Upstream>,
+    pub(crate) strict: Option<Strict>,
+}
+
+/// A run that is over, well or not.
+pub(crate) struct Ended {
+    result: Result<Report, engine::Error>,
+    before_ring: Option<UpstreamLosses>,
+    strict: Option<Strict>,
+}
+
+/// The account of a run, for machines.
+#[derive(Serialize)]
+struct Account<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before_ring: Option<&'a UpstreamLosses>,
+}
 
 /// Runs to the end or to a signal. `lines_on_stdout` says that packets are printed while it runs.
-pub(crate) fn drive(
-    builder: Builder<'_>,
-    lines_on_stdout: bool,
-) -> anyhow::Result<Result<Report, engine::Error>> {
-    Ok(match Progress::new(lines_on_stdout) {
-        Some(mut progress) => builder.observe(progress::EVERY, move |snapshot| progress.show(snapshot)).run(),
-        None => builder.run(),
-    })
+pub(crate) fn drive(builder: Builder<'_>, watched: Watched, lines_on_stdout: bool) -> Ended {
+    let Watched { stats, upstream, strict } = watched;
+    let result = if let Some(mut stats) = stats {
+        builder.observe(stats.every, move |snapshot| stats.show(snapshot)).run()
+    } else if let Some(mut progress) = Progress::new(lines_on_stdout) {
+        builder.observe(progress::EVERY, move |snapshot| progress.show(snapshot)).run()
+    } else {
+        builder.run()
+    };
+    Ended { result, before_ring: upstream.map(|mut upstream| upstream.since_begun()), strict }
 }
 
-/// The account of a run, whether it went well or not; none of one that never began.
-pub(crate) fn report_of(result: &Result<Report, engine::Error>) -> Option<&Report> {
-    match result {
-        Ok(report) => Some(report),
-        Err(error) => error.report(),
+impl Ended {
+    /// The account of the run, whether it went well or not; none of one that never began.
+    pub(crate) fn report(&self) -> Option<&Report> {
+        match &self.result {
+            Ok(report) => Some(report),
+            Err(error) => error.report(),
+        }
     }
-}
 
-/// Prints the ledger, whether the run went well or not, and says what the run came to.
-pub(crate) fn conclude(result: Result<Report, engine::Error>, strict: bool) -> anyhow::Result<Outcome> {
-    if let Some(report) = report_of(&result) {
-        let _ = writeln!(io::stderr(), "{report}");
-        report.further_failures.iter().for_each(|failure| exit::tell(failure));
+    /// The account as a JSON object, with what was lost before the ring.
+    pub(crate) fn json(&self) -> anyhow::Result<Option<String>> {
+        let account = self.report().map(|report| Account { report, before_ring: self.before_ring.as_ref() });
+        Ok(account.map(|account| serde_json::to_string(&account)).transpose()?)
     }
-    let lost = result?.total.unwanted_losses() > 0;
-    Ok(if strict && lost { Outcome::Losses } else { Outcome::Done })
+
+    /// Prints the ledger, whether the run went well or not, and says what the run came to.
+    pub(crate) fn conclude(self) -> anyhow::Result<Outcome> {
+        if let Some(report) = self.report() {
+            let _ = writeln!(io::stderr(), "{report}");
+            self.tell_before_ring();
+            report.further_failures.iter().for_each(|failure| exit::tell(failure));
+        }
+        let Self { result, before_ring, strict } = self;
+        let lost = result?.total.unwanted_losses() > 0;
+        let lost_before = before_ring.is_some_and(|losses| losses.any());
+        Ok(match strict {
+            Some(_) if lost => Outcome::Losses,
+            Some(Strict::Host) if lost_before => Outcome::Losses,
+            _ => Outcome::Done,
+        })
+    }
+
+    fn tell_before_ring(&self) {
+        let Some(losses) = &self.before_ring else { return };
+        let _ = writeln!(io::stderr(), "lost before the ring, as far as the host tells: {losses}");
+        for unseen in &losses.unseen {
+            let _ = writeln!(io::stderr(), "not to be seen: {unseen}");
+        }
+        if losses.any() {
+            exit::tell(
+                "frames were lost before they came to the ring: they are not in the sum above; `wharf doctor IF` says \
+                 what to change",
+            );
+        }
+    }
 }
 
 #[cfg(test)]
@@ -39,17 +108,39 @@ mod tests {
     use super::*;
     use wharf::engine::{DropReason, Ledger};
 
+    fn ended(reason: DropReason, packets: u64, before: u64, strict: Option<Strict>) -> Ended {
+        let dropped = [(reason, packets)].into_iter().filter(|(_, packets)| *packets > 0).collect();
+        let total = Ledger { received: packets, dropped, ..Ledger::default() };
+        let before = UpstreamLosses { backlog_dropped: Some(before), ..UpstreamLosses::default() };
+        Ended { result: Ok(Report { total, ..Report::default() }), before_ring: Some(before), strict }
+    }
+
     #[test]
     fn strict_minds_losses_but_not_what_a_limit_left_behind() {
         for (reason, strict, outcome) in [
-            (DropReason::KernelRingFull, true, Outcome::Losses),
-            (DropReason::KernelRingFull, false, Outcome::Done),
-            (DropReason::OutputRingFull, true, Outcome::Losses),
-            (DropReason::LeftUnread, true, Outcome::Done),
+            (DropReason::KernelRingFull, Some(Strict::Ring), Outcome::Losses),
+            (DropReason::KernelRingFull, Some(Strict::Host), Outcome::Losses),
+            (DropReason::KernelRingFull, None, Outcome::Done),
+            (DropReason::OutputRingFull, Some(Strict::Ring), Outcome::Losses),
+            (DropReason::LeftUnread, Some(Strict::Ring), Outcome::Done),
         ] {
-            let total = Ledger { received: 1, dropped: [(reason, 1)].into(), ..Ledger::default() };
-            let report = Report { total, ..Report::default() };
-            assert_eq!(conclude(Ok(report), strict).unwrap(), outcome, "{reason}");
+            assert_eq!(ended(reason, 1, 0, strict).conclude().unwrap(), outcome, "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_the_host_lost_is_minded_only_where_that_is_asked_for() {
+        for (before, strict, outcome) in [
+            (1, None, Outcome::Done),
+            (1, Some(Strict::Ring), Outcome::Done),
+            (1, Some(Strict::Host), Outcome::Losses),
+            (0, Some(Strict::Host), Outcome::Done),
+        ] {
+            let run = ended(DropReason::KernelRingFull, 0, before, strict);
+            let account: serde_json::Value = serde_json::from_str(&run.json().unwrap().unwrap()).unwrap();
+            assert_eq!(account["before_ring"]["backlog_dropped"], before);
+            assert_eq!(account["received"], 0);
+            assert_eq!(run.conclude().unwrap(), outcome, "{before} {strict:?}");
         }
     }
 }

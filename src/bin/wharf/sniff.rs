@@ -6,7 +6,7 @@ use crate::files::{self, WriteArgs};
 use crate::input::InputArgs;
 use crate::interfaces;
 use crate::link_types::LinkTypeNotes;
-use crate::live::{self, Wish};
+use crate::live::Wish;
 use crate::print::print;
 use crate::run;
 use anyhow::bail;
@@ -165,8 +165,9 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     }
     let printing = !write.is_given() || print;
     let rule = ports.unwrap_or(Rule::Rest);
-    let wish = Wish { soon: printing && !counting && stdout().is_terminal(), ports: live::ports_of([&rule]) };
-    let builder = input.builder(&wish)?;
+    let soon = printing && !counting && stdout().is_terminal();
+    let wish = Wish::of(vec![rule.clone()]).soon(soon);
+    let (builder, watched) = input.builder(&wish)?;
     let file = files::writer(&write, &input)?;
 
     let mut count = Count::new();
@@ -182,12 +183,12 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
         Some(file) if print => Box::new(Tee(file, shown(&mut count))),
         Some(file) => Box::new(file),
     };
-    let result =
-        run::drive(builder.output(rule, Tee(LinkTypeNotes::default(), sink)), printing && !counting)?;
-    if printing && counting && run::report_of(&result).is_some() {
+    let builder = builder.output(rule, Tee(LinkTypeNotes::default(), sink));
+    let ended = run::drive(builder, watched, printing && !counting);
+    if printing && counting && ended.report().is_some() {
         print_table(&count.table(), json)?;
     }
-    run::conclude(result, input.strict)
+    ended.conclude()
 }
 
 fn print_table(table: &CountTable, json: bool) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use crate::exit::{Outcome, TABLE};
 use crate::files::{self, FormatArgs};
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
-use crate::live::{self, Wish};
+use crate::live::Wish;
 use crate::print::print;
 use crate::run;
 use anyhow::bail;
@@ -96,8 +96,9 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         }
         files::refuse_input(file, &input)?;
     }
-    let ports = if each.is_some() { None } else { live::ports_of(targets.iter().map(|target| &target.rule)) };
-    let mut builder = input.builder(&Wish { ports, ..Wish::default() })?;
+    let rules = targets.iter().map(|target| target.rule.clone()).collect();
+    let wish = if each.is_some() { Wish::default() } else { Wish::of(rules) };
+    let (mut builder, watched) = input.builder(&wish)?;
     let mut options = format.options(&input);
     for Target { rule, file } in targets {
         let writer = files::create(options.clone(), &file, &input)?;
@@ -112,9 +113,9 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         let files = Split::new(template).options(options).open_files(max_open.into());
         builder = builder.rest(Tee(LinkTypeNotes::default(), files));
     }
-    let result = run::drive(builder, false)?;
-    if json && let Some(report) = run::report_of(&result) {
-        print(serde_json::to_string(report)? + "\n")?;
+    let ended = run::drive(builder, watched, false);
+    if json && let Some(report) = ended.json()? {
+        print(report + "\n")?;
     }
-    run::conclude(result, input.strict)
+    ended.conclude()
 }

@@ -7,6 +7,7 @@
 //! new ring when the old one has nothing of the time before any more, so that none is overtaken. The old rings stay:
 //! a member that leaves would change the others' numbers.
 
+use super::meter::Meter;
 use super::ring::Ring;
 use super::spread::{self, Spread};
 use super::{filter, options, problem};
@@ -56,6 +57,8 @@ pub(super) struct Group {
     pub(super) snap_length: u32,
     pub(super) index: u32,
     pub(super) retire: Duration,
+    /// What its rings show of themselves.
+    pub(super) meter: Meter,
     fanout: Option<(Fanout, GroupId)>,
     growth: Mutex<Growth>,
     /// There is something to [take](Group::take_raised).
@@ -120,6 +123,7 @@ impl Group {
             snap_length: plan.snap_length,
             index: plan.index,
             retire: Duration::from_millis(u64::from(plan.request.retire_timeout)),
+            meter: Meter::default(),
             fanout,
             growth: Mutex::new(growth),
             raised: AtomicBool::new(false),

@@ -28,19 +28,23 @@ mod filter;
 mod group;
 mod link_type;
 mod loss;
-mod options;
+mod meter;
+pub(super) mod options;
 mod ports;
-mod problem;
+pub(super) mod problem;
 mod restore;
 mod ring;
 mod sizing;
 mod spread;
+mod upstream;
 mod usage;
 
+pub use meter::{Meter, RingState};
 pub use options::{DEFAULT_RETIRE, Directions, Options};
 pub use ports::PortSet;
 pub use sizing::DEFAULT_RING;
 pub use spread::Spread;
+pub use upstream::{InterfaceLosses, Lost, Upstream, UpstreamLosses};
 
 use crate::frame::{Batch, Interface, InterfaceStatistics, Record};
 use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, RingUse, Source};
@@ -95,6 +99,12 @@ impl Capture {
     /// Options for capturing on an interface, `any` for all of them.
     pub fn on(interface: impl Into<String>) -> Options {
         Options::new(interface.into())
+    }
+
+    /// A look at it from outside while it runs, at all its rings together.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter::of(self.rings.iter().map(|ring| &ring.group.meter))
     }
 
     fn over(rings: Vec<Ring>, interfaces: Vec<Interface>, notes: Vec<String>) -> io::Result<Self> {

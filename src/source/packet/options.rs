@@ -283,7 +283,7 @@ fn start(mode: Mode, link_type: LinkType) -> Option<Start> {
     }
 }
 
-fn operating_system() -> String {
+pub(in crate::source) fn operating_system() -> String {
     let name = rustix::system::uname();
     format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
 }

@@ -1,6 +1,8 @@
 //! What can go wrong with an interface, in words that say what to do.
 
-pub(super) use crate::sys::problem::{GONE, WENT_DOWN, down_at_start, find, open};
+pub(in crate::source) use crate::sys::problem::{GONE, WENT_DOWN, down_at_start, find};
+
+pub(super) use crate::sys::problem::open;
 
 use crate::sys::packet_abi::RingRequest;
 use std::io;

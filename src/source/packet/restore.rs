@@ -49,6 +49,7 @@ pub(super) fn record(body: &mut [u8], slot: &Slot, link_type: LinkType, snap_len
             checksum_not_ready: has(STATUS_CHECKSUM_NOT_READY),
             checksum_valid: has(STATUS_CHECKSUM_VALID),
             segmented: has(STATUS_GSO_TCP),
+            ..Offload::default()
         },
         ..Record::default()
     }

@@ -75,6 +75,7 @@ enum State {
 
 impl Ring {
     pub(super) fn new(group: &Arc<Group>, part: usize, socket: PacketSocket, blocks: BlockRing) -> Self {
+        group.meter.add_ring(&blocks);
         Self {
             blocks,
             socket,
@@ -232,6 +233,7 @@ impl Ring {
             self.totals.drops += u64::from(statistics.drops);
             self.totals.freezes += u64::from(statistics.freezes);
             self.losses.count(self.totals.drops);
+            self.group.meter.add(statistics);
             if statistics.drops > 0 && self.is_running() {
                 self.group.raise();
             }

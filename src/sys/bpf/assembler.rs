@@ -250,12 +250,12 @@ impl Assembler {
         self.push(JUMP, Register::R0, 0, 0, 0)
     }
 
-    /// The map, as helpers take it.
+    /// The map, as helpers take it. It stands in the program by its descriptor, which is to be open when it is loaded.
     pub fn map(&mut self, to: Register, map: &impl AsRawFd) -> &mut Self {
         self.long(to, MAP, map.as_raw_fd(), 0)
     }
 
-    /// The address of byte `offset` of an array's only value.
+    /// The address of byte `offset` of an array's only value; the array as in [`Self::map`].
     pub fn map_value(&mut self, to: Register, map: &impl AsRawFd, offset: i32) -> &mut Self {
         self.long(to, MAP_VALUE, map.as_raw_fd(), offset)
     }

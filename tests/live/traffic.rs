@@ -1,7 +1,7 @@
 //! Flows in both directions, of every kind that a hash could tear apart: tagged, fragmented, over IPv4 and IPv6. Each
 //! frame bears its number.
 
-use super::frames::tagged;
+use crate::support::frames::tagged;
 
 pub(crate) mod of_flow {
     /// Most packets of a flow; a packet's number is its flow's times this and its place.

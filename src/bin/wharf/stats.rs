@@ -1,0 +1,220 @@
+//! How a run is doing, told while it lasts.
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+use wharf::engine::Snapshot;
+use wharf::source::packet::{Meter, RingState, Upstream, UpstreamLosses};
+
+/// More often than this the telling would be a load of its own.
+const LEAST: Duration = Duration::from_millis(10);
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Account")]
+pub(crate) struct StatsArgs {
+    /// Every so often (1s, 500ms) tell on standard error how the run is doing
+    ///
+    /// A line each time: packets and bits a second, how full the kernel's ring is, and what was dropped since the line
+    /// before: by the kernel, by full outputs, and before the ring as far as the host tells.
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    stats: Option<Duration>,
+
+    /// Those lines as text or as JSON objects
+    #[arg(long, value_name = "text|json", value_enum, default_value = "text", hide_default_value = true)]
+    #[arg(requires = "stats", hide_possible_values = true)]
+    stats_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Reads `1s`, `500ms`, `2m`; a number alone is seconds.
+fn interval(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("", 1_000)];
+    let millis = units.iter().find_map(|(unit, millis)| {
+        text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*millis).map(Duration::from_millis)
+    });
+    millis.filter(|time| *time >= LEAST).ok_or_else(|| "not a time such as 1s or 500ms".to_owned())
+}
+
+impl StatsArgs {
+    /// The teller, where one was asked for.
+    pub(crate) fn teller(&self) -> Option<Stats> {
+        Some(Stats {
+            every: self.stats?,
+            format: self.stats_format,
+            wire: None,
+            begun: Instant::now(),
+            last: (Duration::ZERO, Snapshot::default(), RingState::default()),
+        })
+    }
+}
+
+/// Tells how a run is doing.
+pub(crate) struct Stats {
+    pub(crate) every: Duration,
+    format: Format,
+    wire: Option<(Meter, Option<Upstream>)>,
+    begun: Instant,
+    last: (Duration, Snapshot, RingState),
+}
+
+/// What happened between two lines.
+struct Interval {
+    at: Duration,
+    time: Duration,
+    packets: u64,
+    bytes: u64,
+    queued: u64,
+    outputs_dropped: u64,
+    ring: Option<Ring>,
+    before: Option<UpstreamLosses>,
+}
+
+/// How the kernel's ring fares, and what was counted of it since the line before.
+struct Ring {
+    state: RingState,
+    dropped: u64,
+    freezes: u64,
+}
+
+impl Stats {
+    /// Of a live capture there is more to tell.
+    pub(crate) fn watch(&mut self, meter: Meter, upstream: Option<Upstream>) {
+        self.wire = Some((meter, upstream));
+    }
+
+    pub(crate) fn show(&mut self, snapshot: Snapshot) {
+        let interval = self.next(self.begun.elapsed(), snapshot);
+        let line = match self.format {
+            Format::Text => interval.text(),
+            Format::Json => interval.json().to_string(),
+        };
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    fn next(&mut self, at: Duration, snapshot: Snapshot) -> Interval {
+        let (then, earlier, counted) = self.last;
+        let ring = self.wire.as_ref().map(|(meter, _)| {
+            let state = meter.read();
+            let since = |now: u64, then: u64| now.saturating_sub(then);
+            Ring {
+                state,
+                dropped: since(state.dropped, counted.dropped),
+                freezes: since(state.freezes, counted.freezes),
+            }
+        });
+        self.last = (at, snapshot, ring.as_ref().map_or(counted, |ring| ring.state));
+        Interval {
+            at,
+            time: at.saturating_sub(then),
+            packets: snapshot.packets.saturating_sub(earlier.packets),
+            bytes: snapshot.bytes.saturating_sub(earlier.bytes),
+            queued: snapshot.queued,
+            outputs_dropped: snapshot.dropped.saturating_sub(earlier.dropped),
+            ring,
+            before: self.wire.as_mut().and_then(|(_, upstream)| Some(upstream.as_mut()?.since_last())),
+        }
+    }
+}
+
+impl Interval {
+    fn per_second(&self, count: u64) -> f64 {
+        count as f64 / self.time.as_secs_f64().max(1e-9)
+    }
+
+    fn text(&self) -> String {
+        let (packets, bits) = (self.per_second(self.packets), self.per_second(self.bytes * 8));
+        let at = self.at.as_secs_f64();
+        let mut line = format!("{at:8.1} s  {packets:.0} packets/s  {:.3} Mbit/s", bits / 1e6);
+        // Writing to a string cannot fail.
+        if let Some(Ring { state, dropped, freezes }) = &self.ring {
+            let percent = (state.in_use * 100).div_ceil(state.blocks.max(1));
+            let _ = write!(line, "  ring {percent} %  kernel dropped {dropped}  ring full {freezes} times");
+        }
+        let _ = write!(line, "  outputs: {} chunks queued, {} dropped", self.queued, self.outputs_dropped);
+        if let Some(before) = &self.before {
+            let _ = write!(line, "  before the ring: {before}");
+        }
+        line
+    }
+
+    fn json(&self) -> Value {
+        let mut object = json!({
+            "seconds": self.at.as_secs_f64(),
+            "packets": self.packets,
+            "bytes": self.bytes,
+            "packets_per_second": self.per_second(self.packets),
+            "bits_per_second": self.per_second(self.bytes * 8),
+            "queued_chunks": self.queued,
+            "dropped": { "output_ring_full": self.outputs_dropped },
+        });
+        if let Some(Ring { state, dropped, freezes }) = &self.ring {
+            object["ring"] = json!({ "blocks": state.blocks, "in_use": state.in_use, "freezes": freezes });
+            object["dropped"]["kernel_ring_full"] = json!(dropped);
+        }
+        if let Some(before) = &self.before {
+            object["before_ring"] = json!(before);
+        }
+        object
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (text, millis) in [("1s", 1_000), ("500ms", 500), ("2m", 120_000), ("3", 3_000)] {
+            assert_eq!(interval(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "s", "0", "9ms", "-1s", "1.5s", "1h", "99999999999999999m"] {
+            assert!(interval(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_tells_of_its_interval_alone() {
+        let arguments = StatsArgs { stats: Some(Duration::from_secs(1)), stats_format: Format::Text };
+        let mut stats = arguments.teller().unwrap();
+        let at =
+            |packets, dropped| Snapshot { packets, bytes: packets * 125, dropped, ..Snapshot::default() };
+        stats.next(Duration::from_secs(1), at(1_000, 5));
+        let interval = stats.next(Duration::from_millis(1_500), at(3_000, 7));
+        let line = interval.text();
+        assert_eq!(line, "     1.5 s  4000 packets/s  4.000 Mbit/s  outputs: 0 chunks queued, 2 dropped");
+        let object = interval.json();
+        assert_eq!((&object["packets"], &object["dropped"]["output_ring_full"]), (&json!(2_000), &json!(2)));
+        assert!(object.get("ring").is_none(), "a file has none");
+    }
+
+    #[test]
+    fn the_ring_is_told_where_there_is_one() {
+        let before = UpstreamLosses { backlog_dropped: Some(4), ..UpstreamLosses::default() };
+        let state = RingState { blocks: 64, in_use: 3, received: 9, dropped: 8, freezes: 2 };
+        let interval = Interval {
+            at: Duration::from_secs(2),
+            time: Duration::from_secs(1),
+            packets: 1,
+            bytes: 60,
+            queued: 0,
+            outputs_dropped: 0,
+            ring: Some(Ring { state, dropped: 8, freezes: 1 }),
+            before: Some(before),
+        };
+        let line = interval.text();
+        assert!(line.contains("ring 5 %  kernel dropped 8  ring full 1 times"), "{line}");
+        assert!(
+            line.ends_with("before the ring: backlog of the CPUs, all interfaces of this host: 4 dropped"),
+            "{line}"
+        );
+        assert_eq!(interval.json()["before_ring"]["backlog_dropped"], 4);
+        assert_eq!(interval.json()["ring"], json!({ "blocks": 64, "in_use": 3, "freezes": 1 }));
+    }
+}

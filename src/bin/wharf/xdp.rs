@@ -1,0 +1,110 @@
+//! Input through AF_XDP, as the command line says it.
+
+use crate::exit;
+use crate::live::{LiveArgs, Wish};
+use clap::Args;
+use wharf::demux::{Ports, Protocol, Rule};
+use wharf::frame::Interface;
+use wharf::source::Source;
+use wharf::source::xdp::{
+    AttachMode, Capture, Copying, Modes, Options, PortProtocol, PortTable, Queues, Waiting,
+};
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "AF_XDP")]
+pub(crate) struct XdpArgs {
+    /// Take packets straight from the interface's queues: the host does not get them
+    ///
+    /// In the driver (native), or behind it where the driver cannot (generic); auto tries both in turn. Needs root, or
+    /// CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK. Where only packets with some ports are wanted (--ports, --to
+    /// without --rest), these are looked up in the kernel, and all others go on to the host; so does what has no ports
+    /// there: later fragments, IPv6 with extension headers, more than two VLAN tags.
+    #[arg(long, value_name = "auto|native|generic", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "auto", hide_possible_values = true)]
+    #[arg(conflicts_with_all = ["read", "direction", "no_promiscuous_mode", "netns", "fanout"])]
+    xdp: Option<Modes>,
+
+    /// Take packets from this queue only, counted from 0, or from all
+    #[arg(long, value_name = "N|all", default_value = "all", hide_default_value = true, requires = "xdp")]
+    queue: Queues,
+
+    /// Have the kernel copy packets even where the device could write them to our memory itself
+    #[arg(long, requires = "xdp")]
+    xdp_copy: bool,
+
+    /// Look for packets all the time instead of sleeping: a whole CPU
+    #[arg(long, requires = "xdp")]
+    xdp_spin: bool,
+}
+
+impl XdpArgs {
+    /// Whether it is asked for.
+    pub(crate) fn is_given(&self) -> bool {
+        self.xdp.is_some()
+    }
+
+    /// Opens the interface, for what is wanted of it.
+    pub(crate) fn open(&self, live: &LiveArgs, wish: &Wish) -> anyhow::Result<Capture> {
+        let rules = wish.rules().unwrap_or_default();
+        let mut options = Capture::on(live.only_interface()?)
+            .modes(self.xdp.unwrap_or_default())
+            .copying(if self.xdp_copy { Copying::Always } else { Copying::Auto })
+            .queues(self.queue)
+            .waiting(if self.xdp_spin { Waiting::Spin } else { Waiting::Sleep })
+            .snap_length(live.snap_length());
+        if let Some(bytes) = live.ring_bytes() {
+            options = options.memory_bytes(bytes);
+        }
+        let ports = table(rules);
+        let capture = ports.iter().cloned().fold(options, Options::ports).open()?;
+        tell(&capture, ports.as_ref().map(|_| rules));
+        Ok(capture)
+    }
+}
+
+/// The ports that rules name; `None` where there is no rule, or one that names all.
+fn table(rules: &[Rule]) -> Option<PortTable> {
+    let mut table = PortTable::new();
+    for rule in rules {
+        let Rule::Ports(Ports { protocol, ranges }) = rule else { return None };
+        let protocols: &[_] = match protocol {
+            Protocol::Tcp => &[PortProtocol::Tcp],
+            Protocol::Udp => &[PortProtocol::Udp],
+            Protocol::Sctp => &[PortProtocol::Sctp],
+            Protocol::Any => &[PortProtocol::Tcp, PortProtocol::Udp, PortProtocol::Sctp],
+        };
+        for range in ranges {
+            protocols.iter().for_each(|&protocol| table.add(protocol, range.clone()));
+        }
+    }
+    (!rules.is_empty()).then_some(table)
+}
+
+/// What is being done to the host, and how.
+fn tell(capture: &Capture, rules: Option<&[Rule]>) {
+    let Interface { name, snap_length, .. } = &capture.interfaces()[0];
+    let name = name.as_deref().unwrap_or("?");
+    let mode = match capture.mode() {
+        AttachMode::Native => "native",
+        AttachMode::Generic => "generic",
+    };
+    let copies = if capture.is_zero_copy() { "zero-copy" } else { "copying" };
+    let queues = match capture.queues() {
+        1 => "1 queue".to_owned(),
+        count => format!("{count} queues"),
+    };
+    exit::tell(&format!(
+        "listening on {name} through AF_XDP ({mode} mode, {copies}, {queues}), snapshot length {snap_length} bytes"
+    ));
+    capture.notes().iter().for_each(|note| exit::tell(&format!("{name}: {note}")));
+    exit::tell(&match rules {
+        None => format!("{name}: packets are TAKEN from this host: until the end it gets none of them"),
+        Some(rules) => {
+            let rules: Vec<_> = rules.iter().map(Rule::to_string).collect();
+            format!(
+                "{name}: packets of {} are TAKEN from this host, which gets all others until the end",
+                rules.join(" ")
+            )
+        }
+    });
+}

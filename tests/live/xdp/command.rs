@@ -1,0 +1,81 @@
+//! The `wharf` command over AF_XDP.
+
+use crate::ports::{bound, received};
+use crate::support::frames;
+use crate::support::network::{quiet_lab, send, sender};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use wharf::source::CaptureFile;
+use wharf::source::{Fill, Source};
+use wharf::sys::lab::Host;
+
+/// Starts the command inside a host and waits until it says what it takes.
+fn start(host: &Host, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, String) {
+    let mut child = host
+        .namespace
+        .run(|| {
+            // A run that waits for packets which do not come is stuck: it is ended, and that is a failure.
+            Command::new("timeout")
+                .args(["20", env!("CARGO_BIN_EXE_wharf")])
+                .args(arguments)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+        })
+        .expect("started");
+    let mut errors = BufReader::new(child.stderr.take().expect("piped"));
+    let mut said = String::new();
+    while !said.contains("TAKEN") {
+        assert!(errors.read_line(&mut said).expect("a line") > 0, "it ended: {said}");
+    }
+    (child, errors, said)
+}
+
+/// What it wrote to standard output and, from here on, to standard error, once it has ended well.
+fn finish(mut child: Child, mut errors: BufReader<ChildStderr>) -> (String, String) {
+    let (mut shown, mut said) = (String::new(), String::new());
+    child.stdout.take().expect("piped").read_to_string(&mut shown).expect("text");
+    errors.read_to_string(&mut said).expect("text");
+    assert!(child.wait().expect("ended").success(), "{said}");
+    (shown, said)
+}
+
+pub(crate) fn sniff_takes_packets_and_says_so() {
+    let lab = quiet_lab();
+    let (child, errors, said) =
+        start(&lab.server, &["sniff", "-i", "server", "--xdp", "-c", "1000", "--count"]);
+    let how = "listening on server through AF_XDP (native mode, copying, 1 queue)";
+    assert!(said.contains(how), "{said}");
+    assert!(said.contains("server: packets are TAKEN from this host"), "{said}");
+    let socket = sender(&lab.client);
+    (0..1000).for_each(|number| send(&socket, &frames::udp(40_000, 53, number, 0)));
+    let (shown, said) = finish(child, errors);
+    assert!(shown.contains("1000") && shown.contains("53"), "{shown}");
+    assert!(said.contains("1000 received = 1000 delivered + 0 filtered out + 0 dropped"), "{said}");
+}
+
+pub(crate) fn split_leaves_to_the_host_what_no_rule_names() {
+    let lab = quiet_lab();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("wanted.pcapng");
+    let rule = format!("udp/5300={}", file.display());
+    let [wanted, other] = [5300, 5301].map(|port| bound(&lab.server, port));
+    let arguments = ["split", "-i", "server", "--xdp=native", "-c", "50", "--to", &rule];
+    let (child, errors, said) = start(&lab.server, &arguments);
+    assert!(said.contains("packets of udp/5300 are TAKEN from this host"), "{said}");
+    let client = bound(&lab.client, 40_000);
+    for number in 0..100_u8 {
+        client.send_to(&[number; 9], (lab.server.v4, 5300 + u16::from(number % 2))).expect("sent");
+    }
+    let (_, said) = finish(child, errors);
+    assert!(said.contains("50 received = 50 delivered"), "{said}");
+    assert_eq!((received(&wanted), received(&other)), (0, 50));
+    // And the file says of their checksums what is known.
+    let mut copy = CaptureFile::open(&file).expect("a capture");
+    let mut frames = 0;
+    while let Fill::Batch(batch) = copy.fill(256).expect("whole") {
+        assert!(batch.frames().all(|frame| frame.record.offload.checksum_not_ready));
+        frames += batch.len();
+    }
+    assert_eq!(frames, 50);
+}

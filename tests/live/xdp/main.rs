@@ -1,0 +1,59 @@
+//! AF_XDP over a real wire: a veth pair between two network namespaces of our own.
+//!
+//! The kernel takes programs from root outside of user namespaces only: where we are not that, the tests are skipped;
+//! with `WHARF_XDP=require` that is a failure.
+
+#![expect(clippy::print_stdout, reason = "a test program reports there")]
+
+#[path = "../../support/mod.rs"]
+#[macro_use]
+mod support;
+
+mod command;
+mod counting;
+mod engine;
+mod leases;
+mod opening;
+mod ports;
+mod program;
+mod sending;
+
+use std::process::ExitCode;
+use wharf::sys::bpf::Map;
+
+fn main() -> ExitCode {
+    if let Ok(interface) = std::env::var(opening::CHILD) {
+        opening::child(&interface);
+    }
+    let tests = tests![
+        program::takes_what_the_rules_name,
+        program::refused_programs_come_with_the_verifiers_word,
+        counting::every_frame_of_a_known_mix_is_seen_in_order,
+        counting::generic_mode_sees_the_same,
+        counting::an_overflow_is_named_and_the_sum_is_exact,
+        counting::stop_drains_exactly_while_frames_keep_coming,
+        counting::an_idle_wire_costs_nothing,
+        counting::spinning_sees_the_same,
+        counting::an_interface_that_goes_down_is_reported_once,
+        counting::an_interface_that_is_removed_is_reported_once,
+        ports::wanted_ports_come_to_us_and_the_others_to_the_host,
+        ports::what_a_host_left_unfinished_is_not_called_bad,
+        leases::chunks_outlive_their_turn_and_go_back_in_any_order,
+        leases::when_too_much_is_out_frames_are_copied,
+        engine::runs_by_workers_and_rings_balance,
+        command::sniff_takes_packets_and_says_so,
+        command::split_leaves_to_the_host_what_no_rule_names,
+        opening::a_second_program_is_refused,
+        opening::a_busy_queue_says_so,
+        opening::no_such_queue_says_how_many_there_are,
+        opening::a_killed_process_leaves_nothing_behind,
+        sending::frames_arrive_as_sent_and_in_order,
+        sending::frames_too_long_are_refused,
+        sending::live_frames_are_sent_by_the_kernel,
+    ];
+    support::harness::run(tests, "WHARF_XDP", || {
+        let map = Map::array("wharf_test", 4, 1);
+        map.map(drop)
+            .map_err(|error| format!("no BPF here ({error}): run as root, outside of user namespaces"))
+    })
+}
