@@ -17,6 +17,10 @@ echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2-), $(nproc) c
 echo "versions:$(for crate in wharf internet-checksum etherparse pnet_packet smoltcp rtrb ringbuf crossbeam crossbeam-queue crossbeam-channel; do printf ' %s,' "$(version "$crate")"; done | sed 's/,$//'), DPDK $(pkg-config --modversion libdpdk 2>/dev/null || echo none)"
 echo
 
+# Large areas lie in huge pages where the kernel gives them out, for ours and the peers alike: frames in memory come from
+# areas like these (DPDK's, an AF_XDP socket's), and with small pages it would be address look-ups that are compared.
+export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+
 mkdir -p "$results"
 tsv=()
 if [ $# = 0 ]; then tsv=(--tsv "$results/core.tsv"); fi

@@ -10,37 +10,115 @@ const DISTANCE: usize = 8 << 10;
 /// The most lines of a frame that are asked for: a full one.
 const LINES: usize = 24;
 
-/// How far ahead frames of a batch are asked for.
+/// The lines of a frame in which its headers are.
+const HEADERS: usize = 2;
+
+/// Whether and what to ask for.
+pub(super) trait Ask: Copy {
+    /// What will be read a while after the group with this number.
+    fn later<'r>(self, slab: &'r [u8], groups: &'r [[Record; 8]], group: usize)
+    -> impl Later + use<'r, Self>;
+}
+
+/// Frames to be asked for, or none.
+pub(super) trait Later: Copy {
+    /// Asks for where the headers are of all.
+    fn ask_for_headers(self);
+
+    /// Asks for the rest of one. Asked for all at once they would hold each other up, and the processor with them: it
+    /// has room for about one frame's lines on their way.
+    fn ask_for_rest(self, lane: usize);
+
+    /// Asks for the rest of those in `lanes`.
+    #[inline(always)]
+    fn ask_for_rests(self, lanes: u8) {
+        (0..8).filter(|lane| lanes >> lane & 1 != 0).for_each(|lane| self.ask_for_rest(lane));
+    }
+}
+
+/// Frames that are in a cache.
+#[derive(Clone, Copy)]
+pub(super) struct Hot;
+
+impl Ask for Hot {
+    #[inline(always)]
+    fn later<'r>(self, _: &'r [u8], _: &'r [[Record; 8]], _: usize) -> impl Later + use<'r> {
+        Self
+    }
+}
+
+impl Later for Hot {
+    #[inline(always)]
+    fn ask_for_headers(self) {}
+
+    #[inline(always)]
+    fn ask_for_rest(self, _: usize) {}
+
+    #[inline(always)]
+    fn ask_for_rests(self, _: u8) {}
+}
+
+/// How far ahead frames of a batch are asked for that lie in memory.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     groups: usize,
+    /// There is more of a frame than where its headers are, as a rule.
+    long: bool,
 }
 
 impl Ahead {
     pub(super) fn of(batch: Batch<'_>) -> Self {
         let mean = batch.captured() as usize / batch.len().max(1);
-        Self { groups: (DISTANCE / (8 * mean.max(LINE))).clamp(1, 16) }
-    }
-
-    /// Asks for what will be read after the group with this number. Behind the last group that is what lies there in
-    /// the slab, for the next batch to be sure, as much as if this one went on.
-    #[inline]
-    pub(super) fn ask(self, slab: &[u8], groups: &[[Record; 8]], group: usize) {
-        if let Some(later) = groups.get(group + self.groups) {
-            later.iter().for_each(|record| ask_for(slab, record.offset, record.captured));
-        } else if let (Some(from), Some(last)) =
-            (groups.get(groups.len().wrapping_sub(self.groups)), groups.last())
-        {
-            let shift = (last[7].offset.wrapping_add(last[7].captured)).wrapping_sub(from[0].offset);
-            let beyond = |record: &Record| ask_for(slab, record.offset.wrapping_add(shift), record.captured);
-            groups[group].iter().for_each(beyond);
-        }
+        Self { groups: (DISTANCE / (8 * mean.max(LINE))).clamp(1, 16), long: mean > HEADERS * LINE }
     }
 }
 
-#[inline]
-fn ask_for(slab: &[u8], offset: u32, length: u32) {
-    let start = slab.as_ptr().wrapping_add(offset as usize);
-    let lines = (start.addr() % LINE + length as usize).div_ceil(LINE).min(LINES);
-    (0..lines).for_each(|line| prefetch::for_reading(start.wrapping_add(line * LINE)));
+impl Ask for Ahead {
+    /// Behind the last group that is what lies there in the slab, for the next batch to be sure, as much as if this one
+    /// went on.
+    #[inline(always)]
+    fn later<'r>(self, slab: &'r [u8], groups: &'r [[Record; 8]], group: usize) -> impl Later + use<'r> {
+        let Self { long, .. } = self;
+        if let Some(records) = groups.get(group + self.groups) {
+            return Some(Frames { slab, records, shift: 0, long });
+        }
+        let from = groups.get(groups.len().checked_sub(self.groups)?)?;
+        let last = &groups.last()?[7];
+        let shift = (last.offset.wrapping_add(last.captured)).wrapping_sub(from[0].offset);
+        Some(Frames { slab, records: &groups[group], shift, long })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Frames<'r> {
+    slab: &'r [u8],
+    records: &'r [Record; 8],
+    /// How much further on they lie than the records say.
+    shift: u32,
+    long: bool,
+}
+
+impl Frames<'_> {
+    #[inline(always)]
+    fn ask(self, lane: usize, from: usize, to: usize) {
+        let Record { offset, captured, .. } = self.records[lane];
+        let start = self.slab.as_ptr().wrapping_add(offset.wrapping_add(self.shift) as usize);
+        let lines = (start.addr() % LINE + captured as usize).div_ceil(LINE).min(to);
+        (from..lines).for_each(|line| prefetch::for_reading(start.wrapping_add(line * LINE)));
+    }
+}
+
+impl Later for Option<Frames<'_>> {
+    #[inline(always)]
+    fn ask_for_headers(self) {
+        let Some(frames) = self else { return };
+        (0..8).for_each(|lane| frames.ask(lane, 0, HEADERS));
+    }
+
+    #[inline(always)]
+    fn ask_for_rest(self, lane: usize) {
+        if let Some(frames) = self.filter(|frames| frames.long) {
+            frames.ask(lane, HEADERS, LINES);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! A whole batch.
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Ask, Hot, Later};
 use super::lanes::Lanes;
 use super::shape::Shapes;
 use super::sums::{self, HELD};
@@ -17,17 +17,24 @@ const SEGMENT: usize = 256;
 /// The others are walked.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batch: Batch<'_>) {
+    if batch.is_cold() {
+        read_groups(kernel, findings, batch, Ahead::of(batch));
+    } else {
+        read_groups(kernel, findings, batch, Hot);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn read_groups<K: Kernel, A: Ask>(kernel: K, findings: &mut Findings, batch: Batch<'_>, ahead: A) {
     let segments = batch.records().chunks(SEGMENT);
-    let ahead = batch.is_cold().then(|| Ahead::of(batch));
     for (number, records) in segments.enumerate() {
         let (groups, rest) = records.as_chunks::<8>();
         let mut seen = Seen::default();
         let first = number * SEGMENT;
         for (group, records) in groups.iter().enumerate() {
-            if let Some(ahead) = ahead {
-                ahead.ask(batch.slab(), groups, group);
-            }
-            let eight = Eight::read(kernel, batch.slab(), records);
+            let later = ahead.later(batch.slab(), groups, group);
+            let eight = Eight::read(kernel, batch.slab(), records, later);
             let start = first + 8 * group;
             let summaries = &mut findings.summaries[start..start + 8];
             // SAFETY: there are 64 bytes; a summary is a number, and any will do. No alignment is asked for.
@@ -61,16 +68,18 @@ struct Eight {
 impl Eight {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
-    fn read<K: Kernel>(kernel: K, slab: &[u8], records: &[Record; 8]) -> Self {
+    fn read<K: Kernel>(kernel: K, slab: &[u8], records: &[Record; 8], later: impl Later) -> Self {
+        later.ask_for_headers();
         let Some(lanes) = Lanes::load(slab, records) else { return Self::default() };
         let shapes = Shapes::of(&lanes);
         let mut upper = sums::upper(&lanes, &shapes);
         let longer = _mm512_cmpgt_epi64_mask(shapes.end, _mm512_set1_epi64(HELD));
         let Shapes { v6, absent, odd, faults, .. } = shapes;
+        let sound = _mm512_testn_epi64_mask(faults, faults) & !odd;
+        let longer = longer & sound & !absent & !lanes.vouched;
+        later.ask_for_rests(!longer);
         if longer != 0 {
-            let sound = _mm512_testn_epi64_mask(faults, faults) & !odd;
-            let longer = longer & sound & !absent & !lanes.vouched;
-            upper = _mm512_add_epi64(upper, beyond(kernel, slab, records, &lanes, &shapes, longer));
+            upper = _mm512_add_epi64(upper, beyond(kernel, slab, records, &lanes, &shapes, longer, later));
         }
         let (mut headers, mut upper) = (sums::headers(&lanes), sums::fold(upper));
         let unsummed = absent | lanes.vouched;
@@ -102,6 +111,7 @@ fn beyond<K: Kernel>(
     lanes: &Lanes,
     shapes: &Shapes,
     mut longer: __mmask8,
+    later: impl Later,
 ) -> __m512i {
     let (mut first, mut end, mut sums) = ([0; 8], [0; 8], [0_u64; 8]);
     // SAFETY: each is 64 bytes. No alignment is asked for.
@@ -113,6 +123,7 @@ fn beyond<K: Kernel>(
     while longer != 0 {
         let lane = longer.trailing_zeros() as usize;
         longer &= longer - 1;
+        later.ask_for_rest(lane);
         let offset = records[lane].offset as usize;
         // The packet ends within its frame, and the frame within the slab.
         let bytes = slab.get(offset + first[lane] as usize..offset + end[lane] as usize);

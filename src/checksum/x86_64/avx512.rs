@@ -11,6 +11,8 @@
 //! time. Dot products take fewer steps for each load, but their sums come later: as long as the sums of several packets
 //! are under way at once, that is what they wait for.
 
+mod varied;
+
 use crate::checksum::kernel::{Kernel, Task, sealed::Sealed};
 use crate::checksum::{add, wide};
 use std::arch::x86_64::*;
@@ -71,11 +73,11 @@ fn sum(bytes: &[u8]) -> u64 {
         ..=8 => wide::short(bytes),
         9..=32 => tiny(bytes),
         33..=64 => short(load_first(bytes)),
-        _ => more(bytes),
+        _ => varied::more(bytes),
     }
 }
 
-/// Of any number of bytes; made for more than 64.
+/// Of any number of bytes; made for more than 64, of the same length each time: branches by length go right.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 fn more(bytes: &[u8]) -> u64 {
