@@ -135,6 +135,14 @@ impl<'a> PacketOptions<'a> {
         })
     }
 
+    /// How many packets were lost between this one and the one before on its interface (`epb_dropcount`), where it says so.
+    #[must_use]
+    pub fn lost(self) -> Option<u64> {
+        let (_, value) = self.iter().find(|(code, _)| *code == pcapng::option::EPB_DROPCOUNT)?;
+        let bytes = value.try_into().ok()?;
+        Some(if self.big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) })
+    }
+
     /// The packet's comments (`opt_comment`), those that are UTF-8.
     pub fn comments(self) -> impl Iterator<Item = &'a str> {
         self.iter().filter(|(code, _)| *code == 1).filter_map(|(_, value)| std::str::from_utf8(value).ok())
@@ -209,6 +217,38 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// What is known about one interface over a whole capture (pcapng's interface statistics block).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceStatistics {
+    /// Frames received, dropped ones included (`isb_ifrecv`).
+    pub received: u64,
+    /// Lost between the interface and whoever reads of it here, wherever that was (`isb_ifdrop`, as Wireshark's dumpcap
+    /// writes and shows it).
+    pub dropped: u64,
+    /// Let through by the capture filter (`isb_filteraccept`), where known.
+    pub accepted: Option<u64>,
+    /// Those of the dropped for which the kernel had no room (`isb_osdrop`), where known.
+    pub dropped_by_system: Option<u64>,
+    /// Handed over to whoever reads of it here (`isb_usrdeliv`), where known.
+    pub delivered: Option<u64>,
+}
+
+impl InterfaceStatistics {
+    /// Adds what another receiver on the same interface counted of other frames.
+    pub fn merge(&mut self, other: Self) {
+        let add = |all: &mut Option<u64>, more: Option<u64>| {
+            if let Some(more) = more {
+                *all = Some(all.unwrap_or(0) + more);
+            }
+        };
+        self.received += other.received;
+        self.dropped += other.dropped;
+        add(&mut self.accepted, other.accepted);
+        add(&mut self.dropped_by_system, other.dropped_by_system);
+        add(&mut self.delivered, other.delivered);
+    }
+}
+
 /// A pcapng block that is not a packet and that a copy should keep: decryption secrets, name
 /// resolution, custom blocks marked as safe to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,6 +272,7 @@ pub struct Batch<'a> {
     annotations: &'a [Annotation],
     captured: u64,
     cold: bool,
+    lost: u64,
 }
 
 impl<'a> Batch<'a> {
@@ -257,13 +298,26 @@ impl<'a> Batch<'a> {
             }
         }
         assert!(rooms >= 0, "a record is not within its slab of {} bytes", slab.len());
-        Self { slab, records, interfaces, annotations: &[], captured, cold: false }
+        Self { slab, records, interfaces, annotations: &[], captured, cold: false, lost: 0 }
     }
 
     /// The same batch with blocks that stood in the file before its first frame.
     #[must_use]
     pub fn with_annotations(self, annotations: &'a [Annotation]) -> Self {
         Self { annotations, ..self }
+    }
+
+    /// The same batch, before whose first frame so many were lost.
+    #[must_use]
+    pub fn after_loss(self, frames: u64) -> Self {
+        Self { lost: frames, ..self }
+    }
+
+    /// How many frames are known to have been lost between the last frame before this batch and its first: there was no room for
+    /// them. What a capture file says of its own past is not among them, it stands in the packets' options.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// The same batch, said to lie in memory and not in this core's caches: whoever reads it asks for frames ahead. That

@@ -233,7 +233,7 @@ fn statistics_and_comment() {
     let path = directory.path().join("a.pcapng");
     let mut writer = options().comment("why it was taken").create(&path).unwrap();
     deliver(Frames::many(10).batches().next().unwrap(), &mut writer).unwrap();
-    writer.finish(&[InterfaceStatistics { received: 12, dropped: 2 }]).unwrap();
+    writer.finish(&[InterfaceStatistics { received: 12, dropped: 2, ..Default::default() }]).unwrap();
     let blocks = blocks(&std::fs::read(&path).unwrap());
     let section = &blocks[0].1;
     assert!(section.windows(16).any(|text| text == b"why it was taken"));

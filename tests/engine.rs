@@ -191,7 +191,10 @@ fn every_packet_goes_to_one_output_in_order() {
 
     for (first, count, witness) in [(1, 334, dns), (2, 333, web), (3, 333, rest)] {
         assert_eq!(witness.seen, (0..count).map(|n| n * 3 + first).collect::<Vec<_>>());
-        assert_eq!(witness.finished, [[InterfaceStatistics { received: 1012, dropped: 7 }]]);
+        assert_eq!(
+            witness.finished,
+            [[InterfaceStatistics { received: 1012, dropped: 7, ..Default::default() }]]
+        );
     }
     assert!(report.balanced());
     assert_eq!(report.workers, std::slice::from_ref(&report.total));

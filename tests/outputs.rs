@@ -443,3 +443,69 @@ fn frames_that_cannot_leave_their_source_are_copied() {
         each(|packet: &Packet<'_>| assert_eq!(Some(packet.frame().data), all.next().map(|data| &data[..])));
     Engine::builder().source(Paced::new(5_000, |_| ())).rest(same).run().unwrap();
 }
+
+#[test]
+fn what_an_output_did_not_get_stands_before_the_next_packet_it_got() {
+    /// Adds up what it is told of, and where: the number of the packet after each loss.
+    #[derive(Default)]
+    struct Told {
+        losses: Vec<(u64, u64)>,
+        statistics: Vec<InterfaceStatistics>,
+        last: u64,
+    }
+    struct Keeper(Arc<Mutex<Told>>);
+    impl Sink for Keeper {
+        fn write(&mut self, packets: Deliveries<'_>) -> Result<(), sink::Error> {
+            let mut told = self.0.lock().unwrap();
+            for (index, frame) in packets.frames().enumerate() {
+                let missing = frame.record.number - told.last - 1;
+                if index == 0 && packets.lost() + missing > 0 {
+                    told.losses.push((packets.lost(), missing));
+                }
+                told.last = frame.record.number;
+            }
+            Ok(())
+        }
+
+        fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), sink::Error> {
+            self.0.lock().unwrap().statistics = statistics.to_vec();
+            Ok(())
+        }
+    }
+    let told = Arc::new(Mutex::new(Told::default()));
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&open);
+    let (probe, shown) = Probe::new(move |_| {
+        wait_until("the gate", || gate.load(Ordering::SeqCst));
+        Ok(())
+    });
+    // The gate opens after twenty chunks; once what was queued is through, the others come one by one.
+    let watched = Arc::clone(&shown);
+    let mut before = 0;
+    let mut source = Paced::new(40 * 256, move |readings| match readings {
+        0..20 => {}
+        20 => {
+            open.store(true, Ordering::SeqCst);
+            // Until it stands still, with something written: on a busy machine the output may begin late.
+            while before == 0 || watched.writes.load(Ordering::SeqCst) != before {
+                before = watched.writes.load(Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(300));
+            }
+        }
+        _ => wait_until("one by one", || watched.writes.load(Ordering::SeqCst) == before + readings - 20),
+    });
+    (source.live, source.chunks) = (true, true);
+    let report = Engine::builder()
+        .source(source)
+        .output("udp/53,80".parse().unwrap(), sink::Tee(probe, Keeper(Arc::clone(&told))))
+        .rest(Count::new())
+        .queue(4)
+        .run()
+        .unwrap();
+    let lost = report.outputs[0].ledger.dropped[&DropReason::OutputRingFull];
+    let told = told.lock().unwrap();
+    assert_eq!(told.losses, [(lost, lost)], "{report}");
+    let [statistics] = told.statistics[..] else { panic!("one interface") };
+    assert_eq!((statistics.received, statistics.dropped), (40 * 256, lost));
+    assert_eq!((statistics.dropped_by_system, statistics.delivered), (Some(0), Some(40 * 256 - lost)));
+}

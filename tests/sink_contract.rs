@@ -10,7 +10,7 @@ use wharf::sink::{CaptureFileWriter, CaptureFormat, InterfaceStatistics, Rotatio
 /// What every sink keeps to. `make` makes one that writes below a directory, `packets` counts what it left there.
 fn battery<S: Sink>(make: impl Fn(&Path) -> S, packets: impl Fn(&Path) -> usize) {
     let directory = || tempfile::tempdir().unwrap();
-    let statistics = [InterfaceStatistics { received: 9, dropped: 1 }];
+    let statistics = [InterfaceStatistics { received: 9, dropped: 1, ..Default::default() }];
 
     let empty = directory();
     make(empty.path()).finish(&statistics).unwrap();

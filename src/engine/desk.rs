@@ -172,16 +172,22 @@ impl<'w> Desk<'w> {
         let Self { exits: Exits { senders, outputs, sole, ordered, .. }, tally, .. } = self;
         for (ring, sender) in senders.iter_mut().enumerate() {
             let packets = load.picks[ring].len() as u64;
+            // The next parcel tells of all since the last.
+            let lost = sender.lost + load.chunk.lost();
             let parcel = if packets > 0 || load.annotated || *sole {
-                Parcel::Load { load: Arc::clone(load), lease: lease.as_ref().map(Lease::share) }
+                sender.lost = 0;
+                Parcel::Load { load: Arc::clone(load), lease: lease.as_ref().map(Lease::share), lost }
             } else if *ordered {
+                sender.lost = lost;
                 Parcel::Nothing { number: load.number }
             } else {
+                sender.lost = lost;
                 continue;
             };
             match sender.send(load.number, parcel) {
                 Sent::Taken => {}
                 Sent::Dropped => {
+                    sender.lost = lost + packets;
                     tally.outputs[outputs[ring]].ring_full += packets;
                     if *sole {
                         tally.merge(&load.tally);

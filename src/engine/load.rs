@@ -93,7 +93,8 @@ pub(super) type Shared = Arc<CachePadded<Load>>;
 /// What goes through a ring.
 pub(super) enum Parcel {
     /// A chunk with packets or annotations for this output, and the lease of the memory if it is leased.
-    Load { load: Shared, lease: Option<Lease> },
+    /// So many packets were lost before it, on the way from the interface to here.
+    Load { load: Shared, lease: Option<Lease>, lost: u64 },
     /// There is nothing for this output in the chunk with that number.
     Nothing { number: u64 },
     /// The source is idle: show what is buffered.

@@ -244,8 +244,9 @@ impl<'a> Builder<'a> {
 
 /// The report, or the first failure with the report in it.
 fn conclude(outcome: Outcome, rules: Vec<String>) -> Result<Report, Error> {
-    let Outcome { tallies, failures, rings } = outcome;
+    let Outcome { tallies, failures, strains, rings } = outcome;
     let mut report = Report::new(&tallies, rules.clone());
+    report.outputs.iter_mut().zip(strains).for_each(|(output, strain)| output.strain = strain);
     report.rings = rings;
     let mut failures = failures.into_iter();
     let Some(first) = failures.next() else { return Ok(report) };

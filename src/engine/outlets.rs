@@ -6,7 +6,7 @@ use super::worker::Failure;
 use crate::batch::Findings;
 use crate::demux::PortMap;
 use crate::frame::Batch;
-use crate::sink::{self, Deliveries, InterfaceStatistics, Sink};
+use crate::sink::{self, Deliveries, InterfaceStatistics, Sink, Strain};
 
 /// The sinks of a run, with what is under way to them.
 pub(super) struct Outlets<'s, S> {
@@ -74,15 +74,21 @@ impl<'s, S: Sink> Outlets<'s, S> {
     }
 
     /// Finishes every sink. One that failed before is finished too, but what it says then is only its failure again.
-    /// What the sinks have kept at last corrects what was counted as delivered.
-    pub(super) fn finish(&mut self, statistics: &[InterfaceStatistics], tallies: &mut [Tally]) {
+    /// What the sinks have kept at last corrects what was counted as delivered. Comes back with how hard each had it.
+    pub(super) fn finish(
+        &mut self,
+        statistics: &[InterfaceStatistics],
+        tallies: &mut [Tally],
+    ) -> Vec<Option<Strain>> {
         for (output, sink) in self.sinks.iter_mut().enumerate() {
             let failed_before = self.failures.iter().any(|failure| failure.is_of(output));
-            self.failures.extend(failure(output, sink.finish(statistics)).filter(|_| !failed_before));
+            let statistics = stats::as_seen_by(output, statistics, tallies);
+            self.failures.extend(failure(output, sink.finish(&statistics)).filter(|_| !failed_before));
             if let Some(kept) = sink.kept() {
                 stats::settle(tallies, output, kept);
             }
         }
+        self.sinks.iter().map(|sink| sink.strain()).collect()
     }
 
     fn each(&mut self, mut act: impl FnMut(&mut S) -> Result<(), sink::Error>) {

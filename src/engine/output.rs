@@ -22,6 +22,8 @@ pub(super) struct Output<'s, 'a, 'r> {
     /// Its account decides how much of the input counts, as there is no other output.
     sole: bool,
     state: State,
+    /// Packets lost since the last that the sink got.
+    lost: u64,
     served: Served,
 }
 
@@ -55,7 +57,7 @@ impl<'s, 'a, 'r> Output<'s, 'a, 'r> {
     ) -> Self {
         let taken = if sole { vec![Tally::new(1); workers] } else { Vec::new() };
         let served = Served { counts: vec![OutputTally::default(); workers], taken, ended_at: None };
-        Self { sink, output, ring, lanes, ending, sole, state: State::Open, served }
+        Self { sink, output, ring, lanes, ending, sole, state: State::Open, lost: 0, served }
     }
 
     /// Until the workers have gone and all they handed over is dealt with. After the sink has ended that is counted
@@ -64,7 +66,10 @@ impl<'s, 'a, 'r> Output<'s, 'a, 'r> {
         let _watch = Watch(self.ending);
         while let Some(parcel) = self.lanes.next() {
             match parcel {
-                Parcel::Load { load, lease } => self.deliver(&load, lease.as_ref()),
+                Parcel::Load { load, lease, lost } => {
+                    self.lost += lost;
+                    self.deliver(&load, lease.as_ref());
+                }
                 Parcel::Flush => self.act(|sink| sink.flush()),
                 Parcel::Nothing { .. } | Parcel::Nudge => {}
             }
@@ -81,8 +86,9 @@ impl<'s, 'a, 'r> Output<'s, 'a, 'r> {
         for (index, batch) in load.chunk.batches_in(lease).enumerate() {
             self.act(|sink| batch.annotations().iter().try_for_each(|annotation| sink.annotate(annotation)));
             if let Some((_, chosen)) = picks.next_if(|(batch, _)| *batch == index) {
-                let accepted =
-                    self.write(Deliveries::new(batch, &load.findings[index], chosen), chosen.len());
+                let packets = Deliveries::new(batch, &load.findings[index], chosen);
+                let packets = packets.after_loss(std::mem::take(&mut self.lost));
+                let accepted = self.write(packets, chosen.len());
                 self.served.counts[load.worker].add(batch, chosen, accepted);
             }
             if self.sole && self.state != State::Open {

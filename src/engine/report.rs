@@ -2,6 +2,7 @@
 
 use super::stats::Tally;
 use crate::parse::{Layer, Reason};
+use crate::sink::Strain;
 use crate::source::RingUse;
 use crate::verify::{Checksums, Verdict};
 use serde::{Serialize, Serializer};
@@ -116,6 +117,8 @@ pub struct Report {
     pub malformed: Vec<MalformedCount>,
     /// Times the kernel stopped filling the ring because it was full.
     pub ring_freezes: u64,
+    /// Packets that the capture file which was read says were lost while it was written: they are in no ledger here.
+    pub lost_earlier: u64,
     /// How the kernel's rings of a live source fared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rings: Option<RingUse>,
@@ -134,6 +137,9 @@ pub struct OutputReport {
     pub ledger: Ledger,
     /// Captured bytes of those its sink accepted, with what it lost when it failed.
     pub bytes: u64,
+    /// How well its queue before the disk sufficed, if it has one; absent in the JSON without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strain: Option<Strain>,
 }
 
 /// How many packets were malformed in one way.
@@ -171,7 +177,7 @@ impl Report {
             };
             let drops =
                 [(DropReason::OutputFailed, output.failed), (DropReason::OutputRingFull, output.ring_full)];
-            OutputReport { rule, ledger: ledger.with_drops(&drops), bytes: output.bytes }
+            OutputReport { rule, ledger: ledger.with_drops(&drops), bytes: output.bytes, strain: None }
         });
         Self {
             outputs: outputs.collect(),
@@ -180,6 +186,7 @@ impl Report {
             workers: tallies.iter().map(ledger_of).collect(),
             checksums: all.checksums,
             ring_freezes: all.source.freezes,
+            lost_earlier: all.source.lost_earlier,
             rings: None,
             malformed: (all.malformed.sorted().into_iter())
                 .map(|(layer, reason, packets)| MalformedCount { layer, reason, packets })
@@ -240,6 +247,11 @@ impl fmt::Display for Report {
         let named = malformed.iter().map(|kind| (format!("{} {}", kind.layer, kind.reason), kind.packets));
         list(f, "malformed", named)?;
         list(f, "headers cut by the snapshot length", cut.iter().map(|kind| (kind.layer, kind.packets)))?;
+        match self.lost_earlier {
+            0 => {}
+            1 => f.write_str("\nthe file says that 1 packet was lost while it was written")?,
+            lost => write!(f, "\nthe file says that {lost} packets were lost while it was written")?,
+        }
         if self.ring_freezes > 0 {
             let times = if self.ring_freezes == 1 {
                 "once".to_owned()
@@ -251,7 +263,30 @@ impl fmt::Display for Report {
         if let Some(rings) = &self.rings {
             write!(f, "\n{rings}")?;
         }
+        if [DropReason::OutputRingFull, DropReason::KernelRingFull]
+            .iter()
+            .any(|reason| self.total.dropped.contains_key(reason))
+        {
+            self.outputs.iter().try_for_each(|output| output.show_strain(f, self.outputs.len() > 1))?;
+        }
         Ok(())
+    }
+}
+
+impl OutputReport {
+    /// What to do about a disk that was too slow, if all that may wait for it did.
+    fn show_strain(&self, f: &mut fmt::Formatter<'_>, named: bool) -> fmt::Result {
+        let Some(Strain { queued_most, queue, longest_write }) = self.strain else { return Ok(()) };
+        if queued_most < queue {
+            return Ok(());
+        }
+        let name = if named { format!(" for {}", self.rule) } else { String::new() };
+        let (most, seconds) = (queued_most >> 20, longest_write.as_secs_f64());
+        write!(
+            f,
+            "\nthe disk{name} was slow: {most} MiB waited to be written, all that may; the longest write took {seconds:.3} s"
+        )?;
+        f.write_str(": a larger --write-queue outlasts longer stalls, a faster disk more traffic")
     }
 }
 

@@ -11,6 +11,8 @@ pub(super) struct Sender<'g> {
     policy: Policy,
     /// Where other workers' chunks may be waited for beside ours.
     gaps: Option<&'g Gaps>,
+    /// Packets lost that the output has not been told of.
+    pub(super) lost: u64,
 }
 
 /// What became of a parcel.
@@ -27,7 +29,7 @@ pub(super) enum Sent {
 impl<'g> Sender<'g> {
     /// `gaps` are told of what is dropped; `None` for the only worker, whose ring is the order.
     pub(super) fn new(ring: Producer<Parcel>, policy: Policy, gaps: Option<&'g Gaps>) -> Self {
-        Self { ring, policy, gaps }
+        Self { ring, policy, gaps, lost: 0 }
     }
 
     /// Hands over what the chunk with that number has for the output.

@@ -4,7 +4,7 @@ use crate::batch::Findings;
 use crate::frame::Batch;
 use crate::parse::{Layer, Reason};
 use crate::sink::InterfaceStatistics;
-use crate::source::{Counters, Progress};
+use crate::source::{Counters, Progress, Source};
 use crate::verify::Checksums;
 use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -239,18 +239,73 @@ impl Tally {
         self.source.filtered += other.source.filtered;
         self.source.unread += other.source.unread;
         self.source.freezes += other.source.freezes;
+        self.source.lost_earlier += other.source.lost_earlier;
     }
 
-    /// What the sinks are told about each of `known` interfaces at the end.
-    ///
-    /// The kernel counts a socket's losses, not an interface's: with several interfaces nobody knows
-    /// whose they were, and they stand in the ledger alone.
-    pub(super) fn interface_statistics(&self, known: usize) -> Vec<InterfaceStatistics> {
-        if known == 1 {
-            let Counters { received, dropped_ring, unread, .. } = self.source;
-            return vec![InterfaceStatistics { received, dropped: dropped_ring + unread }];
-        }
-        let received = |id| self.interfaces.get(id).copied().unwrap_or(0);
-        (0..known).map(|id| InterfaceStatistics { received: received(id), dropped: 0 }).collect()
+    /// What the sinks are told about each interface at the end: what a capture file says of them, or what has been counted.
+    pub(super) fn interface_statistics(&self, said: &Said) -> Vec<InterfaceStatistics> {
+        let Counters { received, dropped_ring, unread, .. } = self.source;
+        let taken = |id: usize| self.interfaces.get(id).copied().unwrap_or(0);
+        let of = |id: usize| match (said.interfaces.get(id).copied().flatten(), said.known) {
+            // What of it was beyond the end of the run, the kernel does not know.
+            (Some(known), _) if said.live => InterfaceStatistics { delivered: Some(taken(id)), ..known },
+            (Some(known), _) => known,
+            (None, 1) if said.live => InterfaceStatistics {
+                received,
+                dropped: dropped_ring,
+                accepted: Some(received),
+                dropped_by_system: Some(dropped_ring),
+                delivered: Some(received.saturating_sub(dropped_ring + unread)),
+            },
+            (None, 1) => {
+                InterfaceStatistics { received, dropped: dropped_ring, ..InterfaceStatistics::default() }
+            }
+            (None, _) => InterfaceStatistics { received: taken(id), ..InterfaceStatistics::default() },
+        };
+        (0..said.known).map(of).collect()
     }
+}
+
+/// What a source says of its interfaces at the end.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// So many are known.
+    pub(super) known: usize,
+    pub(super) live: bool,
+    interfaces: Vec<Option<InterfaceStatistics>>,
+}
+
+impl Said {
+    /// By a source, whose counters have been read.
+    pub(super) fn by(source: &dyn Source) -> Self {
+        let (known, live) = (source.interfaces().len(), source.is_live());
+        Self { known, live, interfaces: source.statistics().to_vec() }
+    }
+
+    /// Takes in what another part of the same source says: each has counted frames of its own.
+    pub(super) fn merge(&mut self, part: Self) {
+        let Self { known, live, interfaces } = part;
+        (self.known, self.live) = (self.known.max(known), self.live || live);
+        self.interfaces.resize(self.interfaces.len().max(interfaces.len()), None);
+        for (all, more) in self.interfaces.iter_mut().zip(interfaces) {
+            let Some(more) = more else { continue };
+            all.get_or_insert_default().merge(more);
+        }
+    }
+}
+
+/// The statistics for one output: what did not come to it because its ring was full is lost like what did not come to
+/// wharf. Of which of several interfaces that was is not known.
+pub(super) fn as_seen_by(
+    output: usize,
+    statistics: &[InterfaceStatistics],
+    tallies: &[Tally],
+) -> Vec<InterfaceStatistics> {
+    let mut statistics = statistics.to_vec();
+    if let [only] = &mut statistics[..] {
+        let ring_full: u64 = tallies.iter().map(|tally| tally.outputs[output].ring_full).sum();
+        only.dropped += ring_full;
+        only.delivered = only.delivered.map(|delivered| delivered.saturating_sub(ring_full));
+    }
+    statistics
 }

@@ -3,11 +3,11 @@
 use super::Shutdown;
 use super::config::{BoxedSink, BoxedSource};
 use super::outlets::Outlets;
-use super::stats::{Gauge, Tally};
+use super::stats::{Gauge, Said, Tally};
 use crate::batch::Findings;
 use crate::demux::PortMap;
 use crate::frame::Batch;
-use crate::sink::{self, Sink};
+use crate::sink::{self, Sink, Strain};
 use crate::source::{self, BATCH, Fill, RingUse, Source};
 
 /// A run on one thread.
@@ -24,6 +24,8 @@ pub(super) struct Outcome {
     pub(super) tallies: Vec<Tally>,
     /// In the order in which they happened.
     pub(super) failures: Vec<Failure>,
+    /// One for each output.
+    pub(super) strains: Vec<Option<Strain>>,
     /// How the kernel's rings fared.
     pub(super) rings: Option<RingUse>,
 }
@@ -70,9 +72,9 @@ impl Worker<'_> {
         let Bench { mut outlets, mut tally, .. } = bench;
         tally.source = source.counters();
         let mut tallies = vec![tally];
-        let statistics = tallies[0].interface_statistics(source.interfaces().len());
-        outlets.finish(&statistics, &mut tallies);
-        Outcome { tallies, failures: outlets.failures, rings: source.ring_use() }
+        let statistics = tallies[0].interface_statistics(&Said::by(&*source));
+        let strains = outlets.finish(&statistics, &mut tallies);
+        Outcome { tallies, failures: outlets.failures, strains, rings: source.ring_use() }
     }
 
     /// True when the source is at its end, false when it was left before.

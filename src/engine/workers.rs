@@ -53,7 +53,7 @@ use super::outlets::Outlets;
 use super::output::{Output, Served};
 use super::sender::Sender;
 use super::shares::{Quota, Share, Supply};
-use super::stats::{Gauge, Tally};
+use super::stats::{Gauge, Said, Tally};
 use super::turns::{Rest, Turns};
 use super::worker::{Failure, Outcome};
 use super::{Error, Policy, Shutdown};
@@ -240,9 +240,10 @@ fn settle(handled: Handled, failures: Vec<Failure>, rest: Rest<'_>, sinks: &mut 
         let more = (counted.received + if source.is_live() { beyond } else { 0 }).saturating_sub(taken);
         first.source = Counters { received: first.source.received + more, unread, ..counted };
     }
-    let known = ended_at.unwrap_or(source.interfaces().len());
+    let mut said = Said::by(&*source);
+    said.known = ended_at.unwrap_or(said.known);
     let error = error.filter(|_| ended_at.is_none());
-    finish(tallies, failures.into_iter().chain(error.map(Failure::Source)), (known, source.ring_use()), sinks)
+    finish(tallies, failures.into_iter().chain(error.map(Failure::Source)), (said, source.ring_use()), sinks)
 }
 
 /// The same, where each worker had a part of the source.
@@ -253,13 +254,13 @@ fn settle_parts(
     sinks: &mut [BoxedSink<'_>],
 ) -> Outcome {
     let Handled { mut tallies, ended_at } = handled;
-    let (mut known, mut rings, mut errors) = (0, None::<RingUse>, Vec::<source::Error>::new());
+    let (mut said, mut rings, mut errors) = (Said::default(), None::<RingUse>, Vec::<source::Error>::new());
     for (tally, Rest { mut source, taken, error }) in tallies.iter_mut().zip(rests) {
         let counted = source.counters();
         // Read, but beyond the end of the run.
         let unread = counted.unread + taken.saturating_sub(tally.packets);
         tally.source = Counters { unread, ..counted };
-        known = known.max(source.interfaces().len());
+        said.merge(Said::by(&*source));
         if let Some(more) = source.ring_use() {
             rings.get_or_insert_default().merge(more);
         }
@@ -273,21 +274,22 @@ fn settle_parts(
         errors.clear();
     }
     let failures = failures.into_iter().chain(errors.into_iter().map(Failure::Source));
-    finish(tallies, failures, (ended_at.unwrap_or(known), rings), sinks)
+    said.known = ended_at.unwrap_or(said.known);
+    finish(tallies, failures, (said, rings), sinks)
 }
 
 fn finish(
     mut tallies: Vec<Tally>,
     failures: impl IntoIterator<Item = Failure>,
-    (known, rings): (usize, Option<RingUse>),
+    (said, rings): (Said, Option<RingUse>),
     sinks: &mut [BoxedSink<'_>],
 ) -> Outcome {
     let mut outlets = Outlets::new(sinks);
     outlets.failures.extend(failures);
     let mut all = Tally::new(tallies.first().map_or(0, |tally| tally.outputs.len()));
     tallies.iter().for_each(|tally| all.merge(tally));
-    outlets.finish(&all.interface_statistics(known), &mut tallies);
-    Outcome { tallies, failures: outlets.failures, rings }
+    let strains = outlets.finish(&all.interface_statistics(&said), &mut tallies);
+    Outcome { tallies, failures: outlets.failures, strains, rings }
 }
 
 #[cfg(test)]

@@ -67,6 +67,12 @@ pub mod option {
     pub const ISB_RECEIVED: u16 = 4;
     /// Statistics: packets dropped by the interface.
     pub const ISB_DROPPED: u16 = 5;
+    /// Statistics: packets that passed the filter.
+    pub const ISB_ACCEPTED: u16 = 6;
+    /// Statistics: packets dropped by the operating system.
+    pub const ISB_DROPPED_BY_SYSTEM: u16 = 7;
+    /// Statistics: packets delivered to the user.
+    pub const ISB_DELIVERED: u16 = 8;
     /// Custom options: text and bytes that may be copied, text and bytes that may not.
     /// Each value begins with a private enterprise number of 32 bits.
     pub const CUSTOM: [u16; 4] = [2988, 2989, 19372, 19373];

@@ -1,6 +1,6 @@
 //! Sinks made of other things: a closure, two sinks, none.
 
-use super::{Deliveries, Error, InterfaceStatistics, Part, Sink};
+use super::{Deliveries, Error, InterfaceStatistics, Part, Sink, Strain};
 use crate::frame::Annotation;
 use crate::parse::Packet;
 use std::any::Any;
@@ -81,6 +81,11 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         }
     }
 
+    /// That of the first which has any.
+    fn strain(&self) -> Option<Strain> {
+        self.0.strain().or_else(|| self.1.strain())
+    }
+
     fn wants_layers(&self) -> bool {
         self.0.wants_layers() || self.1.wants_layers()
     }
@@ -146,6 +151,10 @@ macro_rules! forward {
 
             fn kept(&self) -> Option<u64> {
                 (**self).kept()
+            }
+
+            fn strain(&self) -> Option<Strain> {
+                (**self).strain()
             }
 
             fn wants_layers(&self) -> bool {

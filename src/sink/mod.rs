@@ -21,11 +21,15 @@ pub use split::{Split, SplitFile, Template};
 pub use text::{Text, TextOptions};
 pub use transmit::Transmit;
 
+pub use crate::frame::InterfaceStatistics;
+
 use crate::batch::{Findings, Summary};
 use crate::frame::{Annotation, Batch, Frame, Interface, Record};
 use crate::parse::{Layers, Packet};
 use crate::verify::{Verdict, Verdicts};
+use serde::{Serialize, Serializer};
 use std::any::Any;
+use std::time::Duration;
 
 /// A packet as a sink receives it: parsed, with its verdicts.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +71,7 @@ pub struct Deliveries<'a> {
     batch: Batch<'a>,
     findings: &'a Findings,
     chosen: &'a [u16],
+    lost: u64,
 }
 
 impl<'a> Deliveries<'a> {
@@ -77,7 +82,20 @@ impl<'a> Deliveries<'a> {
     #[must_use]
     pub fn new(batch: Batch<'a>, findings: &'a Findings, chosen: &'a [u16]) -> Self {
         assert!(batch.len() == findings.summaries().len(), "one entry a frame");
-        Self { batch, findings, chosen }
+        Self { batch, findings, chosen, lost: batch.lost() }
+    }
+
+    /// The same, before the first of which so many packets were lost.
+    #[must_use]
+    pub fn after_loss(self, packets: u64) -> Self {
+        Self { lost: packets, ..self }
+    }
+
+    /// How many packets were lost between the last one delivered to this output and the first of these: before they
+    /// came to any output, whichever it would have been, or on the way to this one.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// How many packets.
@@ -106,7 +124,7 @@ impl<'a> Deliveries<'a> {
 
     /// The packets in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Delivery<'a>> + use<'a> {
-        let Self { batch, findings, chosen } = *self;
+        let Self { batch, findings, chosen, .. } = *self;
         chosen.iter().map(move |&index| {
             let index = usize::from(index);
             let frame = settled(batch.frame(index), findings, index);
@@ -117,7 +135,7 @@ impl<'a> Deliveries<'a> {
 
     /// The frames in order, for a sink that does not look into them.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame<'a>> + use<'a> {
-        let Self { batch, findings, chosen } = *self;
+        let Self { batch, findings, chosen, .. } = *self;
         chosen.iter().map(move |&index| settled(batch.frame(index.into()), findings, index.into()))
     }
 
@@ -129,7 +147,7 @@ impl<'a> Deliveries<'a> {
 
     /// The packets in order, in short.
     pub fn briefs(&self) -> impl ExactSizeIterator<Item = Brief<'a>> + use<'a> {
-        let Self { batch, findings, chosen } = *self;
+        let Self { batch, findings, chosen, .. } = *self;
         let (records, summaries) = (batch.records(), findings.summaries());
         chosen.iter().map(move |&index| {
             let index = usize::from(index);
@@ -210,6 +228,11 @@ pub trait Sink {
         None
     }
 
+    /// How hard it was to write all this in time; `None`, the default, for a sink that does not watch it.
+    fn strain(&self) -> Option<Strain> {
+        None
+    }
+
     /// Whether it asks for the layers of each of its packets, so that they are found before, by the worker, all at
     /// once. They are found one by one when a sink that says no asks all the same.
     fn wants_layers(&self) -> bool {
@@ -239,13 +262,20 @@ pub trait Part: Sink + Any + Send {}
 
 impl<S: Sink + Any + Send> Part for S {}
 
-/// What is known at the end about one interface (pcapng's interface statistics block).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InterfaceStatistics {
-    /// Frames received, dropped ones included.
-    pub received: u64,
-    /// Dropped by the kernel or before it.
-    pub dropped: u64,
+/// How well a [queue](CaptureFileOptions::queue) before a disk sufficed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Strain {
+    /// The most bytes that ever waited to be written.
+    pub queued_most: u64,
+    /// How many could.
+    pub queue: u64,
+    /// How long the longest write took; in JSON, seconds.
+    #[serde(rename = "longest_write_seconds", serialize_with = "as_seconds")]
+    pub longest_write: Duration,
+}
+
+fn as_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
 }
 
 /// Why a sink failed.

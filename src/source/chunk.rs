@@ -35,6 +35,8 @@ pub struct Chunk {
     /// Those of the source, kept from one filling to the next: only new ones are copied.
     interfaces: Vec<Interface>,
     cuts: Vec<Cut>,
+    /// Frames lost before the first.
+    lost: u64,
 }
 
 /// Where a batch ends, as lengths of the chunk's lists.
@@ -56,6 +58,17 @@ impl Chunk {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.cuts.is_empty()
+    }
+
+    /// Frames that are known to be [lost](Batch::lost) before the first of these.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// So many more frames were lost before the first of these.
+    pub(super) fn lose(&mut self, frames: u64) {
+        self.lost += frames;
     }
 
     /// The frames in order, in batches.
@@ -93,16 +106,18 @@ impl Chunk {
             let start = index.checked_sub(1).map_or_else(Cut::default, |before| self.cuts[before]);
             let records = &self.records[start.records..end.records];
             let annotations = &self.annotations[start.annotations..end.annotations];
-            Batch::new(slab, records, &self.interfaces[..end.interfaces]).with_annotations(annotations)
+            let batch = Batch::new(slab, records, &self.interfaces[..end.interfaces]);
+            batch.with_annotations(annotations).after_loss(if index == 0 { self.lost } else { 0 })
         })
     }
 
-    /// Copies a batch in, behind those that are there.
+    /// Copies a batch in, behind those that are there. What was lost before it counts as lost before the first of them.
     ///
     /// # Panics
     /// When the chunk would grow beyond 4 GiB, or what is there lies in leased memory.
     pub fn push(&mut self, batch: Batch<'_>) {
         assert!(self.lease.is_none(), "leased memory does not grow");
+        self.lost += batch.lost();
         self.make_room(Self::room_for(batch));
         for frame in batch.frames() {
             let mut append = |bytes: &[u8]| {
@@ -165,6 +180,7 @@ impl Chunk {
         self.records.clear();
         self.annotations.clear();
         self.cuts.clear();
+        self.lost = 0;
     }
 
     /// The frames lie in this memory.

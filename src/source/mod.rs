@@ -15,7 +15,7 @@ pub use lease::Lease;
 pub use ring_use::RingUse;
 pub use synthetic::Synthetic;
 
-use crate::frame::{Batch, Interface};
+use crate::frame::{Batch, Interface, InterfaceStatistics};
 
 /// Most frames in a batch.
 pub const BATCH: usize = 256;
@@ -45,6 +45,12 @@ pub trait Source {
 
     /// Counters up to now. Exact once the source has ended.
     fn counters(&mut self) -> Counters;
+
+    /// What the input itself says about each of its [interfaces](Self::interfaces), as far as it does. Complete once the source
+    /// has ended.
+    fn statistics(&self) -> &[Option<InterfaceStatistics>] {
+        &[]
+    }
 
     /// Bytes read and in all, for a progress display; `None` for a live source or a pipe.
     fn progress(&self) -> Option<Progress> {
@@ -98,6 +104,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
         (**self).counters()
     }
 
+    fn statistics(&self) -> &[Option<InterfaceStatistics>] {
+        (**self).statistics()
+    }
+
     fn progress(&self) -> Option<Progress> {
         (**self).progress()
     }
@@ -143,6 +153,8 @@ pub struct Counters {
     pub unread: u64,
     /// Times the kernel froze the ring's queue because it was full (`tp_freeze_q_cnt`).
     pub freezes: u64,
+    /// Lost while the capture file was written that is read here, by what it says itself: none of ours.
+    pub lost_earlier: u64,
 }
 
 /// How far a file has been read.

@@ -22,6 +22,7 @@
 //! | [`generic_netlink`] | what drivers can do with XDP, and their polling contexts |
 //! | [`ethtool`] | a driver's features, counters, rings, queues, clocks |
 //! | [`namespace`] | private user and network namespaces |
+//! | [`privileges`] | giving up root for an ordinary user |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
 //! | `bpf` | eBPF programs: assembled, loaded, attached (feature `xdp`) |
@@ -49,6 +50,7 @@ pub mod packet_abi;
 pub mod packet_sender;
 pub mod packet_socket;
 pub(crate) mod prefetch;
+pub mod privileges;
 pub(crate) mod problem;
 mod readers;
 pub mod route;

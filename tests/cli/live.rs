@@ -94,16 +94,16 @@ fn a_process_that_was_stopped_accounts_for_all_that_came_meanwhile() {
 #[test]
 fn several_interfaces_in_another_network_namespace() {
     let script = r#"
-        d=$(mktemp -d); mkfifo "$d/go"; : > "$d/err"
+        d=$(mktemp -d); mkfifo "$d/go" "$d/end"; : > "$d/err"
         unshare -n bash -c '
             ip link set lo up; ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
             echo $BASHPID > "$0/pid"; read < "$0/go"
-            for n in 1 2 3 4 5 6 7; do echo hello > /dev/udp/127.0.0.1/9; done; read < "$0/go"' "$d" &
+            for n in 1 2 3 4 5 6 7; do echo hello > /dev/udp/127.0.0.1/9; done; read < "$0/end"' "$d" &
         other=$!; until [ -s "$d/pid" ]; do sleep 0.05; done
         "$0" sniff --netns "$(cat "$d/pid")" -i lo -i v0 -n 2> "$d/err" > "$d/out" &
         wharf=$!; until grep -q 'listening on v0' "$d/err" || ! kill -0 $wharf; do sleep 0.05; done
         echo > "$d/go"; sleep 1; kill -TERM $wharf; wait $wharf; code=$?; cat "$d/err" >&2
-        grep -c '127.0.0.1.9: UDP' "$d/out"; echo > "$d/go"; wait $other; rm -r "$d"; exit $code"#;
+        grep -c '127.0.0.1.9: UDP' "$d/out"; echo > "$d/end"; wait $other; rm -r "$d"; exit $code"#;
     let Some(output) = in_namespace("several_interfaces_in_another_network_namespace", script) else {
         return;
     };

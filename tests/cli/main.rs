@@ -6,8 +6,10 @@ mod doctor;
 mod ends;
 mod files;
 mod generate;
+mod kill;
 mod live;
 mod outputs;
+mod privileges;
 mod usage;
 
 use assert_cmd::Command;

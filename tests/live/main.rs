@@ -14,6 +14,7 @@ mod doctor;
 mod ending;
 mod fanout;
 mod leases;
+mod losses;
 mod opening;
 mod rings;
 mod sending;
@@ -58,6 +59,8 @@ fn main() -> ExitCode {
         leases::chunks_outlive_their_turn_and_go_back_in_any_order,
         leases::a_block_that_comes_back_late_holds_up_the_kernel_alone,
         leases::an_output_that_stands_still_costs_neither_the_capture_nor_the_others,
+        losses::what_was_lost_stands_before_the_packets_after_it,
+        losses::each_interface_has_its_own_losses_however_many_read_it,
         opening::no_such_interface_lists_those_there_are,
         opening::an_interface_that_is_down_says_so,
         opening::a_ring_too_large_is_refused_with_advice,

@@ -11,13 +11,14 @@ use wharf::source::packet::{Capture, Directions, PortSet, Spread};
 use wharf::source::{Fill, Source};
 
 /// Numbers in the payload, in the order in which frames were handed out, until one more than `last` have come, dropped
-/// ones included, or the source has ended.
-fn read_until(capture: &mut Capture, numbers: &mut Vec<u32>, sent: &AtomicU64, done: &AtomicBool) {
-    let begun = Instant::now();
+/// ones included, or the source has ended. Gives how many were lost before any of them.
+fn read_until(capture: &mut Capture, numbers: &mut Vec<u32>, sent: &AtomicU64, done: &AtomicBool) -> u64 {
+    let (begun, mut lost) = (Instant::now(), 0);
     loop {
         assert!(begun.elapsed() < LIMIT, "stuck");
         match capture.fill(256).expect("fill") {
             Fill::Batch(batch) => {
+                lost += batch.lost();
                 numbers.extend(batch.frames().map(|frame| frames::read(frame.data).expect("ours").2));
             }
             Fill::Idle => {}
@@ -26,7 +27,7 @@ fn read_until(capture: &mut Capture, numbers: &mut Vec<u32>, sent: &AtomicU64, d
         if done.load(Ordering::SeqCst) {
             let counters = capture.counters();
             if counters.received == sent.load(Ordering::SeqCst) && counters.unread == 0 {
-                return;
+                return lost;
             }
         }
     }
@@ -49,6 +50,7 @@ pub(crate) fn a_ring_that_overflows_is_raised_once_without_loss_or_repetition() 
     // Nobody reads: far more than four blocks hold.
     (0..5_000).for_each(|_| send_one());
     let mut numbers = Vec::new();
+    let mut lost = 0;
     thread::scope(|scope| {
         // From now on somebody does, while frames keep coming: through the change from ring to ring, and after.
         scope.spawn(|| {
@@ -58,10 +60,11 @@ pub(crate) fn a_ring_that_overflows_is_raised_once_without_loss_or_repetition() 
             }
             done.store(true, Ordering::SeqCst);
         });
-        read_until(&mut capture, &mut numbers, &sent, &done);
+        lost = read_until(&mut capture, &mut numbers, &sent, &done);
     });
     let counters = capture.counters();
     assert!(counters.dropped_ring > 1_000, "{counters:?}");
+    assert_eq!(lost, counters.dropped_ring, "told once, of the ring that was raised too");
     assert_eq!(counters.received, numbers.len() as u64 + counters.dropped_ring);
     assert!(numbers.is_sorted_by(|a, b| a < b), "in order, none twice, across the change");
     let told = capture.ring_use().expect("a ring");
@@ -74,7 +77,7 @@ pub(crate) fn a_ring_that_overflows_is_raised_once_without_loss_or_repetition() 
 
     // What overflowed four blocks does not fill the larger ring.
     (0..5_000).for_each(|_| send_one());
-    read_until(&mut capture, &mut numbers, &sent, &done);
+    assert_eq!(read_until(&mut capture, &mut numbers, &sent, &done), 0);
     assert_eq!(capture.counters().dropped_ring, counters.dropped_ring, "nothing more is lost");
     assert!(numbers.is_sorted_by(|a, b| a < b));
     capture.stop().expect("stop");
@@ -84,6 +87,7 @@ pub(crate) fn a_ring_that_overflows_is_raised_once_without_loss_or_repetition() 
 
 pub(crate) fn a_raised_ring_is_read_after_the_old_one_even_if_that_is_stopped_meanwhile() {
     let lab = quiet_lab();
+    let mut raised = 0;
     for pause in [0, 1, 5, 20, 100] {
         let options = Capture::on("server").ring_bytes(128 << 10).block_bytes(64 << 10).raise_to(4 << 20);
         let mut capture = open(&lab.server, options).expect("a capture");
@@ -102,13 +106,27 @@ pub(crate) fn a_raised_ring_is_read_after_the_old_one_even_if_that_is_stopped_me
         burst(500);
         capture.stop().expect("stop");
         burst(100);
-        read_to_end(&mut capture, |frame| numbers.push(frames::read(frame.data).expect("ours").2))
-            .expect("the end");
+        let (begun, mut lost) = (Instant::now(), 0);
+        loop {
+            match capture.fill(256).expect("fill") {
+                Fill::Batch(batch) => {
+                    lost += batch.lost();
+                    numbers.extend(batch.frames().map(|frame| frames::read(frame.data).expect("ours").2));
+                }
+                Fill::Idle => assert!(begun.elapsed() < LIMIT, "stuck"),
+                Fill::End => break,
+            }
+        }
         let counters = capture.counters();
         assert_eq!((counters.received, counters.unread), (3_500, 0), "pause {pause}");
+        // What the old ring lost is told by the new one, if anything is in it.
+        let told = numbers.last() == Some(&3_499);
+        assert!(lost == counters.dropped_ring || lost == 0 && !told, "pause {pause}: {lost} of {counters:?}");
+        raised += usize::from(told);
         assert_eq!(counters.received, numbers.len() as u64 + counters.dropped_ring, "pause {pause}");
         assert!(numbers.is_sorted_by(|a, b| a < b), "pause {pause}");
     }
+    assert!(raised > 0, "no ring was raised in time");
 }
 
 pub(crate) fn under_overload_the_ledger_sums_to_what_was_sent() {

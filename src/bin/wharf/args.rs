@@ -45,6 +45,11 @@ pub(crate) fn file_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "not a size such as 100 (million bytes), 64k, 16m or 1g".to_owned())
 }
 
+/// The same, where 0 stands for none.
+pub(crate) fn size_or_none(text: &str) -> Result<u64, String> {
+    if text == "0" { Ok(0) } else { file_size(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +64,7 @@ mod tests {
         assert_eq!(file_size("100"), Ok(100_000_000));
         assert_eq!(file_size("64k"), Ok(65_536));
         assert_eq!(file_size("1G"), Ok(1 << 30));
+        assert_eq!((size_or_none("0"), size_or_none("16m")), (Ok(0), Ok(16 << 20)));
         for text in ["", "k", "0", "0m", "-1", "1.5", "99999999999999g", "1kk", "é"] {
             assert!(file_size(text).is_err(), "{text:?}");
         }

@@ -2,12 +2,21 @@
 
 use crate::args;
 use crate::input::InputArgs;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{ArgGroup, Args, ValueEnum};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use wharf::sink::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, Rotation};
+use std::time::Duration;
+use wharf::sink::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, Error, Rotation};
+
+/// Bytes that may wait for a disk while frames come in live: at 100 MB a second, more than half a second.
+const QUEUE: u64 = 64 << 20;
+/// Bytes of disk to ask for at a time.
+const ALLOCATE: u64 = 64 << 20;
+/// Longest time that a packet waits while others come.
+const HOLD: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Capture file")]
@@ -59,9 +68,18 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
 
-    /// Write every batch of packets to disk as it comes, not when a buffer is full
+    /// Write packets out as they come, not when a buffer is full
+    ///
+    /// Of a live capture packets are written out a second after they came at the latest, and when nothing comes at once.
     #[arg(short = 'U', long)]
     packet_buffered: bool,
+
+    /// How much may wait for a slow disk before the capture suffers, for each file: million bytes (or 64k, 16m, 1g); 0 to write
+    /// without a queue
+    ///
+    /// A live capture has one of 64m, anything else none. Files of --each have none.
+    #[arg(long, value_name = "SIZE", value_parser = args::size_or_none)]
+    write_queue: Option<u64>,
 
     /// A comment for the head of the file (pcapng)
     #[arg(long, value_name = "TEXT")]
@@ -86,6 +104,11 @@ impl FormatArgs {
         if let Some(path) = input.path() {
             options = options.spare(path);
         }
+        if input.is_live() {
+            options = options.allocate(ALLOCATE).hold_at_most(HOLD);
+        }
+        let queue = self.write_queue.unwrap_or(if input.is_live() { QUEUE } else { 0 });
+        options = options.queue(usize::try_from(queue).unwrap_or(usize::MAX));
         match &self.comment {
             Some(comment) => options.comment(comment),
             None => options,
@@ -103,7 +126,23 @@ pub(crate) fn writer(arguments: &WriteArgs, input: &InputArgs) -> anyhow::Result
         packets: arguments.file_packets,
         files: arguments.file_count,
     };
-    Ok(Some(arguments.format.options(input).rotation(rotation).create(path)?))
+    let options = arguments.format.options(input).rotation(rotation);
+    Ok(Some(create(options, path, input)?))
+}
+
+/// Creates a file. Who was root may not do what the user he has become may not.
+pub(crate) fn create(
+    options: CaptureFileOptions,
+    path: &Path,
+    input: &InputArgs,
+) -> anyhow::Result<CaptureFileWriter> {
+    let created = options.create(path);
+    let refused =
+        matches!(&created, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied);
+    match input.user().filter(|_| refused) {
+        Some(user) => created.with_context(|| format!("as user '{user}' (-Z)")),
+        None => Ok(created?),
+    }
 }
 
 /// Refuses to overwrite the file that is being read, before anything is created.

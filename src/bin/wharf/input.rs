@@ -5,10 +5,12 @@ use crate::live::{LiveArgs, Wish};
 use crate::run::{Strict, Watched};
 use crate::signals;
 use crate::stats::StatsArgs;
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::source::CaptureFile;
+use wharf::sys::privileges::User;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Input")]
@@ -39,6 +41,13 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "drop|wait", value_enum, hide_possible_values = true)]
     when_full: Option<WhenFull>,
 
+    /// Go on as USER, with the user's groups and no capabilities, once the input is open; output files are then the
+    /// user's, who must be allowed to create them
+    ///
+    /// Needs root to begin with.
+    #[arg(short = 'Z', long, value_name = "USER")]
+    relinquish_privileges: Option<String>,
+
     /// Exit with code 3 when packets were dropped; with =host also when they were lost before the ring
     #[arg(long, value_name = "ring|host", value_enum, num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "ring", hide_possible_values = true)]
@@ -68,13 +77,27 @@ impl InputArgs {
         self.read.as_deref().filter(|path| *path != "-")
     }
 
+    /// Who the run goes on as, if as somebody else.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.relinquish_privileges.as_deref()
+    }
+
+    /// Frames come whether we are ready or not.
+    pub(crate) fn is_live(&self) -> bool {
+        self.read.is_none()
+    }
+
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
-    /// that we listen may send one, so they are taken care of before anything is opened.
+    /// that we listen may send one, so they are taken care of before anything is opened. Once the source is, other
+    /// privileges than the wanted user's are given up (-Z): before any output is created, and before there is a second
+    /// thread. A ring that is raised later needs none: its socket is there from the start.
     pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<(Builder<'a>, Watched)> {
         if let Some(CoreList(cores)) = &self.cores {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
             check_cores(cores)?;
         }
+        let user = self.user().map(User::named).transpose();
+        let user = user.context("-Z")?;
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
         let mut watched = Watched { stats: self.stats.teller(), strict: self.strict, ..Watched::default() };
@@ -93,6 +116,7 @@ impl InputArgs {
                 Engine::builder().source(capture)
             }
         };
+        user.map_or(Ok(()), |user| user.become_for_good()).context("-Z")?;
         if let Some(packets) = self.limit {
             builder = builder.limit(packets);
         }

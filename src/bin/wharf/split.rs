@@ -101,7 +101,7 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
     let (mut builder, watched) = input.builder(&wish)?;
     let mut options = format.options(&input);
     for Target { rule, file } in targets {
-        let writer = options.clone().create(&file)?;
+        let writer = files::create(options.clone(), &file, &input)?;
         options = options.spare(file);
         builder = match rule {
             // What is not known has no ports.

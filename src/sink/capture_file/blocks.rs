@@ -64,8 +64,8 @@ impl<'a> Block<'a> {
     }
 
     /// The options of a packet as read, numbers made little-endian, with `flags` for what wharf knows of
-    /// `epb_flags`. Custom options that must not be copied stay behind.
-    pub(super) fn packet_options(mut self, options: PacketOptions<'_>, flags: u32) -> Self {
+    /// `epb_flags` and `lost` packets more in `epb_dropcount`. Custom options that must not be copied stay behind.
+    pub(super) fn packet_options(mut self, options: PacketOptions<'_>, flags: u32, mut lost: u64) -> Self {
         let mut flags_due = flags != 0;
         for (code, value) in options.iter() {
             self = match code {
@@ -78,12 +78,20 @@ impl<'a> Block<'a> {
                     let merged = (u32::from_le_bytes(bytes) & !KNOWN_FLAGS) | flags;
                     self.option(code, &merged.to_le_bytes())
                 }
+                option::EPB_DROPCOUNT if value.len() == 8 && lost > 0 => {
+                    let bytes = *value.first_chunk().unwrap_or(&[0; 8]);
+                    let read = if options.big_endian { u64::from_be_bytes } else { u64::from_le_bytes };
+                    self.option(code, &read(bytes).saturating_add(std::mem::take(&mut lost)).to_le_bytes())
+                }
                 code if option::CUSTOM_NOT_COPIED.contains(&code) => self,
                 code if options.big_endian => self.turned_option(code, value),
                 code => self.option(code, value),
             };
         }
-        if flags_due { self.option(option::EPB_FLAGS, &flags.to_le_bytes()) } else { self }
+        if flags_due {
+            self = self.option(option::EPB_FLAGS, &flags.to_le_bytes());
+        }
+        if lost > 0 { self.option(option::EPB_DROPCOUNT, &lost.to_le_bytes()) } else { self }
     }
 
     /// An option from a big-endian section: the number in it, if it has one, turned round.

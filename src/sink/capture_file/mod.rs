@@ -4,21 +4,26 @@
 //! for a single packet.
 
 mod blocks;
+mod destination;
 mod options;
 mod output;
 mod pcap;
 mod pcapng;
+mod queue;
 mod rotate;
 
 pub use options::{CaptureFileOptions, CaptureFormat, PcapPrecision};
 pub use rotate::Rotation;
 
-use super::{Deliveries, Error, InterfaceStatistics, Sink};
+use super::{Deliveries, Error, InterfaceStatistics, Sink, Strain};
 use crate::frame::pcapng::block;
 use crate::frame::{Annotation, Frame, Interface, LinkType, Timestamp};
+use destination::Destination;
 use output::Output;
+use queue::Queue;
 use rotate::Names;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Writes packets to a capture file, or one after another: a [`Sink`].
 ///
@@ -45,6 +50,12 @@ pub struct CaptureFileWriter {
     /// `None` where there is no name to give.
     names: Option<Names>,
     current: Option<Current>,
+    /// The thread that writes, where one was asked for.
+    queue: Option<Queue>,
+    /// When the first of the packets came that are still buffered, where that matters.
+    waiting_since: Option<Instant>,
+    /// Packets lost since the last that was written.
+    lost: u64,
     /// Annotations for the files to come: each needs the secrets and names met so far.
     carried: Vec<Annotation>,
     /// Packets in the files before the current one.
@@ -82,11 +93,15 @@ impl CaptureFileWriter {
     }
 
     fn new(options: CaptureFileOptions, path: &Path, names: Option<Names>) -> Self {
+        let queue = (options.queue > 0).then(|| Queue::new(options.queue, options.buffer));
         Self {
             options,
             path: path.to_owned(),
             names,
             current: None,
+            queue,
+            waiting_since: None,
+            lost: 0,
             carried: Vec::new(),
             packets: 0,
             files: 0,
@@ -97,6 +112,9 @@ impl CaptureFileWriter {
     /// compressed file that failed may hold fewer, as what its compressor still had is lost.
     #[must_use]
     pub fn packets(&self) -> u64 {
+        if let Some(queue) = self.queue.as_ref().filter(|queue| queue.has_failed()) {
+            return queue.kept();
+        }
         self.packets + self.current.as_ref().map_or(0, |current| current.output.packets())
     }
 
@@ -129,12 +147,17 @@ impl CaptureFileWriter {
             self.open(frame.record.time)?;
         }
         let Some(current) = &mut self.current else { return Err(Error::Closed) };
-        let result = current.write_frame(frame, interfaces);
+        let result = current.write_frame(frame, std::mem::take(&mut self.lost), interfaces);
         // After a packet that does not fit the format, what came before is still to be completed.
         if matches!(&result, Err(error) if !matches!(error, Error::Format { .. })) {
             self.abandon();
         }
         result
+    }
+
+    /// So many packets more were lost before the next, which will say so where the format can.
+    pub(super) fn lose(&mut self, packets: u64) {
+        self.lost += packets;
     }
 
     /// Leaves the current file as it is.
@@ -158,9 +181,32 @@ impl CaptureFileWriter {
             return Err(Error::Closed);
         };
         let path = names.next(time)?;
-        let output = Output::create(&path, self.options.manner(&self.path), &self.options.spared)?;
+        let manner = self.options.manner(&self.path);
+        let spared = &self.options.spared;
+        let output = match &self.queue {
+            Some(queue) if self.files > 0 => {
+                Output::in_turn(queue.clone(), &path, manner, spared.as_slice().into())?
+            }
+            // The first one now: whether it can be written is known before anything is captured.
+            _ => {
+                let destination = Destination::create(&path, manner, spared)?;
+                if destination.is_in_memory() {
+                    // There is no disk to wait for, and a thread more would not be for nothing.
+                    self.queue = None;
+                }
+                self.output(destination)
+            }
+        };
         self.current = Some(self.begin(output));
         Ok(())
+    }
+
+    fn output(&self, destination: Destination) -> Output {
+        let manner = self.options.manner(&self.path);
+        match &self.queue {
+            Some(queue) => Output::queued(queue.clone(), destination, manner),
+            None => Output::direct(destination, manner),
+        }
     }
 
     fn begin(&mut self, output: Output) -> Current {
@@ -188,6 +234,20 @@ impl CaptureFileWriter {
         result
     }
 
+    /// Sees to it that no packet waits in the buffer for longer than it may.
+    fn limit_wait(&mut self) -> Result<(), Error> {
+        let (Some(most), Some(current)) = (self.options.hold_at_most, &self.current) else { return Ok(()) };
+        if current.output.buffer.is_empty() {
+            self.waiting_since = None;
+            return Ok(());
+        }
+        let now = Instant::now();
+        if now.duration_since(*self.waiting_since.get_or_insert(now)) < most {
+            return Ok(());
+        }
+        self.flush()
+    }
+
     /// Closes the file for a while, everything written; the next packet opens it again.
     pub(super) fn suspend(&mut self) -> Result<(), Error> {
         match &mut self.current {
@@ -210,17 +270,17 @@ impl Current {
             || rotation.seconds.is_some_and(old)
     }
 
-    fn write_frame(&mut self, frame: &Frame<'_>, interfaces: &[Interface]) -> Result<(), Error> {
+    fn write_frame(&mut self, frame: &Frame<'_>, lost: u64, interfaces: &[Interface]) -> Result<(), Error> {
         let out = &mut self.output.buffer;
-        let start = out.len();
         let result = match &mut self.encoder {
-            Encoder::PcapNg(encoder) => encoder.frame(frame, interfaces, out),
+            Encoder::PcapNg(encoder) => encoder.frame(frame, lost, interfaces, out),
+            // Which has no place for it.
             Encoder::Pcap(encoder) => encoder.frame(frame, interfaces, out),
         };
         result.map_err(|reason| Error::Format { path: self.output.name().to_owned(), reason })?;
         self.started = self.started.or(frame.record.time);
         self.packets += 1;
-        self.output.take(start)
+        self.output.take()
     }
 
     /// The headers, if nothing has been written yet.
@@ -247,13 +307,14 @@ impl Current {
 impl Sink for CaptureFileWriter {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         self.learn(packets.interfaces());
+        self.lose(packets.lost());
         for (accepted, frame) in packets.frames().enumerate() {
             match self.write_frame(&frame, packets.interfaces()) {
                 Err(Error::Complete { .. }) => return Err(Error::Complete { accepted }),
                 result => result?,
             }
         }
-        if self.options.packet_buffered { self.flush() } else { Ok(()) }
+        if self.options.packet_buffered { self.flush() } else { self.limit_wait() }
     }
 
     fn wants_layers(&self) -> bool {
@@ -273,6 +334,7 @@ impl Sink for CaptureFileWriter {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
+        self.waiting_since = None;
         let Some(current) = &mut self.current else { return Ok(()) };
         if !self.options.interfaces.is_empty() {
             current.begin(&self.options.interfaces);
@@ -285,7 +347,13 @@ impl Sink for CaptureFileWriter {
     }
 
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
-        self.close(statistics)
+        let closed = self.close(statistics);
+        let written = self.queue.as_ref().map_or(Ok(()), Queue::finish);
+        closed.and(written)
+    }
+
+    fn strain(&self) -> Option<Strain> {
+        self.queue.as_ref().map(Queue::strain)
     }
 
     /// A file that a rotation has overwritten since was kept as long as it should be.

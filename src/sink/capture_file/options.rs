@@ -1,12 +1,13 @@
 //! How to write a capture file: format, precision, limits.
 
-use super::output::{FileId, Manner, Output};
+use super::destination::{Destination, FileId, Manner};
 use super::rotate::{Names, Rotation};
 use super::{CaptureFileWriter, pcap, pcapng};
 use crate::frame::Interface;
 use crate::sink::Error;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes gathered before they are written.
 const BUFFER: usize = 256 << 10;
@@ -66,6 +67,9 @@ pub struct CaptureFileOptions {
     pub(super) rotation: Rotation,
     pub(super) spared: Vec<FileId>,
     pub(super) buffer: usize,
+    pub(super) queue: usize,
+    pub(super) allocate: u64,
+    pub(in crate::sink) hold_at_most: Option<Duration>,
 }
 
 /// The format by the file's name, everything kept, no rotation.
@@ -81,6 +85,9 @@ impl Default for CaptureFileOptions {
             rotation: Rotation::default(),
             spared: Vec::new(),
             buffer: BUFFER,
+            queue: 0,
+            allocate: 0,
+            hold_at_most: None,
         }
     }
 }
@@ -136,6 +143,37 @@ impl CaptureFileOptions {
         self
     }
 
+    /// Without a thread for each file: there may be many.
+    pub(in crate::sink) fn unqueued(self) -> Self {
+        Self { queue: 0, allocate: 0, ..self }
+    }
+
+    /// Write on a thread of its own, with up to so many bytes waiting for it: a disk that stands still for a while then holds up
+    /// nobody. 0, the default, writes on the caller's thread; so is a file in memory (tmpfs)
+    /// written in any case.
+    ///
+    /// What a write failed with is told by one of the next calls, by [`Sink::finish`](crate::sink::Sink::finish) at the
+    /// latest. How well the queue sufficed, [`Sink::strain`](crate::sink::Sink::strain) says.
+    #[must_use]
+    pub fn queue(self, bytes: usize) -> Self {
+        Self { queue: bytes, ..self }
+    }
+
+    /// Ask the file system for room in steps of so many bytes, ahead of what is written; what was not needed goes back
+    /// when the file is closed. 0, the default, asks for none. It is not done in memory (tmpfs), and no more in a file
+    /// for which the system has once refused.
+    #[must_use]
+    pub fn allocate(self, bytes: u64) -> Self {
+        Self { allocate: bytes, ..self }
+    }
+
+    /// Keep a packet buffered no longer than this, as long as others come: what is idle is
+    /// [flushed](crate::sink::Sink::flush) anyway. Without a call it waits until the buffer is full.
+    #[must_use]
+    pub fn hold_at_most(self, time: Duration) -> Self {
+        Self { hold_at_most: Some(time), ..self }
+    }
+
     /// Bytes gathered before they are written.
     pub(in crate::sink) fn buffer(self, bytes: usize) -> Self {
         Self { buffer: bytes, ..self }
@@ -151,7 +189,7 @@ impl CaptureFileOptions {
         let path = path.as_ref();
         if path.as_os_str() == "-" {
             let manner = self.manner(path);
-            return self.writing_to("standard output", || Output::stdout(manner));
+            return self.writing_to("standard output", || Destination::stdout(manner));
         }
         let names = Names::new(path, self.rotation);
         let mut writer = CaptureFileWriter::new(self, path, Some(names));
@@ -171,20 +209,21 @@ impl CaptureFileOptions {
         name: &str,
     ) -> Result<CaptureFileWriter, Error> {
         let manner = self.manner(Path::new(""));
-        self.writing_to(name, || Ok(Output::writer(Box::new(writer), name.to_owned(), manner)))
+        self.writing_to(name, || Ok(Destination::writer(Box::new(writer), name.to_owned(), manner)))
     }
 
     fn writing_to(
         self,
         name: &str,
-        output: impl FnOnce() -> Result<Output, Error>,
+        destination: impl FnOnce() -> Result<Destination, Error>,
     ) -> Result<CaptureFileWriter, Error> {
         if self.rotation.is_set() {
             let reason = "cannot be rotated: give a file name".to_owned();
             return Err(Error::Format { path: name.to_owned(), reason });
         }
         let mut writer = CaptureFileWriter::new(self, Path::new(name), None);
-        writer.current = Some(writer.begin(output()?));
+        let output = writer.output(destination()?);
+        writer.current = Some(writer.begin(output));
         Ok(writer)
     }
 
@@ -197,6 +236,8 @@ impl CaptureFileOptions {
             CaptureFormat::Pcap => pcap::whole,
             CaptureFormat::PcapNg => |bytes, _| pcapng::whole(bytes),
         };
-        Manner { gzip: is_gzip(path), buffer: self.buffer, whole }
+        // No more than a file can come to have.
+        let allocate = self.rotation.bytes.map_or(self.allocate, |bytes| self.allocate.min(bytes));
+        Manner { gzip: is_gzip(path), buffer: self.buffer, allocate, whole }
     }
 }

@@ -69,10 +69,11 @@ impl PcapNg {
 
     /// Writes a packet, before it the blocks that stand before it and the interfaces up to its own.
     ///
-    /// `Err` says why the format cannot hold it.
+    /// `lost` packets are missing before it. `Err` says why the format cannot hold it.
     pub(super) fn frame(
         &mut self,
         frame: &Frame<'_>,
+        lost: u64,
         interfaces: &[Interface],
         out: &mut Vec<u8>,
     ) -> Result<(), String> {
@@ -90,7 +91,7 @@ impl PcapNg {
             0 => record.wire_length,
             snap_length => record.wire_length.min(snap_length),
         };
-        let simple = record.time.is_none() && flags == 0 && frame.options.raw.is_empty();
+        let simple = record.time.is_none() && flags == 0 && lost == 0 && frame.options.raw.is_empty();
         if simple && number == 0 && data.len() as u64 == u64::from(expected) {
             Block::begin(out, block::SIMPLE_PACKET).u32(record.wire_length).bytes(data).end();
             return Ok(());
@@ -115,7 +116,7 @@ impl PcapNg {
             .u32(data.len() as u32)
             .u32(record.wire_length)
             .bytes(data)
-            .packet_options(frame.options, flags)
+            .packet_options(frame.options, flags, lost)
             .end();
         Ok(())
     }
@@ -240,6 +241,15 @@ impl PcapNg {
                 isb = isb
                     .option(option::ISB_RECEIVED, &known.received.to_le_bytes())
                     .option(option::ISB_DROPPED, &known.dropped.to_le_bytes());
+                for (code, count) in [
+                    (option::ISB_ACCEPTED, known.accepted),
+                    (option::ISB_DROPPED_BY_SYSTEM, known.dropped_by_system),
+                    (option::ISB_DELIVERED, known.delivered),
+                ] {
+                    if let Some(count) = count {
+                        isb = isb.option(code, &count.to_le_bytes());
+                    }
+                }
             }
             isb.end();
         }

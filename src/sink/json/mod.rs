@@ -8,6 +8,7 @@
 //! | `interface`, `direction` | name of the interface; `in` or `out` |
 //! | `link` | name or number of the link-layer header type |
 //! | `comment` | the packet's comments in a pcapng file |
+//! | `lost_before` | how many packets its pcapng file says were lost between this one and the one before (`epb_dropcount`) |
 //! | `vlan` | ids of all VLAN tags (IEEE 802.1Q), outermost first |
 //! | `svlan` | ids of all service tags (0x88a8, IEEE 802.1ad), which number their VLANs apart, likewise |
 //! | `ether_type` | what the outermost link layer carries |
@@ -181,8 +182,12 @@ fn plain_tags(layers: &Layers) -> Option<&[u16]> {
 #[inline(never)]
 fn link(line: &mut Vec<u8>, packet: &Packet<'_>) {
     let object = &mut Object::more(line);
-    if packet.frame().options.comments().next().is_some() {
+    let options = packet.frame().options;
+    if options.comments().next().is_some() {
         object.display("comment", Comments(packet));
+    }
+    if let Some(lost) = options.lost().filter(|&lost| lost > 0) {
+        object.number("lost_before", lost);
     }
     if packet.layers().vlan_count > 0 {
         vlans(object, packet);

@@ -12,6 +12,7 @@ use keys::Keys;
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use std::{fs, io};
 use template::Key;
 
@@ -54,6 +55,10 @@ pub struct Split {
     /// Indices of open files.
     open: Vec<usize>,
     annotations: Vec<Annotation>,
+    /// When files were last flushed, where packets may not wait for long.
+    flushed: Option<Instant>,
+    /// Packets lost since the last that was written to any file.
+    lost: u64,
     /// Counts packets, to tell which file was used last.
     clock: u64,
 }
@@ -97,6 +102,8 @@ impl Split {
             by_path: HashMap::new(),
             open: Vec::new(),
             annotations: Vec::new(),
+            flushed: None,
+            lost: 0,
             clock: 0,
         }
     }
@@ -144,7 +151,7 @@ impl Split {
         }
         self.make_room()?;
         let writer = loop {
-            match self.options.clone().buffer(BUFFER).create(&path) {
+            match self.options.clone().buffer(BUFFER).unqueued().create(&path) {
                 Err(Error::Io { source, .. }) if too_many_open(&source) && self.open.len() > 1 => {
                     // The process may have fewer open than we thought: make do with half of those.
                     self.open_files = self.open.len() / 2;
@@ -158,6 +165,16 @@ impl Split {
         self.files.push(SplitFile { path, writer, annotated: 0, open: true, last_used: self.clock });
         self.open.push(index);
         Ok(index)
+    }
+
+    /// Sees to it that no packet waits in a buffer for longer than it may.
+    fn limit_wait(&mut self) -> Result<(), Error> {
+        let Some(most) = self.options.hold_at_most else { return Ok(()) };
+        let now = Instant::now();
+        if now.duration_since(*self.flushed.get_or_insert(now)) < most {
+            return Ok(());
+        }
+        self.flush()
     }
 
     /// Marks a file as open, which its next write makes it.
@@ -190,6 +207,7 @@ fn too_many_open(error: &io::Error) -> bool {
 impl Sink for Split {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         let interfaces = packets.interfaces();
+        self.lost += packets.lost();
         for (packet, frame) in packets.briefs().zip(packets.frames()) {
             self.clock += 1;
             let key = match self.template.brief_key(packet.summary, packet.record.interface) {
@@ -201,9 +219,10 @@ impl Sink for Split {
             let file = &mut self.files[index];
             file.last_used = self.clock;
             file.annotate(&self.annotations)?;
+            file.writer.lose(std::mem::take(&mut self.lost));
             file.writer.write_frame(&frame, interfaces)?;
         }
-        if self.options.packet_buffered { self.flush() } else { Ok(()) }
+        if self.options.packet_buffered { self.flush() } else { self.limit_wait() }
     }
 
     fn wants_layers(&self) -> bool {
@@ -216,6 +235,7 @@ impl Sink for Split {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
+        self.flushed = self.options.hold_at_most.map(|_| Instant::now());
         self.open.iter().try_for_each(|index| self.files[*index].writer.flush())
     }
 

@@ -23,7 +23,7 @@ pub use read_ahead::ReadAhead;
 pub(super) use read_ahead::Fetched;
 
 use super::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Progress, Source};
-use crate::frame::{Annotation, Batch, Interface, Record};
+use crate::frame::{Annotation, Batch, Interface, InterfaceStatistics, Record};
 use buffer::Buffer;
 use input::{Compression, Input};
 use rustix::fd::AsFd;
@@ -326,7 +326,12 @@ impl Source for CaptureFile {
     }
 
     fn counters(&mut self) -> Counters {
-        Counters { received: self.frames, ..Counters::default() }
+        let lost_earlier = if let Format::PcapNg(pcapng) = &self.format { pcapng.lost() } else { 0 };
+        Counters { received: self.frames, lost_earlier, ..Counters::default() }
+    }
+
+    fn statistics(&self) -> &[Option<InterfaceStatistics>] {
+        if let Format::PcapNg(pcapng) = &self.format { pcapng.said() } else { &[] }
     }
 
     fn progress(&self) -> Option<Progress> {

@@ -23,9 +23,25 @@ pub(super) fn check_options(raw: &[u8], order: Order) -> Result<PacketOptions<'_
     Ok(PacketOptions { raw, big_endian: order.big_endian })
 }
 
-/// What the option list of a packet says of its direction and offload state.
-pub(super) fn packet_flags(raw: &[u8], order: Order) -> Result<(Direction, Offload), String> {
-    let mut options = check_options(raw, order)?.iter();
-    let flags = options.find(|(code, value)| *code == option::EPB_FLAGS && value.len() == 4);
-    Ok(flags.map(|(_, flags)| read_flags(order.u32(flags, 0))).unwrap_or_default())
+/// What the option list of a packet says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PacketNotes {
+    pub(super) direction: Direction,
+    pub(super) offload: Offload,
+    /// Packets lost before it.
+    pub(super) lost: u64,
+}
+
+pub(super) fn packet_notes(raw: &[u8], order: Order) -> Result<PacketNotes, String> {
+    let mut notes = PacketNotes::default();
+    for (code, value) in check_options(raw, order)?.iter() {
+        match code {
+            option::EPB_FLAGS if value.len() == 4 => {
+                (notes.direction, notes.offload) = read_flags(order.u32(value, 0));
+            }
+            option::EPB_DROPCOUNT if value.len() == 8 => notes.lost = order.u64(value, 0),
+            _ => {}
+        }
+    }
+    Ok(notes)
 }

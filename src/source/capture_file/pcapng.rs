@@ -1,11 +1,12 @@
 //! The pcapng format: blocks, sections, interfaces, packets (draft-ietf-opsawg-pcapng).
 
 use super::annotation;
-use super::options::{check_options, packet_flags};
+use super::options::{check_options, packet_notes};
 use super::step::{Order, Step, Stretch, maximum};
 use super::time_scale::TimeScale;
 use crate::frame::pcapng::{block, option};
-use crate::frame::{Interface, InterfaceId, LinkType, Record, Timestamp};
+use crate::frame::{Interface, InterfaceId, InterfaceStatistics, LinkType, PacketOptions, Record, Timestamp};
+use std::cell::Cell;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1A2B_3C4D;
 /// Type and length before a block's body.
@@ -24,6 +25,10 @@ pub(super) struct PcapNg {
     first_interface: usize,
     /// One entry for each interface of the source.
     scales: Vec<TimeScale>,
+    /// What the file says of each interface of the source, as far as it does.
+    statistics: Vec<Option<InterfaceStatistics>>,
+    /// Packets lost by what the packets read so far say.
+    lost: Cell<u64>,
 }
 
 /// True when a file begins with a section header block.
@@ -33,7 +38,14 @@ pub(super) fn recognise(bytes: &[u8]) -> bool {
 
 impl PcapNg {
     pub(super) fn new() -> Self {
-        Self { order: Order::default(), sections: 0, first_interface: 0, scales: Vec::new() }
+        Self {
+            order: Order::default(),
+            sections: 0,
+            first_interface: 0,
+            scales: Vec::new(),
+            statistics: Vec::new(),
+            lost: Cell::new(0),
+        }
     }
 
     /// The block at the front of `bytes`. A new interface is added to `interfaces`.
@@ -75,6 +87,10 @@ impl PcapNg {
             block::SECRETS | block::NAMES | block::CUSTOM => {
                 annotation::read(kind, self.sections - 1, body, self.order)
                     .map(|annotation| Step::Annotation { annotation, length: whole })
+            }
+            block::STATISTICS => {
+                self.statistics(body, interfaces.len());
+                Ok(Step::Skip { length: whole })
             }
             _ => Ok(Step::Skip { length: whole }),
         };
@@ -189,6 +205,46 @@ impl PcapNg {
         Ok(())
     }
 
+    /// An interface statistics block. One that makes no sense is passed over, as ever.
+    fn statistics(&mut self, body: &[u8], interfaces: usize) {
+        const FIXED: usize = 12;
+        let index = self.first_interface + self.order.u32(body, 0) as usize;
+        let Some(raw) = body.get(FIXED..).filter(|_| index < interfaces) else { return };
+        let mut said = InterfaceStatistics::default();
+        let mut any = false;
+        for (code, value) in (PacketOptions { raw, big_endian: self.order.big_endian }).iter() {
+            let count = self.order.u64(value, 0);
+            match code {
+                _ if value.len() != 8 => continue,
+                option::ISB_RECEIVED => said.received = count,
+                option::ISB_DROPPED => said.dropped = count,
+                option::ISB_ACCEPTED => said.accepted = Some(count),
+                option::ISB_DROPPED_BY_SYSTEM => said.dropped_by_system = Some(count),
+                option::ISB_DELIVERED => said.delivered = Some(count),
+                _ => continue,
+            }
+            any = true;
+        }
+        if any {
+            self.statistics.resize(interfaces.max(self.statistics.len()), None);
+            // They count from the beginning: the last one says it all.
+            self.statistics[index] = Some(said);
+        }
+    }
+
+    /// What the file says of its interfaces.
+    pub(super) fn said(&self) -> &[Option<InterfaceStatistics>] {
+        &self.statistics
+    }
+
+    /// Packets lost while the file was written: by its packets, or by its statistics, which know of those after the last one
+    /// too. Some programs count the system's losses among the interface's, others beside them; the larger is certain.
+    pub(super) fn lost(&self) -> u64 {
+        let lost = |said: &InterfaceStatistics| said.dropped.max(said.dropped_by_system.unwrap_or(0));
+        let said = self.statistics.iter().flatten().map(lost).fold(0, u64::saturating_add);
+        said.max(self.lost.get())
+    }
+
     /// The interface with this number in the section, and its index in the source's list.
     fn of_section<'a>(
         &self,
@@ -245,7 +301,9 @@ impl PcapNg {
         };
         if options_at < body.len() {
             let raw = &body[options_at..];
-            (record.direction, record.offload) = packet_flags(raw, order)?;
+            let notes = packet_notes(raw, order)?;
+            (record.direction, record.offload) = (notes.direction, notes.offload);
+            self.lost.set(self.lost.get().saturating_add(notes.lost));
             record.options_offset = (BLOCK_HEADER + options_at) as u32;
             record.options_length = raw.len() as u32;
         }

@@ -27,6 +27,7 @@ mod block;
 mod filter;
 mod group;
 mod link_type;
+mod loss;
 mod meter;
 pub(super) mod options;
 mod ports;
@@ -45,12 +46,12 @@ pub use sizing::DEFAULT_RING;
 pub use spread::Spread;
 pub use upstream::{InterfaceLosses, Lost, Upstream, UpstreamLosses};
 
-use crate::frame::{Batch, Interface, Record};
+use crate::frame::{Batch, Interface, InterfaceStatistics, Record};
 use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, RingUse, Source};
 use block::Damage;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use ring::{Growth, Ring};
+use ring::{Growth, Ring, Totals};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -82,6 +83,8 @@ pub struct Capture {
     records: Vec<Record>,
     /// Frames handed out.
     handed: u64,
+    /// Of each interface, when counters were read last.
+    statistics: Vec<Option<InterfaceStatistics>>,
     notes: Vec<String>,
 }
 
@@ -120,6 +123,7 @@ impl Capture {
             ended: false,
             records: Vec::with_capacity(BATCH),
             handed: 0,
+            statistics: Vec::new(),
             notes,
         })
     }
@@ -183,7 +187,9 @@ impl Capture {
                 if !self.rings[before].has_ended() && self.rings[before].unread() > 0 {
                     continue;
                 }
+                let lost = self.rings[before].take_losses();
                 self.rings[place].after = None;
+                self.rings[place].lose(lost);
             }
             if self.rings[place].next_block().map_err(|damage| self.damaged(place, damage))? {
                 self.current = place;
@@ -304,6 +310,7 @@ impl Capture {
                 ring.blocks.release();
             }
         }
+        chunk.lose(ring.take_lost());
         if is_over {
             ring.let_go();
         }
@@ -322,8 +329,9 @@ impl Source for Capture {
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
         Ok(match self.prepare(limit.clamp(1, BATCH))? {
             Next::Batch => {
+                let lost = self.rings[self.current].take_lost();
                 let body = self.rings[self.current].blocks.body().unwrap_or_default();
-                Fill::Batch(Batch::new(body, &self.records, &self.interfaces))
+                Fill::Batch(Batch::new(body, &self.records, &self.interfaces).after_loss(lost))
             }
             Next::Idle => Fill::Idle,
             Next::End => Fill::End,
@@ -341,14 +349,31 @@ impl Source for Capture {
     /// not among them.
     fn counters(&mut self) -> Counters {
         let mut counters = Counters::default();
+        self.statistics.clear();
+        self.statistics.resize(self.interfaces.len(), None);
         for ring in &mut self.rings {
-            counters.unread += ring.unread();
-            let totals = ring.totals();
-            counters.received += totals.packets;
-            counters.dropped_ring += totals.drops;
-            counters.freezes += totals.freezes;
+            let unread = ring.unread();
+            let Totals { packets, drops, freezes } = ring.totals();
+            counters.unread += unread;
+            counters.received += packets;
+            counters.dropped_ring += drops;
+            counters.freezes += freezes;
+            if let Some(known) = self.statistics.get_mut(ring.interface.0 as usize) {
+                known.get_or_insert_default().merge(InterfaceStatistics {
+                    received: packets,
+                    dropped: drops,
+                    accepted: Some(packets),
+                    dropped_by_system: Some(drops),
+                    delivered: Some(packets.saturating_sub(drops + unread)),
+                });
+            }
         }
         counters
+    }
+
+    /// What the kernel had counted when [`Source::counters`] was called last.
+    fn statistics(&self) -> &[Option<InterfaceStatistics>] {
+        &self.statistics
     }
 
     fn is_live(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::block::{Damage, Walk};
 use super::group::Group;
+use super::loss::{self, Losses};
 use super::usage::Usage;
 use super::{GRACE, READING, filter, options, restore};
 use crate::frame::{InterfaceId, Record};
@@ -35,6 +36,9 @@ pub(super) struct Ring {
     handed: u64,
     last_reading: Instant,
     totals: Totals,
+    losses: Losses,
+    /// Frames lost before the next that is handed out.
+    lost: u64,
     usage: Usage,
 }
 
@@ -85,6 +89,8 @@ impl Ring {
             handed: 0,
             last_reading: Instant::now(),
             totals: Totals::default(),
+            losses: Losses::default(),
+            lost: 0,
             usage: Usage::default(),
         }
     }
@@ -99,13 +105,15 @@ impl Ring {
             return Ok(false);
         }
         let now = Instant::now();
-        if now.duration_since(self.last_reading) >= READING {
+        let descriptor = self.blocks.descriptor();
+        let marked = descriptor.as_ref().is_some_and(loss::is_marked);
+        if marked || now.duration_since(self.last_reading) >= READING {
             self.read_statistics();
         }
+        self.lost += descriptor.as_ref().map_or(0, |block| self.losses.before(block));
         self.usage.note(now, self.blocks.filled() + self.blocks.leased());
         let headroom = options::headroom(self.group.mode);
-        self.walk =
-            self.blocks.descriptor().map(|descriptor| Walk::new(&descriptor, headroom)).transpose()?;
+        self.walk = descriptor.map(|descriptor| Walk::new(&descriptor, headroom)).transpose()?;
         Ok(true)
     }
 
@@ -133,6 +141,21 @@ impl Ring {
         }
         self.handed += records.len() as u64;
         Ok(())
+    }
+
+    /// How many frames were lost before the next that is handed out; to be told with it.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// The same where none comes out of this ring any more, but out of a larger one.
+    pub(super) fn take_losses(&mut self) -> u64 {
+        self.take_lost() + self.losses.take()
+    }
+
+    /// So many more were lost before the next frame.
+    pub(super) fn lose(&mut self, frames: u64) {
+        self.lost += frames;
     }
 
     /// The last frame of the block held has been handed out.
@@ -209,6 +232,7 @@ impl Ring {
             self.totals.packets += u64::from(statistics.packets);
             self.totals.drops += u64::from(statistics.drops);
             self.totals.freezes += u64::from(statistics.freezes);
+            self.losses.count(self.totals.drops);
             self.group.meter.add(statistics);
             if statistics.drops > 0 && self.is_running() {
                 self.group.raise();

@@ -266,6 +266,7 @@ impl Source for Capture {
             filtered: 0,
             unread,
             freezes: 0,
+            lost_earlier: 0,
         }
     }
 

@@ -1,0 +1,192 @@
+//! Giving up root for an ordinary user, for the whole process and for good (credentials(7)).
+
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::io;
+
+/// An account of this system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    name: CString,
+    /// Its number.
+    pub uid: u32,
+    /// The number of its first group.
+    pub gid: u32,
+}
+
+/// Why this process cannot go on as another user.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such user.
+    #[error("there is no user '{0}'")]
+    Unknown(String),
+    /// The accounts cannot be read.
+    #[error("cannot look up user '{user}': {source}")]
+    Lookup {
+        /// Whose account was asked for.
+        user: String,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Only root can.
+    #[error("only root can go on as another user ('{user}'): run as root, or leave the user as it is")]
+    NotRoot {
+        /// Who was to be become.
+        user: String,
+    },
+    /// A call was refused.
+    #[error("cannot go on as user '{user}': {what}: {source}")]
+    Refused {
+        /// Who was to be become.
+        user: String,
+        /// Which call.
+        what: &'static str,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Some privilege is left.
+    #[error("cannot go on as user '{user}': {left}")]
+    Kept {
+        /// Who was to be become.
+        user: String,
+        /// What is left, and in which thread.
+        left: String,
+    },
+}
+
+impl User {
+    /// Looks an account up by its name (getpwnam(3)).
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] when there is none, [`Error::Lookup`] when that cannot be told.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        let unknown = || Error::Unknown(name.to_owned());
+        let c_name = CString::new(name).map_err(|_| unknown())?;
+        let mut buffer = vec![0_u8; 1 << 10];
+        loop {
+            // SAFETY: an account of zeroes is one of null pointers and numbers, which is a valid value.
+            let mut account: libc::passwd = unsafe { std::mem::zeroed() };
+            let mut found = std::ptr::null_mut();
+            // SAFETY: the name ends with a zero byte, the buffer has the length given, and all of them outlive the call.
+            let code = unsafe {
+                libc::getpwnam_r(
+                    c_name.as_ptr(),
+                    &mut account,
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    &mut found,
+                )
+            };
+            match code {
+                0 if found.is_null() => return Err(unknown()),
+                0 => return Ok(Self { name: c_name, uid: account.pw_uid, gid: account.pw_gid }),
+                libc::ERANGE if buffer.len() < 1 << 20 => buffer.resize(buffer.len() * 4, 0),
+                // What some name services say of a name that they do not have (getpwnam(3), ERRORS).
+                libc::ENOENT | libc::ESRCH => return Err(unknown()),
+                code => {
+                    let source = io::Error::from_raw_os_error(code);
+                    return Err(Error::Lookup { user: name.to_owned(), source });
+                }
+            }
+        }
+    }
+
+    /// Makes every thread of this process go on as this user, with the user's groups and without any capability; there is no way
+    /// back. What has been opened stays open.
+    ///
+    /// The calls are the C library's, which has every thread make them: the kernel's own concern one thread only. That
+    /// they did is checked, thread by thread.
+    ///
+    /// # Errors
+    /// [`Error::NotRoot`] without root's rights, [`Error::Refused`] when a call fails, [`Error::Kept`] when a privilege
+    /// was left. The process may then have given up some of its rights, and is best ended.
+    pub fn become_for_good(&self) -> Result<(), Error> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(Error::NotRoot { user: self.name() });
+        }
+        // SAFETY: the name ends with a zero byte and outlives the call.
+        let groups = unsafe { libc::initgroups(self.name.as_ptr(), self.gid) };
+        self.check(groups, "setgroups")?;
+        // SAFETY: three numbers; no memory is concerned.
+        let group = unsafe { libc::setresgid(self.gid, self.gid, self.gid) };
+        self.check(group, "setresgid")?;
+        // SAFETY: as before. The last, as it takes the right to make the others.
+        let user = unsafe { libc::setresuid(self.uid, self.uid, self.uid) };
+        self.check(user, "setresuid")?;
+        match self.left() {
+            Ok(None) => Ok(()),
+            Ok(Some(left)) => Err(Error::Kept { user: self.name(), left }),
+            Err(source) => Err(Error::Refused { user: self.name(), what: "reading /proc/self/task", source }),
+        }
+    }
+
+    fn check(&self, result: libc::c_int, what: &'static str) -> Result<(), Error> {
+        if result == 0 {
+            return Ok(());
+        }
+        Err(Error::Refused { user: self.name(), what, source: io::Error::last_os_error() })
+    }
+
+    fn name(&self) -> String {
+        CStr::to_string_lossy(&self.name).into_owned()
+    }
+
+    /// What a thread of this process still has that the user has not, if any.
+    fn left(&self) -> io::Result<Option<String>> {
+        for task in fs::read_dir("/proc/self/task")? {
+            let task = task?;
+            match fs::read_to_string(task.path().join("status")) {
+                Ok(status) => {
+                    if let Some(left) = self.left_in(&status) {
+                        return Ok(Some(format!("thread {} has {left}", task.file_name().display())));
+                    }
+                }
+                // A thread that has ended meanwhile.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first line of a thread's status (proc(5)) that speaks of other users or groups, or of capabilities.
+    fn left_in<'s>(&self, status: &'s str) -> Option<&'s str> {
+        let all = |values: &str, id: u32| values.split_whitespace().all(|value| value.parse() == Ok(id));
+        status.lines().find(|line| match line.split_once(':') {
+            // Root's capabilities are root's.
+            Some(("CapPrm" | "CapEff" | "CapAmb", set)) if self.uid != 0 => {
+                set.trim().contains(|digit| digit != '0')
+            }
+            Some(("Uid", ids)) => !all(ids, self.uid),
+            Some(("Gid", ids)) => !all(ids, self.gid),
+            _ => false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_found_by_name() {
+        let root = User::named("root").unwrap();
+        assert_eq!((root.uid, root.gid), (0, 0));
+        for name in ["no-such-user", "", "a\0b"] {
+            assert!(matches!(User::named(name), Err(Error::Unknown(_))), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_told() {
+        let user = User { name: c"someone".into(), uid: 7, gid: 8 };
+        let status = |uid, gid, capabilities| {
+            format!("Name:\twharf\nUid:\t7\t{uid}\t7\t7\nGid:\t8\t8\t{gid}\t8\nCapPrm:\t{capabilities}\n")
+        };
+        assert_eq!(user.left_in(&status(7, 8, "0000000000000000")), None);
+        assert_eq!(user.left_in(&status(0, 8, "0000000000000000")), Some("Uid:\t7\t0\t7\t7"));
+        assert_eq!(user.left_in(&status(7, 0, "0000000000000000")), Some("Gid:\t8\t8\t0\t8"));
+        assert_eq!(user.left_in(&status(7, 8, "0000000000002000")), Some("CapPrm:\t0000000000002000"));
+    }
+}
