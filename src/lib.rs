@@ -78,7 +78,7 @@
 //! | --- | --- |
 //! | [`sys`] | the kernel's interfaces and memory, the leases of its blocks ([`sys::block_ring`]) and chunks (`sys::xdp`), prefetching |
 //! | `ring::slots` | the slots of the [`ring`], written and read without a lock |
-//! | `checksum::x86_64`, `checksum::aarch64` | the vector kernels of [`checksum`] |
+//! | `checksum::x86_64`, `checksum::aarch64` | the vector kernels of [`checksum`], and its instruction for CRC32c |
 //! | `batch::x86_64`, and the one call of it in [`batch`] | several frames in the lanes of a vector register |
 //! | `demux::x86_64` | ports looked up by gather |
 
