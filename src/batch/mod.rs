@@ -155,7 +155,7 @@ impl Findings {
         for &index in indices {
             let index = usize::from(index);
             if !self.summaries[index].is_laid_out() {
-                self.layers[index] = parse(&batch.frame(index));
+                parse_into(&batch.frame(index), &mut self.layers[index]);
                 self.summaries[index] = self.summaries[index].laid_out();
             }
         }
