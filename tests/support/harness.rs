@@ -56,7 +56,7 @@ impl Wanted {
 }
 
 /// Runs the tests asked for, after `prepare`. Where that says why they cannot run, they are skipped,
-/// aloud; a skip is a failure when the environment variable `require` is `require`.
+/// aloud; a skip is a failure when the environment variable `require` is `require`, and asked for when it is `skip`.
 pub(crate) fn run(tests: &[Test], require: &str, prepare: impl FnOnce() -> Result<(), String>) -> ExitCode {
     let wanted = Wanted::from_arguments();
     let chosen: Vec<_> = tests.iter().filter(|test| wanted.includes(test.name)).collect();
@@ -68,11 +68,12 @@ pub(crate) fn run(tests: &[Test], require: &str, prepare: impl FnOnce() -> Resul
         println!("0 passed, 0 failed, 0 skipped");
         return ExitCode::SUCCESS;
     }
-    if let Err(reason) = prepare() {
+    let is = |wish| std::env::var(require).is_ok_and(|value| value == wish);
+    let prepared = if is("skip") { Err(format!("{require} says so")) } else { prepare() };
+    if let Err(reason) = prepared {
         println!("SKIPPED: {reason}");
         println!("0 passed, 0 failed, {} skipped", chosen.len());
-        let required = std::env::var(require).is_ok_and(|value| value == "require");
-        return if required { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        return if is("require") { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     let mut failed = Vec::new();
     for test in &chosen {
