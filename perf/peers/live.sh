@@ -49,7 +49,7 @@ sleep infinity &
 holder=$!
 unshare --net sleep infinity &
 far=$!
-trap 'kill $holder $far 2>/dev/null; umount --lazy "$scratch/files" 2>/dev/null; rm -rf "$scratch"' EXIT
+trap 'kill $holder $far 2>/dev/null; umount --lazy "$scratch/files" 2>/dev/null || true; rm -rf "$scratch"' EXIT
 far_end=(nsenter --target "$far" --net)
 until [ "$(readlink /proc/$far/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep 0.05; done
 ip link add va type veth peer name vb netns "$far"

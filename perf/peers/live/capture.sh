@@ -19,7 +19,7 @@ tap_testpmd() {
     capture_core[-1]=$control,$core RUNTIME_DIRECTORY=$scratch
     export RUNTIME_DIRECTORY
     run "$testpmd" -l "$control,$core" --main-lcore "$core" --no-pci --no-huge --no-shconf --no-telemetry -m 512 \
-        --vdev net_af_packet0,iface=vb,framecnt=65536 -- --forward-mode=rxonly --nb-cores=1 --total-num-mbufs=32768 \
+        --vdev net_af_packet0,iface=vb,framecnt=65536 -- --forward-mode=rxonly --no-flush-rx --nb-cores=1 --total-num-mbufs=32768 \
         --stats-period 100
 }
 tap_count() { run "$wharf" sniff -i vb -p --count; }
@@ -65,6 +65,7 @@ capture_of() {
         kill -0 "$tap" 2>/dev/null || fail "${tap_name[$role]}: $(cat "$scratch/tap.out")"
         sleep 0.05
     done
+    until [ "$role" != testpmd ] || grep -q 'RX queue number' "$scratch/tap.out"; do sleep 0.05; done
     sleep 0.4
     pid=$(cat "$scratch/tap.id")
     begun=$(cat "/proc/$pid/task"/*/schedstat | awk '{ sum += $1 } END { printf "%d", sum }')
@@ -82,6 +83,7 @@ capture_of() {
     sent=$(sed -n 's/.*"packets":\([0-9]*\).*/\1/p' "$scratch/json" | head -1)
     got=$(captured "$role")
     [ "${got:-0}" -gt 0 ] || fail "${tap_name[$role]} captured nothing: $(cat "$scratch/tap.out")"
+    [ "$got" -le "$sent" ] || fail "${tap_name[$role]} captured $got of $sent: something else sends, or one of them is wrong"
     echo "$sent" >>"$scratch/sent.$role"
     echo "$got" >>"$scratch/captured.$role"
     awk -v packets="$got" -v begun="$begun" '{ printf "%.1f\n", ($1 - begun) / packets }' "$scratch/tap.cost" >>"$scratch/cost.$role"
