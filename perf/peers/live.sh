@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Live roles side by side, over a veth pair between two network namespaces that this script makes.
 #
-#   perf/peers/live.sh [PART...]     send, live_frames, pace; all without one
+#   perf/peers/live.sh [PART...]     send, live_frames, pace, capture; all without one
 #
 # Senders run on one core (CORE=n, by default the last one) under real-time priority where that is allowed; the script
 # itself runs on another. ROUNDS (5) interleaved rounds, medians. SIZES chooses among 64, imix and 1514, WHARF another binary. A part that is
-# run replaces its rows of perf/results/live.tsv; exits 1 when an owed ratio does not hold. AF_XDP and live frames need
+# run replaces its rows of perf/results/live.tsv; RATE (1000000) packets/s for TIME (10) s are captured; exits 1 when an owed ratio does not hold. AF_XDP and live frames need
 # root: eBPF is refused in user namespaces.
 set -euo pipefail
 fail() { echo "$*" >&2; exit 2; }
 
-all_parts=(send live_frames pace)
+all_parts=(send live_frames pace capture)
 parts=("${@:-${all_parts[@]}}")
 for part in "${parts[@]}"; do
     [[ " ${all_parts[*]} " = *" $part "* ]] || fail "no part $part: ${all_parts[*]}"
@@ -49,7 +49,7 @@ sleep infinity &
 holder=$!
 unshare --net sleep infinity &
 far=$!
-trap 'kill $holder $far 2>/dev/null; rm -rf "$scratch"' EXIT
+trap 'kill $holder $far 2>/dev/null; umount --lazy "$scratch/files" 2>/dev/null || true; rm -rf "$scratch"' EXIT
 far_end=(nsenter --target "$far" --net)
 until [ "$(readlink /proc/$far/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep 0.05; done
 ip link add va type veth peer name vb netns "$far"
@@ -119,7 +119,7 @@ rate_of() {
 }
 median() { sort -n | awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)] }'; }
 
-# Rows: metric, ours, peer, peer_name, ratio, owed (at least, at most with a `<`).
+# Rows: metric, ours, peer, peer_name, ratio, owed: a ratio at least, or at most with `<=`; a figure below or above with `<` or `>`.
 rows=$scratch/rows
 row() { printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$@" >>"$rows"; }
 # Ours to a peer's, round by round, since what a machine gives drifts from one to the next: the median of that.
@@ -207,13 +207,14 @@ part_pace() {
     done
 }
 
+. perf/peers/live/capture.sh
+
 # --- the table ------------------------------------------------------------------------------------------------------
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ //'), $(nproc --all) cores, Linux $(uname -r)"
 echo "versions: $("$wharf" --version); $(trafgen --version 2>/dev/null | head -1); tcpreplay $(tcpreplay --version 2>&1 | sed -n 's/.*version: \([^ ]*\).*/\1/p' | head -1); DPDK $(pkg-config --modversion libdpdk 2>/dev/null || echo '?')"
 results=perf/results/live.tsv
 mkdir -p perf/results
 head='metric\tours\tpeer\tpeer_name\tratio\towed'
-declare -A prefix=([send]='send ' [live_frames]='live frames ' [pace]='off ')
 : >"$rows"
 for part in "${parts[@]}"; do "part_$part"; done
 {
@@ -227,7 +228,7 @@ for part in "${parts[@]}"; do "part_$part"; done
 cp "$scratch/results" "$results"
 column -t -s $'\t' "$results" 2>/dev/null || cat "$results"
 awk -F'\t' 'NR > 1 && $6 != "" {
-        limit = $6; gsub(/[<>]/, "", limit)
-        held = $6 ~ /</ ? $2 < limit : $6 ~ />/ ? $2 > limit : $5 >= limit
+        limit = $6; gsub(/[<>=]/, "", limit)
+        held = $6 ~ /<=/ ? $5 <= limit : $6 ~ /</ ? $2 < limit : $6 ~ />/ ? $2 > limit : $5 >= limit
         if (!held) { print "not held: " $1 ", " $4; bad = 1 }
     } END { exit bad }' "$rows"
