@@ -84,6 +84,8 @@ capture_of() {
     got=$(captured "$role")
     [ "${got:-0}" -gt 0 ] || fail "${tap_name[$role]} captured nothing: $(cat "$scratch/tap.out")"
     [ "$got" -le "$sent" ] || fail "${tap_name[$role]} captured $got of $sent: something else sends, or one of them is wrong"
+    # Where it says that it lost them.
+    [ "$got" = "$sent" ] || echo "${tap_name[$role]} lost $((sent - got)): $(tail -n 3 "$scratch/tap.out" | tr '\r\n' '  ')"
     echo "$sent" >>"$scratch/sent.$role"
     echo "$got" >>"$scratch/captured.$role"
     awk -v packets="$got" -v begun="$begun" '{ printf "%.1f\n", ($1 - begun) / packets }' "$scratch/tap.cost" >>"$scratch/cost.$role"
