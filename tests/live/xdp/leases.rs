@@ -1,41 +1,15 @@
 //! Memory that is read on after the socket has gone on.
 
 use crate::counting::open;
-use crate::support::frames;
-use crate::support::network::{LIMIT, quiet_lab, send, sender};
+use crate::support::chunks::{check, give_back, next, send_some};
+use crate::support::network::{LIMIT, quiet_lab, sender};
 use std::time::Instant;
+use wharf::source::Source;
 use wharf::source::xdp::{Capture, Options};
-use wharf::source::{Chunk, Source};
-use wharf::sys::packet_socket::PacketSocket;
 
 /// 512 chunks.
 fn small(interface: &str) -> Options {
     Capture::on(interface).memory_bytes(1 << 20)
-}
-
-fn frame(number: u32) -> Vec<u8> {
-    frames::udp(40_000, if number.is_multiple_of(2) { 53 } else { 80 }, number, 700)
-}
-
-fn send_some(socket: &PacketSocket, numbers: std::ops::Range<u32>) {
-    numbers.for_each(|number| send(socket, &frame(number)));
-}
-
-/// The next chunk that is not empty; `None` when there is none for a while.
-fn next(capture: &mut Capture) -> Option<Chunk> {
-    let mut chunk = Chunk::default();
-    assert!(capture.chunks().expect("chunks").fill_chunk(&mut chunk, u64::MAX).expect("fill"), "no end yet");
-    (!chunk.is_empty()).then_some(chunk)
-}
-
-/// Every frame of it is as it was sent; gives their numbers.
-fn check(chunk: &Chunk) -> Vec<u32> {
-    let numbers = chunk.batches().flat_map(|batch| batch.frames()).map(|seen| {
-        let (_, _, number) = frames::read(seen.data).expect("a frame of ours");
-        assert_eq!(seen.data, frame(number), "frame {number}");
-        number
-    });
-    numbers.collect()
 }
 
 pub(crate) fn chunks_outlive_their_turn_and_go_back_in_any_order() {
@@ -46,13 +20,6 @@ pub(crate) fn chunks_outlive_their_turn_and_go_back_in_any_order() {
     // Up to twelve are out: more than may be leased, so that some are copies. The older half go back, the newest of
     // them first.
     let (mut out, mut seen) = (Vec::new(), vec![false; FRAMES as usize]);
-    let mut give_back = |out: &mut Vec<Chunk>| {
-        for chunk in out.drain(..out.len().div_ceil(2)).rev() {
-            for number in check(&chunk) {
-                assert!(!std::mem::replace(&mut seen[number as usize], true), "{number} came twice");
-            }
-        }
-    };
     let begun = Instant::now();
     let (mut sent, mut came) = (0, 0);
     while came < FRAMES {
@@ -66,11 +33,11 @@ pub(crate) fn chunks_outlive_their_turn_and_go_back_in_any_order() {
         came += chunk.len() as u32;
         out.push(chunk);
         if out.len() == 12 {
-            give_back(&mut out);
+            give_back(&mut out, &mut seen);
         }
     }
     while !out.is_empty() {
-        give_back(&mut out);
+        give_back(&mut out, &mut seen);
     }
     let counters = capture.counters();
     assert_eq!((counters.received, counters.dropped_ring, counters.unread), (u64::from(FRAMES), 0, 0));

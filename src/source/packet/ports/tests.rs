@@ -11,7 +11,7 @@ use crate::sys::classic_bpf::{Instruction, Seen, run};
 use proptest::prelude::*;
 
 #[path = "../../../../tests/frames/mod.rs"]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "not all of what the tests outside use")]
 mod frames;
 
 const KEEP: u32 = 262_144;
