@@ -56,6 +56,9 @@ pub use variant::{ENVIRONMENT, Variant, VariantError, run};
 #[inline(always)] // A header's sum is a few instructions.
 #[must_use]
 pub fn internet(bytes: &[u8]) -> u16 {
+    if bytes.is_empty() {
+        return u16::MAX;
+    }
     if bytes.len() < 8 {
         return few(bytes);
     }
@@ -66,7 +69,6 @@ pub fn internet(bytes: &[u8]) -> u16 {
 #[inline(always)]
 fn few(bytes: &[u8]) -> u16 {
     match *bytes {
-        [] => u16::MAX,
         [a] => !u16::from_be_bytes([a, 0]),
         [a, b] => !u16::from_be_bytes([a, b]),
         _ => Sum::of(bytes).checksum(),
