@@ -46,6 +46,7 @@ impl Walk {
     }
 
     /// The next frame, `None` after the last. After damage it stays where it is.
+    #[inline(always)]
     pub(super) fn next(&mut self, body: &[u8]) -> Result<Option<Slot>, Damage> {
         if self.left == 0 {
             return Ok(None);
@@ -70,6 +71,7 @@ impl Walk {
     }
 }
 
+#[inline(always)]
 fn read_headers(bytes: &[u8]) -> Option<((FrameHeader, LinkAddress), &[u8])> {
     let (header, rest) = FrameHeader::read_from_prefix(bytes).ok()?;
     let (address, rest) = LinkAddress::read_from_prefix(rest).ok()?;
