@@ -295,6 +295,19 @@ mod tests {
     }
 
     #[test]
+    fn only_a_plain_file_in_memory_is_written_at_once() {
+        // Where there is no file system in memory there is nothing to see.
+        let Ok(directory) = tempfile::tempdir_in("/dev/shm") else { return };
+        let in_memory = fstatfs(File::open(directory.path()).unwrap()).unwrap().f_type as u64 == TMPFS;
+        for gzip in [false, true] {
+            let manner = Manner { gzip, buffer: 1, allocate: 0, whole: pcap::whole };
+            let file = Destination::create(&directory.path().join("a"), manner, &[]).unwrap();
+            assert_eq!(file.is_at_once(), in_memory && !gzip);
+        }
+        assert!(!destination(Path::new("/dev/null"), 0).is_at_once());
+    }
+
+    #[test]
     fn a_failure_leaves_whole_records_wherever_it_comes() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.pcap");
