@@ -111,6 +111,11 @@ impl Destination {
         self.in_memory
     }
 
+    /// The same, and no compressor takes its time either.
+    pub(super) fn is_at_once(&self) -> bool {
+        self.in_memory && !self.manner.gzip
+    }
+
     /// Packets in the file. After a failure, those it was cut back to.
     pub(super) fn packets(&self) -> u64 {
         self.packets
@@ -287,6 +292,19 @@ mod tests {
     fn destination(path: &Path, allocate: u64) -> Destination {
         let manner = Manner { gzip: false, buffer: 1 << 8, allocate, whole: pcap::whole };
         Destination::create(path, manner, &[]).unwrap()
+    }
+
+    #[test]
+    fn only_a_plain_file_in_memory_is_written_at_once() {
+        // Where there is no file system in memory there is nothing to see.
+        let Ok(directory) = tempfile::tempdir_in("/dev/shm") else { return };
+        let in_memory = fstatfs(File::open(directory.path()).unwrap()).unwrap().f_type as u64 == TMPFS;
+        for gzip in [false, true] {
+            let manner = Manner { gzip, buffer: 1, allocate: 0, whole: pcap::whole };
+            let file = Destination::create(&directory.path().join("a"), manner, &[]).unwrap();
+            assert_eq!(file.is_at_once(), in_memory && !gzip);
+        }
+        assert!(!destination(Path::new("/dev/null"), 0).is_at_once());
     }
 
     #[test]
