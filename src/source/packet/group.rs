@@ -94,7 +94,8 @@ impl Group {
         let sockets = |count| (0..count).map(|_| open()).collect::<Result<Vec<_>, _>>();
         let context = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         // Before there is a ring, so that no frame comes without.
-        let stamps = plan.device_times.then(|| DeviceStamps::switch_on(&plan.name, plan.index)).transpose()?;
+        let stamps =
+            plan.device_times.then(|| DeviceStamps::switch_on(&plan.name, plan.index)).transpose()?;
         let mut members = Vec::new();
         let mut fanout = None;
         for (part, socket) in sockets(plan.parts)?.into_iter().enumerate() {

@@ -23,7 +23,8 @@ const BLOCK_UNIT: usize = 64 << 10;
 const LEAST_BLOCK: usize = 2 * BLOCK_UNIT;
 const MOST_BLOCK: usize = 1 << 20;
 /// Said of an interface whose frames a device stamps: a reader of the file is not to take them for the host's times.
-const BY_DEVICE: &str = "times by the device's own clock (adapter_unsynced); by the host's where the device gave none";
+const BY_DEVICE: &str =
+    "times by the device's own clock (adapter_unsynced); by the host's where the device gave none";
 /// The kernel counts a ring's bytes in 32 bits.
 const MOST_RING: usize = u32::MAX as usize - MOST_BLOCK;
 

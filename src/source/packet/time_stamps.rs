@@ -33,13 +33,8 @@ pub enum TimeStampType {
 
 impl TimeStampType {
     /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Host,
-        Self::HostLowPrecision,
-        Self::HostHighPrecision,
-        Self::Adapter,
-        Self::AdapterUnsynced,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Host, Self::HostLowPrecision, Self::HostHighPrecision, Self::Adapter, Self::AdapterUnsynced];
 
     /// Those that can be had of an interface of the calling thread's network namespace; of `any`, the kernel's.
     ///
@@ -138,9 +133,8 @@ impl DeviceStamps {
         let before = ethtool.stamping(name).unwrap_or_default();
         let mut changed = None;
         if !before.every_received() {
-            let now = ethtool
-                .set_stamping(name, before.with_every_received())
-                .map_err(|error| refused(&error))?;
+            let now =
+                ethtool.set_stamping(name, before.with_every_received()).map_err(|error| refused(&error))?;
             changed = Some((before, now));
             let stamps = Self { ethtool, name: name.to_owned(), index, changed };
             return match now.every_received() {
@@ -165,9 +159,11 @@ impl Drop for DeviceStamps {
 
 fn refused(error: &io::Error) -> String {
     match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => "CAP_NET_ADMIN missing, which it takes to have a device stamp frames: run as \
+        Some(libc::EPERM | libc::EACCES) => {
+            "CAP_NET_ADMIN missing, which it takes to have a device stamp frames: run as \
                                              root, or have it switched on before (hwstamp_ctl -r 1)"
-            .to_owned(),
+                .to_owned()
+        }
         Some(libc::EOPNOTSUPP | libc::ERANGE | libc::EINVAL) => {
             format!("its driver does not stamp every frame it receives, though it says it could: {error}")
         }
