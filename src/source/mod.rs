@@ -12,7 +12,7 @@ pub mod xdp;
 pub use capture_file::{CaptureFile, ReadAhead};
 pub use chunk::{Chunk, ChunkSource};
 pub use lease::Lease;
-pub use ring_use::RingUse;
+pub use ring_use::{RingUse, Stamps};
 pub use synthetic::Synthetic;
 
 use crate::frame::{Batch, Interface, InterfaceStatistics};

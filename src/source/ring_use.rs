@@ -30,8 +30,29 @@ pub struct RingUse {
     pub bridges: Option<Duration>,
     /// Bytes of all rings before they were raised, if they were.
     pub raised_from: Option<u64>,
+    /// Whose times the frames have that were handed out; `None` where only the host's were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stamps: Option<Stamps>,
     /// What else is to be known of how packets were captured.
     pub notes: Vec<String>,
+}
+
+/// How many frames have whose time, of those for which the device's was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stamps {
+    /// The device's, by its own clock.
+    pub device: u64,
+    /// The host's, because the device gave none.
+    pub host: u64,
+}
+
+/// `times: 990 by the device's clock, 10 by the host's`.
+impl fmt::Display for Stamps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, host } = self;
+        write!(f, "times: {device} by the device's clock, {host} by the host's")?;
+        f.write_str(if *host > 0 { ", as the device gave none" } else { "" })
+    }
 }
 
 fn milliseconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -52,6 +73,10 @@ impl RingUse {
         };
         if let Some(bytes) = other.raised_from {
             self.raised_from = Some(self.raised_from.unwrap_or(0) + bytes);
+        }
+        if let Some(Stamps { device, host }) = other.stamps {
+            let all = self.stamps.get_or_insert_default();
+            (all.device, all.host) = (all.device + device, all.host + host);
         }
         for note in other.notes {
             if !self.notes.contains(&note) {
@@ -84,6 +109,7 @@ impl fmt::Display for RingUse {
             };
             write!(f, "; at the highest rate it bridges {time} {unit}")?;
         }
+        self.stamps.iter().try_for_each(|stamps| write!(f, "\n{stamps}"))?;
         self.notes.iter().try_for_each(|note| write!(f, "\n{note}"))
     }
 }
@@ -100,15 +126,17 @@ mod tests {
             blocks,
             fullest,
             bridges: Some(Duration::from_millis(millis)),
-            raised_from: None,
+            stamps: (fullest > 0).then_some(Stamps { device: 10, host: blocks }),
             notes: vec!["a note".into()],
+            ..RingUse::default()
         };
         let mut all = RingUse::default();
         [ring(0, 64, 20_000), ring(3, 4, 90), ring(8, 16, 40)].into_iter().for_each(|ring| all.merge(ring));
         assert_eq!((all.rings, all.bytes, all.fullest, all.blocks), (3, 3 << 20, 3, 4));
         assert_eq!(
             all.to_string(),
-            "rings: 3 of 3 MiB together, at most 75 % full; at the highest rate it bridges 40 ms\na note"
+            "rings: 3 of 3 MiB together, at most 75 % full; at the highest rate it bridges 40 ms\n\
+             times: 20 by the device's clock, 20 by the host's, as the device gave none\na note"
         );
     }
 }

@@ -273,6 +273,17 @@ impl BlockRing {
         // give the block away.
         self.held.then(|| unsafe { self.blocks.mapping.slice_mut(range) })
     }
+
+    /// What the kernel does with a block that is its own: fills it and hands it over.
+    #[cfg(test)]
+    pub(crate) fn fill_as_kernel(&mut self, index: usize, bytes: &[u8]) {
+        let start = index * self.blocks.block_size;
+        assert_eq!(self.blocks.status(index).load(Ordering::Acquire) & STATUS_USER, 0, "it is ours");
+        // SAFETY: the block is the kernel's, whom this function plays: no borrow of it lives.
+        unsafe { self.blocks.mapping.slice_mut(start..start + self.blocks.block_size) }
+            .copy_from_slice(bytes);
+        self.blocks.status(index).store(STATUS_USER, Ordering::Release);
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
-//! What a device's driver says of itself and takes orders in (`SIOCETHTOOL`, `linux/ethtool.h`, Linux 6.1).
+//! What a device's driver says of itself and takes orders in (`SIOCETHTOOL`, `linux/ethtool.h`, Linux 6.1), and how it
+//! stamps frames (`SIOCGHWTSTAMP`).
 //!
 //! Reading takes no permission. A driver that has nothing to say to a question answers `EOPNOTSUPP`.
 
 mod features;
 mod parameters;
 mod room;
+mod stamping;
 mod statistics;
 
 pub use features::Feature;
 pub use parameters::{Channels, Driver, Link, Pause, Rings, TimeStamps};
+pub use stamping::Stamping;
 pub use statistics::tells_of_loss;
 
 use room::Room;
@@ -26,8 +29,22 @@ impl Ethtool {
         socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None).map(Self)
     }
 
+    /// Index of an interface of that namespace.
+    ///
+    /// # Errors
+    /// `ENODEV` when there is none of that name.
+    pub fn index_of(&self, name: &str) -> io::Result<u32> {
+        Ok(rustix::net::netdevice::name_to_index(&self.0, name)?)
+    }
+
     /// Sends what is in the room, which begins with the command's number, and has the answer written over it.
     fn ask(&self, name: &str, room: &mut Room) -> io::Result<()> {
+        self.control(name, libc::SIOCETHTOOL, room)
+    }
+
+    /// The same with one of the requests that take a structure of the device's driver: `SIOCETHTOOL`, `SIOCGHWTSTAMP`,
+    /// `SIOCSHWTSTAMP`.
+    fn control(&self, name: &str, command: libc::c_ulong, room: &mut Room) -> io::Result<()> {
         let mut request = libc::ifreq {
             ifr_name: [0; libc::IFNAMSIZ],
             ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: room.as_mut_ptr().cast() },
@@ -37,11 +54,11 @@ impl Ethtool {
             return Err(io::Error::from_raw_os_error(libc::ENODEV));
         }
         request.ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from as libc::c_char);
-        // SAFETY: SIOCETHTOOL takes an `ifreq` whose name ends with a 0 and whose data points to the command's
+        // SAFETY: each of these requests takes an `ifreq` whose name ends with a 0 and whose data points to the
         // structure. Both live through the call. The kernel reads and writes from the structure's beginning on, however
         // much the command calls for: `Room` ends in a page that nobody can access, so that what would go beyond it is
         // refused (EFAULT) before it is written. Any bytes are a valid content of a room.
-        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), command as _, &raw mut request) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 

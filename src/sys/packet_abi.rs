@@ -139,6 +139,11 @@ pub const STATUS_VLAN_VALID: u32 = libc::TP_STATUS_VLAN_VALID;
 pub const STATUS_VLAN_TPID_VALID: u32 = libc::TP_STATUS_VLAN_TPID_VALID;
 /// The frame is a TCP segment larger than the wire carries (`TP_STATUS_GSO_TCP`, Linux 6.3).
 pub const STATUS_GSO_TCP: u32 = 1 << 8;
+/// The frame's time is the kernel's, from before it came to the socket (`TP_STATUS_TS_SOFTWARE`). Without this bit and
+/// the other it is the kernel's too, from when the frame was put into the ring.
+pub const STATUS_STAMPED_BY_KERNEL: u32 = libc::TP_STATUS_TS_SOFTWARE;
+/// The frame's time is the device's, by its own clock (`TP_STATUS_TS_RAW_HARDWARE`).
+pub const STATUS_STAMPED_BY_DEVICE: u32 = libc::TP_STATUS_TS_RAW_HARDWARE;
 /// [`LinkAddress::packet_type`] of a frame this host sent.
 pub const PACKET_OUTGOING: u8 = libc::PACKET_OUTGOING;
 /// Alignment of frame headers within a block (`TPACKET_ALIGNMENT`).

@@ -35,6 +35,12 @@ impl PacketSocket {
         Socket::new(Domain::PACKET, kind, Some(Protocol::from(0))).map(Self)
     }
 
+    /// One that nothing comes to and that takes no permission, for rings in plain memory.
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> io::Result<Self> {
+        Socket::new(Domain::UNIX, Type::DGRAM, None).map(Self)
+    }
+
     /// Binds to an interface (0: all of them) and one protocol, and starts to receive.
     ///
     /// Rebinding first waits until no frame is on its way into the socket any more.
@@ -117,6 +123,16 @@ impl PacketSocket {
     /// As `setsockopt(PACKET_IGNORE_OUTGOING)`.
     pub fn ignore_outgoing(&self) -> io::Result<()> {
         self.set(libc::PACKET_IGNORE_OUTGOING, &1_i32)
+    }
+
+    /// Frames of the ring have the device's time where there is one, and the kernel's otherwise; which it is, a frame's
+    /// status says (`PACKET_TIMESTAMP` with `SOF_TIMESTAMPING_RAW_HARDWARE`). The device is to be
+    /// [told](super::ethtool::Ethtool::set_stamping) to stamp frames.
+    ///
+    /// # Errors
+    /// As `setsockopt(PACKET_TIMESTAMP)`.
+    pub fn set_device_times(&self) -> io::Result<()> {
+        self.set(libc::PACKET_TIMESTAMP, &libc::SOF_TIMESTAMPING_RAW_HARDWARE)
     }
 
     /// Has the device hand over frames for other hosts too, for as long as the socket lives.

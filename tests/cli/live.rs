@@ -129,6 +129,13 @@ fn what_is_no_namespace_and_what_is_no_choice_is_refused_with_reasons() {
             2,
             "not a way to spread packets: hash, ports, cpu, queue, rr or random",
         ),
+        (
+            "-i lo -j adapter_unsynced",
+            1,
+            "lo: no time stamps of type adapter_unsynced: the device stamps no frames that it receives",
+        ),
+        ("-i lo -j device", 2, "not a type of time stamps: host, host_lowprec, host_hiprec, adapter or"),
+        ("-r x.pcap -j host", 2, "cannot be used with"),
         ("-i lo --ring 0", 2, "not a size such as 64k, 256M or 1g"),
         ("-i lo --ring 1M -B 4", 2, "cannot be used with"),
     ] {
@@ -138,4 +145,21 @@ fn what_is_no_namespace_and_what_is_no_choice_is_refused_with_reasons() {
         assert_eq!((found, out.as_str()), (code, ""), "{arguments}: {err}");
         assert!(err.contains(reason) && err.lines().count() == 1, "{arguments}: {err}");
     }
+}
+
+#[test]
+fn time_stamp_types_are_listed_as_tcpdump_does_and_files_are_as_fine_as_asked() {
+    let script = format!(
+        r#""$0" sniff -J -i lo || exit 1; err=$(mktemp); file=$err.pcap
+        for fine in micro nano; do : > "$err"
+            "$0" sniff -i lo -c 1 -j host_hiprec --time-stamp-precision $fine -w "$file" 2> "$err" & {SEND}
+            until ! kill -0 $! 2> /dev/null; do send 1 9; sleep 0.05; done; wait $! || cat "$err" >&2
+            od -A n -t x4 -N 4 "$file"
+        done; rm "$err" "$file""#
+    );
+    let test = "time_stamp_types_are_listed_as_tcpdump_does_and_files_are_as_fine_as_asked";
+    let Some(output) = in_namespace(test, &script) else { return };
+    let (code, out, err) = told(output);
+    let listed = "Time stamp types for lo (use option -j to set):\n  host (Host)\n  host_hiprec (Host, high precision)\n";
+    assert_eq!((code, out.as_str()), (0, format!("{listed} a1b2c3d4\n a1b23c4d\n").as_str()), "{err}");
 }

@@ -12,8 +12,13 @@ use wharf::frame::{Direction, LinkType, Record};
 use wharf::sink::Count;
 use wharf::source::packet::{Capture, Directions};
 use wharf::source::{Fill, Source};
+use wharf::sys::block_ring::BlockRing;
 use wharf::sys::lab::Host;
+use wharf::sys::link;
+use wharf::sys::packet_abi::{FrameHeader, RingRequest, STATUS_STAMPED_BY_DEVICE};
+use wharf::sys::packet_socket::{EVERY_PROTOCOL, Mode, PacketSocket};
 use wharf::verify::Verdict;
+use zerocopy::FromBytes;
 
 pub(crate) fn vlan_tags_are_put_back() {
     let lab = quiet_lab();
@@ -257,4 +262,37 @@ pub(crate) fn nothing_that_programs_send_is_called_bad() {
         assert!(report.malformed.is_empty(), "{interface}: {report}");
         assert!(report.checksums.l4.of(Verdict::NotReady) > 10, "{interface}: {report}");
     }
+}
+
+/// Asked for a device's times where there are none, the kernel gives its own and says so in each frame's status.
+pub(crate) fn a_frame_says_whose_time_it_has() {
+    let lab = quiet_lab();
+    let request = RingRequest {
+        block_size: 64 << 10,
+        block_count: 2,
+        frame_size: 2048,
+        frame_count: 64,
+        retire_timeout: 1,
+        private_size: 0,
+        features: 0,
+    };
+    let open = || {
+        let socket = PacketSocket::open(Mode::Raw)?;
+        socket.set_device_times()?;
+        let blocks = BlockRing::of_socket(&socket, &request)?;
+        socket.bind(link::index_of("server")?, EVERY_PROTOCOL)?;
+        Ok((socket, blocks))
+    };
+    let (_socket, mut blocks) = lab.server.namespace.run(open).expect("a ring");
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let before = now();
+    send(&sender(&lab.client), &frames::udp(1, 2, 3, 0));
+    let begun = Instant::now();
+    while !blocks.take() {
+        assert!(begun.elapsed() < LIMIT, "no block comes");
+        thread::yield_now();
+    }
+    let (header, _) = FrameHeader::read_from_prefix(blocks.body().expect("held")).expect("a header");
+    assert_eq!(header.status & STATUS_STAMPED_BY_DEVICE, 0, "a veth has no clock");
+    assert!((before..=now()).contains(&u64::from(header.seconds)), "{header:?}");
 }

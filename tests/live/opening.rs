@@ -4,7 +4,8 @@ use crate::support::network::{LIMIT, open, quiet_lab};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use std::net::IpAddr;
 use std::time::Instant;
-use wharf::source::packet::{Capture, Options};
+use wharf::source::Source;
+use wharf::source::packet::{Capture, Options, TimeStampType};
 use wharf::sys::lab::Host;
 use wharf::sys::{interfaces, link};
 
@@ -86,4 +87,35 @@ pub(crate) fn promiscuous_mode_lasts_as_long_as_the_capture() {
     assert_eq!(promiscuity(), 0);
     let _capture = open(&lab.server, Capture::on("server").promiscuous(false)).expect("a capture");
     assert_eq!(promiscuity(), 0);
+}
+
+pub(crate) fn times_that_a_device_does_not_give_are_refused_by_what_it_lacks() {
+    let lab = quiet_lab();
+    let refused = |interface: &str, kind| refusal(&lab.server, Capture::on(interface).time_stamps(kind));
+    for (interface, kind, expected) in [
+        (
+            "server",
+            TimeStampType::AdapterUnsynced,
+            "server: no time stamps of type adapter_unsynced: the device stamps no frames that it receives",
+        ),
+        ("server", TimeStampType::Adapter, "server: no time stamps of type adapter: the device stamps no"),
+        (
+            "server",
+            TimeStampType::HostLowPrecision,
+            "server: no time stamps of type host_lowprec: Linux has no",
+        ),
+        (
+            "any",
+            TimeStampType::AdapterUnsynced,
+            "any: no time stamps of type adapter_unsynced: devices are set",
+        ),
+    ] {
+        let said = refused(interface, kind);
+        assert!(said.starts_with(expected), "{said}");
+    }
+    let options = Capture::on("server").time_stamps(TimeStampType::HostHighPrecision);
+    let capture = open(&lab.server, options).expect("what every kernel has");
+    assert_eq!(capture.ring_use().expect("a ring").stamps, None, "nobody else's were asked for");
+    let types = lab.server.namespace.run(|| TimeStampType::of("server")).expect("an answer");
+    assert_eq!(types, [TimeStampType::Host, TimeStampType::HostHighPrecision]);
 }

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wharf::sink::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, Error, Rotation};
+use wharf::sink::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, Error, PcapPrecision, Rotation};
 
 /// Bytes that may wait for a disk while frames come in live: at 100 MB a second, more than half a second.
 const QUEUE: u64 = 64 << 20;
@@ -56,6 +56,11 @@ impl WriteArgs {
         self.write.is_some()
     }
 
+    /// Whether lines, too, shall have nanoseconds.
+    pub(crate) fn nanoseconds(&self) -> bool {
+        self.format.time_stamp_precision == Some(TimeStampPrecision::Nano)
+    }
+
     pub(crate) fn to_stdout(&self) -> bool {
         self.write.as_deref().is_some_and(|path| path == "-")
     }
@@ -67,6 +72,12 @@ pub(crate) struct FormatArgs {
     /// Format of the files, whatever they are called
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
+
+    /// How fine times are: of a pcap file, and of printed lines; pcapng always has nanoseconds
+    ///
+    /// Without it a pcap file has nanoseconds and a line microseconds. Some old readers know pcap with micro only.
+    #[arg(long, value_name = "micro|nano", value_enum, hide_possible_values = true)]
+    time_stamp_precision: Option<TimeStampPrecision>,
 
     /// Write packets out as they come, not when a buffer is full
     ///
@@ -87,6 +98,12 @@ pub(crate) struct FormatArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TimeStampPrecision {
+    Micro,
+    Nano,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Pcap,
     Pcapng,
@@ -99,6 +116,11 @@ impl FormatArgs {
         options = match self.format {
             Some(Format::Pcap) => options.format(CaptureFormat::Pcap),
             Some(Format::Pcapng) => options.format(CaptureFormat::PcapNg),
+            None => options,
+        };
+        options = match self.time_stamp_precision {
+            Some(TimeStampPrecision::Micro) => options.precision(PcapPrecision::Micros),
+            Some(TimeStampPrecision::Nano) => options.precision(PcapPrecision::Nanos),
             None => options,
         };
         if let Some(path) = input.path() {

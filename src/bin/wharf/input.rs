@@ -87,6 +87,11 @@ impl InputArgs {
         self.read.is_none()
     }
 
+    /// What there is for -j.
+    pub(crate) fn list_time_stamp_types(&self) -> anyhow::Result<String> {
+        self.live.list_time_stamp_types()
+    }
+
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
     /// that we listen may send one, so they are taken care of before anything is opened. Once the source is, other
     /// privileges than the wanted user's are given up (-Z): before any output is created, and before there is a second

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use wharf::parse::MacAddress;
+use wharf::source::packet::TimeStampType;
 use wharf::sys::InterfaceInfo;
 
 /// List the interfaces that packets can be captured from.
@@ -48,7 +49,13 @@ fn object(interface: &InterfaceInfo) -> Value {
         "mac": interface.mac.map(|mac| MacAddress(mac).to_string()),
         "addresses": addresses(interface),
         "speed_mbit": interface.speed,
+        "time_stamp_types": TimeStampType::of(&interface.name).ok().map(|types| names(&types)),
     })
+}
+
+/// By the names that `sniff -j` takes.
+fn names(types: &[TimeStampType]) -> Vec<String> {
+    types.iter().map(TimeStampType::to_string).collect()
 }
 
 fn addresses(interface: &InterfaceInfo) -> Vec<String> {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 use wharf::demux::{Ports, Protocol, Rule};
 use wharf::frame::Interface;
-use wharf::source::packet::{Capture, Directions, PortSet, Spread, Upstream};
+use wharf::source::packet::{Capture, Directions, PortSet, Spread, TimeStampType, Upstream};
 use wharf::source::{self, Source};
 use wharf::sys::namespace::Namespace;
 
@@ -63,6 +63,17 @@ pub(crate) struct LiveArgs {
     /// ring is full goes to another.
     #[arg(long, value_name = "MODE[,rollover]", conflicts_with = "read", requires = "cores")]
     fanout: Option<Fanout>,
+
+    /// Whose clock the times of packets are by: host, or adapter_unsynced for the device's own
+    ///
+    /// host: when the kernel had the packet; host_hiprec is the same on Linux. adapter_unsynced: when the device had it,
+    /// by its clock, which need not be in step with the host's (phc2sys does that; a PTP clock may be 37 s ahead). It is
+    /// switched on where it is not, which takes CAP_NET_ADMIN, and put back at the end (not with -Z, and not by kill -9).
+    /// Packets that the device does not stamp, those sent among them, have the host's time; the summary counts both.
+    /// adapter and host_lowprec, which tcpdump knows too, Linux does not have. -J lists what an interface has.
+    #[arg(short = 'j', long, value_name = "TYPE", default_value = "host", hide_default_value = true)]
+    #[arg(conflicts_with = "read")]
+    time_stamp_type: TimeStampType,
 
     /// Do not ask the device for packets that are addressed to others
     #[arg(short = 'p', long)]
@@ -152,11 +163,15 @@ impl LiveArgs {
         workers: usize,
         wish: &Wish,
     ) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
-        let Some(name) = &self.netns else { return self.open(workers, wish) };
+        self.inside(|| self.open(workers, wish))
+    }
+
+    /// What `work` gives within the namespace that is asked for.
+    fn inside<T: Send>(&self, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        let Some(name) = &self.netns else { return work() };
         let namespace = Namespace::find(name).map_err(|reason| anyhow!("--netns {name}: {reason}"))?;
         // On a thread of its own: nothing else of this process moves.
-        let opened = namespace.run(|| Ok(self.open(workers, wish)));
-        opened.map_err(|error| {
+        namespace.run(|| Ok(work())).map_err(|error| {
             let advice = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => " (CAP_SYS_ADMIN missing: run as root)",
                 std::io::ErrorKind::InvalidInput => " (it is no network namespace)",
@@ -166,11 +181,30 @@ impl LiveArgs {
         })?
     }
 
+    /// The interfaces that are named, or the one that is not.
+    fn names(&self) -> anyhow::Result<Vec<String>> {
+        match &self.interface[..] {
+            [] => Ok(vec![default_interface()?]),
+            names => Ok(names.to_vec()),
+        }
+    }
+
+    /// What there is for -j, as tcpdump lists it.
+    pub(crate) fn list_time_stamp_types(&self) -> anyhow::Result<String> {
+        self.inside(|| {
+            let mut text = String::new();
+            for name in self.names()? {
+                let types =
+                    TimeStampType::of(&name).with_context(|| format!("{name}: cannot ask its driver"))?;
+                text += &format!("Time stamp types for {name} (use option -j to set):\n");
+                types.iter().for_each(|kind| text += &format!("  {kind} ({})\n", kind.description()));
+            }
+            Ok(text)
+        })
+    }
+
     fn open(&self, workers: usize, wish: &Wish) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
-        let names = match &self.interface[..] {
-            [] => vec![default_interface()?],
-            names => names.to_vec(),
-        };
+        let names = self.names()?;
         for (index, name) in names.iter().enumerate() {
             if names[..index].contains(name) {
                 bail!("{name}: named twice");
@@ -215,7 +249,8 @@ impl LiveArgs {
             .among(interfaces)
             .parts(workers)
             .spread(spread)
-            .rollover(rollover);
+            .rollover(rollover)
+            .time_stamps(self.time_stamp_type);
         if let Some(bytes) = self.ring_bytes() {
             options = options.ring_bytes(bytes);
         }

@@ -62,6 +62,10 @@ pub(crate) struct SniffArgs {
     /// List the interfaces, as `wharf interfaces` does
     #[arg(short = 'D', long, help_heading = "Output", exclusive = true)]
     list_interfaces: bool,
+
+    /// List what -j may be for the interface
+    #[arg(short = 'J', long, help_heading = "Output", conflicts_with_all = ["read", "write"])]
+    list_time_stamp_types: bool,
 }
 
 #[derive(Args, Debug)]
@@ -107,7 +111,7 @@ struct TextArgs {
     #[arg(short = 't', long, action = clap::ArgAction::Count)]
     time: u8,
 
-    /// Times to the nanosecond
+    /// Times to the nanosecond, as --time-stamp-precision nano shows them
     #[arg(long)]
     nano: bool,
 
@@ -117,7 +121,8 @@ struct TextArgs {
 }
 
 impl TextArgs {
-    fn options(&self) -> TextOptions {
+    /// With `nanoseconds` where those are asked for elsewhere too.
+    fn options(&self, nanoseconds: bool) -> TextOptions {
         let dump = match (self.hex_and_text, self.hex, self.ascii) {
             (1.., ..) => Dump::HexAndText { link_header: self.hex_and_text > 1 },
             (0, 1.., _) => Dump::Hex { link_header: self.hex > 1 },
@@ -133,7 +138,7 @@ impl TextArgs {
                 4 => TimeStyle::DateAndTime,
                 5.. => TimeStyle::SinceFirst,
             },
-            nanoseconds: self.nano,
+            nanoseconds: self.nano || nanoseconds,
             numeric: self.numeric > 0,
             verbosity: self.verbose,
             quick: self.quick,
@@ -150,20 +155,24 @@ impl TextArgs {
 type BoxedSink<'a> = Box<dyn Sink + Send + 'a>;
 
 pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
-    let SniffArgs { input, write, text, ports, json, count: counting, print, list_interfaces } = arguments;
-    if list_interfaces {
+    let SniffArgs { input, write, text, ports, json, count: counting, print: printed, .. } = arguments;
+    if arguments.list_interfaces {
         return interfaces::list(false);
     }
+    if arguments.list_time_stamp_types {
+        print(input.list_time_stamp_types()?)?;
+        return Ok(Outcome::Done);
+    }
     let unseen = if json { "--json" } else { "--count" };
-    if write.is_given() && (json || counting) && !print {
+    if write.is_given() && (json || counting) && !printed {
         bail!(args::usage(&format!("{unseen} shows nothing with -w unless --print is given too")));
     }
-    if write.to_stdout() && print {
+    if write.to_stdout() && printed {
         bail!(args::usage(
             "packets as text and as a capture file cannot share standard output: give -w a file"
         ));
     }
-    let printing = !write.is_given() || print;
+    let printing = !write.is_given() || printed;
     let rule = ports.unwrap_or(Rule::Rest);
     let soon = printing && !counting && stdout().is_terminal();
     let wish = Wish::of(vec![rule.clone()]).soon(soon);
@@ -175,12 +184,12 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
         match (counting, json) {
             (true, _) => Box::new(count),
             (false, true) => Box::new(Json::new(stdout())),
-            (false, false) => Box::new(Text::new(stdout(), text.options())),
+            (false, false) => Box::new(Text::new(stdout(), text.options(write.nanoseconds()))),
         }
     };
     let sink: BoxedSink<'_> = match file {
         None => shown(&mut count),
-        Some(file) if print => Box::new(Tee(file, shown(&mut count))),
+        Some(file) if printed => Box::new(Tee(file, shown(&mut count))),
         Some(file) => Box::new(file),
     };
     let builder = builder.output(rule, Tee(LinkTypeNotes::default(), sink));

@@ -21,7 +21,7 @@ pub(crate) struct XdpArgs {
     /// there: later fragments, IPv6 with extension headers, more than two VLAN tags.
     #[arg(long, value_name = "auto|native|generic", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "auto", hide_possible_values = true)]
-    #[arg(conflicts_with_all = ["read", "direction", "no_promiscuous_mode", "netns", "fanout"])]
+    #[arg(conflicts_with_all = ["read", "direction", "no_promiscuous_mode", "netns", "fanout", "time_stamp_type"])]
     xdp: Option<Modes>,
 
     /// Take packets from this queue only, counted from 0, or from all

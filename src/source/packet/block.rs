@@ -3,7 +3,7 @@
 //! A pure function of the block's descriptor and of its body, the bytes behind that: every offset and length in them is checked, so that a block
 //! that contradicts itself ends in [`Damage`], not in a read beyond it.
 
-use crate::sys::packet_abi::{BlockDescriptor, FrameHeader, LinkAddress};
+use crate::sys::packet_abi::{BlockDescriptor, FrameHeader, LinkAddress, STATUS_STAMPED_BY_DEVICE};
 use crate::sys::prefetch::{self, LINE};
 use zerocopy::FromBytes;
 
@@ -26,6 +26,13 @@ pub(super) struct Slot {
     pub(super) address: LinkAddress,
     /// Offset of its first byte in the body. At least the walk's `headroom` bytes before it are free.
     pub(super) start: usize,
+}
+
+impl Slot {
+    /// Its time is the device's.
+    pub(super) fn is_stamped_by_device(&self) -> bool {
+        self.header.status & STATUS_STAMPED_BY_DEVICE != 0
+    }
 }
 
 /// Position in a block's body.

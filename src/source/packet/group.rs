@@ -10,6 +10,7 @@
 use super::meter::Meter;
 use super::ring::Ring;
 use super::spread::{self, Spread};
+use super::time_stamps::DeviceStamps;
 use super::{filter, options, problem};
 use crate::frame::LinkType;
 use crate::sys::block_ring::BlockRing;
@@ -43,6 +44,8 @@ pub(super) struct Plan {
     pub(super) parts: usize,
     pub(super) spread: Spread,
     pub(super) rollover: bool,
+    /// The device stamps frames.
+    pub(super) device_times: bool,
     pub(super) request: RingRequest,
     /// What the rings are raised to when the kernel loses frames.
     pub(super) larger: Option<RingRequest>,
@@ -67,6 +70,8 @@ pub(super) struct Group {
     barriers: Mutex<Vec<PacketSocket>>,
     /// The CPUs of whoever opened it: workers are pinned, and what makes more room shall not be in their way.
     cpus: Option<CpuSet>,
+    /// Keeps the device stamping, where it is to.
+    _stamps: Option<DeviceStamps>,
 }
 
 /// How far raising the rings is.
@@ -88,6 +93,9 @@ impl Group {
         let open = || PacketSocket::open(plan.mode).map_err(|error| problem::open(&error));
         let sockets = |count| (0..count).map(|_| open()).collect::<Result<Vec<_>, _>>();
         let context = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        // Before there is a ring, so that no frame comes without.
+        let stamps =
+            plan.device_times.then(|| DeviceStamps::switch_on(&plan.name, plan.index)).transpose()?;
         let mut members = Vec::new();
         let mut fanout = None;
         for (part, socket) in sockets(plan.parts)?.into_iter().enumerate() {
@@ -129,6 +137,7 @@ impl Group {
             raised: AtomicBool::new(false),
             barriers: Mutex::new(if fanout.is_some() { sockets(plan.parts)? } else { Vec::new() }),
             cpus: sched_getaffinity(None).ok(),
+            _stamps: stamps,
             plan,
         });
         let rings = (0..).zip(members).map(|(part, (socket, ring))| Ring::new(&group, part, socket, ring));
@@ -137,6 +146,11 @@ impl Group {
 
     pub(super) fn has_fanout(&self) -> bool {
         self.fanout.is_some()
+    }
+
+    /// Whether the device was to stamp frames.
+    pub(super) fn has_device_times(&self) -> bool {
+        self.plan.device_times
     }
 
     pub(super) fn parts(&self) -> usize {
@@ -250,6 +264,9 @@ impl Plan {
         let headroom = options::headroom(self.mode);
         socket.set_reserve(headroom as u32).map_err(context("cannot reserve headroom"))?;
         socket.attach_filter(&filter::NOTHING).map_err(context("cannot attach a filter"))?;
+        if self.device_times {
+            socket.set_device_times().map_err(context("cannot ask for the device's times"))?;
+        }
         if self.incoming_only {
             // Spares the kernel a copy of each frame sent. Before Linux 4.20 the filter alone does it.
             let _ = socket.ignore_outgoing();
@@ -279,5 +296,54 @@ impl Plan {
     fn choose_from(&self, socket: &PacketSocket, first: u32) -> io::Result<()> {
         let Some(program) = spread::program(self.spread, self.parts as u32, first) else { return Ok(()) };
         socket.set_fanout_program(&program.into_iter().map(SockFilter::from).collect::<Vec<_>>())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The group of a ring in plain memory.
+    pub(in super::super) fn in_memory(link_type: LinkType, device_times: bool) -> Arc<Group> {
+        let request = RingRequest {
+            block_size: 4096,
+            block_count: 1,
+            frame_size: 2048,
+            frame_count: 2,
+            retire_timeout: 1,
+            private_size: 0,
+            features: 0,
+        };
+        let plan = Plan {
+            name: "memory".into(),
+            index: 1,
+            mode: Mode::Raw,
+            link_type,
+            snap_length: 0,
+            filter: Vec::new(),
+            incoming_only: false,
+            promiscuous: false,
+            parts: 1,
+            spread: Spread::Hash,
+            rollover: false,
+            device_times,
+            request,
+            larger: None,
+        };
+        Arc::new(Group {
+            mode: plan.mode,
+            link_type,
+            snap_length: 0,
+            index: plan.index,
+            retire: Duration::from_millis(1),
+            meter: Meter::default(),
+            fanout: None,
+            growth: Mutex::new(Growth::Over),
+            raised: AtomicBool::new(false),
+            barriers: Mutex::default(),
+            cpus: None,
+            _stamps: None,
+            plan,
+        })
     }
 }

@@ -37,6 +37,7 @@ mod restore;
 mod ring;
 mod sizing;
 mod spread;
+mod time_stamps;
 mod upstream;
 mod usage;
 
@@ -45,6 +46,7 @@ pub use options::{DEFAULT_RETIRE, Directions, Options};
 pub use ports::PortSet;
 pub use sizing::DEFAULT_RING;
 pub use spread::Spread;
+pub use time_stamps::TimeStampType;
 pub use upstream::{InterfaceLosses, Lost, Upstream, UpstreamLosses};
 
 use crate::frame::{Batch, Interface, InterfaceStatistics, Record};

@@ -3,9 +3,10 @@
 use super::group::{Group, Plan};
 use super::ports::{PortSet, Start};
 use super::sizing::{self, Size};
-use super::{Capture, Spread, filter, link_type, problem, restore};
+use super::{Capture, Spread, TimeStampType, filter, link_type, problem, restore};
 use crate::frame::{Interface, LinkType};
 use crate::source::Error;
+use crate::sys::ethtool::{Ethtool, TimeStamps};
 use crate::sys::interfaces::{InterfaceInfo, interfaces};
 use crate::sys::packet_abi::RingRequest;
 use crate::sys::packet_socket::Mode;
@@ -21,6 +22,9 @@ const BLOCK_UNIT: usize = 64 << 10;
 /// Holds a 64 KiB segment with its headers, so that the kernel need not cut one.
 const LEAST_BLOCK: usize = 2 * BLOCK_UNIT;
 const MOST_BLOCK: usize = 1 << 20;
+/// Said of an interface whose frames a device stamps: a reader of the file is not to take them for the host's times.
+const BY_DEVICE: &str =
+    "times by the device's own clock (adapter_unsynced); by the host's where the device gave none";
 /// The kernel counts a ring's bytes in 32 bits.
 const MOST_RING: usize = u32::MAX as usize - MOST_BLOCK;
 
@@ -69,6 +73,7 @@ pub struct Options {
     among: usize,
     raise_to: Option<usize>,
     ports: Option<PortSet>,
+    time_stamps: TimeStampType,
 }
 
 impl Options {
@@ -87,6 +92,7 @@ impl Options {
             among: 1,
             raise_to: None,
             ports: None,
+            time_stamps: TimeStampType::Host,
         }
     }
 
@@ -161,6 +167,16 @@ impl Options {
         Self { directions, ..self }
     }
 
+    /// Whose clock the times of frames are by; the host's by default.
+    ///
+    /// A device is switched on to stamp what it receives, and as it was before when the capture is dropped, where there
+    /// is the permission still. Frames that it does not stamp, such as those this host sends, have the host's time:
+    /// [`RingUse::stamps`](crate::source::RingUse::stamps) says how many. A device's clock need not be in step with the
+    /// host's, nor count from the same moment (PTP counts in TAI, 37 seconds ahead of UTC).
+    pub fn time_stamps(self, time_stamps: TimeStampType) -> Self {
+        Self { time_stamps, ..self }
+    }
+
     /// Opens the interface of the calling thread's network namespace and starts to capture.
     ///
     /// # Errors
@@ -177,6 +193,7 @@ impl Options {
         if !device.is_up() {
             return Err(problem::down_at_start(&device.name));
         }
+        self.check_time_stamps(device)?;
         let native = if device.is_any() { None } else { link_type::of_hardware(device.hardware) };
         let (mode, link_type) = match native {
             Some(link_type) => (Mode::Raw, link_type),
@@ -190,6 +207,7 @@ impl Options {
         let larger = size.larger.filter(|_| can_grow).map(|bytes| self.geometry(bytes)).transpose()?;
         let interface = Interface {
             name: Some(device.name.clone()),
+            description: self.time_stamps.is_the_devices().then(|| BY_DEVICE.to_owned()),
             os: Some(operating_system()),
             link_type,
             snap_length: self.snap_length,
@@ -207,6 +225,7 @@ impl Options {
             parts: self.parts,
             spread: self.spread,
             rollover: self.rollover,
+            device_times: self.time_stamps.is_the_devices(),
             request: self.geometry(size.ring)?,
             larger,
         };
@@ -216,6 +235,20 @@ impl Options {
         });
         Capture::over(rings, vec![interface], notes.into_iter().collect())
             .map_err(|error| format!("cannot wait for the socket: {error}"))
+    }
+
+    fn check_time_stamps(&self, device: &InterfaceInfo) -> Result<(), String> {
+        let kind = self.time_stamps;
+        let of_device = || {
+            if device.is_any() {
+                return Err("devices are set to it one by one: name the interface".to_owned());
+            }
+            let known = Ethtool::open().and_then(|ethtool| ethtool.time_stamps(&device.name));
+            known.map_err(|error| format!("its driver does not say what it stamps: {error}"))
+        };
+        let known = if kind.is_the_devices() { of_device() } else { Ok(TimeStamps::default()) };
+        let checked = known.and_then(|known| kind.check(&known).map_err(str::to_owned));
+        checked.map_err(|reason| format!("no time stamps of type {kind}: {reason}"))
     }
 
     /// The program in front of the ring. A cooked frame gets its header only behind it.

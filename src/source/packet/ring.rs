@@ -6,7 +6,7 @@ use super::loss::{self, Losses};
 use super::usage::Usage;
 use super::{GRACE, READING, filter, options, restore};
 use crate::frame::{InterfaceId, Record};
-use crate::source::RingUse;
+use crate::source::{RingUse, Stamps};
 use crate::sys::block_ring::BlockRing;
 use crate::sys::packet_socket::PacketSocket;
 use std::io;
@@ -34,6 +34,8 @@ pub(super) struct Ring {
     state: State,
     /// Frames handed out.
     handed: u64,
+    /// Of these, how many have the device's time.
+    stamped: u64,
     last_reading: Instant,
     totals: Totals,
     losses: Losses,
@@ -87,6 +89,7 @@ impl Ring {
             walk: None,
             state: State::Running,
             handed: 0,
+            stamped: 0,
             last_reading: Instant::now(),
             totals: Totals::default(),
             losses: Losses::default(),
@@ -138,6 +141,7 @@ impl Ring {
                 Err(damage) if records.is_empty() => return Err(damage),
                 Ok(None) | Err(_) => break,
             };
+            self.stamped += u64::from(slot.is_stamped_by_device());
             let number = number + records.len() as u64;
             records.push(common);
             if let Some(record) = records.last_mut() {
@@ -247,8 +251,54 @@ impl Ring {
         }
     }
 
-    /// How full it was.
+    /// How full it was, and whose times its frames have.
     pub(super) fn usage(&self) -> RingUse {
-        self.usage.told(self.blocks.len(), self.blocks.block_size() as u64, self.totals.drops > 0)
+        let told = self.usage.told(self.blocks.len(), self.blocks.block_size() as u64, self.totals.drops > 0);
+        let by = Stamps { device: self.stamped, host: self.handed - self.stamped };
+        RingUse { stamps: self.group.has_device_times().then_some(by), ..told }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::block::tests::build;
+    use super::super::group::tests::in_memory;
+    use super::*;
+    use crate::frame::{LinkType, Timestamp};
+    use crate::sys::packet_abi::{
+        FrameHeader, LinkAddress, STATUS_STAMPED_BY_DEVICE, STATUS_STAMPED_BY_KERNEL, STATUS_USER,
+    };
+
+    /// Blocks as the kernel hands them over when it has been asked for the device's times.
+    #[test]
+    fn whose_time_a_frame_has_is_counted_one_by_one() {
+        let stamped = |status, seconds| {
+            let header =
+                FrameHeader { status: status | STATUS_USER, seconds, nanos: 7, ..FrameHeader::default() };
+            (header, LinkAddress::default(), &[0; 60][..])
+        };
+        let (by_device, by_kernel) = (STATUS_STAMPED_BY_DEVICE, STATUS_STAMPED_BY_KERNEL);
+        let first = [stamped(by_device, 37), stamped(by_kernel, 1), stamped(0, 2), stamped(by_device, 38)];
+        let second = [stamped(by_device, 39), stamped(by_kernel, 3)];
+        for asked in [true, false] {
+            let group = in_memory(LinkType::ETHERNET, asked);
+            let mut blocks = BlockRing::in_memory(4096, 2).unwrap();
+            blocks.fill_as_kernel(0, &build(4096, &first));
+            blocks.fill_as_kernel(1, &build(4096, &second));
+            let mut ring = Ring::new(&group, 0, PacketSocket::of_nothing().unwrap(), blocks);
+            let mut times = Vec::new();
+            // The last frame is left unread: it is in neither count.
+            for limit in [3, 3, 1] {
+                let mut records = Vec::new();
+                if ring.walk.is_none_or(|walk| walk.is_over()) {
+                    assert!(ring.next_block().unwrap());
+                }
+                ring.gather(&mut records, limit, 1).unwrap();
+                times.extend(records.iter().filter_map(|record| record.time));
+            }
+            assert_eq!(times, [37, 1, 2, 38, 39].map(|seconds| Timestamp::new(seconds, 7)));
+            let expected = asked.then_some(Stamps { device: 3, host: 2 });
+            assert_eq!(ring.usage().stamps, expected);
+        }
     }
 }

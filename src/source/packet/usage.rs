@@ -50,8 +50,7 @@ impl Usage {
             blocks: blocks as u64,
             fullest: fullest as u64,
             bridges: bridges.and_then(|time| Duration::try_from_secs_f64(time).ok()),
-            raised_from: None,
-            notes: Vec::new(),
+            ..RingUse::default()
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Ethtool;
 use super::room::Room;
+use super::stamping::HWTSTAMP_FILTER_ALL;
 use std::io;
 
 /// `ETHTOOL_GSET`: every driver answers it through the kernel's translation.
@@ -93,11 +94,22 @@ pub struct TimeStamps {
 }
 
 impl TimeStamps {
+    /// The device stamps frames it receives, of some kind at least, if told to.
+    #[must_use]
+    pub fn some_frames(&self) -> bool {
+        self.ways & libc::SOF_TIMESTAMPING_RX_HARDWARE != 0
+    }
+
     /// The device stamps every frame it receives, if told to.
     #[must_use]
     pub fn every_frame(&self) -> bool {
-        // HWTSTAMP_FILTER_ALL.
-        self.ways & libc::SOF_TIMESTAMPING_RX_HARDWARE != 0 && self.receive_filters & 1 << 1 != 0
+        self.some_frames() && self.receive_filters & 1 << HWTSTAMP_FILTER_ALL != 0
+    }
+
+    /// Its times come as its own clock has them (`SOF_TIMESTAMPING_RAW_HARDWARE`), the only form that Linux hands on.
+    #[must_use]
+    pub fn by_its_clock(&self) -> bool {
+        self.ways & libc::SOF_TIMESTAMPING_RAW_HARDWARE != 0
     }
 
     /// The kernel stamps frames when it sees them.
