@@ -2,8 +2,8 @@
 //! [`verify`](crate::verify) find frame by frame.
 //!
 //! Most packets have a common shape: Ethernet, perhaps one VLAN tag, IPv4 without options or IPv6 without extension
-//! headers, TCP or UDP, whole, with right checksums. Of those a [`Summary`] of eight bytes is made. Every other
-//! one goes the general way, and its [`Layers`] and [`Verdicts`] are kept. Layers of a packet of a common shape are found
+//! headers, TCP, UDP or ICMP, no fragment. Of those a [`Summary`] of eight bytes is made, and where a checksum is wrong its
+//! [`Verdicts`] are kept. Every other one goes the general way, and its [`Layers`] are kept too. Layers of a packet of a common shape are found
 //! by the same general walk when somebody asks for them: what anybody sees is always what the walk says.
 //!
 //! ```
@@ -61,7 +61,7 @@ pub struct Findings {
     layers: Vec<Layers>,
     /// Likewise, for frames that are not laid out: filled in when somebody asks.
     on_demand: Vec<OnceLock<Layers>>,
-    /// At least one for each frame; meant only where the frame was walked.
+    /// At least one for each frame; meant only where its summary says that it is judged.
     verdicts: Vec<Verdicts>,
     /// Indices of the frames that were walked, in order.
     walked: Vec<u32>,
@@ -168,7 +168,7 @@ impl Findings {
     #[must_use]
     pub fn verdicts(&self, index: usize) -> Verdicts {
         let summary = self.summaries[index];
-        if summary.is_walked() { self.verdicts[index] } else { summary.verdicts() }
+        if summary.is_judged() { self.verdicts[index] } else { summary.verdicts() }
     }
 
     /// The verdicts over all frames.
@@ -228,6 +228,15 @@ impl Findings {
         let verdicts = verify_with(kernel, &Packet::new(frame, layers));
         self.walked.push(index as u32);
         self.keep(index, verdicts);
+    }
+
+    /// Keeps what was found in a frame of a common shape, a checksum of which is wrong.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    fn judge(&mut self, index: usize, summary: Summary, verdicts: Verdicts) {
+        self.summaries[index] = summary.judged(verdicts.ip, verdicts.l4);
+        self.checksums.add(&verdicts);
+        self.verdicts[index] = verdicts;
     }
 
     /// Keeps what was found in a frame whose layers are there already.
