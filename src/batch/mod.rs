@@ -2,8 +2,8 @@
 //! [`verify`](crate::verify) find frame by frame.
 //!
 //! Most packets have a common shape: Ethernet, perhaps one VLAN tag, IPv4 without options or IPv6 without extension
-//! headers, TCP or UDP, whole, with right checksums. Of those a [`Summary`] of eight bytes is made. Every other
-//! one goes the general way, and its [`Layers`] and [`Verdicts`] are kept. Layers of a packet of a common shape are found
+//! headers, TCP, UDP or ICMP, no fragment. Of those a [`Summary`] of eight bytes is made, and where a checksum is wrong its
+//! [`Verdicts`] are kept. Every other one goes the general way, and its [`Layers`] are kept too. Layers of a packet of a common shape are found
 //! by the same general walk when somebody asks for them: what anybody sees is always what the walk says.
 //!
 //! ```
@@ -61,7 +61,7 @@ pub struct Findings {
     layers: Vec<Layers>,
     /// Likewise, for frames that are not laid out: filled in when somebody asks.
     on_demand: Vec<OnceLock<Layers>>,
-    /// At least one for each frame; meant only where the frame was walked.
+    /// At least one for each frame; meant only where its summary says that it is judged.
     verdicts: Vec<Verdicts>,
     /// Indices of the frames that were walked, in order.
     walked: Vec<u32>,
@@ -168,7 +168,7 @@ impl Findings {
     #[must_use]
     pub fn verdicts(&self, index: usize) -> Verdicts {
         let summary = self.summaries[index];
-        if summary.is_walked() { self.verdicts[index] } else { summary.verdicts() }
+        if summary.is_judged() { self.verdicts[index] } else { summary.verdicts() }
     }
 
     /// The verdicts over all frames.
@@ -230,6 +230,15 @@ impl Findings {
         self.keep(index, verdicts);
     }
 
+    /// Keeps what was found in a frame of a common shape, a checksum of which is wrong.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    fn judge(&mut self, index: usize, summary: Summary, verdicts: Verdicts) {
+        self.summaries[index] = summary.judged(verdicts.ip, verdicts.l4);
+        self.checksums.add(&verdicts);
+        self.verdicts[index] = verdicts;
+    }
+
     /// Keeps what was found in a frame whose layers are there already.
     #[inline]
     fn keep(&mut self, index: usize, verdicts: Verdicts) {
@@ -242,7 +251,9 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::synthetic::{Sizes, Synthetic, Traffic};
+    use crate::frame::Record;
+    use crate::source::synthetic::{Protocol, Sizes, Synthetic, Traffic};
+    use crate::verify::Verdict;
 
     /// Were they walked, nobody would notice but who waits.
     #[test]
@@ -257,14 +268,19 @@ mod tests {
         }
         let lanes = checksum::run(Lanes);
         // From where a header is all there is, to beyond where a length in bits has more than 16 of them.
-        for length in (42..220).chain([576, 1_514]).chain((8_180..8_290).step_by(6)).chain([40_000]) {
+        let lengths = (42..220).chain([576, 1_514]).chain((8_180..8_290).step_by(6)).chain([40_000]);
+        for (length, icmp) in lengths.flat_map(|length| [(length, false), (length, true)]) {
+            let mut protocols = vec![(Protocol::Tcp, 2), (Protocol::Udp, 2)];
+            protocols.extend(icmp.then_some((Protocol::Icmp, 1)));
             let traffic = Traffic {
                 frames: 96,
                 distinct: 96,
                 sizes: Sizes::Fixed(length),
-                ipv6_percent: 40,
+                // ICMPv6 is not common.
+                ipv6_percent: if icmp { 0 } else { 40 },
                 vlan_percent: 40,
                 bad_percent: 0,
+                protocols,
                 ..Traffic::default()
             };
             let source = Synthetic::new(&traffic);
@@ -272,11 +288,26 @@ mod tests {
             let mut records = table.records().to_vec();
             records.iter_mut().step_by(5).for_each(|record| record.offload.checksum_valid = true);
             // Behind the last frame lies enough to load whole lines.
-            let slab = [table.slab(), &[0; 128]].concat();
-            let batch = Batch::new(&slab, &records, table.interfaces());
-            let mut findings = Findings::new();
-            findings.read(batch);
-            assert_eq!(findings.walked.len(), if lanes { 0 } else { 96 }, "frames of {length} bytes");
+            let mut slab = [table.slab(), &[0; 128]].concat();
+            let read = |slab: &[u8], records: &[Record]| {
+                let mut findings = Findings::new();
+                findings.read(Batch::new(slab, records, table.interfaces()));
+                let walked = findings.walked.len();
+                // By chance a payload looks like a packet of IPv6, and by chance only a packet itself tells what is right.
+                assert!(if lanes { walked <= 1 } else { walked == 96 }, "{walked} of {length} bytes");
+                findings
+            };
+            read(&slab, &records);
+            // Some wrong, and some not captured to their ends.
+            for record in records.iter().step_by(3) {
+                slab[(record.offset + record.captured) as usize - 1] ^= 1;
+            }
+            let cut = if length < 82 { 0 } else { 1 };
+            records.iter_mut().skip(1).step_by(3).for_each(|record| record.captured -= cut);
+            let findings = read(&slab, &records);
+            let Checksums { l4, .. } = findings.checksums();
+            assert!(l4.of(Verdict::Bad { found: 0, expected: 0 }) > 20);
+            assert!(cut == 0 || l4.of(Verdict::Truncated) > 20);
         }
     }
 }

@@ -48,19 +48,19 @@ const IP_AT: u32 = 40;
 const L4_AT: u32 = 48;
 
 impl Summary {
-    /// Set where the general walk has read the packet, so that its exact verdicts are kept.
-    const WALKED: u64 = 1 << 56;
+    /// Set where its exact verdicts are kept: of every packet that the general walk has read, and where one is wrong.
+    const JUDGED: u64 = 1 << 56;
     /// Set where its layers are kept, as they are of every walked one.
     const LAID_OUT: u64 = 1 << 57;
 
-    /// A packet of a common shape: a TCP or UDP header whose ports are 0 here, both checksums as given.
+    /// A packet of a common shape: a header whose ports are 0 here, both checksums as given.
     pub(super) const fn common(transport: Transport, ip: Verdict, l4: Verdict) -> Self {
         Self((transport as u64) << TRANSPORT_AT | (ip.code() as u64) << IP_AT | (l4.code() as u64) << L4_AT)
     }
 
     /// Of a packet that the general walk has read.
     pub(super) fn walked(layers: &Layers, verdicts: &Verdicts) -> Self {
-        let kept = Self::WALKED | Self::LAID_OUT;
+        let kept = Self::JUDGED | Self::LAID_OUT;
         let Some(ip) = &layers.outer else { return Self(kept) };
         let ports = u64::from(ip.source_port) | u64::from(ip.destination_port) << 16;
         Self(Self::common(ip.transport, verdicts.ip, verdicts.l4).0 | ports | kept)
@@ -72,8 +72,21 @@ impl Summary {
         self.0
     }
 
-    pub(super) const fn is_walked(self) -> bool {
-        self.0 & Self::WALKED != 0
+    /// What has these [bits](Self::bits).
+    #[cfg(target_arch = "x86_64")]
+    pub(super) const fn of_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The same with other verdicts, which are kept.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) const fn judged(self, ip: Verdict, l4: Verdict) -> Self {
+        let others = self.0 & !(0xff << IP_AT | 0xff << L4_AT);
+        Self(others | Self::common(Transport::None, ip, l4).0 | Self::JUDGED)
+    }
+
+    pub(super) const fn is_judged(self) -> bool {
+        self.0 & Self::JUDGED != 0
     }
 
     pub(super) const fn is_laid_out(self) -> bool {
@@ -131,12 +144,13 @@ impl Summary {
         (self.0 >> L4_AT & 7) as usize
     }
 
-    /// The verdicts of a packet of a common shape.
+    /// The verdicts over a packet of which none are kept: none of them says more than its code.
     pub(super) fn verdicts(self) -> Verdicts {
         let verdict = |code| match code {
             1 => Verdict::Good,
             3 => Verdict::Absent,
             5 => Verdict::Vouched,
+            7 => Verdict::Truncated,
             _ => Verdict::NotApplicable,
         };
         Verdicts { ip: verdict(self.ip_code()), l4: verdict(self.l4_code()), ..Verdicts::default() }
@@ -173,17 +187,17 @@ mod tests {
             assert_eq!(summary.transport(), transport);
             assert_eq!(summary.ports(), transport.has_ports().then_some((0x1234, 0xfedc)));
             assert_eq!((summary.ip_code(), summary.l4_code()), (bad.code(), Verdict::Truncated.code()));
-            assert!(summary.is_walked());
+            assert!(summary.is_judged());
         }
     }
 
     #[test]
     fn common_verdicts_come_back_whole() {
-        for l4 in [Verdict::Good, Verdict::Absent, Verdict::Vouched] {
+        for l4 in [Verdict::Good, Verdict::Absent, Verdict::Vouched, Verdict::Truncated] {
             for ip in [Verdict::Good, Verdict::NotApplicable] {
                 let summary = Summary::common(Transport::Udp, ip, l4);
                 assert_eq!(summary.verdicts(), Verdicts { ip, l4, ..Verdicts::default() });
-                assert!(!summary.is_walked());
+                assert!(!summary.is_judged());
             }
         }
     }

@@ -4,6 +4,7 @@ use super::ahead::{Ahead, Ask, Hot, Later};
 use super::lanes::Lanes;
 use super::shape::Shapes;
 use super::sums::{self, HELD};
+use super::wrong::Wrong;
 use crate::batch::Findings;
 use crate::checksum::Kernel;
 use crate::frame::{Batch, Record};
@@ -13,8 +14,7 @@ use std::arch::x86_64::*;
 /// Frames read before what was found in them is added up.
 const SEGMENT: usize = 256;
 
-/// Reads the frames of `batch` into `findings`, which have room for them: those of a common shape with right checksums.
-/// The others are walked.
+/// Reads the frames of `batch` into `findings`, which have room for them: those of a common shape. The others are walked.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batch: Batch<'_>) {
     if batch.is_cold() {
@@ -41,10 +41,16 @@ fn read_groups<K: Kernel, A: Ask>(kernel: K, findings: &mut Findings, batch: Bat
             unsafe { _mm512_storeu_si512(summaries.as_mut_ptr().cast(), eight.summaries) };
             seen.add(group, &eight);
             let mut others = !eight.right;
+            let wrong = Wrong::of(&eight);
             while others != 0 {
                 // At once, while what the lanes have read of it is in the first cache.
-                findings.walk(kernel, batch, start + others.trailing_zeros() as usize);
+                let lane = others.trailing_zeros() as usize;
                 others &= others - 1;
+                let judged = wrong.as_ref().and_then(|wrong| wrong.judge(lane, batch.slab(), &records[lane]));
+                match judged {
+                    Some((summary, verdicts)) => findings.judge(start + lane, summary, verdicts),
+                    None => findings.walk(kernel, batch, start + lane),
+                }
             }
         }
         seen.settle(findings);
@@ -55,14 +61,22 @@ fn read_groups<K: Kernel, A: Ask>(kernel: K, findings: &mut Findings, batch: Bat
 
 /// What was found in eight frames.
 #[derive(Clone, Copy)]
-struct Eight {
+pub(super) struct Eight {
     /// A summary in each lane, right where `right` says so.
-    summaries: __m512i,
-    /// Lanes of a common shape with right checksums.
-    right: __mmask8,
-    v6: __mmask8,
+    pub(super) summaries: __m512i,
+    /// Lanes of a common shape.
+    pub(super) sound: __mmask8,
+    /// Those with no wrong checksum.
+    pub(super) right: __mmask8,
+    pub(super) v6: __mmask8,
     absent: __mmask8,
     vouched: __mmask8,
+    cut: __mmask8,
+    /// Where word 0 begins in the frame.
+    pub(super) start: __m512i,
+    /// Both sums, folded: in the upper 16 bits, which are ones where the checksum is not wrong.
+    pub(super) headers: __m512i,
+    pub(super) upper: __m512i,
 }
 
 impl Eight {
@@ -74,15 +88,15 @@ impl Eight {
         let shapes = Shapes::of(&lanes);
         let mut upper = sums::upper(&lanes, &shapes);
         let longer = _mm512_cmpgt_epi64_mask(shapes.end, _mm512_set1_epi64(HELD));
-        let Shapes { v6, absent, odd, faults, .. } = shapes;
+        let Shapes { v6, absent, vouched, cut, odd, faults, .. } = shapes;
         let sound = _mm512_testn_epi64_mask(faults, faults) & !odd;
-        let longer = longer & sound & !absent & !lanes.vouched;
+        let unsummed = absent | vouched | cut;
+        let longer = longer & sound & !unsummed;
         later.ask_for_rests(!longer);
         if longer != 0 {
             upper = _mm512_add_epi64(upper, beyond(kernel, slab, records, &lanes, &shapes, longer, later));
         }
         let (mut headers, mut upper) = (sums::headers(&lanes), sums::fold(upper));
-        let unsummed = absent | lanes.vouched;
         if v6 | unsummed != 0 {
             let ones = _mm512_set1_epi64(-1);
             headers = _mm512_mask_mov_epi64(headers, v6, ones);
@@ -93,10 +107,15 @@ impl Eight {
         let wrong = _mm512_or_si512(_mm512_srli_epi64::<48>(wrong), faults);
         Self {
             summaries: shapes.summaries,
+            sound,
             right: _mm512_testn_epi64_mask(wrong, wrong) & !odd,
             v6,
             absent,
-            vouched: lanes.vouched & !absent,
+            vouched,
+            cut,
+            start: lanes.start,
+            headers,
+            upper,
         }
     }
 }
@@ -138,7 +157,18 @@ impl Default for Eight {
     fn default() -> Self {
         // SAFETY: 64 bytes without padding, and any bytes are a vector.
         let zero = const { unsafe { std::mem::transmute::<[u64; 8], __m512i>([0; 8]) } };
-        Self { summaries: zero, right: 0, v6: 0, absent: 0, vouched: 0 }
+        Self {
+            summaries: zero,
+            sound: 0,
+            right: 0,
+            v6: 0,
+            absent: 0,
+            vouched: 0,
+            cut: 0,
+            start: zero,
+            headers: zero,
+            upper: zero,
+        }
     }
 }
 
@@ -149,6 +179,7 @@ struct Seen {
     v6: [u8; SEGMENT / 8],
     absent: [u8; SEGMENT / 8],
     vouched: [u8; SEGMENT / 8],
+    cut: [u8; SEGMENT / 8],
 }
 
 impl Seen {
@@ -158,6 +189,7 @@ impl Seen {
         self.v6[group] = eight.right & eight.v6;
         self.absent[group] = eight.right & eight.absent;
         self.vouched[group] = eight.right & eight.vouched;
+        self.cut[group] = eight.right & eight.cut;
     }
 
     fn settle(&self, findings: &mut Findings) {
@@ -166,13 +198,14 @@ impl Seen {
             words.map(|word| u64::from(word.count_ones())).sum()
         };
         let (packets, v6) = (count(&self.right), count(&self.v6));
-        let (absent, vouched) = (count(&self.absent), count(&self.vouched));
+        let (absent, vouched, cut) = (count(&self.absent), count(&self.vouched), count(&self.cut));
         let Checksums { ip, l4, inner_ip, inner_l4 } = &mut findings.checksums;
         ip.add_many(Verdict::NotApplicable, v6);
         ip.add_many(Verdict::Good, packets - v6);
         l4.add_many(Verdict::Absent, absent);
         l4.add_many(Verdict::Vouched, vouched);
-        l4.add_many(Verdict::Good, packets - absent - vouched);
+        l4.add_many(Verdict::Truncated, cut);
+        l4.add_many(Verdict::Good, packets - absent - vouched - cut);
         inner_ip.add_many(Verdict::NotApplicable, packets);
         inner_l4.add_many(Verdict::NotApplicable, packets);
     }

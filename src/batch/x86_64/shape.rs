@@ -1,5 +1,5 @@
 //! Which lanes have a common shape: Ethernet with at most one VLAN tag, IPv4 without options or IPv6 without extension
-//! headers, TCP or UDP, whole, nothing in it that may be a tunnel.
+//! headers, TCP, UDP or (over IPv4) ICMP, no fragment, nothing in it that may be a tunnel.
 //!
 //! Every condition here is one under which the general walk passes the frame without a complaint and goes on to nothing
 //! else; `tests/batch.rs` holds both against each other. Conditions are gathered as vectors that must be 0, or not below
@@ -20,13 +20,18 @@ pub(super) struct Shapes {
     pub(super) odd: __mmask8,
     /// Lanes with IPv6; the others are taken for IPv4.
     pub(super) v6: __mmask8,
-    /// Lanes with UDP; the others are taken for TCP.
+    /// Lanes with UDP, and with ICMP; the others are taken for TCP.
     pub(super) udp: __mmask8,
+    pub(super) icmp: __mmask8,
     /// Lanes with UDP over IPv4 without a checksum.
     pub(super) absent: __mmask8,
+    /// Other lanes whose upper checksum the kernel has found right.
+    pub(super) vouched: __mmask8,
+    /// Other lanes whose packet was captured to behind its headers, and not to its end.
+    pub(super) cut: __mmask8,
     /// Where the packet ends, in bytes from word 0.
     pub(super) end: __m512i,
-    /// Bytes of TCP or UDP.
+    /// Bytes of TCP, UDP or ICMP.
     pub(super) l4_length: __m512i,
     /// A [`Summary`] in each lane, right if the checksums are.
     pub(super) summaries: __m512i,
@@ -68,7 +73,13 @@ impl Shapes {
         let end = _mm512_add_epi64(length, set(BEFORE as u64));
         let l4_length = _mm512_sub_epi64(length, header);
         let udp = _mm512_cmpeq_epi64_mask(protocols, set(17 << 40));
-        let wanted = _mm512_mask_mov_epi64(set(6 << 40), udp, set(17 << 40));
+        let icmp = _mm512_mask_cmpeq_epi64_mask(!v6, protocols, set(1 << 40));
+        let mut wanted = _mm512_mask_mov_epi64(set(6 << 40), udp, set(17 << 40));
+        if icmp != 0 {
+            wanted = _mm512_mask_mov_epi64(wanted, icmp, protocols);
+            // What stands where others have ports is none.
+            first = _mm512_mask_mov_epi64(first, icmp, set(0));
+        }
         faults = _mm512_ternarylogic_epi64::<{ OR_XOR }>(faults, protocols, wanted);
 
         // Source port, destination port, UDP's length, UDP's checksum: numbers.
@@ -82,9 +93,14 @@ impl Shapes {
         // UDP's length is all there is, and at least 8.
         let udp_length = _mm512_and_si512(_mm512_srli_epi64::<32>(numbers), set(0xffff));
         faults = _mm512_mask_or_epi64(faults, udp, faults, _mm512_xor_si512(udp_length, l4_length));
-        below = _mm512_mask_sub_epi64(below, udp, l4_length, set(8));
-        // The whole packet was captured.
-        below = _mm512_or_si512(below, _mm512_sub_epi64(lanes.room, end));
+        below = _mm512_mask_sub_epi64(below, udp | icmp, l4_length, set(8));
+        // The whole packet was captured, or else its headers were.
+        let missing = _mm512_test_epi64_mask(_mm512_sub_epi64(lanes.room, end), set(1 << 63));
+        if missing != 0 {
+            let upper = _mm512_mask_mov_epi64(data_offset, udp | icmp, set(8));
+            let headers = _mm512_add_epi64(_mm512_add_epi64(header, set(BEFORE as u64)), upper);
+            below = _mm512_or_si512(below, _mm512_sub_epi64(lanes.room, headers));
+        }
         faults = _mm512_ternarylogic_epi64::<{ OR_AND }>(faults, below, set(1 << 63));
 
         // Nothing in UDP suggests a tunnel: no port, and no IPv6 packet that fits (its first byte, and its length).
@@ -96,15 +112,20 @@ impl Shapes {
         let odd = udp & (teredo | tunnels(numbers)) | zero & v6 | lanes.foreign;
 
         let absent = zero & !v6;
+        let vouched = lanes.vouched & !(absent | icmp);
+        let cut = missing & !(absent | vouched);
         Self {
             faults,
             odd,
             v6,
             udp,
+            icmp,
             absent,
+            vouched,
+            cut,
             end,
             l4_length,
-            summaries: summaries(numbers, udp, v6, absent, lanes.vouched),
+            summaries: summaries(numbers, [udp, icmp, v6, absent, vouched, cut]),
         }
     }
 }
@@ -144,7 +165,8 @@ fn straddle(word: __m512i, next: __m512i) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
-fn summaries(numbers: __m512i, udp: __mmask8, v6: __mmask8, absent: __mmask8, vouched: __mmask8) -> __m512i {
+fn summaries(numbers: __m512i, lanes: [__mmask8; 6]) -> __m512i {
+    let [udp, icmp, v6, absent, vouched, cut] = lanes;
     const fn bits(transport: Transport, ip: Verdict, l4: Verdict) -> i64 {
         Summary::common(transport, ip, l4).bits() as i64
     }
@@ -152,13 +174,18 @@ fn summaries(numbers: __m512i, udp: __mmask8, v6: __mmask8, absent: __mmask8, vo
     const NO_IP: i64 = GOOD ^ bits(Transport::None, Verdict::NotApplicable, Verdict::Good);
     const ABSENT: i64 = GOOD ^ bits(Transport::None, Verdict::Good, Verdict::Absent);
     const VOUCHED: i64 = GOOD ^ bits(Transport::None, Verdict::Good, Verdict::Vouched);
+    const CUT: i64 = GOOD ^ bits(Transport::None, Verdict::Good, Verdict::Truncated);
+    const ICMP: i64 = bits(Transport::Tcp, Verdict::Good, Verdict::Good)
+        ^ bits(Transport::Icmp, Verdict::Good, Verdict::Good);
     let set = |value| _mm512_set1_epi64(value);
     let tcp = set(bits(Transport::Tcp, Verdict::Good, Verdict::Good));
     let mut rest = _mm512_mask_mov_epi64(tcp, udp, set(bits(Transport::Udp, Verdict::Good, Verdict::Good)));
-    if v6 | absent | vouched != 0 {
+    if v6 | absent | vouched | cut | icmp != 0 {
         rest = _mm512_mask_xor_epi64(rest, v6, rest, set(NO_IP));
         rest = _mm512_mask_xor_epi64(rest, absent, rest, set(ABSENT));
-        rest = _mm512_mask_xor_epi64(rest, vouched & !absent, rest, set(VOUCHED));
+        rest = _mm512_mask_xor_epi64(rest, vouched, rest, set(VOUCHED));
+        rest = _mm512_mask_xor_epi64(rest, cut, rest, set(CUT));
+        rest = _mm512_mask_xor_epi64(rest, icmp, rest, set(ICMP));
     }
     // Ports below, all else above.
     _mm512_mask_mov_epi32(rest, 0b0101_0101_0101_0101, numbers)

@@ -21,26 +21,30 @@ pub(super) fn headers(lanes: &Lanes) -> __m512i {
     fold(add(add(sum, w1), w2))
 }
 
-/// The sums over pseudo headers and over as much of TCP or UDP as the words hold: two numbers below 2^31 in each lane.
+/// The sums over pseudo headers, which ICMP over IPv4 has none of, and over as much of the upper layer as the words hold: two numbers below 2^31 in each lane.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
 pub(super) fn upper(lanes: &Lanes, shapes: &Shapes) -> __m512i {
-    let [_, w1, w2, w3, w4, w5, w6, w7] = lanes.words;
+    let [_, w1, mut w2, w3, w4, w5, w6, w7] = lanes.words;
     // Of word k count the bytes before the end: all but the upper 64 (k + 1) - 8 end bits.
     let bits = _mm512_slli_epi64::<3>(_mm512_min_epu32(shapes.end, _mm512_set1_epi64(HELD)));
     let count = |k: i64| {
         let beyond = _mm512_subs_epu16(_mm512_set1_epi64(64 * (k + 1)), bits);
         _mm512_srlv_epi64(_mm512_set1_epi64(-1), beyond)
     };
+    // The length and the protocol, in memory order: times 2^8, 2^16 being 1.
+    let protocol = _mm512_mask_mov_epi64(_mm512_set1_epi64(6), shapes.udp, _mm512_set1_epi64(17));
+    let mut pseudo = _mm512_slli_epi64::<8>(_mm512_add_epi64(shapes.l4_length, protocol));
+    if shapes.icmp != 0 {
+        (w2, pseudo) =
+            (_mm512_maskz_mov_epi64(!shapes.icmp, w2), _mm512_maskz_mov_epi64(!shapes.icmp, pseudo));
+    }
     // A packet has 28 bytes at least, and so the whole of word 3.
     let (mut even, mut odd) = (add(begin(6), w2), add(begin(0), w3));
     even = add_some(even, w4, count(4));
     odd = add_some(odd, w5, count(5));
     even = add_some(even, w6, count(6));
     odd = add_some(odd, w7, count(7));
-    // The length and the protocol, in memory order: times 2^8, 2^16 being 1.
-    let protocol = _mm512_mask_mov_epi64(_mm512_set1_epi64(6), shapes.udp, _mm512_set1_epi64(17));
-    let pseudo = _mm512_slli_epi64::<8>(_mm512_add_epi64(shapes.l4_length, protocol));
     let mut sum = _mm512_add_epi32(_mm512_add_epi32(even, odd), pseudo);
     if shapes.v6 != 0 {
         // IPv6 addresses begin with the upper half of word 1.

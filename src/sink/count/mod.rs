@@ -113,7 +113,11 @@ impl Count {
         if protocol != u8::MAX {
             return self.ports.add(protocol.into(), summary.lower_port(), summary, bytes);
         }
-        let counts = self.other(key_without_ports(packets.layers(packet)));
+        let key = match summary.transport().protocol() {
+            Some(protocol) => Key::Ip(protocol),
+            None => key_without_ports(packets.layers(packet)),
+        };
+        let counts = self.other(key);
         counts.packets += 1;
         counts.bytes += bytes;
         counts.bad_ip += u64::from(summary.ip_code() == BAD);
