@@ -92,6 +92,7 @@ pub mod checksum;
 pub mod demux;
 pub mod doctor;
 pub mod engine;
+pub mod filter;
 pub mod frame;
 pub mod parse;
 pub mod ring;

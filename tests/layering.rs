@@ -16,6 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("parse", &["frame", "checksum"]),
     ("build", &["frame", "checksum"]),
     ("verify", &["frame", "parse", "checksum"]),
+    // The kernel's instructions, and their interpreter.
+    ("filter", &["frame", "parse", "batch", "sys"]),
     // Both stages for a whole batch.
     ("batch", &["frame", "parse", "verify", "checksum", "sys"]),
     ("demux", &["parse", "batch"]),
