@@ -91,7 +91,8 @@ fn emit(
     let mut states: HashMap<NodeId, State> = HashMap::new();
     let mut blocks = Vec::with_capacity(order.len());
     for (at, id) in order.iter().enumerate() {
-        let in_use = |slot: &u32| busy.iter().any(|((from, to), used)| used == slot && (*from..=*to).contains(&at));
+        let in_use =
+            |slot: &u32| busy.iter().any(|((from, to), used)| used == slot && (*from..=*to).contains(&at));
         let mut straight = Straight {
             values: &graph.values,
             places: &places,

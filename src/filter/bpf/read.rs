@@ -8,7 +8,9 @@ use crate::sys::classic_bpf::{Instruction, LONGEST};
 #[non_exhaustive]
 pub enum ReadError {
     /// The first line is not the number of instructions.
-    #[error("no number of instructions (1 to {LONGEST}) at the beginning: expected what `tcpdump -ddd` prints")]
+    #[error(
+        "no number of instructions (1 to {LONGEST}) at the beginning: expected what `tcpdump -ddd` prints"
+    )]
     Count,
     /// There are more or fewer than it says.
     #[error("{stated} instructions announced, {found} there")]
@@ -32,8 +34,7 @@ pub enum ReadError {
 }
 
 pub(super) fn read(text: &str) -> Result<Program, ReadError> {
-    let mut lines =
-        text.split(['\n', ',']).map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+    let mut lines = text.split(['\n', ',']).map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
     let count = lines.next().and_then(|(_, line)| line.parse::<usize>().ok());
     let stated = count.filter(|count| (1..=LONGEST).contains(count)).ok_or(ReadError::Count)?;
     let mut instructions = Vec::with_capacity(stated);
@@ -43,10 +44,8 @@ pub(super) fn read(text: &str) -> Result<Program, ReadError> {
         if found > stated {
             continue;
         }
-        let instruction = instruction(line).ok_or_else(|| ReadError::Numbers {
-            line: at + 1,
-            text: line.chars().take(40).collect(),
-        })?;
+        let instruction = instruction(line)
+            .ok_or_else(|| ReadError::Numbers { line: at + 1, text: line.chars().take(40).collect() })?;
         instructions.push(instruction);
     }
     if found != stated {

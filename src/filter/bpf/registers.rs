@@ -221,7 +221,9 @@ impl Straight<'_> {
             // To calculate it may take X for something else, unless it is there already.
             Value::Load { from: Some(from), .. } => UsesX::For(from),
             Value::Negate(of) => self.uses_x(of),
-            Value::Arithmetic(_, left, right) if self.values.constant_of(right).is_some() => self.uses_x(left),
+            Value::Arithmetic(_, left, right) if self.values.constant_of(right).is_some() => {
+                self.uses_x(left)
+            }
             Value::Arithmetic(_, left, right) => join(self.uses_x(left), UsesX::For(right)),
         }
     }

@@ -23,7 +23,10 @@ fn port(protocols: &[u32], number: u32) -> Test {
 fn host(address: u32) -> Test {
     let pair = |one, other| Test::Any(vec![Value::word(one).is(address), Value::word(other).is(address)]);
     let arp = Test::Any(vec![Value::half(12).is(0x0806), Value::half(12).is(0x8035)]);
-    Test::Any(vec![Test::All(vec![Value::half(12).is(0x0800), pair(26, 30)]), Test::All(vec![arp, pair(28, 38)])])
+    Test::Any(vec![
+        Test::All(vec![Value::half(12).is(0x0800), pair(26, 30)]),
+        Test::All(vec![arp, pair(28, 38)]),
+    ])
 }
 
 fn compile(test: &Test) -> Program {

@@ -92,7 +92,14 @@ impl<'t> Builder<'t> {
         self.choose_before(choices, node)
     }
 
-    fn compare(&mut self, left: ValueId, relation: Relation, right: ValueId, yes: NodeId, no: NodeId) -> NodeId {
+    fn compare(
+        &mut self,
+        left: ValueId,
+        relation: Relation,
+        right: ValueId,
+        yes: NodeId,
+        no: NodeId,
+    ) -> NodeId {
         let graph = &mut self.graph;
         match relation {
             Relation::Equal => graph.branch(left, Is::EqualTo(right), yes, no),

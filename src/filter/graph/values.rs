@@ -12,6 +12,10 @@ impl ValueId {
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }
+
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
 }
 
 /// As [`ir::Value`](crate::filter::ir::Value), with numbers for what is within; choices are made by the graph.
@@ -39,6 +43,11 @@ impl Values {
         self.all[id.index()]
     }
 
+    /// The value with that [number](ValueId::number).
+    pub(crate) const fn at(&self, number: u32) -> ValueId {
+        ValueId(number)
+    }
+
     pub(crate) fn constant_of(&self, id: ValueId) -> Option<u32> {
         match self.get(id) {
             Value::Constant(constant) => Some(constant),
@@ -54,9 +63,7 @@ impl Values {
     pub(crate) fn intern(&mut self, value: Value) -> ValueId {
         match value {
             Value::Load { from: Some(from), at, width } => match self.constant_of(from) {
-                Some(start) => {
-                    self.number(Value::Load { from: None, at: start.wrapping_add(at), width })
-                }
+                Some(start) => self.number(Value::Load { from: None, at: start.wrapping_add(at), width }),
                 None => self.number(value),
             },
             Value::Negate(of) => match self.constant_of(of) {
