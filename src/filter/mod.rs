@@ -36,7 +36,7 @@ impl FromStr for Filter {
 
 impl Filter {
     /// x
-    pub fn lower(&self, link_type: crate::frame::LinkType) -> Result<ir::Test, Error> {
+    pub fn test(&self, link_type: crate::frame::LinkType) -> Result<ir::Test, Error> {
         match &self.node {
             None => Ok(ir::Test::True),
             Some(node) => {
