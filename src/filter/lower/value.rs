@@ -85,7 +85,10 @@ impl Lowering {
                     Offset::fixed(0)
                 }
                 _ => {
-                    return Err(Fault::new(span, format!("link type {} has no radio header", self.link_type)));
+                    return Err(Fault::new(
+                        span,
+                        format!("link type {} has no radio header", self.link_type),
+                    ));
                 }
             },
             Protocol::Ip
