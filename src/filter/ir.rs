@@ -81,7 +81,7 @@ pub enum Value {
     Constant(u32),
     /// Bytes of the frame on the wire.
     Length,
-    /// The bytes at `from + at` of the frame; the sum wraps.
+    /// The bytes at `from + at` of the frame; a sum beyond 32 bits rejects it, unless `from` is a constant: that wraps.
     Load {
         /// Start of the header, where that is not at a fixed place.
         from: Option<Box<Value>>,

@@ -51,9 +51,12 @@
 //! (common services and protocols are known without), of hosts by the system's resolver.
 
 mod ast;
+pub mod bpf;
 mod error;
+pub mod evaluate;
 mod explain;
 mod grammar;
+mod graph;
 pub mod ir;
 mod lexer;
 mod lower;
