@@ -3,9 +3,9 @@
 use super::Policy;
 use super::ending::{Ending, Watch};
 use super::load::{Load, Parcel, Pool, Shared};
+use super::router::Router;
 use super::sender::{Sender, Sent};
 use super::shares::Supply;
-use super::router::Router;
 use super::sorter::Sorter;
 use super::stats::{Gauge, Tally};
 use super::turns::{Rest, Turn};

@@ -32,7 +32,14 @@ impl Router {
     }
 
     /// The outputs of the packets of a batch, in order, in place of what `outputs` held.
-    pub(super) fn route(&self, batch: Batch<'_>, findings: &Findings, outputs: &mut Vec<OutputId>) {
+    /// `wanted` is room to work in.
+    pub(super) fn route(
+        &self,
+        batch: Batch<'_>,
+        findings: &Findings,
+        outputs: &mut Vec<OutputId>,
+        wanted: &mut Vec<u16>,
+    ) {
         self.map.route(findings.summaries(), outputs);
         let rest = self.map.rest();
         for (output, filter) in &self.rules {
@@ -45,6 +52,19 @@ impl Router {
             }
         }
         let Some(filter) = &self.filter else { return };
+        if let [only] = batch.interfaces()
+            && let Ok(matcher) = filter.on(only.link_type)
+        {
+            wanted.clear();
+            matcher.choose(batch, wanted);
+            let mut wanted = wanted.iter().copied().peekable();
+            for (index, chosen) in outputs.iter_mut().enumerate() {
+                if wanted.next_if(|&wanted| usize::from(wanted) == index).is_none() {
+                    *chosen = self.nowhere;
+                }
+            }
+            return;
+        }
         let mut asked = Asked::new(filter);
         for (index, chosen) in outputs.iter_mut().enumerate() {
             if *chosen != self.nowhere && !asked.matches(&batch.frame(index)) {
@@ -88,7 +108,7 @@ mod tests {
         let source = Synthetic::new(&Traffic { distinct: 250, ports, flows: 300, ..Traffic::default() });
         let (mut findings, mut outputs) = (Findings::new(), Vec::new());
         findings.read(source.table());
-        router.route(source.table(), &findings, &mut outputs);
+        router.route(source.table(), &findings, &mut outputs, &mut Vec::new());
         findings
             .summaries()
             .iter()

@@ -21,6 +21,8 @@ const EVERY: [u16; BATCH] = {
 pub(super) struct Sorter {
     /// Of each packet.
     outputs: Vec<OutputId>,
+    /// Indices of those that match a filter.
+    wanted: Vec<u16>,
     /// By output number: indices into the batch.
     chosen: Vec<Vec<u16>>,
     /// Outputs with anything chosen, so that the others cost nothing.
@@ -30,12 +32,17 @@ pub(super) struct Sorter {
 impl Sorter {
     /// For outputs numbered below `outputs`.
     pub(super) fn new(outputs: usize) -> Self {
-        Self { outputs: Vec::new(), chosen: vec![Vec::new(); outputs], touched: Vec::with_capacity(outputs) }
+        Self {
+            outputs: Vec::new(),
+            wanted: Vec::new(),
+            chosen: vec![Vec::new(); outputs],
+            touched: Vec::with_capacity(outputs),
+        }
     }
 
     /// Takes the packets of a batch in which this was found.
     pub(super) fn sort(&mut self, router: &Router, batch: Batch<'_>, findings: &Findings) {
-        router.route(batch, findings, &mut self.outputs);
+        router.route(batch, findings, &mut self.outputs, &mut self.wanted);
         // Often they all go the same way.
         let Some(&first) = self.outputs.first() else { return };
         let differences =
@@ -117,7 +124,7 @@ mod tests {
                 (10..10 + outputs).map(|port| format!("any/{port}").parse().expect("a rule")).collect();
             let router = Router::new(None, rules.iter(), OutputId(outputs));
             let mut expected = Vec::new();
-            router.route(table, &findings, &mut expected);
+            router.route(table, &findings, &mut expected, &mut Vec::new());
             let mut sorter = Sorter::new(usize::from(outputs) + 1);
             for _ in 0..2 {
                 sorter.sort(&router, table, &findings);

@@ -66,9 +66,11 @@ mod words;
 
 pub use error::Error;
 
-use crate::frame::{Frame, LinkType};
+use crate::frame::{Batch, Frame, LinkType};
 use crate::parse::Packet;
 use ast::Node;
+use bpf::{CompileError, Program};
+use evaluate::Evaluator;
 use ir::Test;
 use lower::Site;
 use names::Names;
@@ -99,16 +101,60 @@ struct Inner {
     known: RwLock<Vec<(LinkType, Result<Matcher, Error>)>>,
 }
 
-/// A [`Filter`] for frames of one link type.
+/// A [`Filter`] made ready for frames of one link type. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Matcher(Arc<Test>);
+pub struct Matcher(Way);
+
+#[derive(Clone, Debug)]
+enum Way {
+    Ready(Arc<Evaluator>),
+    /// Too large to be made ready.
+    Tree(Arc<Test>),
+}
 
 impl Matcher {
+    fn new(test: Test, link_type: LinkType) -> Self {
+        Self(match Evaluator::new(&test, link_type) {
+            Ok(evaluator) => Way::Ready(Arc::new(evaluator)),
+            Err(_) => Way::Tree(Arc::new(test)),
+        })
+    }
+
     /// Whether the frame is wanted.
+    #[inline]
     #[must_use]
     pub fn matches(&self, frame: &Frame<'_>) -> bool {
-        walk::holds(&self.0, frame)
+        match &self.0 {
+            Way::Ready(evaluator) => evaluator.matches_frame(frame),
+            Way::Tree(test) => walk::holds(test, frame),
+        }
     }
+
+    /// Adds to `wanted` the indices of those frames of a batch that are, in order. All of them must be of the link type.
+    pub fn choose(&self, batch: Batch<'_>, wanted: &mut Vec<u16>) {
+        match &self.0 {
+            Way::Ready(evaluator) => evaluator.choose(batch, wanted),
+            Way::Tree(test) => {
+                wanted.extend(
+                    (0..batch.len())
+                        .filter(|&index| walk::holds(test, &batch.frame(index)))
+                        .map(|index| index as u16),
+                );
+            }
+        }
+    }
+}
+
+/// Why a filter has no program for the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// It has no meaning on the link type.
+    #[error(transparent)]
+    Meaning(#[from] Error),
+    /// It does not fit.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
 }
 
 impl FromStr for Filter {
@@ -144,7 +190,7 @@ impl Filter {
             return known.clone();
         }
         drop(known);
-        let matcher = self.test(link_type).map(|test| Matcher(Arc::new(test)));
+        let matcher = self.test(link_type).map(|test| Matcher::new(test, link_type));
         self.0.known.write().unwrap_or_else(PoisonError::into_inner).push((link_type, matcher.clone()));
         matcher
     }
@@ -171,6 +217,22 @@ impl Filter {
     /// whole frame to answer.
     pub fn socket_test(&self, link_type: LinkType) -> Result<Test, Error> {
         self.lower(link_type, Site::Socket)
+    }
+
+    /// The program for frames as they are in files; it gives `snap_length` (not 0) for those that are wanted.
+    ///
+    /// # Errors
+    /// [`ProgramError`].
+    pub fn program(&self, link_type: LinkType, snap_length: u32) -> Result<Program, ProgramError> {
+        Ok(Program::compile(&self.test(link_type)?, snap_length)?)
+    }
+
+    /// The program for a packet socket ([`Filter::socket_test`]); likewise.
+    ///
+    /// # Errors
+    /// [`ProgramError`].
+    pub fn socket_program(&self, link_type: LinkType, snap_length: u32) -> Result<Program, ProgramError> {
+        Ok(Program::compile(&self.socket_test(link_type)?, snap_length)?)
     }
 
     fn lower(&self, link_type: LinkType, site: Site) -> Result<Test, Error> {
