@@ -57,7 +57,10 @@ fn primitive(random: &mut Random) -> String {
                 random.of(&["10.0.0.0/8", "192.168.0.0/16", "128.3.0.0/16", "10.0.0.0/30", "0.0.0.0/0"]);
             format!("{direction}net {network}")
         }
-        6 => format!("{direction}net {}", random.of(&["2001:db8::/32", "fe80::/10", "ff00::/8", "2001:db8::/46"])),
+        6 => format!(
+            "{direction}net {}",
+            random.of(&["2001:db8::/32", "fe80::/10", "ff00::/8", "2001:db8::/46"])
+        ),
         7..10 => format!("{}{direction}port {port}", random.of(&["", "tcp ", "udp ", "sctp "])),
         10 => {
             let end = port.saturating_add(random.below(100) as u16);
@@ -68,17 +71,34 @@ fn primitive(random: &mut Random) -> String {
             "vrrp", "igrp",
         ]))
         .to_owned(),
-        15 => format!("{}proto {}", random.of(&["", "ip ", "ip6 "]), random.of(&["6", "17", "1", "58", "47", "\\tcp", "\\udp"])),
-        16 => format!("ether proto {}", random.of(&["0x0800", "0x88cc", "0x8100", "\\arp", "\\ip6", "0x42", "\\stp"])),
+        15 => format!(
+            "{}proto {}",
+            random.of(&["", "ip ", "ip6 "]),
+            random.of(&["6", "17", "1", "58", "47", "\\tcp", "\\udp"])
+        ),
+        16 => format!(
+            "ether proto {}",
+            random.of(&["0x0800", "0x88cc", "0x8100", "\\arp", "\\ip6", "0x42", "\\stp"])
+        ),
         17 => format!("ether {}host {}", random.of(&["", "src ", "dst "]), mac(random)),
-        18 => (*random.of(&["broadcast", "multicast", "ether broadcast", "ether multicast", "ip multicast", "ip6 multicast"])).to_owned(),
-        19 => (*random.of(&["less 60", "less 100", "greater 60", "greater 80", "len > 66", "len <= 54"])).to_owned(),
+        18 => (*random.of(&[
+            "broadcast",
+            "multicast",
+            "ether broadcast",
+            "ether multicast",
+            "ip multicast",
+            "ip6 multicast",
+        ]))
+        .to_owned(),
+        19 => (*random.of(&["less 60", "less 100", "greater 60", "greater 80", "len > 66", "len <= 54"]))
+            .to_owned(),
         20 => (*random.of(&["vlan", "vlan 100", "vlan 200"])).to_owned(),
         21 => (*random.of(&["mpls", "mpls 1024", "mpls 100000"])).to_owned(),
         22 => (*random.of(&["pppoed", "pppoes", "pppoes 0x27"])).to_owned(),
         23 => (*random.of(&["geneve", "geneve 11", "geneve 0xb"])).to_owned(),
         24 => format!("{}protochain {}", random.of(&["", "ip ", "ip6 "]), random.of(&["6", "17", "58"])),
-        25 => (*random.of(&["llc", "stp", "iso", "ipx", "netbeui", "inbound", "outbound", "atalk", "aarp"])).to_owned(),
+        25 => (*random.of(&["llc", "stp", "iso", "ipx", "netbeui", "inbound", "outbound", "atalk", "aarp"]))
+            .to_owned(),
         26 => format!("arp {direction}host {}", address(random)),
         27 => format!("ip {direction}host {}", address(random)),
         _ => relation(random),
@@ -94,7 +114,24 @@ fn relation(random: &mut Random) -> String {
 }
 
 fn number(random: &mut Random) -> String {
-    (*random.of(&["0", "1", "2", "4", "5", "6", "17", "64", "80", "0x45", "0xff", "1024", "443", "0x0a000001", "60"])).to_owned()
+    (*random.of(&[
+        "0",
+        "1",
+        "2",
+        "4",
+        "5",
+        "6",
+        "17",
+        "64",
+        "80",
+        "0x45",
+        "0xff",
+        "1024",
+        "443",
+        "0x0a000001",
+        "60",
+    ]))
+    .to_owned()
 }
 
 fn value(random: &mut Random, depth: u32) -> String {
@@ -102,19 +139,29 @@ fn value(random: &mut Random, depth: u32) -> String {
         let left = value(random, depth - 1);
         let operator = *random.of(&["+", "-", "*", "&", "|", "^", "<<", ">>", "/", "%", "&", "&"]);
         let right = if random.one_in(4) { value(random, depth - 1) } else { number(random) };
-        let right = if matches!(operator, "<<" | ">>") { (*random.of(&["1", "2", "4", "8"])).to_owned() } else { right };
+        let right = if matches!(operator, "<<" | ">>") {
+            (*random.of(&["1", "2", "4", "8"])).to_owned()
+        } else {
+            right
+        };
         return format!("({left} {operator} {right})");
     }
     match random.below(12) {
         0 => "len".to_owned(),
         1 => number(random),
-        2 => format!("tcp[{}]", random.of(&["tcpflags", "0:2", "2:2", "13", "12", "4:4", "((tcp[12] & 0xf0) >> 2)"])),
+        2 => format!(
+            "tcp[{}]",
+            random.of(&["tcpflags", "0:2", "2:2", "13", "12", "4:4", "((tcp[12] & 0xf0) >> 2)"])
+        ),
         3 => format!("udp[{}]", random.of(&["0:2", "2:2", "4:2", "8", "8:4"])),
         4 => format!("icmp[{}]", random.of(&["icmptype", "icmpcode", "0", "1"])),
         5 => format!("ip6[{}]", random.of(&["0", "4:2", "6", "7", "40", "8:4"])),
         6 => format!("arp[{}]", random.of(&["6:2", "7", "14:4", "24:4"])),
         7 => format!("ether[{}]", random.of(&["0", "12:2", "6:4", "14", "len - 1", "20:2"])),
         8 => format!("{}[{}]", random.of(&["sctp", "igmp", "icmp6"]), random.of(&["0", "0:2", "1"])),
-        _ => format!("ip[{}]", random.of(&["0", "1", "2:2", "6:2", "8", "9", "12:4", "16:4", "16", "ip[0] & 0xf"])),
+        _ => format!(
+            "ip[{}]",
+            random.of(&["0", "1", "2:2", "6:2", "8", "9", "12:4", "16:4", "16", "ip[0] & 0xf"])
+        ),
     }
 }

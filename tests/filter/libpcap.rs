@@ -29,7 +29,6 @@ struct Header {
     length: u32,
 }
 
-
 type OpenDead = unsafe extern "C" fn(c_int, c_int) -> *mut c_void;
 type Close = unsafe extern "C" fn(*mut c_void);
 type Compile = unsafe extern "C" fn(*mut c_void, *mut BpfProgram, *const c_char, c_int, u32) -> c_int;
@@ -97,8 +96,7 @@ impl Libpcap {
             let handle = (self.open_dead)(dlt(link_type), 262_144);
             assert!(!handle.is_null(), "no memory");
             // The network's mask is not known: 0xffffffff.
-            let failed =
-                (self.compile)(handle, &mut program, text.as_ptr(), optimise.into(), u32::MAX) != 0;
+            let failed = (self.compile)(handle, &mut program, text.as_ptr(), optimise.into(), u32::MAX) != 0;
             let error = CStr::from_ptr((self.get_error)(handle)).to_string_lossy().into_owned();
             (self.close)(handle);
             if failed { Err(error) } else { Ok(Theirs { library: self, program }) }

@@ -86,7 +86,7 @@ impl Tally {
         if std::env::var_os("WHARF_FILTER_LONGER").is_some() {
             eprintln!("{}", self.longer.join("\n"));
         }
-        let shown = &self.unexplained[..self.unexplained.len().min(60)];
+        let shown = &self.unexplained[..self.unexplained.len().min(number("WHARF_FILTER_SHOWN", 60))];
         assert!(shown.is_empty(), "\n{}", shown.join("\n"));
     }
 }
@@ -117,7 +117,9 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
     // With `protochain` libpcap goes back, which nothing else does, and leaves the program as it is.
     let has_loop = their_program.iter().any(|instruction| goes_back(*instruction));
     // libpcap's own interpreter knows nothing of what the kernel knows beside the bytes.
-    let asks_kernel = their_program.iter().any(|instruction| matches!(instruction.code, 0x20 | 0x28 | 0x30) && instruction.constant >= 0xffff_f000);
+    let asks_kernel = their_program.iter().any(|instruction| {
+        matches!(instruction.code, 0x20 | 0x28 | 0x30) && instruction.constant >= 0xffff_f000
+    });
     if !has_loop {
         let (our_length, their_length) = (program.instructions().len(), their_program.len());
         tally.ratios.push(our_length as f64 / their_length as f64);

@@ -6,6 +6,7 @@ use super::sizing::{self, Size};
 use super::{Capture, Spread, filter, link_type, problem, restore};
 use crate::frame::{Interface, LinkType};
 use crate::source::Error;
+use crate::sys::classic_bpf::Instruction;
 use crate::sys::interfaces::{InterfaceInfo, interfaces};
 use crate::sys::packet_abi::RingRequest;
 use crate::sys::packet_socket::Mode;
@@ -69,6 +70,8 @@ pub struct Options {
     among: usize,
     raise_to: Option<usize>,
     ports: Option<PortSet>,
+    /// Gives 0 for frames that are not wanted; and what it says in words.
+    wanted: Option<(Vec<Instruction>, String)>,
 }
 
 impl Options {
@@ -87,6 +90,7 @@ impl Options {
             among: 1,
             raise_to: None,
             ports: None,
+            wanted: None,
         }
     }
 
@@ -109,6 +113,31 @@ impl Options {
     /// wants these ports alone must look. Without effect where the link header is none that the program reads.
     pub fn only_ports(self, ports: PortSet) -> Self {
         Self { ports: Some(ports), ..self }
+    }
+
+    /// Has the kernel leave out frames for which this program of classic BPF gives 0: they cost nothing here, and are not
+    /// counted. Other values are all one: how much is kept of a frame, [`Options::snap_length`] says. `text` is what the
+    /// program means, for whoever writes the frames to a file (pcapng's `if_filter`).
+    ///
+    /// The program sees frames as the kernel has them, without their outermost VLAN tag. Of several calls, and of this and
+    /// [`Options::only_ports`], this one's last counts. Frames for which there is no link-layer header in the kernel
+    /// ([`Options::link_type`] is `LINUX_SLL2`) are all let through.
+    pub fn only_wanted(self, program: Vec<Instruction>, text: impl Into<String>) -> Self {
+        Self { wanted: Some((program, text.into())), ..self }
+    }
+
+    /// The header type that frames will have, as far as can be told before the interface is opened.
+    ///
+    /// # Errors
+    /// [`Error::Interface`]: no such interface.
+    pub fn link_type(&self) -> Result<LinkType, Error> {
+        let find = || {
+            let all = interfaces().map_err(|error| format!("cannot list interfaces: {error}"))?;
+            problem::find(&self.interface, &all).map(form)
+        };
+        let (_, link_type) =
+            find().map_err(|reason| Error::Interface { interface: self.interface.clone(), reason })?;
+        Ok(link_type)
     }
 
     /// Opens so many rings (at least 1), one for each of so many workers, over which the kernel
@@ -177,11 +206,7 @@ impl Options {
         if !device.is_up() {
             return Err(problem::down_at_start(&device.name));
         }
-        let native = if device.is_any() { None } else { link_type::of_hardware(device.hardware) };
-        let (mode, link_type) = match native {
-            Some(link_type) => (Mode::Raw, link_type),
-            None => (Mode::Cooked, LinkType::LINUX_SLL2),
-        };
+        let (mode, link_type) = form(device);
         let size = match self.ring {
             Some(ring) => Size { ring, larger: self.raise_to },
             None => sizing::of(device, self.parts * self.among),
@@ -192,6 +217,7 @@ impl Options {
             name: Some(device.name.clone()),
             os: Some(operating_system()),
             link_type,
+            filter: self.wanted.as_ref().map(|(_, text)| text.clone()),
             snap_length: self.snap_length,
             ..Interface::default()
         };
@@ -201,7 +227,7 @@ impl Options {
             mode,
             link_type,
             snap_length: self.snap_length,
-            filter: self.program(device, &all, mode, link_type),
+            filter: self.program(device, &all, mode, link_type)?,
             incoming_only: self.directions == Directions::In,
             promiscuous: self.promiscuous && !device.is_any(),
             parts: self.parts,
@@ -211,9 +237,16 @@ impl Options {
             larger,
         };
         let rings = Group::open(plan)?;
-        let notes = self.ports.as_ref().filter(|_| start(mode, link_type).is_some()).map(|ports| {
-            format!("{}: chosen in the kernel by ports, others are not counted: {ports}", device.name)
-        });
+        let notes = match (&self.wanted, &self.ports) {
+            (Some((_, text)), _) if mode == Mode::Raw => {
+                Some(format!("{}: chosen in the kernel, others are not counted: {text}", device.name))
+            }
+            (None, Some(ports)) if start(mode, link_type).is_some() => Some(format!(
+                "{}: chosen in the kernel by ports, others are not counted: {ports}",
+                device.name
+            )),
+            _ => None,
+        };
         Capture::over(rings, vec![interface], notes.into_iter().collect())
             .map_err(|error| format!("cannot wait for the socket: {error}"))
     }
@@ -225,7 +258,7 @@ impl Options {
         all: &[InterfaceInfo],
         mode: Mode,
         link_type: LinkType,
-    ) -> Vec<socket2::SockFilter> {
+    ) -> Result<Vec<socket2::SockFilter>, String> {
         let added = if mode == Mode::Cooked { restore::SLL2 as u32 } else { 0 };
         let keep = match self.snap_length {
             0 => u32::MAX,
@@ -240,7 +273,17 @@ impl Options {
         } else {
             filter::Place::Interface
         };
-        filter::program(self.directions, place, keep, self.ports.as_ref().zip(start(mode, link_type)))
+        match &self.wanted {
+            // Without the header that it is about, a program means nothing.
+            Some((program, _)) if mode == Mode::Raw => {
+                filter::program_with(self.directions, place, keep, program).map_err(|error| error.to_string())
+            }
+            Some(_) => Ok(filter::program(self.directions, place, keep, None)),
+            None => {
+                let ports = self.ports.as_ref().zip(start(mode, link_type));
+                Ok(filter::program(self.directions, place, keep, ports))
+            }
+        }
     }
 
     fn geometry(&self, ring: usize) -> Result<RingRequest, String> {
@@ -263,6 +306,12 @@ impl Options {
             features: 0,
         })
     }
+}
+
+/// How frames of a device are captured, and the header they have.
+fn form(device: &InterfaceInfo) -> (Mode, LinkType) {
+    let native = if device.is_any() { None } else { link_type::of_hardware(device.hardware) };
+    native.map_or((Mode::Cooked, LinkType::LINUX_SLL2), |link_type| (Mode::Raw, link_type))
 }
 
 /// Bytes to keep free before each frame for what is put back or before it.
