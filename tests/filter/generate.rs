@@ -4,31 +4,67 @@ use crate::frames::{PORTS, Random, V4, V6};
 
 const DEPTH: u32 = 5;
 
-/// An expression.
+/// An expression. Those that look behind tags mostly do so where we and libpcap mean the same: as parts of one `and`.
 pub(crate) fn expression(random: &mut Random) -> String {
     let depth = random.below(DEPTH + 1);
-    nested(random, depth)
+    match random.below(20) {
+        0..14 => nested(random, depth, false),
+        14..19 => {
+            let mut text = String::new();
+            if random.one_in(2) {
+                text = format!("( {} ) and ", nested(random, depth / 2, false));
+            }
+            text.push_str(&moving(random));
+            if random.one_in(4) {
+                text = format!("{text} and {}", moving(random));
+            }
+            if random.one_in(8) {
+                text
+            } else {
+                format!("{text} and ( {} )", nested(random, depth / 2, false))
+            }
+        }
+        _ => nested(random, depth, true),
+    }
 }
 
-fn nested(random: &mut Random, depth: u32) -> String {
+/// A primitive behind which everything is looked for elsewhere.
+fn moving(random: &mut Random) -> String {
+    (*random.of(&[
+        "vlan",
+        "vlan 100",
+        "vlan 200",
+        "vlan",
+        "mpls",
+        "mpls 1024",
+        "mpls 100000",
+        "pppoes",
+        "pppoes 0x27",
+        "geneve",
+        "geneve 11",
+    ]))
+    .to_owned()
+}
+
+fn nested(random: &mut Random, depth: u32, moves: bool) -> String {
     if depth == 0 {
-        return primitive(random);
+        return if moves && random.one_in(4) { moving(random) } else { primitive(random) };
     }
-    let left = nested(random, depth - 1);
+    let left = nested(random, depth - 1, moves);
     match random.below(10) {
         0 => format!("not {left}"),
         1 => format!("! ( {left} )"),
         2..6 => {
             let depth = random.below(depth);
-            format!("{left} {} {}", random.of(&["and", "&&"]), nested(random, depth))
+            format!("{left} {} {}", random.of(&["and", "&&"]), nested(random, depth, moves))
         }
         6..9 => {
             let depth = random.below(depth);
-            format!("{left} {} {}", random.of(&["or", "||"]), nested(random, depth))
+            format!("{left} {} {}", random.of(&["or", "||"]), nested(random, depth, moves))
         }
         _ => {
             let depth = random.below(depth);
-            format!("( {left} ) {} ( {} )", random.of(&["and", "or"]), nested(random, depth))
+            format!("( {left} ) {} ( {} )", random.of(&["and", "or"]), nested(random, depth, moves))
         }
     }
 }
@@ -92,10 +128,7 @@ fn primitive(random: &mut Random) -> String {
         .to_owned(),
         19 => (*random.of(&["less 60", "less 100", "greater 60", "greater 80", "len > 66", "len <= 54"]))
             .to_owned(),
-        20 => (*random.of(&["vlan", "vlan 100", "vlan 200"])).to_owned(),
-        21 => (*random.of(&["mpls", "mpls 1024", "mpls 100000"])).to_owned(),
-        22 => (*random.of(&["pppoed", "pppoes", "pppoes 0x27"])).to_owned(),
-        23 => (*random.of(&["geneve", "geneve 11", "geneve 0xb"])).to_owned(),
+        20..22 => "pppoed".to_owned(),
         24 => format!("{}protochain {}", random.of(&["", "ip ", "ip6 "]), random.of(&["6", "17", "58"])),
         25 => (*random.of(&["llc", "stp", "iso", "ipx", "netbeui", "inbound", "outbound", "atalk", "aarp"]))
             .to_owned(),

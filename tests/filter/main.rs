@@ -144,7 +144,14 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
             "{expression} on {link_type}: program and evaluator differ about {data:02x?}\n{program}"
         );
         assert_eq!(verdict, by_their_program, "{expression} on {link_type}: our interpreter, of {data:02x?}");
-        if by_program != verdict {
+        if by_program != verdict
+            && !excusably_cut(&theirs, &program, &evaluator, link_type, data, *wire_length)
+        {
+            let plain = library.compile(expression, link_type, false);
+            if plain.is_ok_and(|plain| plain.matches(data, *wire_length) == by_program) {
+                *tally.excused.entry(differences::OPTIMISER).or_default() += 1;
+                return;
+            }
             let what = format!(
                 "ours {by_program}, libpcap {verdict}, of {} of {wire_length} bytes: {data:02x?}",
                 data.len()
@@ -152,6 +159,32 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
             return tally.differ(expression, link_type, what);
         }
     }
+}
+
+/// Whether the frame was cut, and all agree about it once it is filled up again, with whatever bytes: then they differ only in what
+/// they read first. Which of two loads fails decides the frame, and libpcap's optimiser moves loads about, as ours does.
+fn excusably_cut(
+    theirs: &libpcap::Theirs<'_>,
+    program: &Program,
+    evaluator: &Evaluator,
+    link_type: LinkType,
+    data: &[u8],
+    wire_length: u32,
+) -> bool {
+    let mut random = Random::new(3);
+    data.len() < wire_length as usize
+        && (0..64).all(|round| {
+            let mut whole = data.to_vec();
+            whole.resize_with(wire_length as usize, || match round {
+                0 => 0,
+                1 => 0xff,
+                _ => random.next() as u8,
+            });
+            let verdict = theirs.matches(&whole, wire_length);
+            let seen = Seen { bytes: &whole, wire_length: Some(wire_length), ..Seen::default() };
+            verdict == (program.run(&seen) != 0)
+                && verdict == evaluator.matches_frame(&Frame::new(link_type, &whole))
+        })
 }
 
 fn goes_back(instruction: Instruction) -> bool {

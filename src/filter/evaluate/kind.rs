@@ -24,6 +24,9 @@ const RARE_IPV4_AT: usize = ARP_AT + 1;
 const OTHER_AT: usize = RARE_IPV4_AT + 1;
 const KINDS: usize = OTHER_AT + 1;
 
+/// Bytes of a network header that are looked at.
+const TOLD: usize = 10;
+
 /// Graphs with fewer decisions are run as they are, and larger ones are not worked through once for every kind.
 const FEWEST: usize = 3;
 const MOST: usize = 20_000;
@@ -81,8 +84,10 @@ impl Kinds {
             for (kind, entry) in entries.iter_mut().enumerate().skip(1) {
                 let mut graph = graph.clone();
                 let facts = facts(&mut graph, shape, kind);
+                // Frames of a kind have their EtherType; those of IP what tells their protocol.
+                let told = if kind < ARP_AT { shape.network + TOLD } else { shape.ether_type + 2 };
+                graph.certain = Some(told as u32);
                 graph.simplify(&facts);
-                graph.bring_together();
                 *entry = lay_out(&graph, flat)?;
             }
         }
@@ -103,7 +108,7 @@ impl Kinds {
     fn kind(&self, data: &[u8], shape: Shape) -> usize {
         let Some(ether_type) = data.get(shape.ether_type..).and_then(<[u8]>::first_chunk) else { return 0 };
         // As far as it is looked at below.
-        let header: Option<&[u8; 10]> = data.get(shape.network..).and_then(<[u8]>::first_chunk);
+        let header: Option<&[u8; TOLD]> = data.get(shape.network..).and_then(<[u8]>::first_chunk);
         match (u16::from_be_bytes(*ether_type), header) {
             (IPV4, Some(header)) => {
                 let fragment = u32::from(u16::from_be_bytes([header[6], header[7]])) & OFFSET_BITS;

@@ -71,11 +71,15 @@ pub(crate) struct Graph {
     nodes: Vec<Node>,
     numbers: HashMap<Node, NodeId>,
     pub(crate) root: NodeId,
+    /// Where there is a number, a question without consequence is asked all the same unless it reads only so many bytes from the
+    /// frame's beginning: it may reject a frame that ends before.
+    pub(crate) certain: Option<u32>,
 }
 
 impl Graph {
     pub(crate) fn new(values: Values) -> Self {
-        let mut graph = Self { values, nodes: Vec::new(), numbers: HashMap::new(), root: NodeId::REJECT };
+        let mut graph =
+            Self { values, nodes: Vec::new(), numbers: HashMap::new(), root: NodeId::REJECT, certain: None };
         graph.number(Node::End(false));
         graph.number(Node::End(true));
         graph
@@ -101,14 +105,26 @@ impl Graph {
     }
 
     pub(crate) fn set(&mut self, local: Local, value: ValueId, next: NodeId) -> NodeId {
-        if next.is_end() { next } else { self.number(Node::Set { local, value, next }) }
+        if next.is_end() && self.is_harmless(value) {
+            next
+        } else {
+            self.number(Node::Set { local, value, next })
+        }
+    }
+
+    /// Whether nobody will miss it if the value is not read.
+    fn is_harmless(&self, value: ValueId) -> bool {
+        self.certain.is_none_or(|bytes| self.values.is_within(value, bytes))
     }
 
     /// A question, in the one form each has; none where it makes no difference or has its answer.
     pub(crate) fn branch(&mut self, value: ValueId, is: Is, yes: NodeId, no: NodeId) -> NodeId {
         use super::ir::Operator::{Add, And, Subtract, Xor};
-        if yes == no {
-            return yes;
+        if yes == no && self.is_harmless(value) {
+            match is {
+                Is::EqualTo(other) | Is::AtLeastThat(other) if !self.is_harmless(other) => {}
+                _ => return yes,
+            }
         }
         let constant = self.values.constant_of(value);
         match (constant, is) {

@@ -87,6 +87,7 @@ impl Graph {
             }
         }
         let mut new = Self::new(std::mem::take(&mut self.values));
+        new.certain = self.certain;
         let mut moved = vec![NodeId::REJECT; self.nodes.len().max(2)];
         moved[NodeId::ACCEPT.index()] = NodeId::ACCEPT;
         for id in reached.iter().rev() {
@@ -101,7 +102,7 @@ impl Graph {
                     };
                     new.branch(value, is, moved[yes.index()], moved[no.index()])
                 }
-                Node::Set { local, value, next } if used.contains(&local) => {
+                Node::Set { local, value, next } if used.contains(&local) || !new.is_harmless(value) => {
                     let value = new.values.fill_in(value, given);
                     new.set(local, value, moved[next.index()])
                 }

@@ -166,6 +166,21 @@ impl Values {
         value == part || self.parts(id).into_iter().flatten().any(|inner| self.is_made_of(inner, part))
     }
 
+    /// Whether it reads no more than so many bytes from the frame's beginning, and divides by nothing.
+    pub(crate) fn is_within(&self, id: ValueId, bytes: u32) -> bool {
+        match self.get(id) {
+            Value::Constant(_) | Value::Length | Value::Metadata(_) | Value::Local(_) => true,
+            Value::Load { from: Some(_), .. }
+            | Value::Arithmetic(Operator::Divide | Operator::Remainder, ..) => false,
+            Value::Load { from: None, at, width } => {
+                at.checked_add(width.bytes()).is_some_and(|end| end <= bytes)
+            }
+            Value::HeaderLength { at } => at < bytes,
+            Value::Negate(of) => self.is_within(of, bytes),
+            Value::Arithmetic(_, left, right) => self.is_within(left, bytes) && self.is_within(right, bytes),
+        }
+    }
+
     /// What a value is directly made of.
     pub(crate) fn parts(&self, id: ValueId) -> [Option<ValueId>; 2] {
         match self.get(id) {
