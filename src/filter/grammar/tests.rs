@@ -49,7 +49,10 @@ fn primitives() {
         ("vlan (100)", "tagged with VLAN 100"),
         ("mpls", "with an MPLS label"),
         ("pppoes 0x27", "in PPPoE session 39"),
-        ("vlan 5 and (mpls or geneve) and not vlan", "all of:\n> tagged with VLAN 5; and then behind the tag:\n> any of:\n> > with an MPLS label; and then behind it:\n> > in a Geneve network; and then within it:\n> not tagged with a VLAN"),
+        (
+            "vlan 5 and (mpls or geneve) and not vlan",
+            "all of:\n> tagged with VLAN 5; and then behind the tag:\n> any of:\n> > with an MPLS label; and then behind it:\n> > in a Geneve network; and then within it:\n> not tagged with a VLAN",
+        ),
         ("llc rnr", "IEEE 802.2 supervisory frame of control 0x05"),
         ("wlan type mgt subtype beacon", "IEEE 802.11 frame whose first byte, of the bits 0xfc, has 0x80"),
         ("subtype ack", "IEEE 802.11 frame whose first byte, of the bits 0xfc, has 0xd4"),
