@@ -226,7 +226,7 @@ mod tests {
                 (ports.protocol == protocol || ports.protocol == Protocol::Any)
                     && ports.ranges.iter().any(|range| range.contains(&port))
             }
-            Rule::Rest => false,
+            Rule::Filter(_) | Rule::Rest => false,
         };
         [destination, source]
             .into_iter()

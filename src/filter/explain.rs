@@ -13,13 +13,13 @@ pub(super) fn explain(node: Option<&Node>) -> String {
     let mut text = String::new();
     match node {
         None => text.push_str("every packet\n"),
-        Some(node) => describe(&mut text, node, 0, ""),
+        Some(node) => describe(&mut text, node, 0, "", false),
     }
     text
 }
 
-/// What is asked for, a line each; `lead` stands before the first.
-fn describe(text: &mut String, node: &Node, level: usize, lead: &str) {
+/// What is asked for, a line each; `lead` stands before the first. `followed`: there is more that is joined to it by `and`.
+fn describe(text: &mut String, node: &Node, level: usize, lead: &str, followed: bool) {
     let indent = "  ".repeat(level.min(40));
     let mut line = |what: &dyn Display| {
         let _ = writeln!(text, "{indent}{lead}{what}");
@@ -27,25 +27,28 @@ fn describe(text: &mut String, node: &Node, level: usize, lead: &str) {
     match node {
         Node::All(nodes) => {
             line(&"all of:");
-            nodes.iter().for_each(|node| describe(text, node, level + 1, ""));
+            let last = nodes.len().saturating_sub(1);
+            for (index, node) in nodes.iter().enumerate() {
+                describe(text, node, level + 1, "", followed || index < last);
+            }
         }
         Node::Any(nodes) => {
             line(&"any of:");
-            nodes.iter().for_each(|node| describe(text, node, level + 1, ""));
+            nodes.iter().for_each(|node| describe(text, node, level + 1, "", followed));
         }
         Node::Not(inner) => match **inner {
-            Node::Not(ref inner) => describe(text, inner, level, lead),
-            _ => describe(text, inner, level, if lead.is_empty() { "not " } else { "" }),
+            Node::Not(ref inner) => describe(text, inner, level, lead, false),
+            _ => describe(text, inner, level, if lead.is_empty() { "not " } else { "" }, false),
         },
         Node::Compare { left, relation, right, .. } => {
             line(&format_args!("{} {} {}", Value(left), sign_of(*relation), Value(right)));
         }
-        Node::Primitive(primitive, _) => line(&Words(primitive)),
+        Node::Primitive(primitive, _) => line(&Words(primitive, followed)),
     }
 }
 
-/// A primitive in words.
-struct Words<'a>(&'a Primitive);
+/// A primitive in words, and whether more is asked of what lies behind it.
+struct Words<'a>(&'a Primitive, bool);
 
 impl Display for Words<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -126,23 +129,23 @@ impl Display for Words<'_> {
             Primitive::Vlan(number) => {
                 f.write_str("tagged with ")?;
                 optional(f, "VLAN", *number, "a VLAN")?;
-                f.write_str("; and then behind the tag:")
+                then(f, self.1, "; and then behind the tag:")
             }
             Primitive::Mpls(label) => {
                 f.write_str("with ")?;
                 optional(f, "MPLS label", *label, "an MPLS label")?;
-                f.write_str("; and then behind it:")
+                then(f, self.1, "; and then behind it:")
             }
             Primitive::PppoeDiscovery => f.write_str("PPPoE discovery"),
             Primitive::PppoeSession(session) => {
                 f.write_str("in ")?;
                 optional(f, "PPPoE session", *session, "a PPPoE session")?;
-                f.write_str("; and then within it:")
+                then(f, self.1, "; and then within it:")
             }
             Primitive::Geneve(network) => {
                 f.write_str("in ")?;
                 optional(f, "Geneve network", *network, "a Geneve network")?;
-                f.write_str("; and then within it:")
+                then(f, self.1, "; and then within it:")
             }
             Primitive::Llc(llc) => f.write_str(match llc {
                 Llc::Any => "IEEE 802.2",
@@ -175,6 +178,11 @@ impl Display for Words<'_> {
             Primitive::PfLog(PfLog::Action(number)) => write!(f, "logged by pf after action {number}"),
         }
     }
+}
+
+/// What is asked next is asked further inside.
+fn then(f: &mut Formatter<'_>, followed: bool, text: &str) -> fmt::Result {
+    if followed { f.write_str(text) } else { Ok(()) }
 }
 
 fn ip(within: Option<Protocol>) -> &'static str {

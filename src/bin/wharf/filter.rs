@@ -4,7 +4,7 @@ use crate::args;
 use crate::exit::{Outcome, TABLE};
 use crate::expression::{self, ExpressionArgs, Fault};
 use crate::print::print;
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{ArgAction, Args};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -193,7 +193,7 @@ fn attempt(filter: &Filter, path: &Path) -> anyhow::Result<Trial> {
     let mut known: Vec<(LinkType, Option<Matcher>, Option<Program>)> = Vec::new();
     let mut fault = None;
     loop {
-        let batch = match file.fill(BATCH).with_context(|| path.display().to_string())? {
+        let batch = match file.fill(BATCH)? {
             Fill::Batch(batch) => batch,
             Fill::Idle => continue,
             Fill::End => break,

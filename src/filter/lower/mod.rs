@@ -34,13 +34,33 @@ pub(super) enum Site {
 }
 
 /// Ways of an expression that lead to different places; no sensible one has more.
-const MOST_WAYS: usize = 32;
+const MOST_WAYS: usize = 16;
+/// Tests that may be copied, in all, because ways part behind them.
+const MOST_COPIED: usize = 1 << 16;
 
 /// A test, and where to go on if it holds.
 #[derive(Clone, Debug)]
 struct Way {
     test: Test,
     place: Place,
+}
+
+impl Way {
+    /// The same behind what must hold before; a long row of tests is not copied for each that comes to it.
+    fn after(self, before: Test) -> Self {
+        let test = match (before, self.test) {
+            (Test::All(mut tests), Test::All(more)) => {
+                tests.extend(more);
+                Test::All(tests)
+            }
+            (Test::All(mut tests), test) if !matches!(test, Test::True | Test::False) => {
+                tests.push(test);
+                Test::All(tests)
+            }
+            (before, test) => all([before, test]),
+        };
+        Self { test, ..self }
+    }
 }
 
 /// What lowering a whole expression keeps.
@@ -50,13 +70,20 @@ struct Lowering {
     /// Computed once, before anything is asked; and whether it is used.
     prelude: RefCell<Vec<(Local, Value, bool)>>,
     next_local: Cell<u16>,
+    copied: Cell<usize>,
 }
 
 type Result<T> = std::result::Result<T, Fault>;
 
 /// What the expression asks of frames of a link type.
 pub(super) fn lower(node: &Node, link_type: LinkType, site: Site) -> Result<Test> {
-    let lowering = Lowering { link_type, site, prelude: RefCell::default(), next_local: Cell::new(0) };
+    let lowering = Lowering {
+        link_type,
+        site,
+        prelude: RefCell::default(),
+        next_local: Cell::new(0),
+        copied: Cell::new(0),
+    };
     let (start, condition) = lowering.start();
     let mut tests = Vec::new();
     for Way { test, place } in start {
@@ -76,10 +103,11 @@ impl Lowering {
                 for node in nodes {
                     let mut next = Vec::new();
                     for Way { test, place } in ways {
-                        let behind = self.node(node, &place)?;
-                        next.extend(
-                            behind.into_iter().map(|way| Way { test: all([test.clone(), way.test]), ..way }),
-                        );
+                        let mut behind = self.node(node, &place)?;
+                        let last = behind.pop();
+                        self.count_copies(&test, behind.len(), node)?;
+                        next.extend(behind.into_iter().map(|way| way.after(test.clone())));
+                        next.extend(last.map(|way| way.after(test)));
                     }
                     ways = joined(next, || span_of(node))?;
                 }
@@ -139,6 +167,15 @@ impl Lowering {
         Ok(stay(place, test))
     }
 
+    /// Counts copies of a test behind which ways part: ways double with each place where they do.
+    fn count_copies(&self, test: &Test, copies: usize, node: &Node) -> Result<()> {
+        if copies == 0 {
+            return Ok(());
+        }
+        self.copied.set(self.copied.get() + size(test) * copies);
+        if self.copied.get() > MOST_COPIED { Err(too_many(span_of(node))) } else { Ok(()) }
+    }
+
     /// A value that is computed before anything is asked, if it is used.
     fn beforehand(&self, value: Value) -> Value {
         let local = self.local();
@@ -177,11 +214,24 @@ fn joined(ways: Vec<Way>, span: impl Fn() -> Span) -> Result<Vec<Way>> {
         }
     }
     if places.len() > MOST_WAYS {
-        let reason =
-            format!("`vlan`, `mpls`, `pppoes` and `geneve` lead to more than {MOST_WAYS} places here");
-        return Err(Fault::new(span(), reason));
+        return Err(too_many(span()));
     }
     Ok(places.into_iter().map(|(place, tests)| Way { test: any(tests), place }).collect())
+}
+
+fn too_many(span: Span) -> Fault {
+    let fault = Fault::new(span, "`vlan`, `mpls`, `pppoes` and `geneve` lead to too many places");
+    fault.hint("write the alternatives one after the other, joined by `or`")
+}
+
+/// How many tests it is made of.
+fn size(test: &Test) -> usize {
+    1 + match test {
+        Test::Not(test) => size(test),
+        Test::All(tests) | Test::Any(tests) => tests.iter().map(size).sum(),
+        Test::Let { body, .. } => size(body),
+        _ => 0,
+    }
 }
 
 /// The first of what stands for a node.
@@ -241,3 +291,6 @@ fn not(test: Test) -> Test {
         test => test.negated(),
     }
 }
+
+#[cfg(test)]
+mod tests;
