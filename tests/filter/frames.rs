@@ -1,6 +1,5 @@
 //! Frames to ask: made ones of every shape the language speaks of, and those of the corpus.
 
-use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 use std::path::{Path, PathBuf};
 use wharf::frame::LinkType;

@@ -79,7 +79,7 @@ fn address6(random: &mut Random) -> String {
 }
 
 fn mac(random: &mut Random) -> &'static str {
-    *random.of::<&str>(&["00:11:22:33:44:55", "66:77:88:99:aa:bb", "ff:ff:ff:ff:ff:ff", "01:80:c2:00:00:00"])
+    random.of::<&str>(&["00:11:22:33:44:55", "66:77:88:99:aa:bb", "ff:ff:ff:ff:ff:ff", "01:80:c2:00:00:00"])
 }
 
 fn primitive(random: &mut Random) -> String {
