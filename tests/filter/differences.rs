@@ -11,8 +11,22 @@ pub(crate) const OPTIMISER: &str =
 
 const RULES: &[Rule] = &[
     (
-        |_, _, what| what.ends_with("expression rejects all packets"),
-        "what no packet can match is no mistake of whoever asks a program for it: it matches none",
+        |_, _, what| what.contains("refused by libpcap alone: no MPLS support for"),
+        "labels are found behind more link-layer headers than libpcap looks behind",
+    ),
+    (
+        |_, _, what| what.contains("refused by libpcap alone: unknown data link type"),
+        "a link type that this libpcap does not know yet",
+    ),
+    (
+        |_, _, what| what.ends_with("alone: division by zero") || what.ends_with("alone: modulus by zero"),
+        "of `ip[8] / ip[0]` libpcap takes the 0 for the divisor, which is an offset",
+    ),
+    (
+        |expression, link_type, _| {
+            link_type == LinkType::IEEE802_11_RADIOTAP && expression.contains(['=', '<', '>'])
+        },
+        "behind an arithmetic comparison libpcap keeps the radiotap header's length, which it reads first, in the word of memory that the comparison then overwrites",
     ),
     (
         |expression, _, _| forgets_a_guard(expression),
@@ -29,8 +43,11 @@ const RULES: &[Rule] = &[
         "libpcap reads all headers before 802.11's data first, and rejects a frame that ends in them though nothing depends on it",
     ),
     (
-        |expression, link_type, _| link_type == LinkType::IEEE802_11_RADIOTAP && expression.contains("bound"),
-        "what the kernel knows of a frame libpcap loads relative to the radiotap header, where it is not",
+        |expression, link_type, _| {
+            expression.contains("bound")
+                && (link_type == LinkType::IEEE802_11_RADIOTAP || expression.contains("geneve"))
+        },
+        "what the kernel knows of a frame libpcap loads relative to a header of varying length, where it is not",
     ),
     (
         |_, link_type, what| {
