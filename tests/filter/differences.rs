@@ -66,9 +66,10 @@ const RULES: &[Rule] = &[
     ),
     (
         |expression, link_type, _| {
-            link_type == LinkType::IEEE802_11_RADIOTAP && expression.contains("geneve")
+            let labelled = expression.split_once("mpls").is_some_and(|(_, rest)| rest.contains("geneve"));
+            labelled || link_type == LinkType::IEEE802_11_RADIOTAP && expression.contains("geneve")
         },
-        "libpcap loses the place of Geneve's header where the link-layer header's length varies",
+        "libpcap loses the place of what is in Geneve behind MPLS labels, and where the link-layer header's length varies",
     ),
 ];
 

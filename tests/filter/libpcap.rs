@@ -35,6 +35,7 @@ type Compile = unsafe extern "C" fn(*mut c_void, *mut BpfProgram, *const c_char,
 type GetErr = unsafe extern "C" fn(*mut c_void) -> *const c_char;
 type FreeCode = unsafe extern "C" fn(*mut BpfProgram);
 type OfflineFilter = unsafe extern "C" fn(*const BpfProgram, *const Header, *const c_uchar) -> c_int;
+type BpfFilter = unsafe extern "C" fn(*const BpfInsn, *const c_uchar, c_uint, c_uint) -> c_uint;
 type Version = unsafe extern "C" fn() -> *const c_char;
 
 /// The library.
@@ -45,6 +46,7 @@ pub(crate) struct Libpcap {
     get_error: GetErr,
     free_code: FreeCode,
     filter: OfflineFilter,
+    bpf_filter: BpfFilter,
     version: String,
     /// Keeps the functions loaded.
     _library: libloading::Library,
@@ -70,6 +72,7 @@ impl Libpcap {
                 compile: *library.get(b"pcap_compile\0").ok()?,
                 get_error: *library.get(b"pcap_geterr\0").ok()?,
                 free_code: *library.get(b"pcap_freecode\0").ok()?,
+                bpf_filter: *library.get(b"bpf_filter\0").ok()?,
                 filter: *library.get(b"pcap_offline_filter\0").ok()?,
                 version: CStr::from_ptr(version()).to_string_lossy().into_owned(),
                 _library: library,
@@ -131,6 +134,17 @@ impl Theirs<'_> {
         let header = Header { time: [0; 2], captured: data.len() as u32, length: wire_length };
         // SAFETY: the header says how many bytes there are.
         unsafe { (self.library.filter)(&self.program, &header, data.as_ptr()) != 0 }
+    }
+}
+
+impl Theirs<'_> {
+    /// The same by its interpreter alone.
+    pub(crate) fn run(&self, data: &[u8], wire_length: u32) -> bool {
+        // SAFETY: the program is libpcap's own, and there are so many bytes.
+        unsafe {
+            let instructions = self.program.instructions;
+            (self.library.bpf_filter)(instructions, data.as_ptr(), wire_length, data.len() as u32) != 0
+        }
     }
 }
 

@@ -137,6 +137,10 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
         let by_program = program.run(&seen) != 0;
         // Whose `protochain` never ends where an authentication header of no length follows.
         let verdict = if has_loop { by_program } else { theirs.matches(data, *wire_length) };
+        assert!(
+            has_loop || theirs.run(data, *wire_length) == verdict,
+            "{expression}: libpcap differs with itself"
+        );
         let by_evaluator = evaluator.matches_frame(&frame);
         let by_their_program = if has_loop { verdict } else { run(&their_program, &seen) != 0 };
         let verdict = if asks_kernel { by_their_program } else { verdict };
@@ -245,4 +249,39 @@ fn frames_of_captures_are_judged_alike() {
         }
     }
     tally.report("captures");
+}
+
+/// `SO_ATTACH_FILTER` checks a program as for any socket; it takes no privilege on one of UDP.
+#[test]
+fn the_kernel_takes_every_program() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+    let mut random = Random::new(5);
+    let made = (0..300).map(|_| generate::expression(&mut random));
+    let mut loaded = 0;
+    for expression in hand_written().map(str::to_owned).chain(made) {
+        let Ok(filter) = expression.parse::<Filter>() else { continue };
+        for link_type in LINK_TYPES {
+            for test in [filter.test(link_type), filter.socket_test(link_type)].into_iter().flatten() {
+                let program = Program::compile(&test, 262_144).unwrap();
+                if let Err(error) = socket.attach_filter(&program.for_socket()) {
+                    panic!("{expression} on {link_type}: {error}\n{program}");
+                }
+                loaded += 1;
+            }
+        }
+    }
+    eprintln!("{loaded} programs loaded");
+    assert!(loaded > 3_000);
+    // Jumps farther than 255 instructions, and a program that is too long.
+    let hosts = |count: u32| {
+        let hosts: Vec<String> =
+            (0..count).map(|host| format!("host 10.{}.{}.1", host / 200, host % 200)).collect();
+        let filter: Filter = hosts.join(" or ").parse().unwrap();
+        Program::compile(&filter.test(LinkType::ETHERNET).unwrap(), 262_144)
+    };
+    let long = hosts(450).unwrap();
+    assert!(long.instructions().len() > 3_000, "{}", long.instructions().len());
+    socket.attach_filter(&long.for_socket()).unwrap();
+    let error = hosts(3_000).unwrap_err();
+    assert!(matches!(error, wharf::filter::bpf::CompileError::TooLong { .. }), "{error}");
 }

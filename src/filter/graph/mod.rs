@@ -130,12 +130,13 @@ impl Graph {
         match (constant, is) {
             (Some(a), Is::Equal(b)) => return if a == b { yes } else { no },
             (Some(a), Is::AtLeast(b)) => return if a >= b { yes } else { no },
-            (_, Is::AtLeast(0)) => return yes,
             // Above 0.
             (_, Is::AtLeast(1)) => return self.branch(value, Is::Equal(0), no, yes),
             (_, Is::AtLeast(u32::MAX)) => return self.branch(value, Is::Equal(u32::MAX), yes, no),
-            (_, Is::EqualTo(other)) if other == value => return yes,
-            (_, Is::AtLeastThat(other)) if other == value => return yes,
+            // Always, but it has to be there.
+            (_, Is::EqualTo(other) | Is::AtLeastThat(other)) if other == value => {
+                return self.branch(value, Is::AtLeast(0), yes, no);
+            }
             (_, Is::EqualTo(other)) => {
                 if let Some(constant) = self.values.constant_of(other) {
                     return self.branch(value, Is::Equal(constant), yes, no);
@@ -150,7 +151,7 @@ impl Graph {
                 }
                 // A constant that is at least the other: the other is not above it.
                 match constant {
-                    Some(u32::MAX) => return yes,
+                    Some(u32::MAX) => return self.branch(other, Is::AtLeast(0), yes, no),
                     Some(constant) => return self.branch(other, Is::AtLeast(constant + 1), no, yes),
                     None => {}
                 }

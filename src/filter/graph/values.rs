@@ -90,8 +90,12 @@ impl Values {
                 (Add | Subtract | Or | Xor | ShiftLeft | ShiftRight, 0, _)
                 | (Multiply | Divide, 1, _)
                 | (And, u32::MAX, _) => left,
-                (And | Multiply, 0, _) => self.constant(0),
-                (ShiftLeft | ShiftRight, 32.., _) => self.constant(0),
+                // The kernel refuses such a shift. What is shifted may be beyond the frame's end all the same: it stays, as
+                // for `* 0` and `& 0`.
+                (ShiftLeft | ShiftRight, 32.., _) => {
+                    let nothing = self.constant(0);
+                    self.join(And, left, nothing)
+                }
                 // All bits the load can have.
                 (And, _, Value::Load { width: Width::Byte, .. }) if b & 0xff == 0xff => left,
                 (And, _, Value::Load { width: Width::Half, .. }) if b & 0xffff == 0xffff => left,
