@@ -1,8 +1,7 @@
 //! Programs from hand-made trees, texts there and back, and what is refused.
 
 use super::*;
-use crate::filter::ir::{Local, Operator, Relation, Value, Width};
-use crate::sys::classic_bpf::opcode;
+use crate::filter::ir::{Value, Width};
 
 /// `tcp` (6), `udp` (17) or either port, as libpcap understands it over Ethernet.
 fn port(protocols: &[u32], number: u32) -> Test {
