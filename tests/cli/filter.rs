@@ -169,6 +169,29 @@ fn a_live_capture_is_filtered_in_the_kernel() {
     assert!(err.contains("chosen in the kernel, others are not counted: udp dst port 9"), "{err}");
 }
 
+/// The kernel keeps a tag beside the frame: a live capture answers as the file written of it would.
+#[test]
+fn tags_beside_the_frame_are_where_a_file_has_them() {
+    let script = r#"
+        ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up
+        for expression in 'vlan 100 and udp' 'udp' 'vlan 5' 'vlan 5 or vlan 100' 'vlan and len = 64' 'not vlan and udp' \
+            'vlan and ether[12:2] = 0x8100'; do
+            err=$(mktemp); out=$(mktemp); "$0" sniff -i v1 --count --json $expression > "$out" 2> "$err" &
+            until grep -q listening "$err"; do sleep 0.05; done
+            "$0" gen -i v0 --vlan 100 --count 50 --size 64 --protocol udp --rate 5000 > /dev/null 2>&1
+            sleep 0.3; kill -TERM $!; wait $! || exit 1
+            echo "$(grep -o '"packets":[0-9]*' "$out" | head -n 1) $(grep -c 'chosen in the kernel' "$err")"
+        done"#;
+    let Some(output) = in_namespace("tags_beside_the_frame_are_where_a_file_has_them", script) else {
+        return;
+    };
+    let (code, out, err) = told(output);
+    let counts: Vec<_> = out.lines().collect();
+    let expected =
+        ["50 1", "0 1", "0 1", "50 1", "50 1", "0 1", "50 0"].map(|count| format!("\"packets\":{count}"));
+    assert_eq!((code, counts), (0, expected.iter().map(String::as_str).collect()), "{err}");
+}
+
 /// There is no cooked header in the kernel: all come, and are chosen here.
 #[test]
 fn a_live_capture_of_all_interfaces_is_filtered_here() {

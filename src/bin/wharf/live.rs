@@ -262,7 +262,11 @@ fn in_kernel(options: Options, filter: &Filter) -> anyhow::Result<Options> {
         return Ok(options);
     }
     match filter.socket_program(link_type, WHOLE) {
-        Ok(program) => Ok(options.only_wanted(program.instructions().to_vec(), filter.text())),
+        Ok(program) => {
+            // In one line, whatever it was read from.
+            let text = filter.text().split_whitespace().collect::<Vec<_>>().join(" ");
+            Ok(options.only_wanted(program.instructions().to_vec(), text))
+        }
         Err(reason) => {
             filter.on(link_type).map_err(Fault)?;
             exit::tell(&format!("the filter runs here, not in the kernel: {reason}"));

@@ -1,7 +1,7 @@
 //! Filters run here: the decisions laid out flat, for each common kind of frame those that are left of them.
 //!
 //! What a compiled BPF program asks first of nearly every frame (is it IPv4, without options, no later fragment, TCP) is asked once
-//! for all filters, in [`kind`]: the decisions are simplified ahead for each answer, so that of `tcp port 80` two loads of a port
+//! for all filters, in `kind`: the decisions are simplified ahead for each answer, so that of `tcp port 80` two loads of a port
 //! are left, and of `udp` nothing. What a load reads is checked against the frame's end each time; nothing is allocated.
 
 mod flat;

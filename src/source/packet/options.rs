@@ -238,9 +238,11 @@ impl Options {
         };
         let rings = Group::open(plan)?;
         let notes = match (&self.wanted, &self.ports) {
-            (Some((_, text)), _) if mode == Mode::Raw => {
-                Some(format!("{}: chosen in the kernel, others are not counted: {text}", device.name))
-            }
+            (Some((_, text)), _) if mode == Mode::Raw => Some(format!(
+                "{}: chosen in the kernel, others are not counted: {}",
+                device.name,
+                in_short(text)
+            )),
             (None, Some(ports)) if start(mode, link_type).is_some() => Some(format!(
                 "{}: chosen in the kernel by ports, others are not counted: {ports}",
                 device.name
@@ -305,6 +307,14 @@ impl Options {
             private_size: 0,
             features: 0,
         })
+    }
+}
+
+/// A text of any length, in part if it is long.
+fn in_short(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

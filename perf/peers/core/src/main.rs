@@ -63,6 +63,7 @@ fn main() -> ExitCode {
             }
         }
     }
+    table.sum_up("ns a frame: ", "ns a frame, medians of all", 3.0);
     println!("{table}");
     if let Some(path) = tsv {
         std::fs::write(&path, table.tsv()).unwrap_or_else(|error| panic!("cannot write {path}: {error}"));
