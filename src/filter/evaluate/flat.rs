@@ -40,8 +40,8 @@ pub(super) struct Step {
     pub(super) mask: u32,
     pub(super) low: u32,
     pub(super) span: u32,
-    pub(super) yes: u32,
-    pub(super) no: u32,
+    /// Where to go if not, and if so: looked up, as no predictor knows which.
+    pub(super) next: [u32; 2],
     pub(super) header: u32,
     pub(super) source: Source,
     /// Bytes that must be there, of the four.
@@ -90,7 +90,7 @@ impl Flat {
                 _ => return self.walk_on(at, frame),
             };
             let holds = (value & step.mask).wrapping_sub(step.low) <= step.span;
-            at = if holds { step.yes } else { step.no };
+            at = step.next[usize::from(holds)];
         }
         Some(at)
     }
@@ -129,7 +129,7 @@ impl Flat {
                     (value & step.mask).wrapping_sub(step.low) <= step.span
                 }
             };
-            at = if holds { step.yes } else { step.no };
+            at = step.next[usize::from(holds)];
         }
         Some(at)
     }

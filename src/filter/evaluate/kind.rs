@@ -106,22 +106,26 @@ impl Kinds {
 
     #[inline]
     fn kind(&self, data: &[u8], shape: Shape) -> usize {
-        let Some(ether_type) = data.get(shape.ether_type..).and_then(<[u8]>::first_chunk) else { return 0 };
+        let ether_type = data.get(shape.ether_type..).and_then(<[u8]>::first_chunk);
         // As far as it is looked at below.
         let header: Option<&[u8; TOLD]> = data.get(shape.network..).and_then(<[u8]>::first_chunk);
-        match (u16::from_be_bytes(*ether_type), header) {
-            (IPV4, Some(header)) => {
-                let fragment = u32::from(u16::from_be_bytes([header[6], header[7]])) & OFFSET_BITS;
-                if header[0] != 0x45 || fragment != 0 {
-                    return RARE_IPV4_AT;
-                }
-                IPV4_AT + usize::from(self.places[usize::from(header[9])])
-            }
-            (IPV6, Some(header)) => IPV6_AT + usize::from(self.places[usize::from(header[6])]),
-            (IPV4 | IPV6, None) => 0,
-            (ARP, _) => ARP_AT,
-            _ => OTHER_AT,
-        }
+        let Some((ether_type, header)) = ether_type.zip(header) else {
+            return match ether_type.map(|bytes| u16::from_be_bytes(*bytes)) {
+                Some(ARP) => ARP_AT,
+                Some(IPV4 | IPV6) | None => 0,
+                Some(_) => OTHER_AT,
+            };
+        };
+        // Chosen without a branch: what comes next is what no predictor knows.
+        let ether_type = u16::from_be_bytes(*ether_type);
+        let fragment = u32::from(u16::from_be_bytes([header[6], header[7]])) & OFFSET_BITS;
+        let common = u32::from(header[0] ^ 0x45) | fragment == 0;
+        let protocol = if ether_type == IPV6 { header[6] } else { header[9] };
+        let place = usize::from(self.places[usize::from(protocol)]);
+        let ipv4 = if common { IPV4_AT + place } else { RARE_IPV4_AT };
+        let other = if ether_type == ARP { ARP_AT } else { OTHER_AT };
+        let other = if ether_type == IPV6 { IPV6_AT + place } else { other };
+        if ether_type == IPV4 { ipv4 } else { other }
     }
 }
 

@@ -75,7 +75,16 @@ fn equal_run(graph: &Graph, first: NodeId) -> (Vec<u32>, NodeId) {
 }
 
 fn to(yes: u32, no: u32) -> Step {
-    Step { at: 0, mask: u32::MAX, low: 0, span: 0, yes, no, header: 0, source: Source::Value, width: 4 }
+    Step {
+        at: 0,
+        mask: u32::MAX,
+        low: 0,
+        span: 0,
+        next: [no, yes],
+        header: 0,
+        source: Source::Value,
+        width: 4,
+    }
 }
 
 struct Layout<'l> {

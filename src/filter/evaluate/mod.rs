@@ -89,14 +89,18 @@ impl Evaluator {
     pub fn choose(&self, batch: Batch<'_>, wanted: &mut Vec<u16>) {
         assert!(batch.len() <= 1 << 16, "a batch of {} frames", batch.len());
         let slab = batch.slab();
+        let before = wanted.len();
+        // Every index is written, and the wanted ones stay: whether a frame is wanted is what no branch predictor knows.
+        wanted.resize(before + batch.len(), 0);
+        let mut end = before;
         for (index, record) in batch.records().iter().enumerate() {
             // Within the slab, as every batch promises; what is not there is an empty frame.
             let start = record.offset as usize;
             let data = slab.get(start..start + record.captured as usize).unwrap_or_default();
-            if self.flat.run(self.kinds.entry(data), data, record) {
-                wanted.push(index as u16);
-            }
+            wanted[end] = index as u16;
+            end += usize::from(self.flat.run(self.kinds.entry(data), data, record));
         }
+        wanted.truncate(end);
     }
 }
 

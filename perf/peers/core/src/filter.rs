@@ -3,6 +3,8 @@
 //!
 //! libpcap is opened at run time, as tests/filter does. All must want the same frames.
 
+// The tests use more of it.
+#[allow(dead_code)]
 #[path = "../../../../tests/filter/libpcap.rs"]
 mod libpcap;
 
