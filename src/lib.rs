@@ -1,10 +1,10 @@
 //! # wharf: a multi-core packet engine for Linux
 //!
 //! ```text
-//! source  ->  parse  ->  verify  ->  demux  ->  [ring]  ->  sink
-//! AF_PACKET   headers    IP + L4     port ->                text, JSON, pcap(ng),
-//! AF_XDP      in place   checksum    output                 split files, counts
-//! pcap(ng)               verdict     number
+//! source  ->  parse  ->  verify  ->  filter  ->  demux  ->  [ring]  ->  sink
+//! AF_PACKET   headers    IP + L4     pcap-      port ->                text, JSON, pcap(ng),
+//! AF_XDP      in place   checksum    filter(7)  output                 split files, counts
+//! pcap(ng)               verdict     language   number
 //! synthetic
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! | parse | [`parse`] | one walk over the headers; no copy, no panic |
 //! | verify | [`verify`] | was each checksum right, absent, offloaded, or not to be told |
 //! | parse + verify | [`batch`] | both for a whole batch at once: the way the engine goes |
+//! | filter | [`filter`] | which packets are wanted, in the language of pcap-filter(7); here or in the kernel |
 //! | demux | [`demux`] | a port map sends each packet to an output |
 //! | sink | [`sink`] | what becomes of a packet: a line, a record, a file, a count |
 //! | ring | [`ring`] | from a worker to a sink that may block: batched, lock-free, asleep when idle |
@@ -92,6 +93,7 @@ pub mod checksum;
 pub mod demux;
 pub mod doctor;
 pub mod engine;
+pub mod filter;
 pub mod frame;
 pub mod parse;
 pub mod ring;

@@ -16,15 +16,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("parse", &["frame", "checksum"]),
     ("build", &["frame", "checksum"]),
     ("verify", &["frame", "parse", "checksum"]),
+    // The kernel's instructions, and their interpreter.
+    ("filter", &["frame", "parse", "batch", "sys"]),
     // Both stages for a whole batch.
     ("batch", &["frame", "parse", "verify", "checksum", "sys"]),
-    ("demux", &["parse", "batch"]),
+    // A rule may be a filter.
+    ("demux", &["parse", "batch", "filter"]),
     // Types; from demux the rule by which a packet has one port; to transmit, sockets, and sums brought up to date.
     ("sink", &["frame", "parse", "verify", "batch", "demux", "checksum", "sys"]),
     // Looks at the host, not at packets.
     ("doctor", &["sys"]),
     // The only place that knows the order.
-    ("engine", &["frame", "source", "parse", "verify", "batch", "demux", "sink", "ring"]),
+    ("engine", &["frame", "source", "parse", "verify", "batch", "filter", "demux", "sink", "ring"]),
 ];
 
 /// What a stage does is called by the engine, and by what does two of them at once for it.

@@ -47,7 +47,8 @@ pub struct PortMap {
 }
 
 impl PortMap {
-    /// Compiles rules, the first that names a port winning; `rest` serves when no rule is [`Rule::Rest`].
+    /// Compiles rules, the first that names a port winning; `rest` serves when no rule is [`Rule::Rest`]. Rules that are
+    /// [filters](Rule::Filter) are for the engine, and have no part in the map.
     ///
     /// # Panics
     /// When an output's number is above [`OutputId::MAX`].
@@ -57,9 +58,14 @@ impl PortMap {
         let mut named_rest = None;
         for (rule, output) in rules {
             assert!(output <= OutputId::MAX, "output number {} is out of range", output.0);
-            let Rule::Ports(ports) = rule else {
-                named_rest.get_or_insert(output);
-                continue;
+            let ports = match rule {
+                Rule::Ports(ports) => ports,
+                // Which packets those are, ports do not tell.
+                Rule::Filter(_) => continue,
+                Rule::Rest => {
+                    named_rest.get_or_insert(output);
+                    continue;
+                }
             };
             for table in tables_of(ports.protocol) {
                 for range in &ports.ranges {
@@ -220,7 +226,7 @@ mod tests {
                 (ports.protocol == protocol || ports.protocol == Protocol::Any)
                     && ports.ranges.iter().any(|range| range.contains(&port))
             }
-            Rule::Rest => false,
+            Rule::Filter(_) | Rule::Rest => false,
         };
         [destination, source]
             .into_iter()

@@ -1,5 +1,6 @@
 //! Port rules as text.
 
+use crate::filter::Filter;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -7,18 +8,20 @@ use std::str::FromStr;
 /// Which packets go to an output.
 ///
 /// ```text
-/// rule     = "rest" | protocol "/" ports
+/// rule     = "rest" | protocol "/" ports | filter
 /// protocol = "tcp" | "udp" | "sctp" | "any"
 /// ports    = range { "," range }
 /// range    = port [ "-" port ]                      port: 0 to 65535
 /// ```
 ///
-/// `udp` covers UDP-Lite, which shares its port numbers (RFC 3828 section 6); `any` is all three.
+/// `udp` covers UDP-Lite, which shares its port numbers (RFC 3828 section 6); `any` is all three. Anything else is an
+/// expression as [`filter`](crate::filter) reads it.
 ///
 /// ```
 /// use wharf::demux::Rule;
 /// let rule: Rule = "tcp/80,443,8080-8090".parse()?;
 /// assert_eq!(rule.to_string(), "tcp/80,443,8080-8090");
+/// assert!(matches!("tcp port 443 and net 10.0.0.0/8".parse()?, Rule::Filter(_)));
 ///
 /// let error = "tcp/80,http".parse::<Rule>().unwrap_err();
 /// assert_eq!(error.to_string(), "port rule `tcp/80,http`, column 8: expected a port from 0 to 65535, found `http`");
@@ -28,6 +31,8 @@ use std::str::FromStr;
 pub enum Rule {
     /// Packets that use one of these ports, at either end.
     Ports(Ports),
+    /// Packets that match.
+    Filter(Filter),
     /// Every packet that no other rule names.
     Rest,
 }
@@ -83,7 +88,31 @@ impl FromStr for Rule {
         if text.eq_ignore_ascii_case("rest") {
             return Ok(Self::Rest);
         }
-        cursor.ports().map(Self::Ports)
+        if is_ports(text) {
+            return cursor.ports().map(Self::Ports);
+        }
+        match text.parse() {
+            Ok(filter) => Ok(Self::Filter(filter)),
+            Err(error) => Err(RuleError::of_filter(text, &error)),
+        }
+    }
+}
+
+/// Whether it is meant for a protocol and ports, right or wrong: no filter begins with a word and a slash.
+fn is_ports(text: &str) -> bool {
+    let behind = text.trim_start_matches(|c: char| c.is_alphanumeric());
+    text.trim().is_empty() || behind.starts_with('/')
+}
+
+impl RuleError {
+    fn of_filter(text: &str, error: &crate::filter::Error) -> Self {
+        let hint = error.hint().map_or(String::new(), |hint| format!(" ({hint})"));
+        let line = text.lines().take(error.line() - 1).map(|line| line.chars().count() + 1).sum::<usize>();
+        Self {
+            rule: text.to_owned(),
+            column: line + error.column(),
+            reason: error.reason().to_owned() + &hint,
+        }
     }
 }
 
@@ -170,8 +199,10 @@ impl<'a> Cursor<'a> {
 /// In the notation that [`FromStr`] reads.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Ports(Ports { protocol, ranges }) = self else {
-            return f.write_str("rest");
+        let Ports { protocol, ranges } = match self {
+            Self::Ports(ports) => ports,
+            Self::Filter(filter) => return f.write_str(filter.text()),
+            Self::Rest => return f.write_str("rest"),
         };
         f.write_str(protocol.name())?;
         for (index, range) in ranges.iter().enumerate() {
@@ -207,9 +238,9 @@ mod tests {
             ("", 1, "expected `tcp`, `udp`, `sctp`, `any` or `rest`, found the end of the rule"),
             ("icmp/3", 1, "expected `tcp`, `udp`, `sctp`, `any` or `rest`, found `icmp`"),
             (
-                "tcp",
-                4,
-                "expected `/` and ports, such as `/443` or `/0-65535` for all, found the end of the rule",
+                "tcp and tpc",
+                9,
+                "expected a primitive, such as `tcp`, `host NAME`, `port NUMBER`, or a value to compare, found `tpc` (did you mean `tcp`?)",
             ),
             ("tcp/", 5, "expected a port from 0 to 65535, found the end of the rule"),
             ("tcp/80,", 8, "expected a port from 0 to 65535, found the end of the rule"),

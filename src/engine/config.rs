@@ -2,6 +2,7 @@
 
 use super::{Shutdown, Snapshot};
 use crate::demux::Rule;
+use crate::filter::Filter;
 use crate::sink::Sink;
 use crate::source::Source;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub enum Policy {
 #[derive(Default)]
 pub(super) struct Config<'a> {
     pub(super) source: Option<BoxedSource<'a>>,
+    /// Packets that do not match are left out.
+    pub(super) filter: Option<Filter>,
     /// In the order in which their rules take precedence.
     pub(super) outputs: Vec<Output<'a>>,
     /// CPUs to pin a worker to each.

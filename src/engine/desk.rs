@@ -3,6 +3,7 @@
 use super::Policy;
 use super::ending::{Ending, Watch};
 use super::load::{Load, Parcel, Pool, Shared};
+use super::router::Router;
 use super::sender::{Sender, Sent};
 use super::shares::Supply;
 use super::sorter::Sorter;
@@ -10,7 +11,6 @@ use super::stats::{Gauge, Tally};
 use super::turns::{Rest, Turn};
 use super::worker::Failure;
 use super::workers::Workers;
-use crate::demux::PortMap;
 use crate::sink::{Deliveries, Part, Sink};
 use crate::source::Lease;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// A worker among others, or before outputs behind rings.
 pub(super) struct Desk<'w> {
     worker: usize,
-    map: &'w PortMap,
+    router: &'w Router,
     gauge: &'w Gauge,
     sorter: Sorter,
     exits: Exits<'w>,
@@ -81,7 +81,7 @@ impl<'w> Desk<'w> {
         let rings = (0..parts.len()).map(|output| outputs.iter().position(|&behind| behind == output));
         Self {
             worker,
-            map: run.map,
+            router: run.router,
             gauge: &run.gauges[worker],
             sorter: Sorter::new(parts.len() + 1),
             tally: Tally::new(parts.len()),
@@ -130,7 +130,12 @@ impl<'w> Desk<'w> {
     /// Every stage. What is for outputs behind rings is noted in the load.
     fn read(&mut self, load: &mut Load, lease: Option<&Lease>, ending: &Ending) {
         let Self {
-            map, sorter, exits: Exits { parts, rings, senders, wanting, sole, .. }, tally, seen, ..
+            router,
+            sorter,
+            exits: Exits { parts, rings, senders, wanting, sole, .. },
+            tally,
+            seen,
+            ..
         } = self;
         let Load { chunk, findings, picks, annotated, tally: own, .. } = load;
         for (index, batch) in chunk.batches_in(lease).enumerate() {
@@ -149,7 +154,7 @@ impl<'w> Desk<'w> {
                     annotated.unwrap_or_else(|error| ending.fail(Failure::Sink { output, error }));
                 }
             }
-            sorter.sort(map, findings);
+            sorter.sort(router, batch, findings);
             sorter.drain(|output, chosen| match (rings.get(output), parts.get_mut(output)) {
                 (Some(Some(ring)), _) => {
                     if wanting[*ring] {

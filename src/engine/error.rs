@@ -10,6 +10,9 @@ pub enum Error {
     /// [`Builder::source`](super::Builder::source) was not called.
     #[error("the engine has no source")]
     NoSource,
+    /// The filter has no meaning on any interface of the source.
+    #[error("filter expression, {0}")]
+    Filter(#[source] crate::filter::Error),
     /// More outputs than the port map can number.
     #[error("{0} outputs are more than the {max} that can be told apart", max = usize::from(u16::MAX))]
     TooManyOutputs(usize),

@@ -59,6 +59,7 @@ mod load;
 mod outlets;
 mod output;
 mod report;
+mod router;
 mod sender;
 mod shares;
 mod shutdown;
@@ -75,11 +76,14 @@ pub use report::{DropReason, Ledger, MalformedCount, OutputReport, Report};
 pub use shutdown::Shutdown;
 pub use stats::Snapshot;
 
-use crate::demux::{OutputId, PortMap, Rule};
+use crate::demux::{OutputId, Rule};
+use crate::filter::Filter;
+use crate::frame::Interface;
 use crate::sink::Sink;
 use crate::source::Source;
 use config::{BoxedSink, Config, Observer, Output};
 use crossbeam::utils::CachePadded;
+use router::Router;
 use stats::Gauge;
 use std::sync::mpsc;
 use std::thread;
@@ -124,7 +128,30 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Sends what `rule` names to `sink`. Of several rules that name a port, the first one called has it.
+    /// Leaves out packets that do not match `filter`, which count as filtered out. Where it has no meaning on a packet's link
+    /// type, the packet does not match. The last call counts.
+    ///
+    /// ```
+    /// use wharf::engine::Engine;
+    /// use wharf::sink::Count;
+    /// use wharf::source::synthetic::{Synthetic, Traffic};
+    ///
+    /// let mut counts = Count::new();
+    /// let report = Engine::builder()
+    ///     .source(Synthetic::new(&Traffic { frames: 1_000, ..Traffic::default() }))
+    ///     .filter("tcp or udp port 53".parse()?)
+    ///     .rest(&mut counts)
+    ///     .run()?;
+    /// assert_eq!(report.total.delivered, counts.table().packets);
+    /// assert_eq!(report.total.delivered + report.total.filtered_out, 1_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.config.filter = Some(filter);
+        self
+    }
+
+    /// Sends what `rule` names to `sink`. Of several rules that fit a packet, the first one called has it.
     ///
     /// A sink may be lent (`&mut sink`), to be asked for its result after the run.
     pub fn output(mut self, rule: Rule, sink: impl Sink + Send + 'a) -> Self {
@@ -198,12 +225,14 @@ impl<'a> Builder<'a> {
     /// # Panics
     /// When a source or a sink panics.
     pub fn run(self) -> Result<Report, Error> {
-        let Config { source, outputs, cores, full_ring, queue, limit, shutdown, mut observer } = self.config;
+        let Config { source, filter, outputs, cores, full_ring, queue, limit, shutdown, mut observer } =
+            self.config;
         let mut source = source.ok_or(Error::NoSource)?;
         let rest = u16::try_from(outputs.len()).map(OutputId).ok().filter(|rest| *rest <= OutputId::MAX);
         let rest = rest.ok_or(Error::TooManyOutputs(outputs.len()))?;
         check_cores(&cores)?;
-        let map = PortMap::new(outputs.iter().map(|output| &output.rule).zip((0..).map(OutputId)), rest);
+        meaningful(filter.as_ref(), source.interfaces())?;
+        let router = Router::new(filter, outputs.iter().map(|output| &output.rule), rest);
         let (rules, mut sinks): (Vec<String>, Vec<BoxedSink<'_>>) =
             outputs.into_iter().map(|output| (output.rule.to_string(), output.sink)).unzip();
 
@@ -213,7 +242,7 @@ impl<'a> Builder<'a> {
         let at_once = source.is_live() && queue.is_none();
         let depth = queue.unwrap_or(if policy == Policy::Drop { QUEUE_TO_DROP } else { QUEUE_TO_WAIT });
         let gauges: Vec<_> = (0..workers).map(|_| CachePadded::new(Gauge::default())).collect();
-        let (map, shutdown, gauges) = (&map, &shutdown, &gauges[..]);
+        let (router, shutdown, gauges) = (&router, &shutdown, &gauges[..]);
         let outcome = thread::scope(|scope| {
             // Dropped by the thread when it ends, which ends the wait below.
             let (running, ended) = mpsc::channel::<()>();
@@ -227,11 +256,11 @@ impl<'a> Builder<'a> {
                 let never_waits = at_once && sinks.iter().all(|sink| !sink.may_wait());
                 let alone = sinks.len() == 1 && (never_waits || waits && cores::are_one(cores));
                 if workers > 1 || may_block && !alone {
-                    let workers = Workers { map, cores, limit, shutdown, gauges, policy, depth };
+                    let workers = Workers { router, cores, limit, shutdown, gauges, policy, depth };
                     return workers.run(source, &mut sinks);
                 }
                 cores.first().map_or(Ok(()), |&core| cores::pin(core))?;
-                Ok(Worker { map, limit, shutdown, gauge: &gauges[0] }.run(source, &mut sinks))
+                Ok(Worker { router, limit, shutdown, gauge: &gauges[0] }.run(source, &mut sinks))
             };
             let thread = thread::Builder::new().name("wharf-run".into()).spawn_scoped(scope, run);
             let thread = thread.map_err(Error::Thread)?;
@@ -243,6 +272,16 @@ impl<'a> Builder<'a> {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
         conclude(outcome, rules)
+    }
+}
+
+/// Refuses a filter that has a meaning on none of the interfaces that are known.
+fn meaningful(filter: Option<&Filter>, interfaces: &[Interface]) -> Result<(), Error> {
+    let Some(filter) = filter else { return Ok(()) };
+    let mut faults = interfaces.iter().map(|interface| filter.on(interface.link_type).err());
+    match faults.next().flatten() {
+        Some(first) if faults.all(|fault| fault.is_some()) => Err(Error::Filter(first)),
+        _ => Ok(()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Hands packets to sinks on the worker's own thread, and sees every sink through to its end.
 
+use super::router::Router;
 use super::sorter::Sorter;
 use super::stats::{self, Tally};
 use super::worker::Failure;
 use crate::batch::Findings;
-use crate::demux::PortMap;
 use crate::frame::Batch;
 use crate::sink::{self, Deliveries, InterfaceStatistics, Sink, Strain};
 
@@ -30,15 +30,15 @@ impl<'s, S: Sink> Outlets<'s, S> {
         self.complete || !self.failures.is_empty()
     }
 
-    /// Hands out the packets of `batch` to the outputs that `map` names, and its annotations to all before.
+    /// Hands out the packets of `batch` to the outputs that `router` names, and its annotations to all before.
     pub(super) fn deliver(
         &mut self,
         batch: Batch<'_>,
         findings: &mut Findings,
-        map: &PortMap,
+        router: &Router,
         tally: &mut Tally,
     ) {
-        self.sorter.sort(map, findings);
+        self.sorter.sort(router, batch, findings);
         self.each(|sink| batch.annotations().iter().try_for_each(|annotation| sink.annotate(annotation)));
         let Self { sinks, sorter, failures, complete } = self;
         sorter.drain(|output, chosen| {

@@ -1,7 +1,9 @@
 //! Which packets of a batch go to which output.
 
+use super::router::Router;
 use crate::batch::Findings;
-use crate::demux::{OutputId, PortMap};
+use crate::demux::OutputId;
+use crate::frame::Batch;
 use crate::source::BATCH;
 
 /// The index of every packet of a batch.
@@ -19,6 +21,8 @@ const EVERY: [u16; BATCH] = {
 pub(super) struct Sorter {
     /// Of each packet.
     outputs: Vec<OutputId>,
+    /// Indices of those that match a filter.
+    wanted: Vec<u16>,
     /// By output number: indices into the batch.
     chosen: Vec<Vec<u16>>,
     /// Outputs with anything chosen, so that the others cost nothing.
@@ -28,12 +32,17 @@ pub(super) struct Sorter {
 impl Sorter {
     /// For outputs numbered below `outputs`.
     pub(super) fn new(outputs: usize) -> Self {
-        Self { outputs: Vec::new(), chosen: vec![Vec::new(); outputs], touched: Vec::with_capacity(outputs) }
+        Self {
+            outputs: Vec::new(),
+            wanted: Vec::new(),
+            chosen: vec![Vec::new(); outputs],
+            touched: Vec::with_capacity(outputs),
+        }
     }
 
-    /// Takes the packets in which this was found.
-    pub(super) fn sort(&mut self, map: &PortMap, findings: &Findings) {
-        map.route(findings.summaries(), &mut self.outputs);
+    /// Takes the packets of a batch in which this was found.
+    pub(super) fn sort(&mut self, router: &Router, batch: Batch<'_>, findings: &Findings) {
+        router.route(batch, findings, &mut self.outputs, &mut self.wanted);
         // Often they all go the same way.
         let Some(&first) = self.outputs.first() else { return };
         let differences =
@@ -113,12 +122,12 @@ mod tests {
         for outputs in 1..=8_u16 {
             let rules: Vec<Rule> =
                 (10..10 + outputs).map(|port| format!("any/{port}").parse().expect("a rule")).collect();
-            let map = PortMap::new(rules.iter().zip((0..).map(OutputId)), OutputId(outputs));
+            let router = Router::new(None, rules.iter(), OutputId(outputs));
             let mut expected = Vec::new();
-            map.route(findings.summaries(), &mut expected);
+            router.route(table, &findings, &mut expected, &mut Vec::new());
             let mut sorter = Sorter::new(usize::from(outputs) + 1);
             for _ in 0..2 {
-                sorter.sort(&map, &findings);
+                sorter.sort(&router, table, &findings);
                 let mut sorted = vec![OutputId::MAX; expected.len()];
                 sorter.drain(|output, chosen| {
                     assert!(!chosen.is_empty() && chosen.is_sorted());

@@ -3,16 +3,16 @@
 use super::Shutdown;
 use super::config::{BoxedSink, BoxedSource};
 use super::outlets::Outlets;
+use super::router::Router;
 use super::stats::{Gauge, Said, Tally};
 use crate::batch::Findings;
-use crate::demux::PortMap;
 use crate::frame::Batch;
 use crate::sink::{self, Sink, Strain};
 use crate::source::{self, BATCH, Fill, RingUse, Source};
 
 /// A run on one thread.
 pub(super) struct Worker<'w> {
-    pub(super) map: &'w PortMap,
+    pub(super) router: &'w Router,
     pub(super) limit: Option<u64>,
     pub(super) shutdown: &'w Shutdown,
     pub(super) gauge: &'w Gauge,
@@ -94,7 +94,7 @@ impl Worker<'_> {
                 return false;
             }
             match source.fill(room) {
-                Ok(Fill::Batch(batch)) => bench.handle(batch, self.map),
+                Ok(Fill::Batch(batch)) => bench.handle(batch, self.router),
                 Ok(Fill::Idle) => bench.outlets.flush(),
                 Ok(Fill::End) => return true,
                 Err(error) => {
@@ -115,10 +115,10 @@ impl<'d, S: Sink> Bench<'d, S> {
     }
 
     /// Every stage, for one batch.
-    fn handle(&mut self, batch: Batch<'_>, map: &PortMap) {
+    fn handle(&mut self, batch: Batch<'_>, router: &Router) {
         let Self { findings, outlets, tally } = self;
         findings.read(batch);
         tally.take(batch, findings);
-        outlets.deliver(batch, findings, map, tally);
+        outlets.deliver(batch, findings, router, tally);
     }
 }

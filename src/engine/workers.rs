@@ -51,13 +51,13 @@ use super::ending::Ending;
 use super::lanes::{Gaps, Lanes};
 use super::outlets::Outlets;
 use super::output::{Output, Served};
+use super::router::Router;
 use super::sender::Sender;
 use super::shares::{Quota, Share, Supply};
 use super::stats::{Gauge, Said, Tally};
 use super::turns::{Rest, Turns};
 use super::worker::{Failure, Outcome};
 use super::{Error, Policy, Shutdown};
-use crate::demux::PortMap;
 use crate::ring::spsc;
 use crate::sink::Sink;
 use crate::source::{self, Counters, RingUse, Source};
@@ -66,7 +66,7 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 /// A run on workers and outputs.
 pub(super) struct Workers<'w> {
-    pub(super) map: &'w PortMap,
+    pub(super) router: &'w Router,
     /// One for each worker; none for one worker that is not pinned.
     pub(super) cores: &'w [usize],
     pub(super) limit: Option<u64>,
@@ -309,12 +309,12 @@ mod tests {
             thread::sleep(Duration::from_secs(10));
             late.request();
         });
-        let map = PortMap::new([], OutputId(0));
+        let router = Router::new(None, [].iter(), OutputId(0));
         let allowed = rustix::thread::sched_getaffinity(None).unwrap();
         let here = (0..rustix::thread::CpuSet::MAX_CPU).find(|&core| allowed.is_set(core)).unwrap();
         let gauges: Vec<_> = (0..2).map(|_| CachePadded::new(Gauge::default())).collect();
         let run = Workers {
-            map: &map,
+            router: &router,
             cores: &[here, 100_000],
             limit: None,
             shutdown: &shutdown,

@@ -17,6 +17,26 @@ macro_rules! link_types {
                     _ => None,
                 }
             }
+
+            /// The link type of a name of the registry, with or without its prefix, in any case; of several with one name
+            /// (`RAW`) the one files have.
+            ///
+            /// ```
+            /// use wharf::frame::LinkType;
+            /// assert_eq!(LinkType::named("linktype_ethernet"), Some(LinkType::ETHERNET));
+            /// assert_eq!(LinkType::named("RAW"), Some(LinkType::RAW));
+            /// assert_eq!(LinkType::named("EN10MB"), None);
+            /// ```
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                let prefix = "LINKTYPE_";
+                let name = match name.get(..prefix.len()) {
+                    Some(start) if start.eq_ignore_ascii_case(prefix) => &name[prefix.len()..],
+                    _ => name,
+                };
+                let mut known = [$(($name, Self::$constant)),*].into_iter().rev();
+                known.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, link_type)| link_type)
+            }
         }
     };
 }

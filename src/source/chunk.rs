@@ -2,7 +2,7 @@
 
 use super::capture_file::{Fetched, ReadAhead};
 use super::{BATCH, Error, Lease, Source};
-use crate::frame::{Annotation, Batch, Interface, Record, Timestamp};
+use crate::frame::{Annotation, Batch, Frame, Interface, Record, Timestamp};
 
 /// Frames together with the memory they lie in, to be sent to another thread and, emptied, to be filled again.
 ///
@@ -162,6 +162,43 @@ impl Chunk {
         }
     }
 
+    /// Keeps only the frames for which `keep` says so.
+    ///
+    /// ```
+    /// use wharf::frame::{Batch, Record};
+    /// use wharf::source::Chunk;
+    ///
+    /// let records = [1, 2, 3].map(|offset| Record { offset, captured: 1, ..Record::default() });
+    /// let mut chunk = Chunk::default();
+    /// chunk.push(Batch::new(&[0, 1, 2, 3], &records, &[]));
+    /// chunk.retain(|frame| frame.data != [2]);
+    /// let frames: Vec<_> = chunk.batches().flat_map(|batch| batch.frames()).map(|frame| frame.data[0]).collect();
+    /// assert_eq!(frames, [1, 3]);
+    /// ```
+    pub fn retain(&mut self, keep: impl FnMut(&Frame<'_>) -> bool) {
+        let kept: Vec<bool> = self
+            .batches()
+            .flat_map(|batch| batch.frames())
+            .map({
+                let mut keep = keep;
+                move |frame| keep(&frame)
+            })
+            .collect();
+        let mut flags = kept.iter().copied();
+        self.records.retain(|_| flags.next().unwrap_or(true));
+        let (mut seen, mut left) = (0, 0);
+        for cut in &mut self.cuts {
+            left += kept[seen..cut.records].iter().filter(|kept| **kept).count();
+            seen = std::mem::replace(&mut cut.records, left);
+        }
+        let mut before = Cut::default();
+        self.cuts.retain(|cut| {
+            let is_empty = cut.records == before.records && cut.annotations == before.annotations;
+            before = *cut;
+            !is_empty
+        });
+    }
+
     /// Numbers the frames, from this number on.
     pub(crate) fn number_from(&mut self, first: u64) {
         (first..).zip(&mut self.records).for_each(|(number, record)| record.number = number);
@@ -248,6 +285,24 @@ mod tests {
             assert_eq!(chunk.is_empty(), frames == 0);
             let numbers = chunk.batches().flat_map(|batch| batch.frames()).map(|frame| frame.record.number);
             assert!(numbers.eq(8..8 + frames.min(600) as u64));
+        }
+    }
+
+    #[test]
+    fn frames_that_are_not_kept_leave_no_empty_batch() {
+        let memory: Arc<[u8]> = (0..100).collect();
+        for modulus in [1, 2, 300, 1_000] {
+            let mut chunk = Chunk { records: vec![Record::default(); 600], ..Chunk::default() };
+            chunk.cut_evenly(&[]);
+            chunk.lie_in(Lease::of_table(&memory));
+            chunk.number_from(1);
+            chunk.retain(|frame| frame.record.number % modulus == 0);
+            let lengths: Vec<_> = chunk.batches().map(|batch| batch.len()).collect();
+            assert!(lengths.iter().all(|&length| length > 0), "{lengths:?}");
+            let numbers: Vec<_> =
+                chunk.batches().flat_map(|batch| batch.frames()).map(|frame| frame.record.number).collect();
+            assert_eq!(numbers, (1..=600).filter(|number| number % modulus == 0).collect::<Vec<_>>());
+            assert_eq!(chunk.is_empty(), numbers.is_empty());
         }
     }
 

@@ -5,6 +5,7 @@ mod capture;
 mod doctor;
 mod ends;
 mod files;
+mod filter;
 mod generate;
 mod kill;
 mod live;

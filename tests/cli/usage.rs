@@ -21,10 +21,6 @@ fn bad_usage_is_one_line_and_code_2() {
     for (arguments, hint) in [
         ("snif", "did you mean 'sniff'?"),
         ("sniff -r a -i b", "cannot be used with"),
-        (
-            "sniff -r a tcp port 80",
-            "unexpected argument 'tcp' found: filter expressions are not understood yet",
-        ),
         ("-ni eth0", "a subcommand comes first, as in `wharf sniff -i eth0`"),
         ("sniff -r a -w b --count", "--count shows nothing with -w unless --print"),
         ("sniff -r a -w b --json", "--json shows nothing with -w unless --print"),
@@ -46,6 +42,7 @@ fn bad_usage_is_one_line_and_code_2() {
         ("split -r a --to tcp/443", "expected RULE=FILE"),
         ("split -r a --to tcp/443=", "no file"),
         ("split -r a --to tcp/80,http=b", "column 8"),
+        ("split -r a --to tcpp=b", "did you mean `tcp`?"),
         ("split -r a --to tcp/1=b --to tcp/2=b", "named twice"),
         ("split -r a --to tcp/1=b --to tcp/2=./b", "named twice"),
         ("split -r a --each {color}", "{port}"),

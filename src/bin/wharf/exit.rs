@@ -1,5 +1,6 @@
 //! Exit codes, in one table, and the one line that goes with a failure.
 
+use crate::expression::Fault;
 use anyhow::Context;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::io::{self, Write};
@@ -35,6 +36,16 @@ pub(crate) fn code(result: anyhow::Result<Outcome>) -> ExitCode {
     };
     if let Some(error) = error.downcast_ref::<clap::Error>() {
         return usage(error);
+    }
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        tell(&fault.to_string());
+        show(fault.excerpt());
+        return ExitCode::from(USAGE);
+    }
+    if let Some(wharf::engine::Error::Filter(fault)) = error.downcast_ref() {
+        tell(&error.to_string());
+        show(fault.excerpt());
+        return ExitCode::from(USAGE);
     }
     if output_closed(&error) {
         return ExitCode::SUCCESS;
@@ -103,13 +114,17 @@ fn habit(error: &clap::Error) -> Option<&'static str> {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
     let before_any_subcommand = std::env::args().nth(1).is_some_and(|first| first.starts_with(argument));
     match error.kind() {
-        ErrorKind::UnknownArgument if !argument.starts_with('-') => {
-            Some("filter expressions are not understood yet; `wharf split --to tcp/443=FILE` chooses by port")
-        }
         ErrorKind::UnknownArgument if before_any_subcommand => {
             Some("a subcommand comes first, as in `wharf sniff -i eth0`")
         }
         _ => None,
+    }
+}
+
+/// Lines below what was told, indented.
+fn show(lines: &str) {
+    for line in lines.lines() {
+        let _ = writeln!(io::stderr(), "    {line}");
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
-use wharf::source::CaptureFile;
+use wharf::source::{CaptureFile, Source};
 use wharf::sys::privileges::User;
 
 #[derive(Args, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct InputArgs {
     #[arg(short, long, value_name = "FILE")]
     read: Option<PathBuf>,
 
-    /// Stop after N packets
+    /// Stop after N packets; with an expression, after N that match (split: after N that were read)
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
@@ -96,6 +96,8 @@ impl InputArgs {
     /// that we listen may send one, so they are taken care of before anything is opened. Once the source is, other
     /// privileges than the wanted user's are given up (-Z): before any output is created, and before there is a second
     /// thread. A ring that is raised later needs none: its socket is there from the start.
+    ///
+    /// What the wish's filter leaves out is left out here, unless the kernel does it.
     pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<(Builder<'a>, Watched)> {
         if let Some(CoreList(cores)) = &self.cores {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
@@ -106,6 +108,7 @@ impl InputArgs {
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
         let mut watched = Watched { stats: self.stats.teller(), strict: self.strict, ..Watched::default() };
+        let mut filter = wish.filter().cloned();
         let mut builder = match &self.read {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
@@ -113,6 +116,10 @@ impl InputArgs {
             None if self.xdp.is_given() => Engine::builder().source(self.xdp.open(&self.live, wish)?),
             None => {
                 let (capture, upstream) = self.live.capture(self.workers(), wish)?;
+                // It is in front of the rings then, of all of them.
+                if capture.interfaces().iter().all(|interface| interface.filter.is_some()) {
+                    filter = None;
+                }
                 let (at_the_end, meanwhile) = upstream.unzip();
                 watched.upstream = at_the_end;
                 if let Some(stats) = &mut watched.stats {
@@ -122,9 +129,18 @@ impl InputArgs {
             }
         };
         user.map_or(Ok(()), |user| user.become_for_good()).context("-Z")?;
-        if let Some(packets) = self.limit {
-            builder = builder.limit(packets);
-        }
+        builder = match (self.limit, filter.is_some()) {
+            (Some(packets), true) if wish.counts_matches() => {
+                watched.at_most = Some(packets);
+                builder
+            }
+            (Some(packets), _) => builder.limit(packets),
+            (None, _) => builder,
+        };
+        builder = match filter {
+            Some(filter) => builder.filter(filter),
+            None => builder,
+        };
         if let Some(CoreList(cores)) = &self.cores {
             builder = builder.cores(cores.iter().copied());
         }

@@ -1,14 +1,16 @@
 //! A live capture, as the command line says it.
 
 use crate::exit;
+use crate::expression::Fault;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use std::str::FromStr;
 use std::time::Duration;
 use wharf::demux::{Ports, Protocol, Rule};
-use wharf::frame::Interface;
-use wharf::source::packet::{Capture, Directions, PortSet, Spread, TimeStampType, Upstream};
-use wharf::source::{self, Source};
+use wharf::filter::Filter;
+use wharf::frame::{Interface, LinkType};
+use wharf::source::packet::{Capture, Directions, Options, PortSet, Spread, TimeStampType, Upstream};
+use wharf::source::Source;
 use wharf::sys::namespace::Namespace;
 
 /// Most bytes a frame can have: tcpdump's greatest snapshot length.
@@ -87,17 +89,40 @@ pub(crate) struct Wish {
     soon: bool,
     /// Nobody wants packets that none of these names: the kernel may leave them out. Empty if all are wanted.
     rules: Vec<Rule>,
+    /// Nobody wants packets that do not match.
+    filter: Option<Filter>,
+    counts_matches: bool,
 }
 
 impl Wish {
     /// Wants the packets that these rules name: all, if one of them is for the rest.
     pub(crate) fn of(rules: Vec<Rule>) -> Self {
-        Self { soon: false, rules: if rules.contains(&Rule::Rest) { Vec::new() } else { rules } }
+        Self { rules: if rules.contains(&Rule::Rest) { Vec::new() } else { rules }, ..Self::default() }
     }
 
     /// Wants them soon, because somebody watches.
     pub(crate) fn soon(self, soon: bool) -> Self {
         Self { soon, ..self }
+    }
+
+    /// Wants of those only what matches.
+    pub(crate) fn matching(self, filter: Option<Filter>) -> Self {
+        Self { filter, ..self }
+    }
+
+    /// A limit is one of packets that match.
+    pub(crate) fn counting_matches(self) -> Self {
+        Self { counts_matches: true, ..self }
+    }
+
+    /// Whether it is.
+    pub(crate) fn counts_matches(&self) -> bool {
+        self.counts_matches
+    }
+
+    /// What must match.
+    pub(crate) fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
     }
 
     /// The rules that name all that is wanted, if that is not everything.
@@ -215,7 +240,7 @@ impl LiveArgs {
         }
         let mut captures = names.iter().map(|name| self.open_one(name, names.len(), workers, wish));
         let first = captures.next().context("no interface")??;
-        let capture = captures.try_fold(first, |all, one| all.and(one?))?;
+        let capture = captures.try_fold(first, |all, one| anyhow::Ok(all.and(one?)?))?;
         for Interface { name, link_type, snap_length, .. } in capture.interfaces() {
             let name = name.as_deref().unwrap_or("?");
             exit::tell(&format!(
@@ -239,7 +264,7 @@ impl LiveArgs {
         interfaces: usize,
         workers: usize,
         wish: &Wish,
-    ) -> Result<Capture, source::Error> {
+    ) -> anyhow::Result<Capture> {
         let Fanout { spread, rollover } = self.fanout.unwrap_or_default();
         let mut options = Capture::on(name)
             .snap_length(self.snap_length())
@@ -254,10 +279,34 @@ impl LiveArgs {
         if let Some(bytes) = self.ring_bytes() {
             options = options.ring_bytes(bytes);
         }
-        if let Some(ports) = wish.rules().and_then(ports_of) {
+        if let Some(filter) = wish.filter() {
+            options = in_kernel(options, filter)?;
+        } else if let Some(ports) = wish.rules().and_then(ports_of) {
             options = options.only_ports(ports);
         }
-        options.open()
+        Ok(options.open()?)
+    }
+}
+
+/// Has the kernel ask for what is wanted, where it can; the engine asks again in any case where it cannot.
+fn in_kernel(options: Options, filter: &Filter) -> anyhow::Result<Options> {
+    let link_type = options.link_type()?;
+    if link_type == LinkType::LINUX_SLL2 {
+        // The kernel has no such header: it is made here.
+        filter.on(link_type).map_err(Fault)?;
+        return Ok(options);
+    }
+    match filter.socket_program(link_type, WHOLE) {
+        Ok(program) => {
+            // In one line, whatever it was read from.
+            let text = filter.text().split_whitespace().collect::<Vec<_>>().join(" ");
+            Ok(options.only_wanted(program.instructions().to_vec(), text))
+        }
+        Err(reason) => {
+            filter.on(link_type).map_err(Fault)?;
+            exit::tell(&format!("the filter runs here, not in the kernel: {reason}"));
+            Ok(options)
+        }
     }
 }
 

@@ -1,13 +1,16 @@
 //! The `wharf` command: parse the arguments, run the subcommand, turn what came of it into an exit code.
 
 mod args;
+mod at_most;
 mod bench;
 mod completions;
 mod cores;
 mod demo;
 mod doctor;
 mod exit;
+mod expression;
 mod files;
+mod filter;
 mod generate;
 mod input;
 mod interfaces;
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     exit::code(match arguments.command {
         Command::Sniff(arguments) => sniff::run(*arguments),
         Command::Split(arguments) => split::run(*arguments),
+        Command::Filter(arguments) => filter::run(arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments),

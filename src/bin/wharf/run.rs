@@ -25,6 +25,8 @@ pub(crate) struct Watched {
     /// Of a live capture, where the host tells.
     pub(crate) upstream: Option<Upstream>,
     pub(crate) strict: Option<Strict>,
+    /// So many matching packets are wanted of the sink, where a limit on what is read would not do.
+    pub(crate) at_most: Option<u64>,
 }
 
 /// A run that is over, well or not.
@@ -45,7 +47,7 @@ struct Account<'a> {
 
 /// Runs to the end or to a signal. `lines_on_stdout` says that packets are printed while it runs.
 pub(crate) fn drive(builder: Builder<'_>, watched: Watched, lines_on_stdout: bool) -> Ended {
-    let Watched { stats, upstream, strict } = watched;
+    let Watched { stats, upstream, strict, at_most: _ } = watched;
     let result = if let Some(mut stats) = stats {
         builder.observe(stats.every, move |snapshot| stats.show(snapshot)).run()
     } else if let Some(mut progress) = Progress::new(lines_on_stdout) {

@@ -1,7 +1,9 @@
 //! `wharf sniff`: print packets, count them, or write them to a capture file.
 
 use crate::args;
+use crate::at_most::AtMost;
 use crate::exit::{Outcome, TABLE};
+use crate::expression::ExpressionArgs;
 use crate::files::{self, WriteArgs};
 use crate::input::InputArgs;
 use crate::interfaces;
@@ -27,6 +29,7 @@ Examples:
   wharf sniff -i any -nnvvXs0 -c 10             ten packets, in full
   wharf sniff -i eth0 -w web-%H.pcapng -G 3600  a file an hour, until ^C
   wharf sniff -r web.pcapng --json | jq .dst    a JSON object a packet
+  wharf sniff -i eth0 tcp port 80 or 443        what matches, chosen in the kernel
   wharf sniff -r web.pcapng.gz --count          who used which port, and were the checksums right
   ssh host tcpdump -U -w - | wharf sniff -r -   packets from elsewhere, as they come
 
@@ -40,6 +43,9 @@ pub(crate) struct SniffArgs {
 
     #[command(flatten)]
     text: TextArgs,
+
+    #[command(flatten)]
+    expression: ExpressionArgs,
 
     /// Only packets with these ports at either end, such as tcp/80,443 or any/53
     ///
@@ -155,7 +161,8 @@ impl TextArgs {
 type BoxedSink<'a> = Box<dyn Sink + Send + 'a>;
 
 pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
-    let SniffArgs { input, write, text, ports, json, count: counting, print: printed, .. } = arguments;
+    let SniffArgs { input, write, text, expression, ports, json, count: counting, print: printed, .. } =
+        arguments;
     if arguments.list_interfaces {
         return interfaces::list(false);
     }
@@ -175,7 +182,7 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let printing = !write.is_given() || printed;
     let rule = ports.unwrap_or(Rule::Rest);
     let soon = printing && !counting && stdout().is_terminal();
-    let wish = Wish::of(vec![rule.clone()]).soon(soon);
+    let wish = Wish::of(vec![rule.clone()]).soon(soon).matching(expression.filter()?).counting_matches();
     let (builder, watched) = input.builder(&wish)?;
     let file = files::writer(&write, &input)?;
 
@@ -191,6 +198,10 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
         None => shown(&mut count),
         Some(file) if printed => Box::new(Tee(file, shown(&mut count))),
         Some(file) => Box::new(file),
+    };
+    let sink: BoxedSink<'_> = match watched.at_most {
+        Some(left) => Box::new(AtMost { sink, left }),
+        None => sink,
     };
     let builder = builder.output(rule, Tee(LinkTypeNotes::default(), sink));
     let ended = run::drive(builder, watched, printing && !counting);

@@ -2,6 +2,7 @@
 
 use crate::args;
 use crate::exit::{Outcome, TABLE};
+use crate::expression::ExpressionArgs;
 use crate::files::{self, FormatArgs};
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
@@ -19,8 +20,8 @@ use wharf::sink::{Split, Tee, Template};
 /// Sort packets into capture files: by rules, or a file for each protocol and port.
 ///
 /// A rule is a protocol and ports: tcp/443, udp/53, tcp/80,443,8000-8999, sctp/2905, any/53. A packet belongs
-/// to a rule when either of its ports does; the destination port is asked first. Where two rules name a
-/// port, the first one has it. Fragments but the first, and what has no ports, go to --rest. Of a live capture without
+/// to a rule when either of its ports does; the destination port is asked first. Any other rule is a filter expression, such as
+/// 'tcp port 443 and net 10.0.0.0/8'. Where two rules fit a packet, the first one has it. Fragments but the first, and what has no ports, go to --rest. Of a live capture without
 /// --rest and --each the kernel leaves out what no rule names, where it can tell: that costs nothing, and is not counted.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
@@ -28,11 +29,16 @@ Examples:
   wharf split -r all.pcapng --to tcp/80,443=web.pcapng --to any/53=dns.pcapng --rest other.pcapng
   wharf split -r all.pcapng --each 'by-port/{{proto}}-{{port}}.pcapng'
   wharf split -i eth0 --to udp/53=dns.pcapng --strict
+  wharf split -r all.pcapng --to 'icmp or icmp6=icmp.pcapng' --to 'host 10.0.0.1=one.pcapng'
+  wharf split -r all.pcapng --each '{{port}}.pcapng' not net 10.0.0.0/8
 
 {TABLE}"))]
 pub(crate) struct SplitArgs {
     #[command(flatten)]
     input: InputArgs,
+
+    #[command(flatten)]
+    expression: ExpressionArgs,
 
     /// Write packets that RULE names to FILE; may be given many times
     #[arg(long, value_name = "RULE=FILE", help_heading = "Output")]
@@ -74,16 +80,24 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (rule, file) = text.split_once('=').ok_or("expected RULE=FILE, such as tcp/443=tls.pcapng")?;
+        let (rule, file) = match rule.parse() {
+            // A file's name may have a `=` in it.
+            Ok(rule @ (Rule::Ports(_) | Rule::Rest)) => (rule, file),
+            // And so may a filter: the last one is before the file.
+            _ => {
+                let (rule, file) = text.rsplit_once('=').unwrap_or((rule, file));
+                (rule.parse().map_err(|error: RuleError| error.to_string())?, file)
+            }
+        };
         if file.is_empty() {
             return Err("no file behind the `=`".to_owned());
         }
-        let rule = rule.parse().map_err(|error: RuleError| error.to_string())?;
         Ok(Self { rule, file: file.into() })
     }
 }
 
 pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
-    let SplitArgs { input, to, rest, each, max_open, json, format } = arguments;
+    let SplitArgs { input, expression, to, rest, each, max_open, json, format } = arguments;
     let rest = rest.map(|file| Target { rule: Rule::Rest, file });
     let targets: Vec<Target> = to.into_iter().chain(rest).collect();
     if targets.is_empty() && each.is_none() {
@@ -98,6 +112,7 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
     }
     let rules = targets.iter().map(|target| target.rule.clone()).collect();
     let wish = if each.is_some() { Wish::default() } else { Wish::of(rules) };
+    let wish = wish.matching(expression.filter()?);
     let (mut builder, watched) = input.builder(&wish)?;
     let mut options = format.options(&input);
     for Target { rule, file } in targets {
@@ -106,7 +121,7 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         builder = match rule {
             // What is not known has no ports.
             Rule::Rest => builder.rest(Tee(LinkTypeNotes::default(), writer)),
-            Rule::Ports(_) => builder.output(rule, writer),
+            Rule::Ports(_) | Rule::Filter(_) => builder.output(rule, writer),
         };
     }
     if let Some(template) = each {

@@ -1,14 +1,18 @@
-//! The classic BPF program in front of a ring: direction, ports, snap length.
+//! The classic BPF program in front of a ring: direction, ports or a program of the user's, snap length.
 
 use super::Directions;
 use super::ports::{self, PortSet, Start};
-use crate::sys::classic_bpf::{Assembler, Instruction, Known, TooLong};
+use crate::sys::classic_bpf::{Assembler, Instruction, Known, LONGEST, TooLong};
 use socket2::SockFilter;
 
 const OUTGOING: u32 = libc::PACKET_OUTGOING as u32;
 
 /// Accepts nothing any more: `BPF_RET | BPF_K`.
 pub(super) const NOTHING: [SockFilter; 1] = [SockFilter::new(0x06, 0, 0, 0)];
+
+/// `BPF_RET | BPF_K` and `BPF_JMP | BPF_JA`.
+const GIVE_CONSTANT: u16 = 0x06;
+const JUMP: u16 = 0x05;
 
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,38 @@ pub(super) fn program(
     }
 }
 
+/// The same for frames that a program of the user's wants, which gives 0 for others.
+///
+/// # Errors
+/// [`TooLong`] where both together are beyond what the kernel takes.
+pub(super) fn program_with(
+    directions: Directions,
+    place: Place,
+    keep: u32,
+    wanted: &[Instruction],
+) -> Result<Vec<SockFilter>, TooLong> {
+    joined(directions, place, keep, wanted).map(finished)
+}
+
+fn joined(
+    directions: Directions,
+    place: Place,
+    keep: u32,
+    wanted: &[Instruction],
+) -> Result<Vec<Instruction>, TooLong> {
+    let mut program = lay_out(directions, place, keep, |code| code.give(keep))?;
+    // What ends with the wanted frames' length, before the last that drops others, goes on behind it instead.
+    let give = program.len() - 2;
+    program[give] = Instruction { code: JUMP, then: 0, otherwise: 0, constant: 1 };
+    program.extend(wanted.iter().map(|instruction| match instruction {
+        Instruction { code: GIVE_CONSTANT, constant: 1.., .. } => {
+            Instruction { constant: keep, ..*instruction }
+        }
+        other => *other,
+    }));
+    if program.len() > LONGEST { Err(TooLong(program.len())) } else { Ok(program) }
+}
+
 fn finished(program: Vec<Instruction>) -> Vec<SockFilter> {
     program.into_iter().map(SockFilter::from).collect()
 }
@@ -85,4 +121,46 @@ fn lay_out(
     code.place(drop);
     code.give(0);
     code.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::classic_bpf::{Seen, run};
+
+    #[test]
+    fn a_program_of_the_users_stands_behind_the_direction() {
+        // Frames that begin with 7.
+        let mut code = Assembler::new();
+        let other = code.label();
+        code.load_byte(0);
+        code.unless_equal(7, other);
+        code.give(262_144);
+        code.place(other);
+        code.give(0);
+        let wanted = code.finish().expect("short");
+        let (sent, seven) = (libc::PACKET_OUTGOING as u32, &[7][..]);
+        for (directions, place, packet_type, interface, bytes, kept) in [
+            (Directions::In, Place::Interface, 0, 1, seven, 96),
+            (Directions::In, Place::Interface, 0, 1, &[6], 0),
+            (Directions::In, Place::Interface, sent, 1, seven, 0),
+            (Directions::Out, Place::Interface, sent, 1, seven, 96),
+            (Directions::Out, Place::Interface, 0, 1, seven, 0),
+            (Directions::Both, Place::Interface, sent, 1, seven, 96),
+            (Directions::Both, Place::Interface, 0, 1, &[], 0),
+            (Directions::Both, Place::Loopback, sent, 1, seven, 0),
+            (Directions::Both, Place::Everywhere { loopback: 1 }, sent, 1, seven, 0),
+            (Directions::Both, Place::Everywhere { loopback: 1 }, sent, 2, seven, 96),
+        ] {
+            let program = joined(directions, place, 96, &wanted).expect("short");
+            let seen = Seen { bytes, packet_type, interface, ..Seen::default() };
+            assert_eq!(
+                run(&program, &seen),
+                kept,
+                "{directions:?} {place:?} {packet_type} {interface} {bytes:?}"
+            );
+        }
+        let long = vec![Instruction::default(); LONGEST];
+        assert!(joined(Directions::In, Place::Interface, 96, &long).is_err());
+    }
 }

@@ -6,6 +6,7 @@ use super::sizing::{self, Size};
 use super::{Capture, Spread, TimeStampType, filter, link_type, problem, restore};
 use crate::frame::{Interface, LinkType};
 use crate::source::Error;
+use crate::sys::classic_bpf::Instruction;
 use crate::sys::ethtool::{Ethtool, TimeStamps};
 use crate::sys::interfaces::{InterfaceInfo, interfaces};
 use crate::sys::packet_abi::RingRequest;
@@ -74,6 +75,8 @@ pub struct Options {
     raise_to: Option<usize>,
     ports: Option<PortSet>,
     time_stamps: TimeStampType,
+    /// Gives 0 for frames that are not wanted; and what it says in words.
+    wanted: Option<(Vec<Instruction>, String)>,
 }
 
 impl Options {
@@ -93,6 +96,7 @@ impl Options {
             raise_to: None,
             ports: None,
             time_stamps: TimeStampType::Host,
+            wanted: None,
         }
     }
 
@@ -115,6 +119,31 @@ impl Options {
     /// wants these ports alone must look. Without effect where the link header is none that the program reads.
     pub fn only_ports(self, ports: PortSet) -> Self {
         Self { ports: Some(ports), ..self }
+    }
+
+    /// Has the kernel leave out frames for which this program of classic BPF gives 0: they cost nothing here, and are not
+    /// counted. Other values are all one: how much is kept of a frame, [`Options::snap_length`] says. `text` is what the
+    /// program means, for whoever writes the frames to a file (pcapng's `if_filter`).
+    ///
+    /// The program sees frames as the kernel has them, without their outermost VLAN tag. Of several calls, and of this and
+    /// [`Options::only_ports`], this one's last counts. Frames for which there is no link-layer header in the kernel
+    /// ([`Options::link_type`] is `LINUX_SLL2`) are all let through.
+    pub fn only_wanted(self, program: Vec<Instruction>, text: impl Into<String>) -> Self {
+        Self { wanted: Some((program, text.into())), ..self }
+    }
+
+    /// The header type that frames will have, as far as can be told before the interface is opened.
+    ///
+    /// # Errors
+    /// [`Error::Interface`]: no such interface.
+    pub fn link_type(&self) -> Result<LinkType, Error> {
+        let find = || {
+            let all = interfaces().map_err(|error| format!("cannot list interfaces: {error}"))?;
+            problem::find(&self.interface, &all).map(form)
+        };
+        let (_, link_type) =
+            find().map_err(|reason| Error::Interface { interface: self.interface.clone(), reason })?;
+        Ok(link_type)
     }
 
     /// Opens so many rings (at least 1), one for each of so many workers, over which the kernel
@@ -194,11 +223,7 @@ impl Options {
             return Err(problem::down_at_start(&device.name));
         }
         self.check_time_stamps(device)?;
-        let native = if device.is_any() { None } else { link_type::of_hardware(device.hardware) };
-        let (mode, link_type) = match native {
-            Some(link_type) => (Mode::Raw, link_type),
-            None => (Mode::Cooked, LinkType::LINUX_SLL2),
-        };
+        let (mode, link_type) = form(device);
         let size = match self.ring {
             Some(ring) => Size { ring, larger: self.raise_to },
             None => sizing::of(device, self.parts * self.among),
@@ -210,6 +235,7 @@ impl Options {
             description: self.time_stamps.is_the_devices().then(|| BY_DEVICE.to_owned()),
             os: Some(operating_system()),
             link_type,
+            filter: self.wanted.as_ref().map(|(_, text)| text.clone()),
             snap_length: self.snap_length,
             ..Interface::default()
         };
@@ -219,7 +245,7 @@ impl Options {
             mode,
             link_type,
             snap_length: self.snap_length,
-            filter: self.program(device, &all, mode, link_type),
+            filter: self.program(device, &all, mode, link_type)?,
             incoming_only: self.directions == Directions::In,
             promiscuous: self.promiscuous && !device.is_any(),
             parts: self.parts,
@@ -230,9 +256,18 @@ impl Options {
             larger,
         };
         let rings = Group::open(plan)?;
-        let notes = self.ports.as_ref().filter(|_| start(mode, link_type).is_some()).map(|ports| {
-            format!("{}: chosen in the kernel by ports, others are not counted: {ports}", device.name)
-        });
+        let notes = match (&self.wanted, &self.ports) {
+            (Some((_, text)), _) if mode == Mode::Raw => Some(format!(
+                "{}: chosen in the kernel, others are not counted: {}",
+                device.name,
+                in_short(text)
+            )),
+            (None, Some(ports)) if start(mode, link_type).is_some() => Some(format!(
+                "{}: chosen in the kernel by ports, others are not counted: {ports}",
+                device.name
+            )),
+            _ => None,
+        };
         Capture::over(rings, vec![interface], notes.into_iter().collect())
             .map_err(|error| format!("cannot wait for the socket: {error}"))
     }
@@ -258,7 +293,7 @@ impl Options {
         all: &[InterfaceInfo],
         mode: Mode,
         link_type: LinkType,
-    ) -> Vec<socket2::SockFilter> {
+    ) -> Result<Vec<socket2::SockFilter>, String> {
         let added = if mode == Mode::Cooked { restore::SLL2 as u32 } else { 0 };
         let keep = match self.snap_length {
             0 => u32::MAX,
@@ -273,7 +308,17 @@ impl Options {
         } else {
             filter::Place::Interface
         };
-        filter::program(self.directions, place, keep, self.ports.as_ref().zip(start(mode, link_type)))
+        match &self.wanted {
+            // Without the header that it is about, a program means nothing.
+            Some((program, _)) if mode == Mode::Raw => {
+                filter::program_with(self.directions, place, keep, program).map_err(|error| error.to_string())
+            }
+            Some(_) => Ok(filter::program(self.directions, place, keep, None)),
+            None => {
+                let ports = self.ports.as_ref().zip(start(mode, link_type));
+                Ok(filter::program(self.directions, place, keep, ports))
+            }
+        }
     }
 
     fn geometry(&self, ring: usize) -> Result<RingRequest, String> {
@@ -296,6 +341,20 @@ impl Options {
             features: 0,
         })
     }
+}
+
+/// A text of any length, in part if it is long.
+fn in_short(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// How frames of a device are captured, and the header they have.
+fn form(device: &InterfaceInfo) -> (Mode, LinkType) {
+    let native = if device.is_any() { None } else { link_type::of_hardware(device.hardware) };
+    native.map_or((Mode::Cooked, LinkType::LINUX_SLL2), |link_type| (Mode::Raw, link_type))
 }
 
 /// Bytes to keep free before each frame for what is put back or before it.

@@ -168,6 +168,22 @@ impl Table {
         self.0.extend(rows);
     }
 
+    /// Adds a row with the median ratio of those whose metric begins so; their figures are medians too.
+    pub fn sum_up(&mut self, beginning: &str, metric: &str, owed: f64) {
+        let rows = || self.0.iter().filter(|row| row.metric.starts_with(beginning));
+        let Some(peer_name) = rows().next().map(|row| row.peer_name) else { return };
+        let middle = |figure: fn(&Row) -> f64| median(&mut rows().map(figure).collect::<Vec<_>>());
+        let row = Row {
+            metric: metric.to_owned(),
+            ours: middle(|row| row.ours),
+            peer: middle(|row| row.peer),
+            peer_name,
+            ratio: middle(|row| row.ratio),
+            owed: Some(owed),
+        };
+        self.0.push(row);
+    }
+
     /// Whether every owed ratio holds.
     pub fn holds(&self) -> bool {
         self.0.iter().all(Row::holds)

@@ -2,12 +2,13 @@
 //!
 //!     wharf-peers [--rounds N] [--cores A,B] [--tsv FILE] [--check] [MODULE...]
 //!
-//! Modules: checksum, ring, parse, growth, capture_read. Without one, all. Exits with 1 when an owed ratio does not hold. `--check` runs every contestant
+//! Modules: checksum, ring, parse, growth, capture_read, filter. Without one, all. Exits with 1 when an owed ratio does not hold. `--check` runs every contestant
 //! once over little work, for the sake of the answers it asserts, and judges no ratio.
 
 mod capture_read;
 mod checksum;
 mod contest;
+mod filter;
 mod parse;
 mod ring;
 
@@ -24,6 +25,7 @@ const MODULES: &[Module] = &[
     ("parse", parse::contests),
     ("growth", parse::growth),
     ("capture_read", capture_read::contests),
+    ("filter", filter::contests),
 ];
 
 fn main() -> ExitCode {
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
             }
         }
     }
+    table.sum_up("ns a frame: ", "ns a frame, medians of all", 3.0);
     println!("{table}");
     if let Some(path) = tsv {
         std::fs::write(&path, table.tsv()).unwrap_or_else(|error| panic!("cannot write {path}: {error}"));

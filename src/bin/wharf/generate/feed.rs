@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use std::path::{Path, PathBuf};
+use wharf::filter::Filter;
 use wharf::frame::Batch;
 use wharf::sink::transmit::Position;
 use wharf::source::synthetic::{Synthetic, Traffic};
@@ -25,6 +26,8 @@ pub(super) struct Feed {
     position: Position,
     /// Frames still to come, whatever the input has.
     left: u64,
+    /// Frames that do not match are left out.
+    filter: Option<Filter>,
     /// Their number was given.
     counted: bool,
     /// Nothing bounds it: no number of frames, no end of a file.
@@ -50,7 +53,12 @@ impl Feed {
 
     fn new(input: Input, count: Option<u64>, endless: bool) -> Self {
         let left = count.unwrap_or(u64::MAX);
-        Self { input, position: Position::default(), left, counted: count.is_some(), endless }
+        Self { input, position: Position::default(), left, filter: None, counted: count.is_some(), endless }
+    }
+
+    /// Only the frames that match.
+    pub(super) fn matching(self, filter: Option<Filter>) -> Self {
+        Self { filter, ..self }
     }
 
     /// Frames that nobody took, of a number that was given.
@@ -75,6 +83,11 @@ impl Feed {
                 Input::Recorded { file, .. } => file.fill_chunk(chunk, limit)?,
             };
             if goes_on {
+                if let Some(filter) = &self.filter {
+                    chunk.retain(|frame| {
+                        filter.on(frame.record.link_type).is_ok_and(|matcher| matcher.matches(frame))
+                    });
+                }
                 let begin = self.position;
                 for batch in chunk.batches() {
                     batch.records().iter().for_each(|record| self.position.advance(record));

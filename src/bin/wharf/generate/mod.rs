@@ -13,6 +13,7 @@ mod values;
 use crate::args;
 use crate::cores::{self, CoreList};
 use crate::exit::{Outcome, TABLE};
+use crate::expression::ExpressionArgs;
 use crate::signals;
 use anyhow::bail;
 use clap::Args;
@@ -38,6 +39,7 @@ Examples:
   wharf gen -i veth0 --rate 1Gbit --size 64-1514 --ipv6 50 --vlan 100 --bad-checksums 1 --stamp
   wharf gen -i veth0 -r day.pcapng --speed 2x
   wharf gen -i veth0 -r day.pcap --flat-out --loop forever --duration 30s
+  wharf gen -i veth0 -r day.pcap not arp
   sudo wharf gen -i veth0 --live-frames --size imix --duration 10s
   wharf gen -w made.pcap --count 1000 --size imix --rate 10k
 
@@ -69,6 +71,9 @@ pub(crate) struct GenArgs {
     /// Send for so long: 10s, 500ms, 2m
     #[arg(short, long, value_name = "TIME", value_parser = values::duration)]
     duration: Option<Duration>,
+
+    #[command(flatten)]
+    expression: ExpressionArgs,
 
     #[command(flatten)]
     pace: PaceArgs,
@@ -161,10 +166,16 @@ pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
     if let Some(CoreList(cores)) = &arguments.cores {
         check_cores(cores)?;
     }
+    let filter = arguments.expression.filter()?;
+    if filter.is_some() && arguments.read.is_none() {
+        bail!(args::usage("an expression chooses from a capture file: give one with -r"));
+    }
     let shutdown = Shutdown::default();
     signals::install(&shutdown)?;
     let feed = match &arguments.read {
-        Some(path) => Feed::recorded(path, arguments.passes.unwrap_or(Passes::ONE), arguments.count)?,
+        Some(path) => {
+            Feed::recorded(path, arguments.passes.unwrap_or(Passes::ONE), arguments.count)?.matching(filter)
+        }
         None => Feed::made(arguments.frames.traffic()?, arguments.count),
     };
     let plan =

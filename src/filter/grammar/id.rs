@@ -1,0 +1,487 @@
+//! Ids: what a name or number means under its qualifiers.
+
+use super::{Item, Parser, Qualifiers, Read, Sort};
+use crate::filter::ast::{Address, Direction, Node, Primitive, Protocol, Transport};
+use crate::filter::error::{Fault, Span, closest};
+use crate::filter::lexer::{Kind, shortened};
+use crate::filter::names::Names;
+use crate::filter::words::{Keyword, keyword, word_of};
+use std::net::{IpAddr, Ipv6Addr};
+
+impl Parser<'_, '_> {
+    /// An id that stands alone.
+    pub(super) fn bare_id(&mut self) -> Result<Read, Fault> {
+        let is_id = matches!(
+            self.peek(),
+            Kind::Word(_) | Kind::Escaped(_) | Kind::Dotted(_) | Kind::Ether(_) | Kind::Ip6(_)
+        );
+        match self.carried {
+            Some(qualifiers) if is_id => self.id(qualifiers),
+            _ => {
+                let fault = self.expected(
+                    "a primitive, such as `tcp`, `host NAME`, `port NUMBER`, or a value to compare",
+                );
+                Err(match self.peek() {
+                    Kind::Dotted(_) | Kind::Ip6(_) => {
+                        fault.hint("an address needs `host` or `net` before it")
+                    }
+                    Kind::Ether(_) => fault.hint("an Ethernet address needs `ether host` before it"),
+                    Kind::Word(word) if fault.hint.is_none() && word.contains('-') => {
+                        fault.hint("a `-` that subtracts needs blanks around it")
+                    }
+                    _ => fault,
+                })
+            }
+        }
+    }
+
+    /// The id behind its qualifiers: also `not` an id, or several in parentheses.
+    pub(super) fn id(&mut self, qualifiers: Qualifiers) -> Result<Read, Fault> {
+        let span = self.token().span;
+        match self.peek() {
+            Kind::Not => {
+                self.advance();
+                let read = self.deeper(|parser| parser.id(qualifiers))?;
+                let (span, height) = (span.until(read.span), self.checked(read.height + 1)?);
+                let (node, _) = self.test(read)?;
+                return Ok(Read { item: Item::Test(Node::Not(Box::new(node))), span, height });
+            }
+            Kind::Open => {
+                self.carried = Some(qualifiers);
+                let read = self.parentheses()?;
+                let (span, height) = (read.span, read.height);
+                let (node, _) = self.test(read)?;
+                return Ok(Read { item: Item::Test(node), span, height });
+            }
+            _ => {}
+        }
+        let primitive = self.single(qualifiers)?;
+        let span = span.until(self.tokens[self.at.saturating_sub(1)].span);
+        Ok(Read { item: Item::Test(Node::Primitive(primitive, span)), span, height: 1 })
+    }
+
+    fn single(&mut self, qualifiers: Qualifiers) -> Result<Primitive, Fault> {
+        let token = self.token();
+        let span = token.span;
+        match token.kind {
+            Kind::Number(number) => {
+                self.advance();
+                if qualifiers.kind == Sort::Net && self.peek() == Kind::Slash {
+                    let (address, _) = promoted(number);
+                    return self.network(qualifiers, address, span);
+                }
+                number_primitive(number, qualifiers, span)
+            }
+            Kind::Dotted(text) if qualifiers.protocol == Some(Protocol::Decnet) => {
+                self.advance();
+                decnet(text, qualifiers, span)
+            }
+            Kind::Dotted(text) => {
+                let (number, bits) = dotted(text, span)?;
+                self.advance();
+                if self.peek() == Kind::Slash || self.keyword() == Some(Keyword::Mask) {
+                    return self.network(qualifiers, shifted(number, 32 - bits), span);
+                }
+                match qualifiers.kind {
+                    Sort::Default | Sort::Host | Sort::Net => {
+                        let (address, mask) = (shifted(number, 32 - bits), shifted(u32::MAX, 32 - bits));
+                        host(qualifiers, vec![Address::V4 { address, mask }], None, span)
+                    }
+                    // As libpcap: a dotted number is a number too.
+                    _ => number_primitive(number, qualifiers, span),
+                }
+            }
+            Kind::Ip6(address) => {
+                self.advance();
+                self.ip6(qualifiers, address, span)
+            }
+            Kind::Ether(address) => {
+                self.advance();
+                match qualifiers {
+                    Qualifiers {
+                        protocol: Some(Protocol::Link),
+                        kind: Sort::Default | Sort::Host,
+                        direction,
+                    } => Ok(Primitive::EtherHost { direction, address, name: None }),
+                    _ => Err(Fault::new(
+                        span,
+                        "an Ethernet address stands behind `ether host`, `ether src` or `ether dst`",
+                    )),
+                }
+            }
+            Kind::Arcnet(address) => {
+                self.advance();
+                match qualifiers {
+                    Qualifiers {
+                        protocol: Some(Protocol::Link),
+                        kind: Sort::Default | Sort::Host,
+                        direction,
+                    } => Ok(Primitive::ArcnetHost { direction, address }),
+                    _ => Err(Fault::new(
+                        span,
+                        "an ARCNET address stands behind `link host`, `link src` or `link dst`",
+                    )),
+                }
+            }
+            Kind::Word(word) if keyword(word).is_none() => self.name(word, qualifiers, span),
+            Kind::Escaped(word) => self.name(word, qualifiers, span),
+            Kind::Word(word) => {
+                let fault = self.expected(what(qualifiers.kind));
+                let is_name = matches!(
+                    qualifiers.kind,
+                    Sort::Proto | Sort::ProtoChain | Sort::Default | Sort::Host | Sort::Net
+                );
+                Err(if is_name {
+                    fault.hint(format!("`{word}` is a keyword: as a name it is written `\\{word}`"))
+                } else {
+                    fault
+                })
+            }
+            _ => Err(self.expected(what(qualifiers.kind))),
+        }
+    }
+
+    /// A number that stands alone, behind the qualifiers of the primitive before.
+    pub(super) fn number_id(&self, number: u32, qualifiers: Qualifiers, span: Span) -> Result<Node, Fault> {
+        number_primitive(number, qualifiers, span).map(|primitive| Node::Primitive(primitive, span))
+    }
+
+    /// `/length` or `mask 255.255.0.0` behind the address of a network.
+    fn network(&mut self, qualifiers: Qualifiers, address: u32, span: Span) -> Result<Primitive, Fault> {
+        if qualifiers.kind != Sort::Net {
+            return Err(self.fault("only a network has a mask").hint("write `net` before the address"));
+        }
+        let mask = if self.eat(Kind::Slash) {
+            let length = match self.peek() {
+                Kind::Number(length @ 0..=32) => length,
+                _ => return Err(self.expected("the length of an IPv4 network: 0 to 32")),
+            };
+            shifted(u32::MAX, 32 - length)
+        } else {
+            self.advance();
+            match self.peek() {
+                Kind::Dotted(text) => {
+                    let (mask, bits) = dotted(text, self.token().span)?;
+                    shifted(mask, 32 - bits)
+                }
+                _ => return Err(self.expected("a mask, such as 255.255.0.0")),
+            }
+        };
+        let whole = span.until(self.advance().span);
+        if address & !mask != 0 {
+            let fault = Fault::new(whole, "the address has bits set that are not the network's");
+            return Err(
+                fault.hint(format!("the network's address is {}", std::net::Ipv4Addr::from(address & mask)))
+            );
+        }
+        host(qualifiers, vec![Address::V4 { address, mask }], None, whole)
+    }
+
+    fn ip6(&mut self, qualifiers: Qualifiers, address: Ipv6Addr, span: Span) -> Result<Primitive, Fault> {
+        let mut prefix = 128;
+        if self.eat(Kind::Slash) {
+            prefix = match self.peek() {
+                Kind::Number(length @ 0..=128) => length as u8,
+                _ => return Err(self.expected("the length of an IPv6 network: 0 to 128")),
+            };
+            if qualifiers.kind != Sort::Net && prefix != 128 {
+                return Err(self.fault("only a network has a mask").hint("write `net` before the address"));
+            }
+            self.advance();
+        }
+        let mask = if prefix == 0 { 0 } else { u128::MAX << (128 - prefix) };
+        if address.to_bits() & !mask != 0 {
+            let fault = Fault::new(span, "the address has bits set that are not the network's");
+            return Err(fault.hint(format!(
+                "the network's address is {}",
+                Ipv6Addr::from_bits(address.to_bits() & mask)
+            )));
+        }
+        match qualifiers.kind {
+            Sort::Default | Sort::Host | Sort::Net => {
+                host(qualifiers, vec![Address::V6 { address, prefix }], None, span)
+            }
+            kind => Err(Fault::new(span, format!("expected {}, found an IPv6 address", what(kind)))),
+        }
+    }
+
+    /// A name, looked up.
+    fn name(&mut self, name: &str, qualifiers: Qualifiers, span: Span) -> Result<Primitive, Fault> {
+        self.advance();
+        let Qualifiers { protocol, direction, kind } = qualifiers;
+        match kind {
+            Sort::Default | Sort::Host if protocol == Some(Protocol::Link) => match Names::station(name) {
+                Some(address) => Ok(Primitive::EtherHost { direction, address, name: Some(name.to_owned()) }),
+                None => Err(unknown(span, "station", name, "/etc/ethers does not know it")),
+            },
+            Sort::Default | Sort::Host if protocol == Some(Protocol::Decnet) => {
+                Err(Fault::new(span, "DECnet hosts have no names here: write area.node, such as 1.5"))
+            }
+            Sort::Default | Sort::Host => {
+                let found = Names::host(name).map_err(|error| unknown(span, "host", name, &error))?;
+                let found = found.into_iter().map(|address| match address {
+                    IpAddr::V4(address) => Address::V4 { address: address.to_bits(), mask: u32::MAX },
+                    IpAddr::V6(address) => Address::V6 { address, prefix: 128 },
+                });
+                let addresses: Vec<_> = found.filter(|address| fits(protocol, *address)).collect();
+                if addresses.is_empty() {
+                    return Err(unknown(span, "host", name, "it has no address of that family"));
+                }
+                host(qualifiers, addresses, Some(name), span)
+            }
+            Sort::Net => {
+                let Some(number) = Names::network(name).filter(|number| *number != 0) else {
+                    return Err(unknown(span, "network", name, "/etc/networks does not know it"));
+                };
+                let (address, mask) = promoted(number);
+                host(qualifiers, vec![Address::V4 { address, mask }], Some(name), span)
+            }
+            Sort::Port => {
+                let (port, transport) = self.port(name, protocol, span)?;
+                ports(qualifiers, (port, port), transport, span)
+            }
+            Sort::PortRange => {
+                let (low, high) = name.split_once('-').unwrap_or((name, name));
+                let (low, of_low) = self.port(low, protocol, span)?;
+                let (high, of_high) = self.port(high, protocol, span)?;
+                let transport = if of_low == of_high { of_low } else { None };
+                ports(qualifiers, (low.min(high), low.max(high)), transport, span)
+            }
+            Sort::Proto | Sort::ProtoChain => {
+                let number = self.protocol_number(name, protocol, span)?;
+                carried(qualifiers, number, span)
+            }
+            Sort::Gateway => {
+                if !matches!(protocol, None | Some(Protocol::Ip | Protocol::Arp | Protocol::Rarp)) {
+                    return Err(Fault::new(span, "only `ip`, `arp` or `rarp` may stand before `gateway`"));
+                }
+                let address = Names::station(name);
+                let address =
+                    address.ok_or_else(|| unknown(span, "station", name, "/etc/ethers does not know it"))?;
+                let host = self.name(name, Qualifiers { protocol, kind: Sort::Host, ..qualifiers }, span)?;
+                let Primitive::Host { addresses, .. } = host else { return Ok(host) };
+                Ok(Primitive::Gateway { address, addresses, name: name.to_owned() })
+            }
+        }
+    }
+
+    /// A port by its number or its service's name, with the transport it is known for if that is one only.
+    fn port(
+        &mut self,
+        name: &str,
+        protocol: Option<Protocol>,
+        span: Span,
+    ) -> Result<(u16, Option<Transport>), Fault> {
+        if name.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() {
+            return match name.parse() {
+                Ok(port) => Ok((port, None)),
+                Err(_) => Err(Fault::new(span, format!("`{}` is no port: at most 65535", shortened(name)))),
+            };
+        }
+        let (tcp, udp) = (self.names.port(name, Transport::Tcp), self.names.port(name, Transport::Udp));
+        let found = match (protocol, tcp, udp) {
+            (Some(Protocol::Tcp), Some(port), _) => (port, None),
+            (Some(Protocol::Udp), _, Some(port)) => (port, None),
+            (Some(Protocol::Sctp), ..) if self.names.port(name, Transport::Sctp).is_some() => {
+                (self.names.port(name, Transport::Sctp).unwrap_or_default(), None)
+            }
+            (_, Some(tcp), Some(udp)) if tcp == udp => (tcp, None),
+            (_, Some(tcp), _) => (tcp, Some(Transport::Tcp)),
+            (_, None, Some(udp)) => (udp, Some(Transport::Udp)),
+            (_, None, None) => {
+                let fault = unknown(span, "port", name, "/etc/services does not know it");
+                let suggested = closest(name, self.names.services()).map(str::to_owned);
+                return Err(if suggested.is_some() { fault.suggest(suggested.as_deref()) } else { fault });
+            }
+        };
+        Ok(found)
+    }
+
+    fn protocol_number(&mut self, name: &str, within: Option<Protocol>, span: Span) -> Result<u32, Fault> {
+        let number = match within {
+            None | Some(Protocol::Ip | Protocol::Ip6) => self.names.protocol(name),
+            Some(Protocol::Link) => Names::ether_type(name),
+            Some(Protocol::Iso) => match name {
+                "clnp" => Some(0x81),
+                "esis" => Some(0x82),
+                "isis" => Some(0x83),
+                _ => None,
+            },
+            _ => None,
+        };
+        number.ok_or_else(|| {
+            let where_from = match within {
+                Some(Protocol::Link) => "not among the names of EtherTypes",
+                Some(Protocol::Iso) => "one of clnp, esis, isis",
+                _ => "/etc/protocols does not know it",
+            };
+            unknown(span, "protocol", name, where_from)
+        })
+    }
+}
+
+/// What is expected behind the qualifiers.
+fn what(kind: Sort) -> &'static str {
+    match kind {
+        Sort::Default | Sort::Host => "a host's name or address",
+        Sort::Net => "a network's address or name",
+        Sort::Port => "a port's number or name",
+        Sort::PortRange => "two ports, such as 6000-6008",
+        Sort::Proto | Sort::ProtoChain => "a protocol's number or name",
+        Sort::Gateway => "a host's name",
+    }
+}
+
+fn unknown(span: Span, what: &str, name: &str, why: &str) -> Fault {
+    Fault::new(span, format!("unknown {what} `{}`", shortened(name))).hint(why)
+}
+
+/// Shifted up by so many bits, all of them if need be.
+fn shifted(number: u32, bits: u32) -> u32 {
+    number.checked_shl(bits).unwrap_or(0)
+}
+
+/// The first bytes of an address, and how many bits they are.
+fn dotted(text: &str, span: Span) -> Result<(u32, u32), Fault> {
+    let (mut number, mut bits) = (0_u32, 0);
+    for byte in text.split('.') {
+        let byte =
+            byte.bytes().all(|digit| digit.is_ascii_digit()).then(|| byte.parse::<u8>().ok()).flatten();
+        let byte = byte.ok_or_else(|| Fault::new(span, format!("`{text}` is no IPv4 address")))?;
+        (number, bits) = (number << 8 | u32::from(byte), bits + 8);
+    }
+    Ok((number, bits))
+}
+
+/// The number of a network with its first byte that is not 0 in front, and the mask to go with it.
+fn promoted(number: u32) -> (u32, u32) {
+    let (mut address, mut mask) = (number, u32::MAX);
+    while address != 0 && address & 0xff00_0000 == 0 {
+        (address, mask) = (address << 8, mask << 8);
+    }
+    (address, mask)
+}
+
+/// Whether a host of this address can be looked for in that protocol.
+fn fits(protocol: Option<Protocol>, address: Address) -> bool {
+    match address {
+        Address::V4 { .. } => protocol != Some(Protocol::Ip6),
+        Address::V6 { .. } => !matches!(protocol, Some(Protocol::Ip | Protocol::Arp | Protocol::Rarp)),
+    }
+}
+
+fn host(
+    qualifiers: Qualifiers,
+    addresses: Vec<Address>,
+    name: Option<&str>,
+    span: Span,
+) -> Result<Primitive, Fault> {
+    let Qualifiers { protocol, direction, .. } = qualifiers;
+    let has_hosts =
+        matches!(protocol, None | Some(Protocol::Ip | Protocol::Ip6 | Protocol::Arp | Protocol::Rarp));
+    if let Some(protocol) = protocol.filter(|_| !has_hosts) {
+        let word = word_of(protocol);
+        let fault = Fault::new(span, format!("`{word}` has no such hosts"));
+        return Err(fault.hint(format!("write `{word} and host ...`")));
+    }
+    if !addresses.iter().all(|address| fits(protocol, *address)) {
+        let word = protocol.map_or("", word_of);
+        return Err(Fault::new(span, format!("an address of another family than `{word}`")));
+    }
+    not_wireless(direction, span)?;
+    Ok(Primitive::Host { within: protocol, direction, addresses, name: name.map(str::to_owned) })
+}
+
+fn not_wireless(direction: Direction, span: Span) -> Result<(), Fault> {
+    match direction {
+        Direction::Address(_) | Direction::Receiver | Direction::Transmitter => Err(Fault::new(
+            span,
+            "`addr1` to `addr4`, `ra` and `ta` are for IEEE 802.11 addresses: `wlan addr1 ...`",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn decnet(text: &str, qualifiers: Qualifiers, span: Span) -> Result<Primitive, Fault> {
+    let address = text.split_once('.').and_then(|(area, node)| {
+        let (area, node) = (area.parse::<u16>().ok()?, node.parse::<u16>().ok()?);
+        (area < 64 && node < 1024).then_some(area << 10 | node)
+    });
+    match (address, qualifiers.kind) {
+        (Some(address), Sort::Default | Sort::Host) => {
+            not_wireless(qualifiers.direction, span)?;
+            Ok(Primitive::DecnetHost { direction: qualifiers.direction, address })
+        }
+        _ => Err(Fault::new(span, format!("`{text}` is no DECnet host: area.node, up to 63.1023"))),
+    }
+}
+
+fn ports(
+    qualifiers: Qualifiers,
+    (low, high): (u16, u16),
+    known_for: Option<Transport>,
+    span: Span,
+) -> Result<Primitive, Fault> {
+    let transport = match qualifiers.protocol {
+        None => None,
+        Some(Protocol::Tcp) => Some(Transport::Tcp),
+        Some(Protocol::Udp) => Some(Transport::Udp),
+        Some(Protocol::Sctp) => Some(Transport::Sctp),
+        Some(other) => {
+            let fault = Fault::new(span, format!("`{}` has no ports", word_of(other)));
+            return Err(fault.hint("`tcp`, `udp` and `sctp` have"));
+        }
+    };
+    if known_for.is_some() && transport.is_some() && known_for != transport {
+        return Err(
+            Fault::new(span, "a service of another protocol").hint("by its number it can be looked for")
+        );
+    }
+    not_wireless(qualifiers.direction, span)?;
+    Ok(Primitive::Port { transport: transport.or(known_for), direction: qualifiers.direction, low, high })
+}
+
+/// `proto` or `protochain` of a number.
+fn carried(qualifiers: Qualifiers, number: u32, span: Span) -> Result<Primitive, Fault> {
+    let within = qualifiers.protocol;
+    if qualifiers.kind == Sort::ProtoChain {
+        return match within {
+            None | Some(Protocol::Ip | Protocol::Ip6) => Ok(Primitive::Chains { within, number }),
+            _ => Err(Fault::new(span, "only `ip` and `ip6` have chains of headers")),
+        };
+    }
+    match within {
+        None | Some(Protocol::Ip | Protocol::Ip6 | Protocol::Link | Protocol::Iso | Protocol::Isis) => {
+            Ok(Primitive::Carries { within, number })
+        }
+        Some(other) => Err(Fault::new(span, format!("`{}` says not what it carries", word_of(other)))),
+    }
+}
+
+/// What a plain number means.
+fn number_primitive(number: u32, qualifiers: Qualifiers, span: Span) -> Result<Primitive, Fault> {
+    let Qualifiers { protocol, kind, direction } = qualifiers;
+    match kind {
+        Sort::Default | Sort::Host | Sort::Net if protocol == Some(Protocol::Decnet) => {
+            Ok(Primitive::DecnetHost { direction, address: number as u16 })
+        }
+        Sort::Default | Sort::Host if protocol == Some(Protocol::Link) => {
+            Err(Fault::new(span, "expected an Ethernet address, such as 02:00:5e:00:53:01"))
+        }
+        Sort::Default | Sort::Host => {
+            host(qualifiers, vec![Address::V4 { address: number, mask: u32::MAX }], None, span)
+        }
+        Sort::Net => {
+            let (address, mask) = promoted(number);
+            host(qualifiers, vec![Address::V4 { address, mask }], None, span)
+        }
+        Sort::Port | Sort::PortRange => match u16::try_from(number) {
+            Ok(port) => ports(qualifiers, (port, port), None, span),
+            Err(_) => Err(Fault::new(span, format!("{number} is no port: at most 65535"))),
+        },
+        Sort::Proto | Sort::ProtoChain => carried(qualifiers, number, span),
+        Sort::Gateway => {
+            Err(Fault::new(span, "`gateway` needs a host's name: its addresses are looked up twice"))
+        }
+    }
+}

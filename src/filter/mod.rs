@@ -1,0 +1,266 @@
+//! Which frames are wanted, in the language of pcap-filter(7): read once, and run over frames here or in the kernel.
+//!
+//! ```
+//! use wharf::filter::Filter;
+//! use wharf::frame::{Frame, LinkType};
+//!
+//! let filter: Filter = "udp dst port 53 and not net 10.0.0.0/8".parse()?;
+//! let datagram = b"\x45\0\0\x1d\0\0\0\0\x40\x11\0\0\x7f\0\0\x01\x7f\0\0\x02\x30\x39\0\x35\0\x09\0\0!";
+//! assert!(filter.on(LinkType::RAW)?.matches(&Frame::new(LinkType::RAW, datagram)));
+//! assert_eq!(filter.explain(), "\
+//! all of:
+//!   UDP to port 53
+//!   not IP, ARP or RARP from or to 10.0.0.0/8
+//! ");
+//! # Ok::<(), wharf::filter::Error>(())
+//! ```
+//!
+//! # One expression, one meaning
+//!
+//! ```text
+//! text -> lexer -> grammar -> tree -> lower (for a link type) -> ir -> evaluator, over frames
+//!                                                                  \-> classic BPF, in the kernel
+//! ```
+//!
+//! The meaning is that of libpcap 1.10, primitive by primitive: `tcp[13]` is asked only of first fragments of TCP over IPv4,
+//! `port` of TCP, UDP and SCTP over both, `host` of ARP too, `and` and `or` are equal in precedence, `^` and `%` take
+//! whatever stands to their right. A byte beyond what was captured rejects the packet, whatever `not` stands before it. Where
+//! libpcap does what nobody can have meant, this does what its manual says:
+//!
+//! - **Layers.** Behind `vlan`, `mpls`, `pppoes` and `geneve` it is what is *inside* that is asked, in what is joined to
+//!   them by `and`. The alternatives of an `or` all begin where it does, and behind a `not` nothing has moved: `vlan 5 or
+//!   vlan 6` is either of them, and `vlan 5 or arp` finds plain ARP. Libpcap looks for whatever is *written* behind the first
+//!   `vlan` behind its tag.
+//! - **Tags in the kernel.** The kernel keeps the outermost VLAN tag beside the frame. The program for it asks there, so that
+//!   a live capture and the file written of it answer alike: `ip` alone is untagged IPv4. With libpcap live it is also tagged
+//!   IPv4, where the device or the kernel has taken the tag out.
+//! - **Guards.** Each header asked for by bytes must be there, also on the right of an operator: libpcap forgets it in
+//!   `5 + tcp[0] = 7`.
+//! - **Chains.** `protochain` follows eight extension headers, and knows where it is behind an authentication header.
+//! - **`byte 3 & 5`** looks at byte 3. **`link host $12`** is station 0x12.
+//! - **Families.** In `NULL`, `LOOP`, `ENC` and `PFLOG` headers those of all systems are known, in both byte orders where
+//!   the writer's is not.
+//! - **Frame relay.** IP begins behind its header.
+//! - **`inbound`** and `outbound` know what a file says of its frames (pcapng's flags); those of which it says nothing were
+//!   not sent.
+//!
+//! Of what libpcap takes, wharf refuses `ip broadcast`, for which the interface's mask would have to be known, and the
+//! primitives of ATM and SS7. Beyond it, it takes `gateway`, `net 10/8`, and expressions in parentheses behind a qualifier.
+//!
+//! Names are looked up when an expression is read: of services, protocols, networks and stations in the files of `/etc`
+//! (common services and protocols are known without), of hosts by the system's resolver.
+
+mod ast;
+pub mod bpf;
+mod error;
+pub mod evaluate;
+mod explain;
+mod grammar;
+mod graph;
+pub mod ir;
+mod lexer;
+mod lower;
+mod names;
+mod walk;
+mod words;
+
+pub use error::Error;
+
+use crate::frame::{Batch, Frame, LinkType};
+use crate::parse::Packet;
+use ast::Node;
+use bpf::{CompileError, Program};
+use evaluate::Evaluator;
+use ir::Test;
+use lower::Site;
+use names::Names;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// An expression that has been read; see the [module](self). Cheap to clone.
+///
+/// ```
+/// use wharf::filter::Filter;
+/// use wharf::frame::{Frame, LinkType};
+/// use wharf::parse::{Packet, parse};
+///
+/// let frame = Frame::new(LinkType::RAW, b"\x45\0\0\x14\0\0\0\0\x40\x06\0\0\x7f\0\0\x01\x7f\0\0\x02");
+/// let layers = parse(&frame);
+/// assert!("tcp and host 127.0.0.2".parse::<Filter>()?.matches(&Packet::new(frame, &layers)));
+/// # Ok::<(), wharf::filter::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Filter(Arc<Inner>);
+
+struct Inner {
+    text: String,
+    /// None of an empty expression, which every packet matches.
+    node: Option<Node>,
+    /// By link type, once it has been asked for.
+    known: RwLock<Vec<(LinkType, Result<Matcher, Error>)>>,
+}
+
+/// A [`Filter`] made ready for frames of one link type. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Matcher(Way);
+
+#[derive(Clone, Debug)]
+enum Way {
+    Ready(Arc<Evaluator>),
+    /// Too large to be made ready.
+    Tree(Arc<Test>),
+}
+
+impl Matcher {
+    fn new(test: Test, link_type: LinkType) -> Self {
+        Self(match Evaluator::new(&test, link_type) {
+            Ok(evaluator) => Way::Ready(Arc::new(evaluator)),
+            Err(_) => Way::Tree(Arc::new(test)),
+        })
+    }
+
+    /// Whether the frame is wanted.
+    #[inline]
+    #[must_use]
+    pub fn matches(&self, frame: &Frame<'_>) -> bool {
+        match &self.0 {
+            Way::Ready(evaluator) => evaluator.matches_frame(frame),
+            Way::Tree(test) => walk::holds(test, frame),
+        }
+    }
+
+    /// Adds to `wanted` the indices of those frames of a batch that are, in order. All of them must be of the link type.
+    pub fn choose(&self, batch: Batch<'_>, wanted: &mut Vec<u16>) {
+        match &self.0 {
+            Way::Ready(evaluator) => evaluator.choose(batch, wanted),
+            Way::Tree(test) => {
+                wanted.extend(
+                    (0..batch.len())
+                        .filter(|&index| walk::holds(test, &batch.frame(index)))
+                        .map(|index| index as u16),
+                );
+            }
+        }
+    }
+}
+
+/// Why a filter has no program for the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// It has no meaning on the link type.
+    #[error(transparent)]
+    Meaning(#[from] Error),
+    /// It does not fit.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+}
+
+impl FromStr for Filter {
+    type Err = Error;
+
+    /// Reads an expression. Names are looked up, those of hosts where the system does.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let node = grammar::parse(text, &mut Names::default()).map_err(|fault| fault.within(text))?;
+        Ok(Self(Arc::new(Inner { text: text.to_owned(), node, known: RwLock::default() })))
+    }
+}
+
+impl Filter {
+    /// The expression as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// In words, a line for each primitive, indented below what joins them.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        explain::explain(self.0.node.as_ref())
+    }
+
+    /// What it asks of frames of that link type.
+    ///
+    /// # Errors
+    /// [`Error`] where it has no meaning there, such as `ether host` where there are no Ethernet addresses.
+    pub fn on(&self, link_type: LinkType) -> Result<Matcher, Error> {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = known.iter().find(|(known, _)| *known == link_type) {
+            return known.clone();
+        }
+        drop(known);
+        let matcher = self.test(link_type).map(|test| Matcher::new(test, link_type));
+        self.0.known.write().unwrap_or_else(PoisonError::into_inner).push((link_type, matcher.clone()));
+        matcher
+    }
+
+    /// Whether the packet is wanted. Where the expression has no meaning on its link type, it is not.
+    #[must_use]
+    pub fn matches(&self, packet: &Packet<'_>) -> bool {
+        let frame = packet.frame();
+        self.on(frame.record.link_type).is_ok_and(|matcher| matcher.matches(frame))
+    }
+
+    /// What it asks of a frame's bytes, as frames are in files and in this program.
+    ///
+    /// # Errors
+    /// As [`Filter::on`].
+    pub fn test(&self, link_type: LinkType) -> Result<Test, Error> {
+        self.lower(link_type, Site::Frames)
+    }
+
+    /// What it asks of a frame before a packet socket, where the kernel keeps the outermost VLAN tag beside the frame.
+    ///
+    /// # Errors
+    /// As [`Filter::on`]; and where it asks for bytes of that tag by their place, which is then for whoever gets the
+    /// whole frame to answer.
+    pub fn socket_test(&self, link_type: LinkType) -> Result<Test, Error> {
+        self.lower(link_type, Site::Socket)
+    }
+
+    /// The program for frames as they are in files; it gives `snap_length` (not 0) for those that are wanted.
+    ///
+    /// # Errors
+    /// [`ProgramError`].
+    pub fn program(&self, link_type: LinkType, snap_length: u32) -> Result<Program, ProgramError> {
+        Ok(Program::compile(&self.test(link_type)?, snap_length)?)
+    }
+
+    /// The program for a packet socket ([`Filter::socket_test`]); likewise.
+    ///
+    /// # Errors
+    /// [`ProgramError`].
+    pub fn socket_program(&self, link_type: LinkType, snap_length: u32) -> Result<Program, ProgramError> {
+        Ok(Program::compile(&self.socket_test(link_type)?, snap_length)?)
+    }
+
+    fn lower(&self, link_type: LinkType, site: Site) -> Result<Test, Error> {
+        match &self.0.node {
+            None => Ok(Test::True),
+            Some(node) => lower::lower(node, link_type, site).map_err(|fault| fault.within(&self.0.text)),
+        }
+    }
+}
+
+/// As it was written.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Filter").field(&self.0.text).finish()
+    }
+}
+
+/// Written alike.
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for Filter {}

@@ -1,0 +1,287 @@
+//! One expression, four executions, one meaning: the evaluator, our program and libpcap's program in our interpreter, and
+//! libpcap itself.
+//!
+//! libpcap is opened at run time, as the distribution has it, and only here; without it these tests say SKIPPED. With
+//! `WHARF_CORPUS` the frames of the captures there are asked too. `WHARF_FILTER_EXPRESSIONS=10000` and `WHARF_FILTER_FRAMES=2000`
+//! set how many random expressions meet how many frames, `WHARF_FILTER_SEED` which.
+
+mod differences;
+mod frames;
+mod generate;
+#[allow(unsafe_code)] // A C library is called.
+mod libpcap;
+
+use differences::excused;
+use frames::{Random, Sample, corpus, synthetic};
+use libpcap::Libpcap;
+use std::collections::BTreeMap;
+use wharf::filter::Filter;
+use wharf::filter::bpf::Program;
+use wharf::filter::evaluate::Evaluator;
+use wharf::frame::{Frame, LinkType};
+use wharf::sys::classic_bpf::{Instruction, Seen, run};
+
+const LINK_TYPES: [LinkType; 6] = [
+    LinkType::ETHERNET,
+    LinkType::RAW,
+    LinkType::NULL,
+    LinkType::LINUX_SLL,
+    LinkType::LINUX_SLL2,
+    LinkType::IEEE802_11_RADIOTAP,
+];
+
+fn hand_written() -> impl Iterator<Item = &'static str> {
+    include_str!("expressions.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn libpcap() -> Option<Libpcap> {
+    let library = Libpcap::open();
+    match &library {
+        Some(library) => eprintln!("held against {}", library.version()),
+        None => eprintln!("SKIPPED: there is no libpcap.so.0.8 (Debian: libpcap0.8)"),
+    }
+    library
+}
+
+fn number(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// What was found over many expressions.
+#[derive(Default)]
+struct Tally {
+    expressions: usize,
+    verdicts: usize,
+    matches: usize,
+    /// Expressions that differ for a reason that is written down, by reason.
+    excused: BTreeMap<&'static str, usize>,
+    unexplained: Vec<String>,
+    /// Our instructions to libpcap's.
+    ratios: Vec<f64>,
+    refused_by_both: usize,
+    /// Expressions for which we have more instructions, for whoever wants to see.
+    longer: Vec<String>,
+}
+
+impl Tally {
+    fn differ(&mut self, expression: &str, link_type: LinkType, what: String) {
+        match excused(expression, link_type, &what) {
+            Some(reason) => *self.excused.entry(reason).or_default() += 1,
+            None => self.unexplained.push(format!("{link_type} {expression:?}: {what}")),
+        }
+    }
+
+    fn report(&mut self, name: &str) {
+        self.ratios.sort_by(f64::total_cmp);
+        let median = self.ratios.get(self.ratios.len() / 2).copied().unwrap_or_default();
+        eprintln!(
+            "{name}: {} expressions, {} verdicts, {} matches; {} refused by both; instructions {median:.3} of libpcap's at the median; excused {:?}; unexplained {}",
+            self.expressions,
+            self.verdicts,
+            self.matches,
+            self.refused_by_both,
+            self.excused,
+            self.unexplained.len()
+        );
+        if std::env::var_os("WHARF_FILTER_LONGER").is_some() {
+            eprintln!("{}", self.longer.join("\n"));
+        }
+        let shown = &self.unexplained[..self.unexplained.len().min(number("WHARF_FILTER_SHOWN", 60))];
+        assert!(shown.is_empty(), "\n{}", shown.join("\n"));
+    }
+}
+
+/// Asks every frame in every way.
+fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[Sample], tally: &mut Tally) {
+    let ours = expression.parse::<Filter>().and_then(|filter| filter.test(link_type));
+    // Its optimiser refuses some of what it has compiled: there its plain program is asked.
+    let optimised = library.compile(expression, link_type, true);
+    let is_plain = optimised.is_err();
+    let theirs = optimised.or_else(|_| library.compile(expression, link_type, false));
+    let (test, theirs) = match (ours, theirs) {
+        (Ok(test), Ok(theirs)) => (test, theirs),
+        (Err(_), Err(_)) => {
+            tally.refused_by_both += 1;
+            return;
+        }
+        (Ok(_), Err(error)) => {
+            return tally.differ(expression, link_type, format!("refused by libpcap alone: {error}"));
+        }
+        (Err(error), Ok(_)) => {
+            return tally.differ(expression, link_type, format!("refused by us alone: {error}"));
+        }
+    };
+    tally.expressions += 1;
+    let program = Program::compile(&test, 262_144).unwrap_or_else(|error| panic!("{expression}: {error}"));
+    assert!(Program::new(program.instructions().to_vec()).is_ok(), "{expression}\n{program}");
+    assert_eq!(Program::read(&program.show(wharf::filter::bpf::Form::Decimal)).as_ref(), Ok(&program));
+    let evaluator = Evaluator::new(&test, link_type).unwrap();
+    let their_program = theirs.instructions();
+    // With `protochain` libpcap goes back, which nothing else does, and leaves the program as it is.
+    let has_loop = their_program.iter().any(|instruction| goes_back(*instruction));
+    // libpcap's own interpreter knows nothing of what the kernel knows beside the bytes.
+    let asks_kernel = their_program.iter().any(|instruction| {
+        matches!(instruction.code, 0x20 | 0x28 | 0x30) && instruction.constant >= 0xffff_f000
+    });
+    if !has_loop && !is_plain {
+        let (our_length, their_length) = (program.instructions().len(), their_program.len());
+        tally.ratios.push(our_length as f64 / their_length as f64);
+        if our_length > their_length {
+            tally.longer.push(format!("{our_length} {their_length} {link_type} {expression}"));
+        }
+    }
+    for Sample { data, wire_length, .. } in frames {
+        let seen = Seen { bytes: data, wire_length: Some(*wire_length), ..Seen::default() };
+        let mut frame = Frame::new(link_type, data);
+        frame.record.wire_length = *wire_length;
+        let by_program = program.run(&seen) != 0;
+        // Whose `protochain` never ends where an authentication header of no length follows.
+        let verdict = if has_loop { by_program } else { theirs.matches(data, *wire_length) };
+        assert!(
+            has_loop || theirs.run(data, *wire_length) == verdict,
+            "{expression}: libpcap differs with itself"
+        );
+        let by_evaluator = evaluator.matches_frame(&frame);
+        let by_their_program = if has_loop { verdict } else { run(&their_program, &seen) != 0 };
+        let verdict = if asks_kernel { by_their_program } else { verdict };
+        tally.verdicts += 1;
+        tally.matches += usize::from(verdict);
+        assert_eq!(
+            by_program, by_evaluator,
+            "{expression} on {link_type}: program and evaluator differ about {data:02x?}\n{program}"
+        );
+        assert_eq!(verdict, by_their_program, "{expression} on {link_type}: our interpreter, of {data:02x?}");
+        if by_program != verdict
+            && !excusably_cut(&their_program, &program, &evaluator, link_type, data, *wire_length)
+        {
+            let plain = library.compile(expression, link_type, false);
+            if plain.is_ok_and(|plain| (run(&plain.instructions(), &seen) != 0) == by_program) {
+                *tally.excused.entry(differences::OPTIMISER).or_default() += 1;
+                return;
+            }
+            let what = format!(
+                "ours {by_program}, libpcap {verdict}, of {} of {wire_length} bytes: {data:02x?}",
+                data.len()
+            );
+            return tally.differ(expression, link_type, what);
+        }
+    }
+}
+
+/// Whether the frame was cut, and all agree about it once it is filled up again, with whatever bytes: then they differ only in what
+/// they read first. Which of two loads fails decides the frame, and libpcap's optimiser moves loads about, as ours does.
+fn excusably_cut(
+    theirs: &[Instruction],
+    program: &Program,
+    evaluator: &Evaluator,
+    link_type: LinkType,
+    data: &[u8],
+    wire_length: u32,
+) -> bool {
+    let mut random = Random::new(3);
+    data.len() < wire_length as usize
+        && (0..64).all(|round| {
+            let mut whole = data.to_vec();
+            whole.resize_with(wire_length as usize, || match round {
+                0 => 0,
+                1 => 0xff,
+                _ => random.next() as u8,
+            });
+            let seen = Seen { bytes: &whole, wire_length: Some(wire_length), ..Seen::default() };
+            let verdict = run(theirs, &seen) != 0;
+            verdict == (program.run(&seen) != 0)
+                && verdict == evaluator.matches_frame(&Frame::new(link_type, &whole))
+        })
+}
+
+fn goes_back(instruction: Instruction) -> bool {
+    instruction.code == 0x05 && instruction.constant > 0x7fff_ffff
+}
+
+#[test]
+fn hand_written_expressions_mean_what_they_mean_to_libpcap() {
+    let Some(library) = libpcap() else { return };
+    assert!(hand_written().count() >= 300);
+    let mut tally = Tally::default();
+    for link_type in LINK_TYPES {
+        let frames = synthetic(link_type, number("WHARF_FILTER_FRAMES", 300), 1);
+        for expression in hand_written() {
+            compare(&library, expression, link_type, &frames, &mut tally);
+        }
+    }
+    tally.report("hand written");
+}
+
+#[test]
+fn random_expressions_mean_what_they_mean_to_libpcap() {
+    let Some(library) = libpcap() else { return };
+    let mut random = Random::new(number("WHARF_FILTER_SEED", 1) as u64);
+    let count = number("WHARF_FILTER_EXPRESSIONS", 200);
+    let mut tally = Tally::default();
+    let frames = LINK_TYPES.map(|link_type| synthetic(link_type, number("WHARF_FILTER_FRAMES", 300), 2));
+    for _ in 0..count {
+        // Most links are Ethernet.
+        let which = if random.one_in(3) { random.below(LINK_TYPES.len() as u32) as usize } else { 0 };
+        let expression = generate::expression(&mut random);
+        compare(&library, &expression, LINK_TYPES[which], &frames[which], &mut tally);
+    }
+    tally.report("random");
+}
+
+#[test]
+fn frames_of_captures_are_judged_alike() {
+    let Some(corpus_folder) = std::env::var_os("WHARF_CORPUS") else {
+        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        return;
+    };
+    let Some(library) = libpcap() else { return };
+    let mut by_link_type: BTreeMap<LinkType, Vec<Sample>> = BTreeMap::new();
+    for sample in corpus(corpus_folder.as_ref()) {
+        by_link_type.entry(sample.link_type).or_default().push(sample);
+    }
+    let mut tally = Tally::default();
+    for (link_type, frames) in &by_link_type {
+        // Evenly, where there are many.
+        let step = (frames.len() / number("WHARF_FILTER_FRAMES", 300)).max(1);
+        let chosen: Vec<Sample> = frames.iter().step_by(step).cloned().collect();
+        for expression in hand_written() {
+            compare(&library, expression, *link_type, &chosen, &mut tally);
+        }
+    }
+    tally.report("captures");
+}
+
+/// `SO_ATTACH_FILTER` checks a program as for any socket; it takes no privilege on one of UDP.
+#[test]
+fn the_kernel_takes_every_program() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+    let mut random = Random::new(5);
+    let made = (0..300).map(|_| generate::expression(&mut random));
+    let mut loaded = 0;
+    for expression in hand_written().map(str::to_owned).chain(made) {
+        let Ok(filter) = expression.parse::<Filter>() else { continue };
+        for link_type in LINK_TYPES {
+            for test in [filter.test(link_type), filter.socket_test(link_type)].into_iter().flatten() {
+                let program = Program::compile(&test, 262_144).unwrap();
+                if let Err(error) = socket.attach_filter(&program.for_socket()) {
+                    panic!("{expression} on {link_type}: {error}\n{program}");
+                }
+                loaded += 1;
+            }
+        }
+    }
+    eprintln!("{loaded} programs loaded");
+    assert!(loaded > 3_000);
+    // Jumps farther than 255 instructions, and a program that is too long.
+    let hosts = |count: u32| {
+        let hosts: Vec<String> =
+            (0..count).map(|host| format!("host 10.{}.{}.1", host / 200, host % 200)).collect();
+        let filter: Filter = hosts.join(" or ").parse().unwrap();
+        Program::compile(&filter.test(LinkType::ETHERNET).unwrap(), 262_144)
+    };
+    let long = hosts(450).unwrap();
+    assert!(long.instructions().len() > 3_000, "{}", long.instructions().len());
+    socket.attach_filter(&long.for_socket()).unwrap();
+    let error = hosts(3_000).unwrap_err();
+    assert!(matches!(error, wharf::filter::bpf::CompileError::TooLong { .. }), "{error}");
+}
