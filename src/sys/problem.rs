@@ -46,7 +46,7 @@ pub(crate) const NO_CARRIER: &str =
     "the interface has no carrier: the cable is out, or the other end of the pair is down";
 pub(crate) const TAKES_NOTHING: &str =
     "the interface has taken nothing for a second: it has no carrier, or its queue stays full";
-pub(crate) const DEFAULT_ROUTE: &str = "a default route leads through it: frames would go into the network this host \
+pub(crate) const DEFAULT_ROUTE: &str = "a default route leads through it or what it stands on: frames would go into the network this host \
     lives on; choose a veth pair or a lab interface, or say that it is meant (--yes-on-this-interface)";
 
 pub(crate) fn open(error: &io::Error) -> String {

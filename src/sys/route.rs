@@ -2,7 +2,7 @@
 
 use super::link::LinkMessage;
 use super::netlink::{Message, Netlink, attributes};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use zerocopy::{Immutable, IntoBytes};
 
@@ -27,7 +27,8 @@ const NEXT_HOP: usize = 8;
 const _: () = assert!(size_of::<RouteMessage>() == 12);
 
 /// Indices of the interfaces that carry a default route, IPv4 or IPv6, in any routing table of the calling thread's
-/// namespace. So do those below them: ports of a bridge or bond, and the device under a VLAN.
+/// namespace. So do those below them: ports of a bridge or bond, and the device under a VLAN. And what is sent on those
+/// that stand on any of these (a VLAN, a macvlan) goes out there too.
 ///
 /// A route to a half of the IPv4 world counts (VPNs set two of them), as does one to all global IPv6 addresses
 /// (`2000::/3`).
@@ -46,22 +47,29 @@ pub fn with_default_route() -> io::Result<BTreeSet<u32>> {
         })?;
     }
     // From each interface to those above it: its master, and what says that it stands on it.
-    let mut above = BTreeMap::<u32, Vec<u32>>::new();
-    netlink.dump(Message::new(libc::RTM_GETLINK, 0, &LinkMessage::default()), |_, body| {
-        for (below, over) in stacked(body) {
-            above.entry(below).or_default().push(over);
-        }
-    })?;
-    // Stacks are a few interfaces high; each round reaches one lower.
-    loop {
-        let known = carriers.len();
-        let below = above.iter().filter(|(_, over)| over.iter().any(|index| carriers.contains(index)));
-        let below: Vec<u32> = below.map(|(below, _)| *below).collect();
-        carriers.extend(below);
-        if carriers.len() == known {
-            return Ok(carriers);
+    let mut pairs = Vec::new();
+    let links = Message::new(libc::RTM_GETLINK, 0, &LinkMessage::default());
+    netlink.dump(links, |_, body| pairs.extend(stacked(body)))?;
+    Ok(lead_out(carriers, &pairs))
+}
+
+/// Those that carry a default route, all below them, and all above any of these. Not what is below one of the last: a
+/// bridge's other port leads elsewhere.
+fn lead_out(mut carriers: BTreeSet<u32>, stacked: &[(u32, u32)]) -> BTreeSet<u32> {
+    let downwards: Vec<_> = stacked.iter().map(|(below, over)| (*over, *below)).collect();
+    for steps in [&downwards[..], stacked] {
+        // Stacks are a few interfaces high; each round reaches one further.
+        loop {
+            let known = carriers.len();
+            let reached = steps.iter().filter(|(from, _)| carriers.contains(from)).map(|(_, to)| *to);
+            let reached: Vec<u32> = reached.collect();
+            carriers.extend(reached);
+            if carriers.len() == known {
+                break;
+            }
         }
     }
+    carriers
 }
 
 /// Body of `RTM_NEWROUTE`: a route out of this host to most of the world.
@@ -177,5 +185,17 @@ mod tests {
         let pair = [number(libc::IFLA_LINK, 2), attribute(libc::IFLA_LINKINFO, &kind)].concat();
         assert_eq!(stacked(&link(8, &pair)), []);
         (0..30).for_each(|length| drop(stacked(&vec![1; length])));
+    }
+
+    #[test]
+    fn out_leads_what_is_below_a_carrier_and_what_is_above_either() {
+        // Ports 1 and 2 of bridge 3; VLANs 4 on port 1, 5 on the bridge, 6 on VLAN 5; 7 and 8 apart.
+        let stacked = [(1, 3), (2, 3), (1, 4), (3, 5), (5, 6), (7, 8)];
+        let of = |carrier: u32| lead_out([carrier].into(), &stacked).into_iter().collect::<Vec<_>>();
+        assert_eq!(of(3), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(of(6), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(of(1), [1, 3, 4, 5, 6], "not the bridge's other port");
+        assert_eq!(of(7), [7, 8]);
+        assert_eq!(of(9), [9]);
     }
 }

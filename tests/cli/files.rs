@@ -338,3 +338,35 @@ fn a_full_disk() {
         );
     }
 }
+
+/// What stood in a file before `>>` is not ours: a failure leaves it there.
+#[test]
+fn a_full_disk_behind_standard_output_takes_nothing_from_the_file() {
+    let dir = tempdir().unwrap();
+    let from = dir.path().join("large.pcap");
+    fs::write(&from, capture::large()).unwrap();
+    let mount = dir.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    let script = r#"mount -t tmpfs -o size=64k none "$2" && cd "$2" || exit 99
+        head -c 40000 /dev/zero | tr '\0' k > keep
+        "$0" sniff -r "$1" -w - "$3" >> keep; code=$?
+        head -c 40000 keep | tr -d k | wc -c; wc -c < keep; exit $code"#;
+    for options in ["-n", "-U", "--format=pcap", "--write-queue=1m"] {
+        let output = Command::new("unshare")
+            .args(["-Urm", "sh", "-c", script, env!("CARGO_BIN_EXE_wharf")])
+            .args([&from, &mount])
+            .arg(options)
+            .output();
+        let (code, out, err) = match output {
+            Ok(output) if output.status.code() != Some(99) && !output.stderr.starts_with(b"unshare:") => {
+                told(output)
+            }
+            other => return skip("a_full_disk_behind_standard_output", &format!("{other:?}")),
+        };
+        assert_eq!(code, 1, "{options}: {err}");
+        let sizes: Vec<usize> = out.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        assert!(sizes[0] == 0 && sizes[1] > 40_000, "{options}: {sizes:?}: {err}");
+        assert!(err.contains("standard output: No space left on device"), "{options}: {err}");
+        assert!(err.contains(" packets were written") && !err.contains("kept its first"), "{options}: {err}");
+    }
+}

@@ -217,6 +217,14 @@ pub(crate) fn an_interface_with_a_default_route_is_refused() {
     let added = ip(&lab.client, "route add default dev tagged");
     assert!(added.status.success(), "{added:?}");
     assert!(refusal().contains("default route"));
+    // And what stands on the one with the route: its frames go out there.
+    let added = ip(&lab.client, "route replace default via 10.77.0.2 dev client");
+    assert!(added.status.success(), "{added:?}");
+    let on_tagged = |allowed| open(&lab.client, Transmit::on("tagged").with_default_route(allowed));
+    assert!(on_tagged(false).err().unwrap_or_default().contains("default route"));
+    on_tagged(true).expect("it is meant");
+    assert!(ip(&lab.client, "route del default").status.success());
+    on_tagged(false).expect("no route");
 }
 
 pub(crate) fn a_default_route_over_ipv6_counts() {

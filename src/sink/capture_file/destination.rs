@@ -2,8 +2,9 @@
 //!
 //! Bytes come in pieces of whole records, and a piece is one write(2) as long as the system takes it: whoever kills this process
 //! between two of them leaves a file that ends with a whole record. (SIGKILL within one may cut it: the kernel looks for
-//! it between the pages it copies.) When a write fails, a regular file is cut back to its last whole record, and the
-//! error says what it holds.
+//! it between the pages it copies.) When a write fails, a file that was opened and emptied here is cut back to its last whole
+//! record, and the error says what it holds. Standard output is somebody else's: a shell's `>>` has it stand behind what
+//! was there before, and others may write to it too. It stays as it is.
 
 use crate::sink::Error;
 use flate2::write::GzEncoder;
@@ -204,27 +205,29 @@ impl Destination {
         Ok(())
     }
 
-    /// Leaves behind a file that ends with a whole record, or none, and says which. `done` has been written of the last
-    /// piece.
+    /// Leaves behind a file of our own that ends with a whole record, or none, and says what was written. `done` has been
+    /// written of the last piece.
     fn give_up(&mut self, done: &[u8], error: io::Error) -> Error {
-        let (bytes, packets) = (self.manner.whole)(done, self.written == 0);
-        let bytes = self.written + bytes as u64;
+        let (whole, packets) = (self.manner.whole)(done, self.written == 0);
+        let bytes = self.written + whole as u64;
         self.packets += packets;
         let packets = self.packets;
         if error.kind() == ErrorKind::BrokenPipe {
             self.target = Target::Closed;
             return Error::Closed;
         }
-        let fate = match std::mem::replace(&mut self.target, Target::Closed) {
-            Target::Plain(file) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => {
-                if let (0, Some(path)) = (bytes, &self.path) {
+        let torn = done.len() - whole;
+        let fate = match (std::mem::replace(&mut self.target, Target::Closed), &self.path) {
+            (Target::Plain(file), Some(path)) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => {
+                if bytes == 0 {
                     fs::remove_file(path).map(|()| "nothing was kept of it".to_owned())
                 } else {
                     file.set_len(bytes).map(|()| format!("kept its first {packets} packets, {bytes} bytes"))
                 }
                 .unwrap_or_else(|_| "its last record is incomplete".to_owned())
             }
-            Target::Gzip(_) => format!("the compressed file ends early, within or after {packets} packets"),
+            (Target::Gzip(_), _) => format!("the compressed file ends early, within or after {packets} packets"),
+            _ if torn > 0 => format!("{packets} packets were written, and {torn} bytes of what comes next"),
             _ => format!("{packets} packets were written"),
         };
         Error::Io {

@@ -93,7 +93,7 @@ impl Patience {
             }
             Waited::TimedOut => Came::Nothing,
             Waited::Interrupted => Came::Signal,
-            Waited::Failed(_) => Came::Failure,
+            Waited::Failed => Came::Failure,
         })
     }
 

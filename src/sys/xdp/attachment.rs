@@ -12,7 +12,6 @@ use std::os::fd::AsFd;
 pub struct Attachment {
     link: Link,
     sockets: Map,
-    ports: Option<Map>,
     mode: AttachMode,
 }
 
@@ -51,7 +50,8 @@ impl Attachment {
         };
         let program = Program::load_xdp("wharf", &code).map_err(AttachError::Load)?;
         let link = Link::attach_xdp(&program, interface, mode).map_err(AttachError::Attach)?;
-        Ok(Self { link, sockets, ports, mode })
+        // It keeps the table of ports, too.
+        Ok(Self { link, sockets, mode })
     }
 
     /// Where the program stands.
@@ -66,14 +66,6 @@ impl Attachment {
     /// As [`Map::set_socket`].
     pub fn add(&self, queue: u32, socket: impl AsFd) -> io::Result<()> {
         self.sockets.set_socket(queue, socket)
-    }
-
-    /// Changes which ports are wanted; false where all frames are.
-    ///
-    /// # Errors
-    /// As [`PortTable::replace`].
-    pub fn set_ports(&self, table: &PortTable) -> io::Result<bool> {
-        self.ports.as_ref().map(|map| table.replace(map)).transpose().map(|done| done.is_some())
     }
 
     /// Takes the program off the interface and waits until no frame is on its way through it any more: what was for

@@ -86,19 +86,11 @@ impl PortTable {
     /// Puts it into a map of the kernel's.
     ///
     /// # Errors
-    /// As [`Map::array`].
+    /// As [`Map::array`] and [`Map::set`].
     pub fn upload(&self) -> io::Result<Map> {
         let map = Map::array("wharf_ports", (TABLES * TABLE) as u32, 1)?;
-        self.replace(&map)?;
+        map.set(0, &self.0)?;
         Ok(map)
-    }
-
-    /// Puts it in the place of another in a map that [`Self::upload`] made, while the program goes on.
-    ///
-    /// # Errors
-    /// As [`Map::set`].
-    pub fn replace(&self, map: &Map) -> io::Result<()> {
-        map.set(0, &self.0)
     }
 }
 

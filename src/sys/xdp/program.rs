@@ -115,14 +115,6 @@ pub fn redirect_to(interface: u32) -> Vec<Instruction> {
     finished(code)
 }
 
-/// Lets every frame go on: what a veth needs so that its other end may be redirected to.
-#[must_use]
-pub fn pass_all() -> Vec<Instruction> {
-    let mut code = Assembler::new();
-    code.set(R0, PASS).exit();
-    finished(code)
-}
-
 /// Returns the redirection to the socket of the frame's queue, of which R6 is the context; `XDP_PASS` where there is none.
 fn take(code: &mut Assembler, sockets: &Map) {
     code.load(Size::Word, R2, R6, RX_QUEUE).map(R1, sockets).set(R3, PASS);

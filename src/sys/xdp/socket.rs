@@ -177,14 +177,6 @@ impl XdpSocket {
         })
     }
 
-    /// The pending error of the socket, once: `ENETDOWN` when its interface has gone.
-    ///
-    /// # Errors
-    /// As `getsockopt(SO_ERROR)`.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        Ok(sockopt::socket_error(self)?.err().map(io::Error::from))
-    }
-
     /// Has the kernel go on with the rx and the fill ring.
     pub(super) fn wake_rx(&self) {
         // Nothing is received in this way, and errors are those of the socket, which waiting shows.
@@ -237,8 +229,8 @@ pub enum Waited {
     TimedOut,
     /// A signal came.
     Interrupted,
-    /// The socket at that place has an error: see [`XdpSocket::take_error`].
-    Failed(usize),
+    /// A socket has an error: its interface has gone, or is down.
+    Failed,
 }
 
 /// Waits until a socket of these may have received something. The kernel goes on with their rings meanwhile.
@@ -251,10 +243,9 @@ pub fn wait<'s>(sockets: impl Iterator<Item = &'s XdpSocket>, time: Duration) ->
     match rustix::event::poll(&mut watched, Some(&time)) {
         Ok(0) => Ok(Waited::TimedOut),
         Ok(_) => {
-            let failed = watched
-                .iter()
-                .position(|one| one.revents().intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL));
-            Ok(failed.map_or(Waited::Ready, Waited::Failed))
+            let failed = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+            let any = watched.iter().any(|one| one.revents().intersects(failed));
+            Ok(if any { Waited::Failed } else { Waited::Ready })
         }
         Err(rustix::io::Errno::INTR) => Ok(Waited::Interrupted),
         Err(error) => Err(error.into()),

@@ -30,7 +30,8 @@ use wharf::sink::transmit::{Pace, Rate, Speed, Transmit, TransmitOptions};
 /// faster (--speed), or at --rate, or --flat-out. Without --count and --duration made-up frames end with ^C, recorded
 /// ones with the file. The same --seed gives the same frames.
 ///
-/// For namespaces, laboratories and benches: an interface that a default route leads through is refused.
+/// For namespaces, laboratories and benches: an interface that a default route leads through, itself or by what it
+/// stands on, is refused.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
@@ -42,6 +43,9 @@ Examples:
   wharf gen -i veth0 -r day.pcap not arp
   sudo wharf gen -i veth0 --live-frames --size imix --duration 10s
   wharf gen -w made.pcap --count 1000 --size imix --rate 10k
+
+A capture on the sending interface itself does not see these frames unless they are sent with --qdisc: capture the other
+end of the wire.
 
 Rates are those of frames as they lie in memory, without preamble, frame check sequence and gap. What is told at
 the end is what the kernel took; the interface's own counters say what became of it.
@@ -106,11 +110,11 @@ pub(crate) struct GenArgs {
     #[arg(long, help_heading = "Sending", conflicts_with_all = ["xdp", "qdisc", "stamp", "cores", "rate", "read", "write"])]
     live_frames: bool,
 
-    /// Send through the interface's queueing discipline, not past it
+    /// Send through the interface's queueing discipline, not past it: captures on this interface then see the frames too
     #[arg(long, help_heading = "Sending")]
     qdisc: bool,
 
-    /// Send on an interface that a default route leads through
+    /// Send on an interface that a default route leads through, itself or by what it stands on
     #[arg(long, help_heading = "Sending")]
     yes_on_this_interface: bool,
 
