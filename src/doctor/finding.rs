@@ -3,6 +3,7 @@
 use super::host::Device;
 use crate::sys::interfaces::InterfaceInfo;
 use serde::Serialize;
+use std::fmt;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -46,11 +47,47 @@ pub struct Unseen {
     pub reason: String,
 }
 
+/// An interface that was looked at. Displayed as `veth, running, MTU 1500`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Examined {
+    /// Its name.
+    pub name: String,
+    /// Its driver, or what kind of virtual interface it is; `None` where it has neither.
+    pub driver: Option<String>,
+    /// Whether it can carry packets.
+    pub state: LinkCondition,
+    /// Bytes of the longest packet, without the link's own header.
+    pub mtu: u32,
+}
+
+/// Whether an interface can carry packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkCondition {
+    /// Switched off.
+    Down,
+    /// Switched on, and nothing at the other end.
+    NoCarrier,
+    /// It can.
+    Running,
+}
+
+impl fmt::Display for Examined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            LinkCondition::Down => "down",
+            LinkCondition::NoCarrier => "no carrier",
+            LinkCondition::Running => "running",
+        };
+        write!(f, "{}, {state}, MTU {}", self.driver.as_deref().unwrap_or("no driver"), self.mtu)
+    }
+}
+
 /// All that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
-    /// The interfaces looked at, by name, each with a word on what it is.
-    pub interfaces: Vec<(String, String)>,
+    /// The interfaces looked at.
+    pub interfaces: Vec<Examined>,
     /// In the order of the checks, the host's first.
     pub findings: Vec<Finding>,
     /// What could not be seen.
@@ -77,15 +114,17 @@ impl Findings {
     pub(super) fn turn_to(&mut self, interface: &InterfaceInfo, device: &Device) {
         self.interface = Some(interface.name.clone());
         let driver = device.driver.known().map(|driver| driver.name.clone()).filter(|name| !name.is_empty());
-        let kind = driver.or_else(|| interface.kind.clone()).unwrap_or_else(|| "no driver".to_owned());
         let state = match (interface.is_up(), interface.is_running()) {
-            (false, _) => "down",
-            (true, false) => "no carrier",
-            (true, true) => "running",
+            (false, _) => LinkCondition::Down,
+            (true, false) => LinkCondition::NoCarrier,
+            (true, true) => LinkCondition::Running,
         };
-        self.diagnosis
-            .interfaces
-            .push((interface.name.clone(), format!("{kind}, {state}, MTU {}", interface.mtu)));
+        self.diagnosis.interfaces.push(Examined {
+            name: interface.name.clone(),
+            driver: driver.or_else(|| interface.kind.clone()),
+            state,
+            mtu: interface.mtu,
+        });
     }
 
     pub(super) fn good(&mut self, check: &'static str, found: impl Into<String>) {

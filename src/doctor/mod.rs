@@ -22,7 +22,7 @@ mod machine;
 mod made_up;
 mod this_host;
 
-pub use finding::{Diagnosis, Finding, Severity, Unseen};
+pub use finding::{Diagnosis, Examined, Finding, LinkCondition, Severity, Unseen};
 pub use host::{Answer, Device, Host};
 pub use this_host::ThisHost;
 
@@ -137,7 +137,7 @@ mod tests {
         let names = |asked: Option<&str>| {
             let asked = Asked { interface: asked.map(str::to_owned), ..Asked::default() };
             examine(&host, &asked)
-                .map(|found| found.interfaces.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+                .map(|found| found.interfaces.into_iter().map(|one| one.name).collect::<Vec<_>>())
         };
         assert_eq!(names(None).unwrap(), ["eth0", "eth2"]);
         assert_eq!(names(Some("eth1")).unwrap(), ["eth1"]);

@@ -96,7 +96,7 @@ mod tests {
         let host = ThisHost::new().unwrap();
         let asked = Asked { interface: Some("lo".into()), ..Asked::default() };
         let diagnosis = examine(&host, &asked).unwrap();
-        assert_eq!(diagnosis.interfaces[0].0, "lo");
+        assert_eq!(diagnosis.interfaces[0].name, "lo");
         assert!(diagnosis.findings.iter().any(|finding| finding.check == "capabilities"));
         assert!(host.list("/proc/self/no-such-directory").is_err());
     }

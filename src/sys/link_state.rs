@@ -1,6 +1,7 @@
 //! What the kernel knows of one link beside its name: who is at the other end, what takes frames away, what was lost.
 
 use super::link::LinkMessage;
+use super::link_counters::LinkCounters;
 use super::netlink::{Message, Netlink, attributes};
 use std::io;
 use std::ops::Sub;
@@ -23,6 +24,8 @@ pub struct LinkState {
     pub xdp: Option<Xdp>,
     /// What it could not receive or send.
     pub losses: LinkLosses,
+    /// What it counts.
+    pub counters: LinkCounters,
 }
 
 /// A link that another one is bound to.
@@ -127,7 +130,7 @@ fn read(body: &[u8]) -> Option<LinkState> {
             }
             libc::IFLA_LINK => index = word.filter(|index| *index != 0),
             libc::IFLA_LINK_NETNSID => namespace = word.map(u32::cast_signed),
-            libc::IFLA_STATS64 => state.losses = read_losses(value)?,
+            libc::IFLA_STATS64 => (state.losses, state.counters) = read_statistics(value)?,
             XDP => state.xdp = read_xdp(value),
             _ => {}
         }
@@ -136,11 +139,14 @@ fn read(body: &[u8]) -> Option<LinkState> {
     Some(state)
 }
 
-/// `struct rtnl_link_stats64`: numbers of 64 bits.
-fn read_losses(value: &[u8]) -> Option<LinkLosses> {
+/// `struct rtnl_link_stats64` of `linux/if_link.h`, Linux 6.1: numbers of 64 bits, in this order: rx_packets, tx_packets,
+/// rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped, multicast, collisions, rx_length_errors,
+/// rx_over_errors, rx_crc_errors, rx_frame_errors, rx_fifo_errors, rx_missed_errors, six of sending, rx_compressed,
+/// tx_compressed, rx_nohandler.
+fn read_statistics(value: &[u8]) -> Option<(LinkLosses, LinkCounters)> {
     let (numbers, _) = value.as_chunks::<8>();
     let at = |place: usize| numbers.get(place).map(|bytes| u64::from_ne_bytes(*bytes));
-    Some(LinkLosses {
+    let losses = LinkLosses {
         rx_errors: at(4)?,
         rx_dropped: at(6)?,
         tx_dropped: at(7)?,
@@ -149,7 +155,16 @@ fn read_losses(value: &[u8]) -> Option<LinkLosses> {
         rx_missed: at(15)?,
         // Linux 4.6.
         rx_nohandler: at(23).unwrap_or(0),
-    })
+    };
+    let counters = LinkCounters {
+        rx_packets: at(0)?,
+        rx_dropped: at(6)?,
+        tx_packets: at(1)?,
+        tx_bytes: at(3)?,
+        tx_errors: at(5)?,
+        tx_dropped: at(7)?,
+    };
+    Some((losses, counters))
 }
 
 fn read_xdp(value: &[u8]) -> Option<Xdp> {
@@ -199,6 +214,15 @@ mod tests {
             rx_nohandler: 123,
         };
         assert_eq!(state.losses, losses);
+        let counters = LinkCounters {
+            rx_packets: 100,
+            rx_dropped: 106,
+            tx_packets: 101,
+            tx_bytes: 103,
+            tx_errors: 105,
+            tx_dropped: 107,
+        };
+        assert_eq!(state.counters, counters);
         assert_eq!(losses - losses, LinkLosses::default());
         (0..body.len()).for_each(|cut| drop(read(&body[..cut])));
     }

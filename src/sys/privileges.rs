@@ -1,5 +1,6 @@
 //! Giving up root for an ordinary user, for the whole process and for good (credentials(7)).
 
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
@@ -106,15 +107,27 @@ impl User {
             return Err(Error::NotRoot { user: self.name() });
         }
         // SAFETY: the name ends with a zero byte and outlives the call.
-        let groups = unsafe { libc::initgroups(self.name.as_ptr(), self.gid) };
-        self.check(groups, "setgroups")?;
+        let set = unsafe { libc::initgroups(self.name.as_ptr(), self.gid) };
+        self.check(set, "setgroups")?;
+        let groups = self.groups();
         // SAFETY: three numbers; no memory is concerned.
         let group = unsafe { libc::setresgid(self.gid, self.gid, self.gid) };
         self.check(group, "setresgid")?;
         // SAFETY: as before. The last, as it takes the right to make the others.
         let user = unsafe { libc::setresuid(self.uid, self.uid, self.uid) };
         self.check(user, "setresuid")?;
-        match self.left() {
+        if self.uid != 0 {
+            // What programs run by this one would inherit: a change of user leaves it (capabilities(7)). Of this thread only;
+            // another one's is found below.
+            let none = CapabilitySet::empty();
+            let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+            set_capabilities(None, sets).map_err(|source| Error::Refused {
+                user: self.name(),
+                what: "capset",
+                source: source.into(),
+            })?;
+        }
+        match self.left(&groups) {
             Ok(None) => Ok(()),
             Ok(Some(left)) => Err(Error::Kept { user: self.name(), left }),
             Err(source) => Err(Error::Refused { user: self.name(), what: "reading /proc/self/task", source }),
@@ -132,13 +145,31 @@ impl User {
         CStr::to_string_lossy(&self.name).into_owned()
     }
 
-    /// What a thread of this process still has that the user has not, if any.
-    fn left(&self) -> io::Result<Option<String>> {
+    /// The numbers of all groups the user is in (getgrouplist(3)).
+    fn groups(&self) -> Vec<u32> {
+        let mut groups = vec![0; 64];
+        loop {
+            let mut count = groups.len() as libc::c_int;
+            // SAFETY: the name ends with a zero byte, and `count` groups are there to be written to.
+            let found =
+                unsafe { libc::getgrouplist(self.name.as_ptr(), self.gid, groups.as_mut_ptr(), &mut count) };
+            // As many as there are; where that is more than fit, so many are to be asked for.
+            let wanted = usize::try_from(count).unwrap_or(0);
+            if found >= 0 || wanted <= groups.len() {
+                groups.truncate(wanted);
+                return groups;
+            }
+            groups.resize(wanted, 0);
+        }
+    }
+
+    /// What a thread of this process still has that the user, who is in these groups, has not, if any.
+    fn left(&self, groups: &[u32]) -> io::Result<Option<String>> {
         for task in fs::read_dir("/proc/self/task")? {
             let task = task?;
             match fs::read_to_string(task.path().join("status")) {
                 Ok(status) => {
-                    if let Some(left) = self.left_in(&status) {
+                    if let Some(left) = self.left_in(&status, groups) {
                         return Ok(Some(format!("thread {} has {left}", task.file_name().display())));
                     }
                 }
@@ -151,15 +182,19 @@ impl User {
     }
 
     /// The first line of a thread's status (proc(5)) that speaks of other users or groups, or of capabilities.
-    fn left_in<'s>(&self, status: &'s str) -> Option<&'s str> {
+    fn left_in<'s>(&self, status: &'s str, groups: &[u32]) -> Option<&'s str> {
         let all = |values: &str, id: u32| values.split_whitespace().all(|value| value.parse() == Ok(id));
         status.lines().find(|line| match line.split_once(':') {
             // Root's capabilities are root's.
-            Some(("CapPrm" | "CapEff" | "CapAmb", set)) if self.uid != 0 => {
+            Some(("CapPrm" | "CapEff" | "CapAmb" | "CapInh", set)) if self.uid != 0 => {
                 set.trim().contains(|digit| digit != '0')
             }
             Some(("Uid", ids)) => !all(ids, self.uid),
             Some(("Gid", ids)) => !all(ids, self.gid),
+            Some(("Groups", ids)) => {
+                let is_theirs = |id: &str| id.parse().is_ok_and(|id| groups.contains(&id));
+                !ids.split_whitespace().all(is_theirs)
+            }
             _ => false,
         })
     }
@@ -181,12 +216,27 @@ mod tests {
     #[test]
     fn what_is_left_is_told() {
         let user = User { name: c"someone".into(), uid: 7, gid: 8 };
-        let status = |uid, gid, capabilities| {
-            format!("Name:\twharf\nUid:\t7\t{uid}\t7\t7\nGid:\t8\t8\t{gid}\t8\nCapPrm:\t{capabilities}\n")
+        let status = |uid, gid, capabilities, groups, inherited| {
+            format!(
+                "Name:\twharf\nUid:\t7\t{uid}\t7\t7\nGid:\t8\t8\t{gid}\t8\nGroups:\t{groups} \n\
+                 CapInh:\t{inherited}\nCapPrm:\t{capabilities}\n"
+            )
         };
-        assert_eq!(user.left_in(&status(7, 8, "0000000000000000")), None);
-        assert_eq!(user.left_in(&status(0, 8, "0000000000000000")), Some("Uid:\t7\t0\t7\t7"));
-        assert_eq!(user.left_in(&status(7, 0, "0000000000000000")), Some("Gid:\t8\t8\t0\t8"));
-        assert_eq!(user.left_in(&status(7, 8, "0000000000002000")), Some("CapPrm:\t0000000000002000"));
+        let none = "0000000000000000";
+        let left = |status: &str| user.left_in(status, &[8, 20]).map(str::to_owned);
+        assert_eq!(left(&status(7, 8, none, "8 20", none)), None);
+        assert_eq!(left(&status(7, 8, none, "", none)), None);
+        assert_eq!(left(&status(0, 8, none, "8", none)).unwrap(), "Uid:\t7\t0\t7\t7");
+        assert_eq!(left(&status(7, 0, none, "8", none)).unwrap(), "Gid:\t8\t8\t0\t8");
+        assert_eq!(left(&status(7, 8, "0000000000002000", "8", none)).unwrap(), "CapPrm:\t0000000000002000");
+        assert_eq!(left(&status(7, 8, none, "0 8 20", none)).unwrap(), "Groups:\t0 8 20 ");
+        assert_eq!(left(&status(7, 8, none, "8", "0000000000002000")).unwrap(), "CapInh:\t0000000000002000");
+    }
+
+    #[test]
+    fn the_users_groups_are_known() {
+        assert!(User::named("root").unwrap().groups().contains(&0));
+        let nobody = User::named("nobody").unwrap();
+        assert!(nobody.groups().contains(&nobody.gid));
     }
 }

@@ -1,5 +1,7 @@
 //! `wharf gen` as far as no interface is needed.
 
+#[cfg(feature = "xdp")]
+use super::skip;
 use super::{run, told};
 use serde_json::Value;
 use std::path::Path;
@@ -133,7 +135,9 @@ fn every_way_to_send_gives_the_frames_of_the_seed() {
     let arguments = ["60", "unshare", "-n", "bash", "-c", script, wharf, dir.path().to_str().unwrap()];
     let output = match Command::new("timeout").args(arguments).output() {
         Ok(output) if output.status.code() != Some(99) && !output.stderr.starts_with(b"unshare:") => output,
-        other => return eprintln!("SKIPPED: needs root, unshare, ip and ethtool: {other:?}"),
+        other => {
+            return skip("every_way_to_send", &format!("needs root, unshare, ip and ethtool: {other:?}"));
+        }
     };
     let (code, out, err) = told(output);
     assert_eq!(code, 0, "{out}{err}");

@@ -31,6 +31,11 @@ fn bad_usage_is_one_line_and_code_2() {
         ("sniff -i lo -Q up", "in, out or inout"),
         ("sniff -r a --when-full block", "--when-full"),
         ("sniff -r a --cores 3-1", "2 or 0-3,5"),
+        ("sniff -i lo --ring 5g", "no kernel takes a ring of 4 GiB"),
+        ("sniff -i lo --ring 0", "64k, 256M or 1g"),
+        ("sniff -i lo -B 0", "--buffer-size"),
+        ("sniff -i lo -B 5000000", "--buffer-size"),
+        ("gen -i lo --cores 0,0", "CPU 0 is named twice"),
         ("sniff -r a --cores 0-2,1", "CPU 1 is named twice"),
         ("sniff -r a -Q in", "cannot be used with"),
         ("sniff -r a -w b -C 0", "100 (million bytes)"),
@@ -73,6 +78,9 @@ fn bad_input_is_one_line_and_code_1() {
         (format!("sniff -r {}", path("text")), "not a capture file"),
         (format!("split -r {} --rest {}", path("text"), path("x")), "not a capture file"),
         ("sniff -i wharf-nope0".to_owned(), "wharf-nope0: no such interface"),
+        // What another machine may have.
+        ("gen -i lo --cores 1000".to_owned(), "cannot run on CPU 1000"),
+        ("sniff -i lo --cores 1000".to_owned(), "cannot run on CPU 1000"),
         (format!("sniff -r {} --count --cores 100000", path("good")), "cannot run on CPU 100000"),
         (format!("sniff -r {} -w {} --cores 100000", path("good"), path("x")), "cannot run on CPU 100000"),
         (

@@ -1,10 +1,11 @@
 //! What the doctor sees of interfaces that are set one way and another.
 
+use crate::skip;
 use crate::support::network::quiet_lab;
 use std::collections::BTreeMap;
 use std::io;
 use std::process::Command;
-use wharf::doctor::{Asked, Diagnosis, Severity, ThisHost, examine};
+use wharf::doctor::{Asked, Diagnosis, LinkCondition, Severity, ThisHost, examine};
 use wharf::sys::ethtool::Ethtool;
 use wharf::sys::lab::Host;
 use wharf::sys::link;
@@ -46,7 +47,7 @@ pub(crate) fn the_command_that_is_named_makes_the_finding_good() {
         Ok(output) if output.status.success() => {
             assert_eq!(finding(&examined(&lab.server), "gro"), (Severity::Good, None));
         }
-        Ok(output) if output.status.code() == Some(127) => println!("SKIPPED in part: no ethtool here"),
+        Ok(output) if output.status.code() == Some(127) => skip("no ethtool here"),
         other => panic!("{command}: {other:?}"),
     }
 }
@@ -57,7 +58,7 @@ pub(crate) fn a_link_that_is_down_is_bad() {
     lab.server.namespace.run(|| link::set_up("server", false)).expect("down");
     let down = examined(&lab.server);
     assert_eq!(finding(&down, "link"), (Severity::Bad, Some("ip link set dev server up")));
-    assert!(down.interfaces[0].1.contains("down"), "{down:?}");
+    assert_eq!(down.interfaces[0].state, LinkCondition::Down);
 }
 
 pub(crate) fn drivers_answer_as_ethtool_shows_them() {
@@ -70,7 +71,7 @@ pub(crate) fn drivers_answer_as_ethtool_shows_them() {
             .map(|output| String::from_utf8(output.stdout).expect("text"))
     };
     let (Some(features), Some(statistics), Some(channels)) = (shown("-k"), shown("-S"), shown("-l")) else {
-        return println!("SKIPPED: no ethtool here");
+        return skip("no ethtool here");
     };
     let ours = lab.server.namespace.run(|| {
         let ethtool = Ethtool::open()?;
@@ -118,6 +119,6 @@ pub(crate) fn what_a_namespace_hides_is_told() {
     let diagnosis = examined(&lab.server);
     // /sys is that of the namespace this program came from.
     assert!(diagnosis.unseen.iter().any(|unseen| unseen.check == "rps"), "{diagnosis:?}");
-    assert_eq!(diagnosis.interfaces[0].0, "server");
-    assert!(diagnosis.interfaces[0].1.starts_with("veth, running"), "{diagnosis:?}");
+    assert_eq!(diagnosis.interfaces[0].name, "server");
+    assert!(diagnosis.interfaces[0].to_string().starts_with("veth, running"), "{diagnosis:?}");
 }

@@ -1,5 +1,6 @@
 //! One ring per worker: who gets which frame.
 
+use crate::skip;
 use crate::support::frames;
 use crate::support::network::{LIMIT, open, quiet_lab, send, sender};
 use crate::traffic::{Flow, flows, of_flow};
@@ -172,7 +173,7 @@ fn cores() -> Vec<usize> {
 
 pub(crate) fn a_run_on_two_workers_numbers_and_counts_every_packet_once() {
     if cores().len() < WORKERS {
-        return println!("SKIPPED in part: one CPU");
+        return skip("one CPU");
     }
     let lab = quiet_lab();
     let flows = flows(1_000);
@@ -206,7 +207,7 @@ pub(crate) fn a_run_on_two_workers_numbers_and_counts_every_packet_once() {
 
 pub(crate) fn the_limit_is_exact_over_all_workers() {
     if cores().len() < WORKERS {
-        return println!("SKIPPED in part: one CPU");
+        return skip("one CPU");
     }
     let lab = quiet_lab();
     let frames: Vec<_> = flows(600).iter().flat_map(Flow::frames).collect();
@@ -224,7 +225,7 @@ pub(crate) fn the_limit_is_exact_over_all_workers() {
 
 pub(crate) fn an_interface_that_goes_ends_all_workers_and_is_told_once() {
     if cores().len() < WORKERS {
-        return println!("SKIPPED in part: one CPU");
+        return skip("one CPU");
     }
     let lab = quiet_lab();
     let capture = open(&lab.server, Capture::on("server").parts(WORKERS)).expect("a capture");

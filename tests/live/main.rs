@@ -23,6 +23,12 @@ mod upstream;
 
 use std::process::ExitCode;
 
+/// Says loudly that a test, or a part of one, did not run; where live tests are required that is a failure.
+fn skip(reason: &str) {
+    println!("SKIPPED: {reason}");
+    assert!(std::env::var("WHARF_LIVE").as_deref() != Ok("require"), "SKIPPED: {reason}");
+}
+
 fn main() -> ExitCode {
     let tests = tests![
         counting::every_frame_of_a_known_mix_is_seen_in_order,

@@ -19,8 +19,9 @@ pub(crate) enum Outcome {
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0  done; also after ^C, and when the reader of standard output went away
-  1  failure: a line on standard error says what and where
-  2  bad usage
+  1  failure: a line on standard error says what and where; also what this machine lacks (a CPU, an interface, a
+     file, a right, memory)
+  2  bad usage: wrong on any machine (an unknown option, a value that is none, options that exclude each other)
   3  --strict was given and packets were dropped";
 
 const FAILURE: u8 = 1;

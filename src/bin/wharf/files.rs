@@ -127,7 +127,7 @@ impl FormatArgs {
             options = options.spare(path);
         }
         if input.is_live() {
-            options = options.allocate(ALLOCATE).hold_at_most(HOLD);
+            options = options.live(true).allocate(ALLOCATE).hold_at_most(HOLD);
         }
         let queue = self.write_queue.unwrap_or(if input.is_live() { QUEUE } else { 0 });
         options = options.queue(usize::try_from(queue).unwrap_or(usize::MAX));

@@ -15,6 +15,8 @@ use wharf::sys::namespace::Namespace;
 
 /// Most bytes a frame can have: tcpdump's greatest snapshot length.
 const WHOLE: u32 = 262_144;
+/// The kernel counts a ring's bytes in 32 bits, and wants blocks of up to 1 MiB whole.
+const RING_BEYOND: usize = (1 << 32) - (1 << 20);
 /// The latest a packet is handed over where somebody watches.
 const SOON: Duration = Duration::from_millis(5);
 /// The same where nobody does. A block is handed over when it is full or this time is over, and full or not it takes
@@ -54,7 +56,7 @@ pub(crate) struct LiveArgs {
     ring: Option<usize>,
 
     /// The same in KiB
-    #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..(RING_BEYOND >> 10) as u64))]
     buffer_size: Option<u64>,
 
     /// How packets are spread over the workers of --cores: hash, ports, cpu, queue, rr or random
@@ -177,7 +179,11 @@ fn ring_size(text: &str) -> Result<usize, String> {
         _ => (text, 0),
     };
     let size = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
-    size.filter(|&size| size > 0).ok_or_else(|| "not a size such as 64k, 256M or 1g".to_owned())
+    match size {
+        Some(size) if size >= RING_BEYOND => Err("no kernel takes a ring of 4 GiB or more".to_owned()),
+        Some(size) if size > 0 => Ok(size),
+        _ => Err("not a size such as 64k, 256M or 1g".to_owned()),
+    }
 }
 
 impl LiveArgs {
@@ -374,7 +380,8 @@ mod tests {
     #[test]
     fn sizes_of_rings_are_binary() {
         assert_eq!((ring_size("256M"), ring_size("4096")), (Ok(256 << 20), Ok(4096)));
-        for text in ["", "0", "1.5g", "-1", "99999999999999999999", "M"] {
+        assert_eq!((ring_size("4094M"), ring_size("4095M").is_err()), (Ok(4094 << 20), true));
+        for text in ["", "0", "1.5g", "-1", "99999999999999999999", "M", "4g", "5g"] {
             assert!(ring_size(text).is_err(), "{text:?}");
         }
     }

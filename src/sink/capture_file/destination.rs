@@ -226,7 +226,9 @@ impl Destination {
                 }
                 .unwrap_or_else(|_| "its last record is incomplete".to_owned())
             }
-            (Target::Gzip(_), _) => format!("the compressed file ends early, within or after {packets} packets"),
+            (Target::Gzip(_), _) => {
+                format!("the compressed file ends early, within or after {packets} packets")
+            }
             _ if torn > 0 => format!("{packets} packets were written, and {torn} bytes of what comes next"),
             _ => format!("{packets} packets were written"),
         };

@@ -70,6 +70,7 @@ pub struct CaptureFileOptions {
     pub(super) queue: usize,
     pub(super) allocate: u64,
     pub(in crate::sink) hold_at_most: Option<Duration>,
+    live: bool,
 }
 
 /// The format by the file's name, everything kept, no rotation.
@@ -88,6 +89,7 @@ impl Default for CaptureFileOptions {
             queue: 0,
             allocate: 0,
             hold_at_most: None,
+            live: false,
         }
     }
 }
@@ -179,8 +181,15 @@ impl CaptureFileOptions {
         Self { buffer: bytes, ..self }
     }
 
+    /// Packets will come about now: where the directory depends on their time, [`Self::create`] looks for the one of now.
+    #[must_use]
+    pub fn live(self, yes: bool) -> Self {
+        Self { live: yes, ..self }
+    }
+
     /// Creates the file, or truncates it; `-` is standard output. With a rotation by time, the first
-    /// file is created for the first packet, whose time is in its name.
+    /// file is created for the first packet, whose time is in its name; that there is a directory for it, and that
+    /// this process may write to it, is looked at now.
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be created or is [spared](Self::spare), [`Error::Format`] for a rotation
@@ -192,6 +201,7 @@ impl CaptureFileOptions {
             return self.writing_to("standard output", || Destination::stdout(manner));
         }
         let names = Names::new(path, self.rotation);
+        names.check(self.live)?;
         let mut writer = CaptureFileWriter::new(self, path, Some(names));
         if writer.names.as_ref().is_some_and(|names| !names.needs_time()) {
             writer.open(None)?;

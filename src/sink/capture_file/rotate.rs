@@ -3,6 +3,7 @@
 use crate::frame::Timestamp;
 use crate::sink::Error;
 use jiff::tz::TimeZone;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -85,6 +86,27 @@ impl Names {
         })
     }
 
+    /// Whether there is a directory that the files can be created in, by whoever this process runs as now: a name that needs
+    /// the time of a packet is otherwise found to lead nowhere when the first one comes. Parts of the directory that
+    /// depend on the time are looked at when packets come about now, as in a live capture.
+    pub(super) fn check(&self, live: bool) -> Result<(), Error> {
+        if !self.needs_time() {
+            return Ok(());
+        }
+        let now = jiff::Timestamp::now();
+        let now = Timestamp::new(now.as_second(), now.subsec_nanosecond().unsigned_abs());
+        let first = self.fill_in(now)?;
+        let parent = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
+        let directory = parent(&first);
+        if !live && directory != parent(&self.pattern) || first.exists() {
+            return Ok(());
+        }
+        let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
+        // By the effective user, as the files will be created.
+        accessat(CWD, &directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
+            .map_err(|error| Error::Io { path: first.display().to_string(), source: error.into() })
+    }
+
     fn fill_in(&self, time: Timestamp) -> Result<PathBuf, Error> {
         let format = |reason: String| Error::Format { path: self.pattern.display().to_string(), reason };
         let pattern = self.pattern.to_str().ok_or_else(|| format("a time pattern must be UTF-8".into()))?;
@@ -142,6 +164,20 @@ mod tests {
         let rotation = Rotation { seconds: Some(1), files: Some(2), ..Rotation::default() };
         let names = names(rotation, "%s", &[1, 2, 3]);
         assert_eq!(names, ["1", "2", "the wanted number of files has been written"]);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_found_before_the_first_packet() {
+        let rotation = Rotation { seconds: Some(1), ..Rotation::default() };
+        let directory = tempfile::tempdir().unwrap();
+        let check = |pattern: &str, live| Names::new(&directory.path().join(pattern), rotation).check(live);
+        assert!(check("%s.pcap", true).is_ok());
+        assert!(check("none/%s.pcap", false).unwrap_err().to_string().contains("No such file"));
+        assert!(check("%Y/a.pcap", true).unwrap_err().to_string().contains("No such file"));
+        assert!(check("%Y/a.pcap", false).is_ok(), "the packets may be of another year");
+        assert!(check("%!", false).unwrap_err().to_string().contains("pattern"));
+        assert!(Names::new(Path::new("%s"), rotation).check(true).is_ok(), "here");
+        assert!(Names::new(Path::new("none/a"), Rotation::default()).check(true).is_ok(), "opened at once");
     }
 
     #[test]

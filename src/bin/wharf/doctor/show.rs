@@ -43,7 +43,8 @@ pub(super) fn text(diagnosis: &Diagnosis, counts: [usize; 4], in_full: bool, col
     };
     of(None).for_each(|finding| add(&mut text, finding, colour));
     text += "\n";
-    for (name, what) in &diagnosis.interfaces {
+    for what in &diagnosis.interfaces {
+        let name = &what.name;
         if in_full {
             line(&mut text, format_args!("{name}: {what}"));
             of(Some(name)).for_each(|finding| add(&mut text, finding, colour));
@@ -117,7 +118,7 @@ fn wrapped(text: &mut String, indent: &str, what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wharf::doctor::Unseen;
+    use wharf::doctor::{Examined, LinkCondition, Unseen};
 
     fn diagnosis() -> Diagnosis {
         let finding = |interface: Option<&str>, severity, found: &str, command: Option<&str>| Finding {
@@ -129,7 +130,12 @@ mod tests {
             command: command.map(str::to_owned),
         };
         Diagnosis {
-            interfaces: vec![("eth0".into(), "ixgbe, running, MTU 1500".into())],
+            interfaces: vec![Examined {
+                name: "eth0".into(),
+                driver: Some("ixgbe".into()),
+                state: LinkCondition::Running,
+                mtu: 1500,
+            }],
             findings: vec![
                 finding(None, Severity::Good, "fine", None),
                 finding(Some("eth0"), Severity::Warn, "joined", Some("ethtool -K eth0 gro off")),

@@ -23,9 +23,14 @@ pub(super) struct Account {
 impl Account {
     /// Frames that should have gone out and did not.
     pub(super) fn has_losses(&self) -> bool {
-        let lost = self.counted.map_or(0, |counted| counted.tx_errors + counted.tx_dropped);
-        // What was dropped and given once more has gone in the end.
-        self.sent.refusals() > 0 || lost > self.sent.retries
+        self.sent.refusals() > 0
+            || self.counted.is_some_and(|counted| counted.tx_errors + self.dropped_for_good(counted) > 0)
+    }
+
+    /// Frames the interface dropped that were not given once more: each time its queue was full it counts a drop, and the
+    /// frame was given again.
+    fn dropped_for_good(&self, counted: LinkCounters) -> u64 {
+        counted.tx_dropped.saturating_sub(self.sent.retries)
     }
 }
 
@@ -106,11 +111,12 @@ fn object(account: &Account) -> Value {
             "most_ns": sent.late.most,
             "given_up_ns": sent.late.slip,
         },
-        "counters": counted.map(|counted| json!({
+        "counters": counted.as_ref().map(|counted| json!({
             "tx_packets": counted.tx_packets,
             "tx_bytes": counted.tx_bytes,
             "tx_errors": counted.tx_errors,
             "tx_dropped": counted.tx_dropped,
+            "dropped_for_good": account.dropped_for_good(*counted),
         })),
     })
 }
@@ -156,9 +162,40 @@ fn text(account: &Account) -> String {
     if let Some(counted) = counted {
         let _ = writeln!(
             text,
-            "{interface} counts {} sent, {} dropped, {} errors; its queue was full {} times",
-            counted.tx_packets, counted.tx_dropped, counted.tx_errors, sent.retries
+            "{interface} counts {} sent, {} dropped, {} errors; its queue was full {} times{}",
+            counted.tx_packets,
+            account.dropped_for_good(*counted),
+            counted.tx_errors,
+            sent.retries,
+            if sent.retries > 0 { ", and each time the frame was given again" } else { "" }
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_given_again_is_no_loss() {
+        let account = |retries, tx_dropped| Account {
+            interface: "v0".to_owned(),
+            sent: Sent { frames: 1, retries, ..Sent::default() },
+            left: Some(2),
+            counted: Some(LinkCounters { tx_packets: 1, tx_dropped, ..LinkCounters::default() }),
+            pace: Pace::FlatOut,
+            threads: 1,
+        };
+        let again = account(7564, 7564);
+        let line = "v0 counts 1 sent, 0 dropped, 0 errors; its queue was full 7564 times, and each time the frame was \
+                    given again\n";
+        assert!(text(&again).ends_with(line), "{}", text(&again));
+        assert_eq!(object(&again)["counters"]["dropped_for_good"], 0);
+        assert!(!again.has_losses());
+        let lost = account(3, 5);
+        assert!(text(&lost).contains("v0 counts 1 sent, 2 dropped, 0 errors; its queue was full 3 times, "));
+        assert!(lost.has_losses());
+        assert!(text(&account(0, 0)).ends_with("its queue was full 0 times\n"));
+    }
 }
