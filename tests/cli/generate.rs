@@ -117,6 +117,7 @@ fn bad_usage_is_one_line_and_code_2() {
 fn every_way_to_send_gives_the_frames_of_the_seed() {
     let dir = tempdir().unwrap();
     let script = r#"
+        command -v ethtool > /dev/null || exit 98
         cd "$1" && ip link add va type veth peer name vb && ip link set va addrgenmode none up &&
         ip link set vb addrgenmode none up && ethtool -K vb gro on > /dev/null || exit 99
         frames="--count 300 --size 60-1514 --seed 5 --ipv6 40 --vlan-share 30"
@@ -135,10 +136,11 @@ fn every_way_to_send_gives_the_frames_of_the_seed() {
     let arguments = ["60", "unshare", "-n", "bash", "-c", script, wharf, dir.path().to_str().unwrap()];
     let output = match Command::new("timeout").args(arguments).output() {
         Ok(output) if output.status.code() != Some(99) && !output.stderr.starts_with(b"unshare:") => output,
-        other => {
-            return skip("every_way_to_send", &format!("needs root, unshare, ip and ethtool: {other:?}"));
-        }
+        other => return skip("every_way_to_send", &format!("needs root, unshare and ip: {other:?}")),
     };
+    if output.status.code() == Some(98) {
+        return eprintln!("SKIPPED every_way_to_send: no ethtool here");
+    }
     let (code, out, err) = told(output);
     assert_eq!(code, 0, "{out}{err}");
     let ways: Vec<_> = out.lines().filter_map(|line| line.split(": ").next()).collect();

@@ -9,8 +9,8 @@ use std::time::Duration;
 use wharf::demux::{Ports, Protocol, Rule};
 use wharf::filter::Filter;
 use wharf::frame::{Interface, LinkType};
-use wharf::source::packet::{Capture, Directions, Options, PortSet, Spread, TimeStampType, Upstream};
 use wharf::source::Source;
+use wharf::source::packet::{Capture, Directions, Options, PortSet, Spread, TimeStampType, Upstream};
 use wharf::sys::namespace::Namespace;
 
 /// Most bytes a frame can have: tcpdump's greatest snapshot length.
