@@ -34,7 +34,8 @@
 //! ```
 //!
 //! Where all threads would share one CPU, and the source is not live, the worker itself writes to a sole output: what it
-//! has parsed is then still in the cache, and no thread waits for another.
+//! has parsed is then still in the cache, and no thread waits for another. So it does to one that
+//! [never waits](crate::sink::Sink::may_wait), such as a file in memory, if the source is live.
 //!
 //! A run has one worker, or one on each of the [`Builder::cores`]; sinks get the same packets in the same order from
 //! any number of them. Only a live source with a ring for each worker ([`Options::parts`]) has no order of its own but
@@ -209,6 +210,7 @@ impl<'a> Builder<'a> {
         let workers = if source.chunks().is_some() { cores.len().max(1) } else { 1 };
         let policy = full_ring.unwrap_or(if source.is_live() { Policy::Drop } else { Policy::Wait });
         let waits = policy == Policy::Wait && !source.is_live() && queue.is_none();
+        let at_once = source.is_live() && queue.is_none();
         let depth = queue.unwrap_or(if policy == Policy::Drop { QUEUE_TO_DROP } else { QUEUE_TO_WAIT });
         let gauges: Vec<_> = (0..workers).map(|_| CachePadded::new(Gauge::default())).collect();
         let (map, shutdown, gauges) = (&map, &shutdown, &gauges[..]);
@@ -221,7 +223,9 @@ impl<'a> Builder<'a> {
                 let may_block = sinks.iter().any(|sink| sink.part().is_none());
                 // On a thread of its own a sole output would only take turns with the worker, and what it is given
                 // would have left the cache.
-                let alone = sinks.len() == 1 && waits && cores::are_one(cores);
+                // Before a live source, whose worker must not be held up, that goes for a sink that never waits.
+                let never_waits = at_once && sinks.iter().all(|sink| !sink.may_wait());
+                let alone = sinks.len() == 1 && (never_waits || waits && cores::are_one(cores));
                 if workers > 1 || may_block && !alone {
                     let workers = Workers { map, cores, limit, shutdown, gauges, policy, depth };
                     return workers.run(source, &mut sinks);

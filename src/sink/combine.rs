@@ -90,6 +90,10 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         self.0.wants_layers() || self.1.wants_layers()
     }
 
+    fn may_wait(&self) -> bool {
+        self.0.may_wait() || self.1.may_wait()
+    }
+
     fn part(&self) -> Option<Box<dyn Part>> {
         Some(Box::new(Tee(self.0.part()?, self.1.part()?)))
     }
@@ -118,6 +122,10 @@ impl Sink for Discard {
     }
 
     fn wants_layers(&self) -> bool {
+        false
+    }
+
+    fn may_wait(&self) -> bool {
         false
     }
 
@@ -159,6 +167,10 @@ macro_rules! forward {
 
             fn wants_layers(&self) -> bool {
                 (**self).wants_layers()
+            }
+
+            fn may_wait(&self) -> bool {
+                (**self).may_wait()
             }
 
             fn part(&self) -> Option<Box<dyn Part>> {

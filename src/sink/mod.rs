@@ -239,6 +239,13 @@ pub trait Sink {
         true
     }
 
+    /// Whether a write may have to wait: for a disk, a terminal, a reader at the other end. Where it may, a sink of a live
+    /// source gets a thread of its own; the worker itself writes to a sole sink that never waits, while what it has
+    /// parsed is still in the cache.
+    fn may_wait(&self) -> bool {
+        true
+    }
+
     /// Something that takes packets in this sink's place on a worker of its own; `None` when this sink wants every
     /// packet itself, in order.
     ///

@@ -39,6 +39,11 @@ impl Sink for LinkTypeNotes {
         false
     }
 
+    /// A line for a new interface is not worth a thread.
+    fn may_wait(&self) -> bool {
+        false
+    }
+
     fn part(&self) -> Option<Box<dyn Part>> {
         Some(Box::new(Self { seen: Arc::clone(&self.seen) }))
     }

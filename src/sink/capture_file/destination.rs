@@ -111,6 +111,11 @@ impl Destination {
         self.in_memory
     }
 
+    /// The same, and no compressor takes its time either.
+    pub(super) fn is_at_once(&self) -> bool {
+        self.in_memory && !self.manner.gzip
+    }
+
     /// Packets in the file. After a failure, those it was cut back to.
     pub(super) fn packets(&self) -> u64 {
         self.packets

@@ -321,6 +321,11 @@ impl Sink for CaptureFileWriter {
         false
     }
 
+    /// Only a file in memory is written to at once.
+    fn may_wait(&self) -> bool {
+        !self.current.as_ref().is_some_and(|current| current.output.is_at_once())
+    }
+
     fn annotate(&mut self, annotation: &Annotation) -> Result<(), Error> {
         if let Some(Current { encoder: Encoder::PcapNg(encoder), .. }) = &mut self.current {
             encoder.annotate(annotation);

@@ -60,6 +60,11 @@ impl Output {
         Self { way, size: manner.buffer, buffer: Vec::new(), buffered: 0, passed: 0, packets: 0 }
     }
 
+    /// Whether it goes straight into memory.
+    pub(super) fn is_at_once(&self) -> bool {
+        matches!(&self.way, Way::Direct(destination) if destination.is_at_once())
+    }
+
     pub(super) fn name(&self) -> &str {
         match &self.way {
             Way::Direct(destination) => destination.name(),

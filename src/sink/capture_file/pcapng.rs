@@ -1,7 +1,7 @@
 //! The pcapng format, written: little-endian, nanoseconds, with the sections and interface numbers of the
 //! source (draft-ietf-opsawg-pcapng).
 
-use super::blocks::Block;
+use super::blocks::{self, Block};
 use crate::frame::pcapng::{block, flags, option};
 use crate::frame::{Annotation, Frame, Interface, Timestamp};
 use crate::sink::InterfaceStatistics;
@@ -110,6 +110,10 @@ impl PcapNg {
             let (first, last) = interface.times.unwrap_or((units, units));
             interface.times = Some((first.min(units), last.max(units)));
         }
+        if lost == 0 && frame.options.raw.is_empty() {
+            blocks::plain_packet(out, number as u32, units, record.wire_length, data, flags);
+            return Ok(());
+        }
         Block::begin(out, block::ENHANCED_PACKET)
             .u32(number as u32)
             .time(units)
@@ -214,6 +218,9 @@ impl PcapNg {
     }
 
     fn write_annotations(&mut self, interfaces: &[Interface], out: &mut Vec<u8>) {
+        if self.annotations.is_empty() {
+            return;
+        }
         for annotation in std::mem::take(&mut self.annotations) {
             while let Some(interface) = interfaces.get(self.next).filter(|i| i.section < annotation.section) {
                 self.describe_next(interface, None, out);

@@ -4,10 +4,14 @@
 //! that contradicts itself ends in [`Damage`], not in a read beyond it.
 
 use crate::sys::packet_abi::{BlockDescriptor, FrameHeader, LinkAddress};
+use crate::sys::prefetch::{self, LINE};
 use zerocopy::FromBytes;
 
 /// Where a frame's own bytes may begin at the earliest, counted from its header.
 const HEADERS: usize = size_of::<FrameHeader>() + size_of::<LinkAddress>();
+
+/// Bytes before the walk that are asked for: what the kernel has written on another CPU is in no cache of this one.
+const AHEAD: usize = 2 << 10;
 
 /// What is wrong with a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub(super) struct Walk {
     next: usize,
     left: u32,
     headroom: usize,
+    /// What lies before this has been asked for.
+    asked: usize,
 }
 
 impl Walk {
@@ -37,7 +43,7 @@ impl Walk {
     pub(super) fn new(descriptor: &BlockDescriptor, headroom: usize) -> Result<Self, Damage> {
         let next = (descriptor.offset_to_first as usize).checked_sub(size_of::<BlockDescriptor>());
         let next = next.ok_or(Damage("a frame header within the block's own"))?;
-        Ok(Self { next, left: descriptor.frames, headroom })
+        Ok(Self { next, left: descriptor.frames, headroom, asked: next })
     }
 
     /// True after the last frame.
@@ -46,10 +52,12 @@ impl Walk {
     }
 
     /// The next frame, `None` after the last. After damage it stays where it is.
+    #[inline(always)]
     pub(super) fn next(&mut self, body: &[u8]) -> Result<Option<Slot>, Damage> {
         if self.left == 0 {
             return Ok(None);
         }
+        self.ask(body);
         let bytes = body.get(self.next..).ok_or(Damage("a frame header beyond the block"))?;
         let ((header, address), _) = read_headers(bytes).ok_or(Damage("a frame header beyond the block"))?;
         let mac = usize::from(header.mac);
@@ -68,8 +76,21 @@ impl Walk {
         self.left -= 1;
         Ok(Some(slot))
     }
+
+    /// Asks for what will be walked over soon.
+    #[inline(always)]
+    fn ask(&mut self, body: &[u8]) {
+        let end = self.next.saturating_add(AHEAD).min(body.len());
+        // Of a frame that is longer than that, not for the whole.
+        self.asked = self.asked.max(self.next);
+        while self.asked < end {
+            prefetch::for_reading(body.as_ptr().wrapping_add(self.asked));
+            self.asked += LINE;
+        }
+    }
 }
 
+#[inline(always)]
 fn read_headers(bytes: &[u8]) -> Option<((FrameHeader, LinkAddress), &[u8])> {
     let (header, rest) = FrameHeader::read_from_prefix(bytes).ok()?;
     let (address, rest) = LinkAddress::read_from_prefix(rest).ok()?;

@@ -30,6 +30,7 @@ mod link_type;
 mod loss;
 mod meter;
 pub(super) mod options;
+mod pause;
 mod ports;
 pub(super) mod problem;
 mod restore;
@@ -51,10 +52,12 @@ use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, Rin
 use block::Damage;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use pause::Pause;
 use ring::{Growth, Ring, Totals};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longest wait of one [`Source::fill`].
@@ -81,6 +84,7 @@ pub struct Capture {
     stopping: bool,
     ended: bool,
     records: Vec<Record>,
+    pause: Pause,
     /// Frames handed out.
     handed: u64,
     /// Of each interface, when counters were read last.
@@ -122,6 +126,7 @@ impl Capture {
             stopping: false,
             ended: false,
             records: Vec::with_capacity(BATCH),
+            pause: Pause::default(),
             handed: 0,
             statistics: Vec::new(),
             notes,
@@ -170,6 +175,11 @@ impl Capture {
                 return self.end();
             }
             let now = Instant::now();
+            let pause = self.pause(now);
+            if !pause.is_zero() {
+                thread::sleep(pause);
+                continue;
+            }
             let deadline = *waited_until.get_or_insert(now + PATIENCE);
             if now >= deadline || !self.wait(deadline - now)? {
                 return Ok(Next::Idle);
@@ -193,6 +203,7 @@ impl Capture {
             }
             if self.rings[place].next_block().map_err(|damage| self.damaged(place, damage))? {
                 self.current = place;
+                self.pause.count();
                 return Ok(true);
             }
         }
@@ -217,10 +228,25 @@ impl Capture {
         Ok(())
     }
 
+    /// How long to sleep before blocks are waited for.
+    fn pause(&mut self, now: Instant) -> Duration {
+        if self.is_counting() {
+            return Duration::ZERO;
+        }
+        let rings = || self.rings.iter();
+        let shortest = rings().map(|ring| ring.blocks.len()).min().unwrap_or_default() as u32;
+        let retire = rings().map(|ring| ring.group.retire).min().unwrap_or_default();
+        self.pause.at(now, self.rings.len() as u32, shortest, retire)
+    }
+
+    /// While draining the end is found by counting, which no event announces; and so is that of the ring before.
+    fn is_counting(&self) -> bool {
+        self.rings.iter().any(|ring| !ring.is_running() || ring.after.is_some())
+    }
+
     /// Waits for a block; false when interrupted by a signal.
     fn wait(&mut self, time: Duration) -> Result<bool, Error> {
-        // While draining the end is found by counting, which no event announces; and so is that of the ring before.
-        let counting = self.rings.iter().any(|ring| !ring.is_running() || ring.after.is_some());
+        let counting = self.is_counting();
         let retire = self.rings.iter().map(|ring| ring.group.retire).min().unwrap_or(time);
         match self.poll.poll(&mut self.events, Some(if counting { time.min(retire) } else { time })) {
             Ok(()) => {}

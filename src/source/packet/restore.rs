@@ -26,33 +26,33 @@ pub(super) struct Span {
     pub(super) length: u32,
 }
 
-/// Puts a frame right within its block, and says where it is and what is known of it.
-pub(super) fn record(body: &mut [u8], slot: &Slot, link_type: LinkType, snap_length: u32) -> Record {
-    let span = match link_type {
-        LinkType::LINUX_SLL2 => cooked(body, slot),
-        LinkType::ETHERNET => ethernet(body, slot),
-        _ => bare(slot),
+/// Puts a frame right within its block, and notes in `record` where it is, of at most `most` bytes, and what is known of
+/// it. What all frames of the ring have in common is there already.
+// Inlined, and the record written where it stays: handed on by value, as is the slot, it would be copied in words wider
+// than those that were just stored, each copy waiting until they have left the store buffer.
+#[inline(always)]
+pub(super) fn note(record: &mut Record, body: &mut [u8], slot: Slot, most: u32) {
+    let is_tagged = slot.header.status & STATUS_VLAN_VALID != 0;
+    let span = match record.link_type {
+        LinkType::LINUX_SLL2 => cooked(body, &{ slot }),
+        LinkType::ETHERNET if is_tagged => ethernet(body, &{ slot }),
+        _ => bare(&slot),
     };
-    let most = if snap_length == 0 { u32::MAX } else { snap_length };
+    record.offset = span.start as u32;
+    record.captured = (span.captured as u32).min(most);
+    record.wire_length = span.length;
+    record.time = Some(Timestamp::new(i64::from(slot.header.seconds), slot.header.nanos));
+    record.direction = match slot.address.packet_type {
+        PACKET_OUTGOING => Direction::Out,
+        _ => Direction::In,
+    };
     let has = |flag| slot.header.status & flag != 0;
-    Record {
-        offset: span.start as u32,
-        captured: (span.captured as u32).min(most),
-        wire_length: span.length,
-        time: Some(Timestamp::new(i64::from(slot.header.seconds), slot.header.nanos)),
-        link_type,
-        direction: match slot.address.packet_type {
-            PACKET_OUTGOING => Direction::Out,
-            _ => Direction::In,
-        },
-        offload: Offload {
-            checksum_not_ready: has(STATUS_CHECKSUM_NOT_READY),
-            checksum_valid: has(STATUS_CHECKSUM_VALID),
-            segmented: has(STATUS_GSO_TCP),
-            ..Offload::default()
-        },
-        ..Record::default()
-    }
+    record.offload = Offload {
+        checksum_not_ready: has(STATUS_CHECKSUM_NOT_READY),
+        checksum_valid: has(STATUS_CHECKSUM_VALID),
+        segmented: has(STATUS_GSO_TCP),
+        ..Offload::default()
+    };
 }
 
 /// The tag taken out of a frame: its EtherType and its control information.
@@ -64,6 +64,7 @@ fn tag(slot: &Slot) -> Option<(u16, u16)> {
 }
 
 /// A frame of a device with a header of its own kind, not Ethernet: as it is.
+#[inline(always)]
 pub(super) fn bare(slot: &Slot) -> Span {
     let captured = slot.header.captured as usize;
     Span { start: slot.start, captured, length: slot.header.length.max(slot.header.captured) }
@@ -71,6 +72,7 @@ pub(super) fn bare(slot: &Slot) -> Span {
 
 /// An Ethernet frame: the addresses move up by 4 bytes and the tag goes in behind them.
 /// Needs [`TAG`] bytes of headroom.
+#[inline(never)]
 pub(super) fn ethernet(body: &mut [u8], slot: &Slot) -> Span {
     let plain = bare(slot);
     let Some((tpid, tci)) = tag(slot) else { return plain };
@@ -87,6 +89,7 @@ pub(super) fn ethernet(body: &mut [u8], slot: &Slot) -> Span {
 
 /// A cooked frame: a `LINKTYPE_LINUX_SLL2` header goes before it, with the tag, if there was one, between:
 /// its EtherType is then the header's protocol. Needs [`SLL2`] + [`TAG`] bytes of headroom.
+#[inline(never)]
 pub(super) fn cooked(body: &mut [u8], slot: &Slot) -> Span {
     let mut span = bare(slot);
     let mut protocol = u16::from_be_bytes(slot.address.protocol);

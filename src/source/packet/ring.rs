@@ -125,8 +125,12 @@ impl Ring {
         limit: usize,
         number: u64,
     ) -> Result<(), Damage> {
-        let (Some(walk), Some(body)) = (&mut self.walk, self.blocks.body_mut()) else { return Ok(()) };
-        let (link_type, snap_length) = (self.group.link_type, self.group.snap_length);
+        let (Some(held), Some(body)) = (&mut self.walk, self.blocks.body_mut()) else { return Ok(()) };
+        let common =
+            Record { link_type: self.group.link_type, interface: self.interface, ..Record::default() };
+        let most = if self.group.snap_length == 0 { u32::MAX } else { self.group.snap_length };
+        // In registers for the loop.
+        let mut walk = *held;
         while records.len() < limit {
             let slot = match walk.next(body) {
                 Ok(Some(slot)) => slot,
@@ -134,11 +138,14 @@ impl Ring {
                 Err(damage) if records.is_empty() => return Err(damage),
                 Ok(None) | Err(_) => break,
             };
-            let mut record = restore::record(body, &slot, link_type, snap_length);
-            record.interface = self.interface;
-            record.number = number + records.len() as u64;
-            records.push(record);
+            let number = number + records.len() as u64;
+            records.push(common);
+            if let Some(record) = records.last_mut() {
+                record.number = number;
+                restore::note(record, body, slot, most);
+            }
         }
+        *held = walk;
         self.handed += records.len() as u64;
         Ok(())
     }
