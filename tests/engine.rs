@@ -204,7 +204,7 @@ fn every_packet_goes_to_one_output_in_order() {
          udp/53       334 received = 334 delivered + 0 filtered out + 0 dropped\n  \
          any/80,8080  333 received = 333 delivered + 0 filtered out + 0 dropped\n  \
          rest         333 received = 333 delivered + 0 filtered out + 0 dropped\n\
-         the kernel's ring was full 2 times: try a larger buffer"
+         the kernel's ring was full 2 times"
     );
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["received"], 1012);
@@ -348,9 +348,11 @@ fn an_idle_source_flushes_the_outputs() {
     let mut witness = Witness::default();
     let mut source = Memory::new(mixed());
     source.idle = 3;
-    // With room in the ring for all of it: where there is none, the output is busy and not asked.
+    // With room in the ring for all of it: where there is none, the output is busy and not asked. It is asked once where
+    // it has not come to it when the source is idle again.
     Engine::builder().source(source).rest(&mut witness).queue(8).run().unwrap();
-    assert_eq!((witness.flushed, witness.seen.len()), (3, 1000));
+    assert!((1..=3).contains(&witness.flushed), "{}", witness.flushed);
+    assert_eq!(witness.seen.len(), 1000);
 }
 
 #[test]

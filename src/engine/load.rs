@@ -7,6 +7,9 @@ use crate::source::{BATCH, Chunk, Lease};
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
 
+/// Bytes that a packet takes beside its own, about: its record and what was found in it.
+const PER_PACKET: usize = 350;
+
 /// A chunk, what a worker found in it, and which packets are for which output. Written by its worker while nobody
 /// else has it, read by all outputs that get something of it, and written again when they are done.
 #[derive(Default)]
@@ -109,6 +112,13 @@ impl Parcel {
     /// When the first of its packets was captured, of what has any.
     pub(super) fn time(&self) -> Option<Timestamp> {
         if let Self::Load { load, .. } = self { load.chunk.time() } else { None }
+    }
+
+    /// Memory that is its own as long as it is under way, in bytes. Leased memory is the source's.
+    pub(super) fn bytes(&self) -> u64 {
+        let Self::Load { load, .. } = self else { return 0 };
+        let findings = load.chunk.batches().len() * BATCH * PER_PACKET;
+        (findings + load.chunk.copied_bytes()) as u64
     }
 
     /// Place in the source's order, of what has one.

@@ -94,8 +94,11 @@ use workers::Workers;
 /// Chunks in a ring where the worker waits: enough to even out the difference between the two ends, few enough to
 /// stay in the cache.
 const QUEUE_TO_WAIT: usize = 2;
-/// Chunks in a ring where it drops: as many as the kernel's ring has blocks by default, some 64 MiB of frames.
-const QUEUE_TO_DROP: usize = 64;
+/// Chunks in a ring where it drops: more than the kernel's rings of one worker have blocks, also once they are raised. What has
+/// waited there for a process that was stopped comes all at once, and is not to be lost here.
+const MOST_CHUNKS: usize = 4096;
+/// Memory that they may take: that of a default ring full of small frames, and of any number of blocks with few.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// The pipeline; see the [module](self).
 #[derive(Debug)]
@@ -186,11 +189,12 @@ impl<'a> Builder<'a> {
 
     /// So many chunks, rounded up to a power of two, may be under way from each worker to each output. A chunk is
     /// what the source hands out at a time: for a capture file 256 KiB of it, for a live source a block of the
-    /// kernel's ring (1 MiB by default, and much less of frames when few come before it is handed over), otherwise a
+    /// kernel's ring (256 KiB by default, and much less of frames when few come before it is handed over), otherwise a
     /// batch or a few.
     ///
-    /// Without a call that is 2 where workers wait (none for a sole output where there is but one CPU), and 64 where
-    /// they drop. Memory is bounded by it, whatever an
+    /// Without a call that is 2 where workers wait (none for a sole output where there is but one CPU). Where they drop
+    /// there is no such number: as many are under way as fit into 256 MiB, up to 4096.
+    /// Memory is bounded by it, whatever an
     /// output does: so many chunks and two more, with some 350 bytes for each packet beside its own.
     pub fn queue(mut self, chunks: usize) -> Self {
         self.config.queue = Some(chunks);
@@ -240,7 +244,8 @@ impl<'a> Builder<'a> {
         let policy = full_ring.unwrap_or(if source.is_live() { Policy::Drop } else { Policy::Wait });
         let waits = policy == Policy::Wait && !source.is_live() && queue.is_none();
         let at_once = source.is_live() && queue.is_none();
-        let depth = queue.unwrap_or(if policy == Policy::Drop { QUEUE_TO_DROP } else { QUEUE_TO_WAIT });
+        let depth = queue.unwrap_or(if policy == Policy::Drop { MOST_CHUNKS } else { QUEUE_TO_WAIT });
+        let most_bytes = if queue.is_some() { u64::MAX } else { MOST_BYTES };
         let gauges: Vec<_> = (0..workers).map(|_| CachePadded::new(Gauge::default())).collect();
         let (router, shutdown, gauges) = (&router, &shutdown, &gauges[..]);
         let outcome = thread::scope(|scope| {
@@ -256,7 +261,8 @@ impl<'a> Builder<'a> {
                 let never_waits = at_once && sinks.iter().all(|sink| !sink.may_wait());
                 let alone = sinks.len() == 1 && (never_waits || waits && cores::are_one(cores));
                 if workers > 1 || may_block && !alone {
-                    let workers = Workers { router, cores, limit, shutdown, gauges, policy, depth };
+                    let workers =
+                        Workers { router, cores, limit, shutdown, gauges, policy, depth, most_bytes };
                     return workers.run(source, &mut sinks);
                 }
                 cores.first().map_or(Ok(()), |&core| cores::pin(core))?;

@@ -258,7 +258,18 @@ impl fmt::Display for Report {
             } else {
                 format!("{} times", self.ring_freezes)
             };
-            write!(f, "\nthe kernel's ring was full {times}: try a larger buffer")?;
+            write!(f, "\nthe kernel's ring was full {times}")?;
+            // Where it was raised, that is what its note says.
+            match &self.rings {
+                Some(RingUse { raised_from: None, rings, bytes, .. }) if *rings > 0 => {
+                    let twice = (2 * bytes / *rings as u64).div_ceil(1 << 20);
+                    write!(f, ": --ring {twice}M has room for a stall twice as long")?;
+                    f.write_str(
+                        "; if it was none, what comes takes more --cores, or less to do with each packet",
+                    )?;
+                }
+                _ => {}
+            }
         }
         if let Some(rings) = &self.rings {
             write!(f, "\n{rings}")?;
@@ -276,15 +287,17 @@ impl fmt::Display for Report {
 impl OutputReport {
     /// What to do about a disk that was too slow, if all that may wait for it did.
     fn show_strain(&self, f: &mut fmt::Formatter<'_>, named: bool) -> fmt::Result {
-        let Some(Strain { queued_most, queue, longest_write }) = self.strain else { return Ok(()) };
-        if queued_most < queue {
+        let Some(Strain { queued_most, waited, longest_write, .. }) = self.strain else { return Ok(()) };
+        if waited.is_zero() {
             return Ok(());
         }
         let name = if named { format!(" for {}", self.rule) } else { String::new() };
-        let (most, seconds) = (queued_most >> 20, longest_write.as_secs_f64());
+        let most = queued_most >> 20;
+        let [waited, longest] = [waited, longest_write].map(|time| time.as_secs_f64());
         write!(
             f,
-            "\nthe disk{name} was slow: {most} MiB waited to be written, all that may; the longest write took {seconds:.3} s"
+            "\nthe disk{name} was slow: {most} MiB waited to be written, all that may, and what came then had to wait for \
+             {waited:.3} s; the longest write took {longest:.3} s"
         )?;
         f.write_str(": a larger --write-queue outlasts longer stalls, a faster disk more traffic")
     }

@@ -76,6 +76,8 @@ pub(super) struct Workers<'w> {
     pub(super) policy: Policy,
     /// Parcels that a ring holds.
     pub(super) depth: usize,
+    /// Memory that they may take where workers drop, in bytes.
+    pub(super) most_bytes: u64,
 }
 
 impl Workers<'_> {
@@ -133,7 +135,8 @@ impl Workers<'_> {
         for gaps in &gaps {
             let (producers, consumers): (Vec<_>, Vec<_>) = (0..workers).map(|_| spsc(self.depth)).unzip();
             for (senders, ring) in senders.iter_mut().zip(producers) {
-                senders.push(Sender::new(ring, self.policy, (workers > 1 && ordered).then_some(gaps)));
+                let gaps = (workers > 1 && ordered).then_some(gaps);
+                senders.push(Sender::new(ring, self.policy, gaps, self.most_bytes));
             }
             lanes.push(Lanes::new(consumers, ordered.then_some(gaps)));
         }
@@ -321,6 +324,7 @@ mod tests {
             gauges: &gauges,
             policy: Policy::Wait,
             depth: 2,
+            most_bytes: u64::MAX,
         };
         let source = Synthetic::new(&Traffic { frames: u64::MAX, ..Traffic::default() });
         let outcome = run.run(Box::new(source), &mut [Box::new(Discard)]);

@@ -276,6 +276,9 @@ pub struct Strain {
     pub queued_most: u64,
     /// How many could.
     pub queue: u64,
+    /// How long packets had to wait until there was room for them; in JSON, seconds.
+    #[serde(rename = "waited_seconds", serialize_with = "as_seconds")]
+    pub waited: Duration,
     /// How long the longest write took; in JSON, seconds.
     #[serde(rename = "longest_write_seconds", serialize_with = "as_seconds")]
     pub longest_write: Duration,

@@ -148,6 +148,11 @@ impl Chunk {
         }
     }
 
+    /// Bytes of frames that were copied into it.
+    pub(crate) fn copied_bytes(&self) -> usize {
+        self.slab.len()
+    }
+
     /// Keeps only the first so many frames.
     pub(crate) fn truncate(&mut self, frames: usize) {
         if frames >= self.records.len() {

@@ -24,10 +24,15 @@ pub struct RingUse {
     pub blocks: u64,
     /// Most blocks of it that were not the kernel's to fill at a time.
     pub fullest: u64,
-    /// The longest time without a reader that the ring with the least to spare would have taken, at the highest rate
-    /// at which its blocks came over a second; `None` where too few came to tell.
+    /// How long the ring with the least to spare is sure to bridge without a reader: by its bytes at the highest rate seen over
+    /// a second, and by the number of its blocks, each of which takes its place when its time is over, full or not. Of
+    /// rings that have not overflowed; `None` where too few blocks came to tell.
     #[serde(rename = "bridges_ms", serialize_with = "milliseconds")]
     pub bridges: Option<Duration>,
+    /// How long the ring with the least to spare did bridge until it overflowed, for want of bytes or of blocks; `None`
+    /// where none has.
+    #[serde(rename = "bridged_ms", serialize_with = "milliseconds")]
+    pub bridged: Option<Duration>,
     /// Bytes of all rings before they were raised, if they were.
     pub raised_from: Option<u64>,
     /// Whose times the frames have that were handed out; `None` where only the host's were asked for.
@@ -67,10 +72,9 @@ impl RingUse {
         if other.fullest * self.blocks.max(1) > self.fullest * other.blocks.max(1) || self.blocks == 0 {
             (self.fullest, self.blocks) = (other.fullest, other.blocks);
         }
-        self.bridges = match (self.bridges, other.bridges) {
-            (Some(one), Some(another)) => Some(one.min(another)),
-            (one, another) => one.or(another),
-        };
+        let least = |one: Option<Duration>, another| [one, another].into_iter().flatten().min();
+        self.bridges = least(self.bridges, other.bridges);
+        self.bridged = least(self.bridged, other.bridged);
         if let Some(bytes) = other.raised_from {
             self.raised_from = Some(self.raised_from.unwrap_or(0) + bytes);
         }
@@ -102,12 +106,17 @@ impl fmt::Display for RingUse {
             rings => write!(f, "rings: {rings} of {mib} MiB together")?,
         }
         write!(f, ", at most {} % full", self.fullest_percent())?;
+        let told = |time: Duration| match time.as_millis() {
+            millis @ ..10_000 => format!("{millis} ms"),
+            _ => format!("{} s", time.as_secs()),
+        };
+        if let Some(time) = self.bridged {
+            write!(f, "; it overflowed with the packets of {} in it", told(time))?;
+        }
         if let Some(time) = self.bridges {
-            let (time, unit) = match time.as_millis() {
-                millis @ ..10_000 => (millis, "ms"),
-                _ => (u128::from(time.as_secs()), "s"),
-            };
-            write!(f, "; at the highest rate it bridges {time} {unit}")?;
+            // The larger ring, where one overflowed.
+            let which = if self.bridged.is_some() { "the other" } else { "it" };
+            write!(f, "; at the highest rate {which} bridges {}", told(time))?;
         }
         self.stamps.iter().try_for_each(|stamps| write!(f, "\n{stamps}"))?;
         self.notes.iter().try_for_each(|note| write!(f, "\n{note}"))
@@ -127,6 +136,7 @@ mod tests {
             fullest,
             bridges: Some(Duration::from_millis(millis)),
             stamps: (fullest > 0).then_some(Stamps { device: 10, host: blocks }),
+            bridged: (blocks == 4).then_some(Duration::from_millis(120)),
             notes: vec!["a note".into()],
             ..RingUse::default()
         };
@@ -135,8 +145,8 @@ mod tests {
         assert_eq!((all.rings, all.bytes, all.fullest, all.blocks), (3, 3 << 20, 3, 4));
         assert_eq!(
             all.to_string(),
-            "rings: 3 of 3 MiB together, at most 75 % full; at the highest rate it bridges 40 ms\n\
-             times: 20 by the device's clock, 20 by the host's, as the device gave none\na note"
+            "rings: 3 of 3 MiB together, at most 75 % full; it overflowed with the packets of 120 ms in it; at the highest rate \
+             the other bridges 40 ms\ntimes: 20 by the device's clock, 20 by the host's, as the device gave none\na note"
         );
     }
 }

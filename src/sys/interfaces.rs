@@ -11,6 +11,11 @@ use std::net::IpAddr;
 /// The pseudo interface that stands for all of them.
 pub const ANY: &str = "any";
 
+/// Attributes of `linux/if_link.h` as of Linux 6.3 that libc does not have.
+const IFLA_GRO_MAX_SIZE: u16 = 58;
+const IFLA_GSO_IPV4_MAX_SIZE: u16 = 63;
+const IFLA_GRO_IPV4_MAX_SIZE: u16 = 64;
+
 /// What the kernel says of one interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceInfo {
@@ -26,6 +31,8 @@ pub struct InterfaceInfo {
     pub flags: u32,
     /// Largest packet in bytes, without the link header; 0 for [`ANY`].
     pub mtu: u32,
+    /// Most bytes to which segments are joined when received, or left together when sent; 0 where the kernel does not say.
+    pub joined: u32,
     /// Ethernet address, where the hardware has one of 6 bytes.
     pub mac: Option<Mac>,
     /// IP addresses, each with its prefix length.
@@ -115,6 +122,9 @@ fn read_link(body: &[u8]) -> Option<InterfaceInfo> {
         match kind {
             libc::IFLA_IFNAME => interface.name = text(value),
             libc::IFLA_MTU => interface.mtu = word(value)?,
+            libc::IFLA_GSO_MAX_SIZE | IFLA_GRO_MAX_SIZE | IFLA_GSO_IPV4_MAX_SIZE | IFLA_GRO_IPV4_MAX_SIZE => {
+                interface.joined = interface.joined.max(word(value)?);
+            }
             libc::IFLA_PROMISCUITY => interface.promiscuity = word(value)?,
             libc::IFLA_ADDRESS => interface.mac = value.try_into().ok().filter(|mac| *mac != [0; 6]),
             libc::IFLA_LINKINFO => {
@@ -160,6 +170,7 @@ mod tests {
         let loopback = found.iter().find(|interface| interface.is_loopback()).unwrap();
         assert_eq!((loopback.name.as_str(), loopback.hardware), ("lo", libc::ARPHRD_LOOPBACK));
         assert!(loopback.mtu > 0 && loopback.mac.is_none());
+        assert!(loopback.joined >= 65_535, "GSO is at its default or above it");
         assert!(found.last().unwrap().is_any());
         assert_eq!(found.iter().filter(|interface| interface.is_any()).count(), 1);
     }

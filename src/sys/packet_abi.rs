@@ -127,6 +127,8 @@ pub struct Statistics {
 
 /// The block or frame belongs to us.
 pub const STATUS_USER: u32 = libc::TP_STATUS_USER;
+/// Of a block: its time was over before it was full (`TP_STATUS_BLK_TMO`).
+pub const STATUS_TIME_OVER: u32 = libc::TP_STATUS_BLK_TMO;
 /// Of a block: frames had been lost when it was closed, and the counters not been read since (`TP_STATUS_LOSING`).
 pub const STATUS_LOSING: u32 = libc::TP_STATUS_LOSING;
 /// The L4 checksum is still to be computed by the device.

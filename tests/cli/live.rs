@@ -91,6 +91,25 @@ fn a_process_that_was_stopped_accounts_for_all_that_came_meanwhile() {
     );
 }
 
+/// Each block takes its place in the ring when its time is over, however little is in it: 64 of them bridged 3.2 s. And when
+/// the process goes on, nearly empty blocks come to the output all at once.
+#[test]
+fn five_seconds_of_little_traffic_are_bridged() {
+    let script = r#"ip link add va type veth peer name vb; ip link set va up; ip link set vb up; d=$(mktemp -d)
+        "$0" sniff -i vb -w "$d/out" 2> "$d/log" & pid=$!
+        until grep -q listening "$d/log"; do kill -0 $pid || exit 99; sleep 0.05; done
+        "$0" gen -i va --count 1400 --rate 200 --size 64 2> /dev/null & gen=$!
+        sleep 1; kill -STOP $pid; sleep 5.2; kill -CONT $pid; wait $gen; sleep 0.5
+        kill -TERM $pid; wait; cat "$d/log" >&2; rm -r "$d""#;
+    let Some(output) = in_namespace("five_seconds_of_little_traffic_are_bridged", script) else { return };
+    let (_, out, err) = told(output);
+    // What the kernel itself sends (IPv6) comes besides.
+    let ledger = err.lines().find(|line| line.contains(" received = ")).unwrap_or_default();
+    let received = ledger.split(' ').next().and_then(|number| number.parse::<u64>().ok());
+    assert!(received.is_some_and(|packets| packets >= 1400), "{out}{err}");
+    assert!(ledger.ends_with(" + 0 dropped"), "{out}{err}");
+}
+
 #[test]
 fn several_interfaces_in_another_network_namespace() {
     let script = r#"

@@ -85,6 +85,42 @@ pub(crate) fn a_ring_that_overflows_is_raised_once_without_loss_or_repetition() 
     assert_eq!(capture.ring_use().expect("rings").rings, 2, "once only");
 }
 
+/// What it says that it would bridge, read promptly, is what it then does when nobody reads: 16 blocks of 20 ms, however
+/// little is in them.
+pub(crate) fn what_a_ring_bridges_is_what_it_tells() {
+    let lab = quiet_lab();
+    let options = Capture::on("server").directions(Directions::In).ring_bytes(1 << 20).block_bytes(64 << 10);
+    let mut capture = open(&lab.server, options.retire_after(Duration::from_millis(20))).expect("a capture");
+    let socket = sender(&lab.client);
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            for number in 0..600 {
+                send(&socket, &frames::udp(1, 2, number, 100));
+                thread::sleep(Duration::from_millis(4));
+            }
+        });
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(1200) {
+            capture.fill(256).expect("fill");
+        }
+        let told = capture.ring_use().expect("a ring");
+        assert_eq!((told.bridges, told.bridged), (Some(Duration::from_millis(320)), None), "{told}");
+        sending.join().expect("sent");
+    });
+    capture.stop().expect("stop");
+    read_to_end(&mut capture, |_| {}).expect("an orderly end");
+    let counters = capture.counters();
+    assert!(counters.dropped_ring > 0, "{counters:?}");
+    let told = capture.ring_use().expect("a ring");
+    let bridged = told.bridged.expect("it overflowed").as_millis();
+    // A tick may be missed on a busy machine, and the first of the blocks is not counted.
+    assert!((250..500).contains(&bridged) && told.bridges.is_none(), "{told}");
+    assert!(
+        told.to_string().contains(&format!("overflowed with the packets of {bridged} ms in it")),
+        "{told}"
+    );
+}
+
 pub(crate) fn a_raised_ring_is_read_after_the_old_one_even_if_that_is_stopped_meanwhile() {
     let lab = quiet_lab();
     let mut raised = 0;

@@ -17,10 +17,11 @@ use wharf::sys::namespace::Namespace;
 const WHOLE: u32 = 262_144;
 /// The kernel counts a ring's bytes in 32 bits, and wants blocks of up to 1 MiB whole.
 const RING_BEYOND: usize = (1 << 32) - (1 << 20);
-/// The latest a packet is handed over where somebody watches.
-const SOON: Duration = Duration::from_millis(5);
-/// The same where nobody does. A block is handed over when it is full or this time is over, and full or not it takes
-/// its place in the ring: the longer it may take, the longer a stall the ring bridges when little comes.
+/// The latest a packet is handed over where somebody watches: sooner than he sees, and no sooner. A block is handed over
+/// when it is full or this time is over, and full or not it takes its place in the ring: the longer it may take, the longer
+/// a stall the ring bridges when little comes.
+const SOON: Duration = Duration::from_millis(20);
+/// The same where nobody does.
 const LATE: Duration = Duration::from_millis(50);
 
 #[derive(Args, Debug)]

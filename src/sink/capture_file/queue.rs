@@ -7,20 +7,25 @@
 //!    +------------[ empty buffers ]-------------+
 //! ```
 //!
+//! Pieces may be small, as when each packet is to be written at once: what comes while another piece waits joins it, up to the
+//! size of a piece, so that neither memory nor writes grow with their number.
+//!
 //! One thread writes all files of a rotation in turn, so that one which is written over is complete before. When a write
 //! fails, what is queued behind it is lost, and counted as not kept; the encoder is told at its next piece.
 
 use super::destination::{Destination, FileId, Manner};
 use crate::sink::{Error, Strain};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Empty buffers that are kept for their next use.
 const KEPT: usize = 4;
+/// So many bytes of the limit a job is taken for whatever is in it: files that are no larger take more to open than to hold.
+const LEAST_JOB: usize = 256;
 
 /// A way to the thread; clones lead to the same. When the last is dropped, the thread ends with what it has.
 #[derive(Clone)]
@@ -43,19 +48,70 @@ struct Shared {
     error: Mutex<Option<Error>>,
     /// Packets kept in all files.
     kept: AtomicU64,
-    /// Bytes handed over and not yet written.
-    queued: AtomicU64,
-    /// The most there ever were of those.
-    queued_most: AtomicU64,
+    /// What is to be done.
+    line: Mutex<Line>,
+    /// There is something to do, or will be no more.
+    filled: Condvar,
+    /// Something has been done.
+    emptied: Condvar,
     /// Nanoseconds the longest write took.
     longest: AtomicU64,
     /// Empty buffers, the one used last on top: its memory is the likeliest to be in the cache still.
     empty: Mutex<Vec<Vec<u8>>>,
 }
 
+/// Jobs in their order.
+#[derive(Default)]
+struct Line {
+    jobs: VecDeque<Job>,
+    /// Nothing will be added any more.
+    over: bool,
+    /// Bytes handed over and not yet written.
+    queued: usize,
+    /// The most there ever were of those.
+    queued_most: usize,
+    /// How long it was waited for room.
+    waited: Duration,
+}
+
+impl Line {
+    /// Puts a piece behind the others, joined to one that waits where there is room in that; `buffer` is then emptied.
+    /// Otherwise says that it has not.
+    fn join(&mut self, buffer: &mut Vec<u8>, packets: u64, piece: usize) -> bool {
+        // Showing what was written before can wait until this is written too.
+        let flush = matches!(self.jobs.back(), Some(Job::Flush));
+        if flush {
+            self.jobs.pop_back();
+        }
+        let joined = match self.jobs.back_mut() {
+            Some(Job::Write(waiting, count)) if waiting.len() + buffer.len() <= piece => {
+                waiting.append(buffer);
+                *count += packets;
+                true
+            }
+            _ => false,
+        };
+        if flush {
+            self.jobs.push_back(Job::Flush);
+        }
+        joined
+    }
+}
+
 struct Running {
-    jobs: SyncSender<Job>,
+    /// Tells the thread that there is no more to come.
+    _end: End,
     thread: JoinHandle<()>,
+}
+
+/// Whoever drops it has nothing more to do.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.line().over = true;
+        self.0.filled.notify_one();
+    }
 }
 
 enum Job {
@@ -88,15 +144,31 @@ impl Queue {
         if buffer.is_empty() {
             return Ok(());
         }
-        let empty = self.shared.empty().pop();
-        let full = std::mem::replace(buffer, empty.unwrap_or_else(|| Vec::with_capacity(buffer.capacity())));
-        let bytes = full.len() as u64;
-        let queued = self.shared.queued.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.shared.queued_most.fetch_max(queued, Ordering::Relaxed);
-        self.send(Job::Write(full, packets))
+        let mut line = self.line()?;
+        let bytes = buffer.len();
+        if !line.join(buffer, packets, self.piece) {
+            // A large buffer for little would be memory that nobody counts.
+            let full = if bytes * 2 < buffer.capacity() && !line.jobs.is_empty() {
+                let copy = buffer.as_slice().to_vec();
+                buffer.clear();
+                copy
+            } else {
+                let empty = self.shared.empty().pop();
+                std::mem::replace(buffer, empty.unwrap_or_else(|| Vec::with_capacity(buffer.capacity())))
+            };
+            line.jobs.push_back(Job::Write(full, packets));
+        }
+        line.queued += bytes;
+        line.queued_most = line.queued_most.max(line.queued);
+        drop(line);
+        self.shared.filled.notify_one();
+        Ok(())
     }
 
     pub(super) fn flush(&self) -> Result<(), Error> {
+        if matches!(self.shared.line().jobs.back(), Some(Job::Flush)) {
+            return Ok(());
+        }
         self.send(Job::Flush)
     }
 
@@ -106,8 +178,8 @@ impl Queue {
 
     /// Waits until all is written. The failure, unless it has been told.
     pub(super) fn finish(&self) -> Result<(), Error> {
-        if let Some(Running { jobs, thread, .. }) = self.lock().take() {
-            drop(jobs);
+        if let Some(Running { _end: end, thread }) = self.lock().take() {
+            drop(end);
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
         self.shared.take_error().map_or(Ok(()), Err)
@@ -123,42 +195,66 @@ impl Queue {
     }
 
     pub(super) fn strain(&self) -> Strain {
+        let line = self.shared.line();
         Strain {
-            queued_most: self.shared.queued_most.load(Ordering::Relaxed),
+            queued_most: line.queued_most as u64,
             queue: self.limit as u64,
+            waited: line.waited,
             longest_write: Duration::from_nanos(self.shared.longest.load(Ordering::Relaxed)),
         }
     }
 
     fn send(&self, job: Job) -> Result<(), Error> {
+        self.line()?.jobs.push_back(job);
+        self.shared.filled.notify_one();
+        Ok(())
+    }
+
+    /// What is to be done, as soon as there is room for more.
+    fn line(&self) -> Result<MutexGuard<'_, Line>, Error> {
         if self.has_failed() {
             // Told already, perhaps: whoever goes on all the same hears that it is over.
             return Err(self.shared.take_error().unwrap_or(Error::Closed));
         }
         let mut running = self.lock();
-        let running = match &mut *running {
-            Some(running) => running,
-            none => none.insert(self.start()?),
+        if running.is_none() {
+            *running = Some(self.start()?);
+        }
+        drop(running);
+        let is_full = |line: &Line| {
+            !line.over
+                && !line.jobs.is_empty()
+                && (line.queued >= self.limit || line.jobs.len() >= (self.limit / LEAST_JOB).max(4))
         };
-        // The thread reads on until we are gone, whatever happens to it but a panic.
-        running.jobs.send(job).map_err(|_| Error::Closed)
+        let mut line = self.shared.line();
+        if is_full(&line) {
+            let begun = Instant::now();
+            let room = self.shared.emptied.wait_while(line, |line| is_full(line));
+            line = room.unwrap_or_else(PoisonError::into_inner);
+            line.waited += begun.elapsed();
+        }
+        // The thread goes on until we are gone, whatever happens to it but a panic.
+        if line.over { Err(Error::Closed) } else { Ok(line) }
     }
 
     /// Starts the thread where its first job comes from: it may run where that may.
     fn start(&self) -> Result<Running, Error> {
-        let pieces = (self.limit / self.piece.max(1)).max(1);
-        let (jobs, incoming) = sync_channel(pieces);
+        self.shared.line().over = false;
         let mut worker = Worker { shared: Arc::clone(&self.shared), current: None };
         let thread = thread::Builder::new().name("wharf-write".to_owned());
         let thread = thread.spawn(move || {
-            for job in incoming {
+            // After a panic, whoever waits for room is not to wait for ever.
+            let shared = Arc::clone(&worker.shared);
+            let _gone = Gone(&shared);
+            while let Some(job) = shared.next() {
                 if let Some(buffer) = worker.act(job) {
-                    worker.shared.keep(buffer);
+                    shared.keep(buffer);
                 }
             }
         });
+        let end = End(Arc::clone(&self.shared));
         let path = "a thread to write on".to_owned();
-        Ok(Running { jobs, thread: thread.map_err(|source| Error::Io { path, source })? })
+        Ok(Running { _end: end, thread: thread.map_err(|source| Error::Io { path, source })? })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Running>> {
@@ -167,6 +263,26 @@ impl Queue {
 }
 
 impl Shared {
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next job, once there is one; `None` when there will be no more.
+    fn next(&self) -> Option<Job> {
+        let nothing = |line: &mut Line| line.jobs.is_empty() && !line.over;
+        let mut line = self.filled.wait_while(self.line(), nothing).unwrap_or_else(PoisonError::into_inner);
+        let job = line.jobs.pop_front();
+        drop(line);
+        self.emptied.notify_one();
+        job
+    }
+
+    /// So many bytes wait no more.
+    fn done(&self, bytes: usize) {
+        self.line().queued -= bytes;
+        self.emptied.notify_one();
+    }
+
     fn empty(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         self.empty.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,6 +301,16 @@ impl Shared {
     }
 }
 
+/// The thread ends.
+struct Gone<'s>(&'s Shared);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.line().over = true;
+        self.0.emptied.notify_all();
+    }
+}
+
 /// What the thread has.
 struct Worker {
     shared: Arc<Shared>,
@@ -198,7 +324,7 @@ impl Worker {
         let (result, buffer) = match job {
             Job::Write(buffer, packets) => {
                 let result = if lost { Ok(()) } else { self.write(&buffer, packets) };
-                self.shared.queued.fetch_sub(buffer.len() as u64, Ordering::Relaxed);
+                self.shared.done(buffer.len());
                 (result, Some(buffer))
             }
             _ if lost => (Ok(()), None),
@@ -289,9 +415,33 @@ mod tests {
         assert!(taken.lock().unwrap().is_empty());
         let strain = writer.strain().unwrap();
         assert_eq!((strain.queued_most, strain.queue), (32 * 1000 + 24, 32_000));
+        assert_eq!(strain.waited, Duration::ZERO);
         drop(go_on);
         writer.finish(&[]).unwrap();
         assert_eq!((writer.kept(), taken.lock().unwrap().len()), (Some(32), 24 + 32 * 1000));
+    }
+
+    /// With `-U`, each batch comes by itself.
+    #[test]
+    fn small_pieces_fill_the_queue_by_their_bytes_alone() {
+        let (go_on, held) = channel();
+        let taken: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let disk = Disk { held, room: usize::MAX, taken: Arc::clone(&taken) };
+        let options = CaptureFileWriter::options().format(CaptureFormat::Pcap).buffer(4000).queue(8 * 4000);
+        let mut writer = options.write_to(disk, "a disk").unwrap();
+        for _ in 0..31 {
+            write(&mut writer, 1).unwrap();
+            writer.flush().unwrap();
+        }
+        let strain = writer.strain().unwrap();
+        assert_eq!((strain.queued_most, strain.waited), (31_024, Duration::ZERO));
+        let queue = writer.queue.clone().unwrap();
+        // The thread has one, or perhaps none yet; the others have joined, four to a piece, and with one request to show them
+        // each.
+        assert!(queue.shared.line().jobs.len() <= 18, "{}", queue.shared.line().jobs.len());
+        drop(go_on);
+        writer.finish(&[]).unwrap();
+        assert_eq!((writer.kept(), taken.lock().unwrap().len()), (Some(31), 24 + 31 * 1000));
     }
 
     #[test]
@@ -308,6 +458,7 @@ mod tests {
         // Beside those that wait, one is being written and one waits for a place.
         assert!((32_000..=44_000).contains(&strain.queued_most), "{strain:?}");
         assert!(strain.longest_write >= Duration::from_millis(1), "{strain:?}");
+        assert!(strain.waited >= Duration::from_millis(100), "{strain:?}");
         writer.finish(&[]).unwrap();
         slow.join().unwrap();
         assert_eq!((writer.kept(), taken.lock().unwrap().len()), (Some(400), 24 + 400 * 1000));

@@ -14,20 +14,26 @@ use crate::sys::packet_socket::Mode;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Time after which a block that is not full is handed over: frames come at most this late. A tenth of
-/// what a person notices, and no more than 100 wake-ups a second.
-pub const DEFAULT_RETIRE: Duration = Duration::from_millis(10);
+/// Time after which a block that is not full is handed over: frames come at most this late. A fifth of what a person
+/// notices, and no more than 50 wake-ups a second; and a ring of the default size bridges 10 s ([`Options::block_bytes`]).
+pub const DEFAULT_RETIRE: Duration = Duration::from_millis(20);
 
 /// Block sizes are multiples of this, which every page size of Linux divides.
 const BLOCK_UNIT: usize = 64 << 10;
-/// Holds a 64 KiB segment with its headers, so that the kernel need not cut one.
-const LEAST_BLOCK: usize = 2 * BLOCK_UNIT;
-const MOST_BLOCK: usize = 1 << 20;
 /// Said of an interface whose frames a device stamps: a reader of the file is not to take them for the host's times.
 const BY_DEVICE: &str =
     "times by the device's own clock (adapter_unsynced); by the host's where the device gave none";
+/// Larger ones spare no CPU: this one holds 1600 small frames.
+const MOST_BLOCK: usize = 256 << 10;
+/// A ring bridges so long without a reader, where it has the bytes. Each block takes its place when its time is over,
+/// full or not: however little comes, the ring has to have as many as that.
+const BRIDGED: Duration = Duration::from_secs(10);
+/// Segments are joined to as much where the kernel does not say.
+const JOINED: u32 = 64 << 10;
+/// More than what the kernel puts before a frame: its header, an address, the link header and room for a tag.
+const BEFORE_FRAME: usize = 512;
 /// The kernel counts a ring's bytes in 32 bits.
-const MOST_RING: usize = u32::MAX as usize - MOST_BLOCK;
+const MOST_RING: usize = u32::MAX as usize - (1 << 20);
 
 /// Which way the frames go that are wanted, seen from this host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,8 +175,12 @@ impl Options {
         Self { among: interfaces.max(1), ..self }
     }
 
-    /// Bytes of a block of the ring, rounded up to 64 KiB. A frame that does not fit a block is cut. By
-    /// default a sixteenth of the ring, 128 KiB at least and 1 MiB at most.
+    /// Bytes of a block of the ring, rounded up to 64 KiB. A frame that does not fit a block is cut.
+    ///
+    /// A block that is not full takes its place too when its [time](Options::retire_after) is over: a stall is bridged
+    /// for as many such times as there are blocks, and as far as the bytes go. By default there are blocks for 10 s,
+    /// but of 64 KiB at least, and of as much as holds the largest frame (128 KiB where segments are joined to 64 KiB
+    /// and kept whole), and of 256 KiB at most.
     pub fn block_bytes(self, bytes: usize) -> Self {
         Self { block: Some(bytes), ..self }
     }
@@ -229,7 +239,8 @@ impl Options {
             None => sizing::of(device, self.parts * self.among),
         };
         let can_grow = !self.rollover && self.spread != Spread::RoundRobin;
-        let larger = size.larger.filter(|_| can_grow).map(|bytes| self.geometry(bytes)).transpose()?;
+        let frame = self.largest_frame(device, &all);
+        let larger = size.larger.filter(|_| can_grow).map(|bytes| self.geometry(bytes, frame)).transpose()?;
         let interface = Interface {
             name: Some(device.name.clone()),
             description: self.time_stamps.is_the_devices().then(|| BY_DEVICE.to_owned()),
@@ -252,7 +263,7 @@ impl Options {
             spread: self.spread,
             rollover: self.rollover,
             device_times: self.time_stamps.is_the_devices(),
-            request: self.geometry(size.ring)?,
+            request: self.geometry(size.ring, frame)?,
             larger,
         };
         let rings = Group::open(plan)?;
@@ -321,13 +332,34 @@ impl Options {
         }
     }
 
-    fn geometry(&self, ring: usize) -> Result<RingRequest, String> {
+    /// Most bytes of a frame that are kept.
+    fn largest_frame(&self, device: &InterfaceInfo, all: &[InterfaceInfo]) -> usize {
+        let largest = |device: &InterfaceInfo| match device.joined {
+            0 => device.mtu.max(JOINED),
+            joined => device.mtu.max(joined),
+        };
+        let largest =
+            if device.is_any() { all.iter().map(largest).max().unwrap_or(JOINED) } else { largest(device) };
+        match self.snap_length {
+            0 => largest as usize,
+            snap_length => largest.min(snap_length) as usize,
+        }
+    }
+
+    /// A ring of so many bytes for frames of at most so many.
+    fn geometry(&self, ring: usize, frame: usize) -> Result<RingRequest, String> {
         if ring > MOST_RING {
             return Err(format!("a ring of {} MiB: the kernel takes less than 4 GiB", ring >> 20));
         }
         let block = match self.block {
             Some(bytes) => bytes.clamp(BLOCK_UNIT, MOST_RING / 2).next_multiple_of(BLOCK_UNIT),
-            None => (ring / 16).clamp(LEAST_BLOCK, MOST_BLOCK).next_multiple_of(BLOCK_UNIT),
+            None => {
+                // The kernel takes pages by powers of two.
+                let least = (frame + BEFORE_FRAME).clamp(BLOCK_UNIT, 1 << 20).next_power_of_two();
+                let times = (BRIDGED.as_millis() / self.retire.as_millis().max(1)).max(1);
+                let most = ring / usize::try_from(times).unwrap_or(usize::MAX);
+                (1 << most.max(1).ilog2()).clamp(least, MOST_BLOCK.max(least))
+            }
         };
         let count = ring.div_ceil(block).max(2);
         let frame = 2048;
@@ -378,4 +410,59 @@ fn start(mode: Mode, link_type: LinkType) -> Option<Start> {
 pub(in crate::source) fn operating_system() -> String {
     let name = rustix::system::uname();
     format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::packet::DEFAULT_RING;
+
+    const WHOLE: u32 = 262_144;
+
+    /// Bytes and number of blocks, and the milliseconds that they bridge however little comes.
+    fn blocks(options: &Options, device: &InterfaceInfo, ring: usize) -> (u32, u32, u32) {
+        let request = options.geometry(ring, options.largest_frame(device, &[])).unwrap();
+        assert!(request.frame_count == request.block_size / request.frame_size * request.block_count);
+        (request.block_size >> 10, request.block_count, request.block_count * request.retire_timeout)
+    }
+
+    #[test]
+    fn a_default_ring_bridges_ten_seconds_however_little_comes() {
+        let device = InterfaceInfo { index: 1, mtu: 1500, joined: 65_536, ..InterfaceInfo::default() };
+        for (retire, snap_length, expected) in [
+            (DEFAULT_RETIRE, 0, (128, 512, 10_240)),
+            (Duration::from_millis(50), WHOLE, (256, 256, 12_800)),
+            (Duration::from_millis(20), WHOLE, (128, 512, 10_240)),
+            // Headers alone need no room for a joined segment.
+            (Duration::from_millis(10), 96, (64, 1024, 10_240)),
+        ] {
+            let options = Options::new("eth0".into()).retire_after(retire).snap_length(snap_length);
+            assert_eq!(blocks(&options, &device, DEFAULT_RING), expected, "{retire:?}");
+        }
+        // A larger one bridges longer, and a small one what it can.
+        let late = Options::new("eth0".into()).retire_after(Duration::from_millis(50));
+        assert_eq!(blocks(&late, &device, 4 * DEFAULT_RING), (256, 1024, 51_200));
+        assert_eq!(blocks(&late, &device, 1 << 20), (128, 8, 400));
+        assert_eq!(blocks(&late, &device, 1), (128, 2, 100));
+        assert_eq!(blocks(&late.block_bytes(1 << 20), &device, DEFAULT_RING), (1024, 64, 3_200));
+    }
+
+    #[test]
+    fn a_block_holds_the_largest_frame() {
+        let options = Options::new("eth0".into());
+        for (mtu, joined, snap_length, expected) in [
+            (1500, 0, 0, 128),
+            (9000, 65_536, 0, 128),
+            (65_536, 65_536, WHOLE, 128),
+            // Segments beyond 64 KiB (BIG TCP), whole or cut.
+            (1500, 185_000, 0, 256),
+            (1500, 524_280, 0, 1024),
+            (1500, 524_280, WHOLE, 512),
+            (1500, 524_280, 65_000, 128),
+        ] {
+            let device = InterfaceInfo { index: 1, mtu, joined, ..InterfaceInfo::default() };
+            let (size, ..) = blocks(&options.clone().snap_length(snap_length), &device, DEFAULT_RING);
+            assert_eq!(size, expected, "{mtu} {joined} {snap_length}");
+        }
+    }
 }

@@ -78,6 +78,7 @@ enum State {
 impl Ring {
     pub(super) fn new(group: &Arc<Group>, part: usize, socket: PacketSocket, blocks: BlockRing) -> Self {
         group.meter.add_ring(&blocks);
+        let usage = Usage::of(blocks.len());
         Self {
             blocks,
             socket,
@@ -94,7 +95,7 @@ impl Ring {
             totals: Totals::default(),
             losses: Losses::default(),
             lost: 0,
-            usage: Usage::default(),
+            usage,
         }
     }
 
@@ -113,8 +114,12 @@ impl Ring {
         if marked || now.duration_since(self.last_reading) >= READING {
             self.read_statistics();
         }
-        self.lost += descriptor.as_ref().map_or(0, |block| self.losses.before(block));
-        self.usage.note(now, self.blocks.filled() + self.blocks.leased());
+        let lost = descriptor.as_ref().map_or(0, |block| self.losses.before(block));
+        self.lost += lost;
+        if let Some(block) = &descriptor {
+            let in_use = self.blocks.filled() + self.blocks.leased();
+            self.usage.note(block, self.blocks.block_size(), lost > 0, in_use);
+        }
         let headroom = options::headroom(self.group.mode);
         self.walk = descriptor.map(|descriptor| Walk::new(&descriptor, headroom)).transpose()?;
         Ok(true)
@@ -253,7 +258,7 @@ impl Ring {
 
     /// How full it was, and whose times its frames have.
     pub(super) fn usage(&self) -> RingUse {
-        let told = self.usage.told(self.blocks.len(), self.blocks.block_size() as u64, self.totals.drops > 0);
+        let told = self.usage.told(self.blocks.block_size(), self.group.retire, self.totals.drops > 0);
         let by = Stamps { device: self.stamped, host: self.handed - self.stamped };
         RingUse { stamps: self.group.has_device_times().then_some(by), ..told }
     }
