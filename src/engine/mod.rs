@@ -94,8 +94,10 @@ use workers::Workers;
 /// Chunks in a ring where the worker waits: enough to even out the difference between the two ends, few enough to
 /// stay in the cache.
 const QUEUE_TO_WAIT: usize = 2;
-/// Chunks in a ring where it drops: more than the kernel's rings of one worker have blocks, also once they are raised. What has
-/// waited there for a process that was stopped comes all at once, and is not to be lost here.
+/// The same where it drops what comes from a file: enough for an output that pauses briefly.
+const QUEUE_TO_DROP: usize = 64;
+/// The same where it drops what comes live: more than the kernel's rings of one worker have blocks, also once they are
+/// raised. What has waited there for a process that was stopped comes all at once, and is not to be lost here.
 const MOST_CHUNKS: usize = 4096;
 /// Memory that they may take: that of a default ring full of small frames, and of any number of blocks with few.
 const MOST_BYTES: u64 = 256 << 20;
@@ -244,7 +246,11 @@ impl<'a> Builder<'a> {
         let policy = full_ring.unwrap_or(if source.is_live() { Policy::Drop } else { Policy::Wait });
         let waits = policy == Policy::Wait && !source.is_live() && queue.is_none();
         let at_once = source.is_live() && queue.is_none();
-        let depth = queue.unwrap_or(if policy == Policy::Drop { MOST_CHUNKS } else { QUEUE_TO_WAIT });
+        let depth = queue.unwrap_or(match policy {
+            Policy::Drop if source.is_live() => MOST_CHUNKS,
+            Policy::Drop => QUEUE_TO_DROP,
+            Policy::Wait => QUEUE_TO_WAIT,
+        });
         let most_bytes = if queue.is_some() { u64::MAX } else { MOST_BYTES };
         let gauges: Vec<_> = (0..workers).map(|_| CachePadded::new(Gauge::default())).collect();
         let (router, shutdown, gauges) = (&router, &shutdown, &gauges[..]);
