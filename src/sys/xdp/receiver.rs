@@ -119,6 +119,11 @@ impl Receiver {
         self.frames.rx.look()
     }
 
+    /// Chunks that are the kernel's to put frames into.
+    pub fn fillable(&mut self) -> u32 {
+        self.frames.fill.pending()
+    }
+
     /// Takes the next run of frames, at most `limit` of them: offset in [`Self::bytes`] and length of each go to `each`.
     /// Gives up the run before, unless that was leased. Gives the number of frames.
     ///

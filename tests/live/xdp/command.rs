@@ -10,13 +10,14 @@ use wharf::source::{Fill, Source};
 use wharf::sys::lab::Host;
 
 /// Starts the command inside a host and waits until it says what it takes.
-fn start(host: &Host, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, String) {
+pub(crate) fn start(host: &Host, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, String) {
     let mut child = host
         .namespace
         .run(|| {
             // A run that waits for packets which do not come is stuck: it is ended, and that is a failure.
+            // In the foreground a signal is passed on to the command once.
             Command::new("timeout")
-                .args(["20", env!("CARGO_BIN_EXE_wharf")])
+                .args(["--foreground", "20", env!("CARGO_BIN_EXE_wharf")])
                 .args(arguments)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -32,7 +33,7 @@ fn start(host: &Host, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, Str
 }
 
 /// What it wrote to standard output and, from here on, to standard error, once it has ended well.
-fn finish(mut child: Child, mut errors: BufReader<ChildStderr>) -> (String, String) {
+pub(crate) fn finish(mut child: Child, mut errors: BufReader<ChildStderr>) -> (String, String) {
     let (mut shown, mut said) = (String::new(), String::new());
     child.stdout.take().expect("piped").read_to_string(&mut shown).expect("text");
     errors.read_to_string(&mut said).expect("text");
@@ -52,6 +53,23 @@ pub(crate) fn sniff_takes_packets_and_says_so() {
     let (shown, said) = finish(child, errors);
     assert!(shown.contains("1000") && shown.contains("53"), "{shown}");
     assert!(said.contains("1000 received = 1000 delivered + 0 filtered out + 0 dropped"), "{said}");
+}
+
+pub(crate) fn generic_mode_that_was_fallen_back_to_is_not_advised() {
+    let lab = quiet_lab();
+    let (child, errors, said) = start(&lab.server, &["sniff", "-i", "lo", "--xdp", "-c", "5", "--count"]);
+    assert!(said.contains("listening on lo through AF_XDP (generic mode"), "{said}");
+    assert!(
+        said.contains("lo: generic mode, which costs more than native: its driver has no XDP\n"),
+        "{said}"
+    );
+    assert!(!said.contains("--xdp=generic"), "{said}");
+    let local = lab.server.namespace.run(|| std::net::UdpSocket::bind("127.0.0.1:0")).expect("bind");
+    for _ in 0..5 {
+        local.send_to(b"here", local.local_addr().expect("bound")).expect("sent");
+    }
+    let (_, said) = finish(child, errors);
+    assert!(said.contains("5 received = 5 delivered"), "{said}");
 }
 
 pub(crate) fn split_leaves_to_the_host_what_no_rule_names() {
