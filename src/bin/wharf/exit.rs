@@ -20,7 +20,7 @@ Exit codes:
   0  done; also after ^C, and when the reader of standard output went away
   1  failure: a line on standard error says what and where
   2  bad usage
-  3  --strict was given and packets were dropped";
+  3  --strict was given and packets were dropped (=host: or lost before, or that could not be seen)";
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;

@@ -1,11 +1,12 @@
 //! Where packets come from, as the command line says it.
 
+use crate::args::usage;
 use crate::cores::{self, CoreList};
 use crate::live::{LiveArgs, Wish};
 use crate::run::{Strict, Watched};
 use crate::signals;
 use crate::stats::StatsArgs;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
@@ -49,6 +50,9 @@ pub(crate) struct InputArgs {
     relinquish_privileges: Option<String>,
 
     /// Exit with code 3 when packets were dropped; with =host also when they were lost before the ring
+    ///
+    /// With =host also when that could not be seen, which the summary says: a veth's other end in a network namespace that
+    /// may not be looked into, as with -Z. A file (-r) has no host to ask: =host is refused.
     #[arg(long, value_name = "ring|host", value_enum, num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "ring", hide_possible_values = true)]
     strict: Option<Strict>,
@@ -97,6 +101,11 @@ impl InputArgs {
     /// privileges than the wanted user's are given up (-Z): before any output is created, and before there is a second
     /// thread. A ring that is raised later needs none: its socket is there from the start.
     pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<(Builder<'a>, Watched)> {
+        if self.strict == Some(Strict::Host) && !self.is_live() {
+            return Err(
+                usage("--strict=host asks this host, which a file (-r) is not from: take --strict").into()
+            );
+        }
         if let Some(CoreList(cores)) = &self.cores {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
             check_cores(cores)?;
@@ -110,7 +119,11 @@ impl InputArgs {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
             #[cfg(feature = "xdp")]
-            None if self.xdp.is_given() => Engine::builder().source(self.xdp.open(&self.live, wish)?),
+            None if self.xdp.is_given() => {
+                let (capture, upstream) = self.xdp.open(&self.live, wish)?;
+                watched.upstream = upstream.map(|(at_the_end, _)| at_the_end);
+                Engine::builder().source(capture)
+            }
             None => {
                 let (capture, upstream) = self.live.capture(self.workers(), wish)?;
                 let (at_the_end, meanwhile) = upstream.unzip();
@@ -121,6 +134,9 @@ impl InputArgs {
                 Engine::builder().source(capture)
             }
         };
+        if self.strict == Some(Strict::Host) && watched.upstream.is_none() {
+            bail!("--strict=host: what is lost before the ring cannot be seen on this host");
+        }
         user.map_or(Ok(()), |user| user.become_for_good()).context("-Z")?;
         if let Some(packets) = self.limit {
             builder = builder.limit(packets);

@@ -27,7 +27,7 @@ fn read_what_is_there(capture: &mut Capture, leased: bool, told: &mut Told) {
         if leased {
             let mut chunk = Chunk::default();
             capture.chunks().expect("it lends").fill_chunk(&mut chunk, 100).expect("fill");
-            if chunk.len() == 0 {
+            if chunk.is_empty() {
                 return;
             }
             chunk.batches().for_each(|batch| note(told, batch));

@@ -46,6 +46,8 @@ fn main() -> ExitCode {
         engine::runs_by_workers_and_rings_balance,
         command::sniff_takes_packets_and_says_so,
         command::generic_mode_that_was_fallen_back_to_is_not_advised,
+        command::what_was_lost_before_the_ring_is_named_and_minded,
+        command::what_may_not_be_looked_at_is_minded_too,
         command::split_leaves_to_the_host_what_no_rule_names,
         opening::a_second_program_is_refused,
         opening::a_busy_queue_says_so,
