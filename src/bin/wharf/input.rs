@@ -121,7 +121,12 @@ impl InputArgs {
             #[cfg(feature = "xdp")]
             None if self.xdp.is_given() => {
                 let (capture, upstream) = self.xdp.open(&self.live, wish)?;
-                watched.upstream = upstream.map(|(at_the_end, _)| at_the_end);
+                let (at_the_end, meanwhile) = upstream.unzip();
+                watched.upstream = at_the_end;
+                if let Some(stats) = &mut watched.stats {
+                    let meter = capture.meter();
+                    stats.watch(move || meter.read(), meanwhile);
+                }
                 Engine::builder().source(capture)
             }
             None => {
@@ -129,7 +134,8 @@ impl InputArgs {
                 let (at_the_end, meanwhile) = upstream.unzip();
                 watched.upstream = at_the_end;
                 if let Some(stats) = &mut watched.stats {
-                    stats.watch(capture.meter(), meanwhile);
+                    let meter = capture.meter();
+                    stats.watch(move || meter.read(), meanwhile);
                 }
                 Engine::builder().source(capture)
             }

@@ -28,20 +28,23 @@
 //! ```
 
 mod loss;
+mod meter;
 mod options;
 mod problem;
 mod queue;
+mod usage;
 mod waiting;
 
 pub use crate::sys::bpf::AttachMode;
 pub use crate::sys::xdp::ports::{PortProtocol, PortTable};
 pub use crate::sys::xdp::{Copying, Statistics};
+pub use meter::Meter;
 pub use options::{DEFAULT_MEMORY, Modes, Options, Queues};
 pub use waiting::Waiting;
 
 use super::packet::problem::{GONE, WENT_DOWN};
 use crate::frame::{Batch, Direction, Interface, InterfaceId, LinkType, Offload, Record, Timestamp};
-use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, Source};
+use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, RingUse, Source};
 use crate::sys::link::{State as LinkState, Watch};
 use crate::sys::xdp::Attachment;
 use crate::sys::xdp::umem::Damage;
@@ -116,6 +119,12 @@ impl Capture {
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// A way to look at it from outside while it runs.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter(self.queues.iter().map(|queue| Arc::clone(queue.shown())).collect())
     }
 
     /// A capture for each queue, to be read side by side, each without regard to the others. Nothing must have been
@@ -268,6 +277,7 @@ impl Source for Capture {
 
     /// Drops are those the sockets count; frames that the program has passed on to the host are nowhere.
     fn counters(&mut self) -> Counters {
+        self.queues.iter_mut().for_each(Queue::look);
         let statistics = self.statistics();
         let unread: u64 = self.queues.iter_mut().map(|queue| u64::from(queue.pending())).sum();
         let dropped_ring = statistics.lost();
@@ -283,6 +293,12 @@ impl Source for Capture {
 
     fn is_live(&self) -> bool {
         true
+    }
+
+    fn ring_use(&self) -> Option<RingUse> {
+        let mut all = RingUse::default();
+        self.queues.iter().for_each(|queue| all.merge(queue.told()));
+        Some(all)
     }
 
     fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {

@@ -119,6 +119,12 @@ impl Receiver {
         self.frames.rx.look()
     }
 
+    /// Bytes of a chunk.
+    #[must_use]
+    pub fn chunk(&self) -> usize {
+        self.frames.umem.chunk()
+    }
+
     /// Chunks that are the kernel's to put frames into.
     pub fn fillable(&mut self) -> u32 {
         self.frames.fill.pending()

@@ -90,3 +90,23 @@ pub(crate) fn a_file_says_what_is_not_in_it() {
     assert!(lost > 0 && said.contains(&format!(" + {lost} dropped")), "{lost} told: {said}");
     assert_eq!(counts[0], 0, "nothing was lost before the first");
 }
+
+pub(crate) fn a_run_tells_what_it_loses_and_what_to_do() {
+    let lab = quiet_lab();
+    let arguments =
+        ["sniff", "-i", "server", "--xdp", "-B", "1", "--count", "--stats", "50ms", "--stats-format", "json"];
+    let (child, errors, _) = start(&lab.server, &arguments);
+    let socket = sender(&lab.client);
+    (0..20_000).for_each(|number| send(&socket, &frames::udp(40_000, 53, number, 0)));
+    thread::sleep(Duration::from_millis(400));
+    kill_process(Pid::from_child(&child), Signal::INT).expect("running");
+    let (_, said) = finish(child, errors);
+    let lines = || said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let sum = |path: &str| -> u64 { lines().map(|line| line.pointer(path).unwrap().as_u64().unwrap()).sum() };
+    let lost = sum("/dropped/kernel_ring_full");
+    assert!(lost > 0 && said.contains(&format!(" + {lost} dropped")), "{lost} told: {said}");
+    assert!(sum("/ring/freezes") > 0, "{said}");
+    assert!(lines().all(|line| line["ring"]["blocks"] == 64 && line["before_ring"].is_object()), "{said}");
+    assert!(said.contains("\nring: 1 MiB, at most 100 % full"), "{said}");
+    assert!(said.contains("(-B KIB)"), "{said}");
+}

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         counting::an_interface_that_is_removed_is_reported_once,
         losses::what_was_lost_stands_before_the_next_packet,
         losses::a_file_says_what_is_not_in_it,
+        losses::a_run_tells_what_it_loses_and_what_to_do,
         ports::wanted_ports_come_to_us_and_the_others_to_the_host,
         ports::what_a_host_left_unfinished_is_not_called_bad,
         leases::chunks_outlive_their_turn_and_go_back_in_any_order,
