@@ -51,6 +51,7 @@ fn no_such_interface_and_bad_usage() {
     }
     assert_eq!(run(["sniff", "-r", "x", "--stats-format", "json"]).0, 2, "without --stats");
     assert_eq!(run(["sniff", "-r", "x", "--strict=all"]).0, 2);
+    assert_eq!(run(["sniff", "-r", "x", "--strict=host"]).0, 2, "a file has no host to ask");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Where packets come from, as the command line says it.
 
+use crate::args::usage;
 use crate::cores::{self, CoreList};
 use crate::live::{LiveArgs, Wish};
 use crate::run::{Strict, Watched};
 use crate::signals;
 use crate::stats::StatsArgs;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
@@ -49,6 +50,9 @@ pub(crate) struct InputArgs {
     relinquish_privileges: Option<String>,
 
     /// Exit with code 3 when packets were dropped; with =host also when they were lost before the ring
+    ///
+    /// With =host also when that could not be seen, which the summary says: a veth's other end in a network namespace that
+    /// may not be looked into, as with -Z. A file (-r) has no host to ask: =host is refused.
     #[arg(long, value_name = "ring|host", value_enum, num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "ring", hide_possible_values = true)]
     strict: Option<Strict>,
@@ -99,6 +103,11 @@ impl InputArgs {
     ///
     /// What the wish's filter leaves out is left out here, unless the kernel does it.
     pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<(Builder<'a>, Watched)> {
+        if self.strict == Some(Strict::Host) && !self.is_live() {
+            return Err(
+                usage("--strict=host asks this host, which a file (-r) is not from: take --strict").into()
+            );
+        }
         if let Some(CoreList(cores)) = &self.cores {
             // Now, and not by the engine only: until then outputs have been created, over what was there.
             check_cores(cores)?;
@@ -113,7 +122,16 @@ impl InputArgs {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
             #[cfg(feature = "xdp")]
-            None if self.xdp.is_given() => Engine::builder().source(self.xdp.open(&self.live, wish)?),
+            None if self.xdp.is_given() => {
+                let (capture, upstream) = self.xdp.open(&self.live, wish)?;
+                let (at_the_end, meanwhile) = upstream.unzip();
+                watched.upstream = at_the_end;
+                if let Some(stats) = &mut watched.stats {
+                    let meter = capture.meter();
+                    stats.watch(move || meter.read(), meanwhile);
+                }
+                Engine::builder().source(capture)
+            }
             None => {
                 let (capture, upstream) = self.live.capture(self.workers(), wish)?;
                 // It is in front of the rings then, of all of them.
@@ -123,11 +141,15 @@ impl InputArgs {
                 let (at_the_end, meanwhile) = upstream.unzip();
                 watched.upstream = at_the_end;
                 if let Some(stats) = &mut watched.stats {
-                    stats.watch(capture.meter(), meanwhile);
+                    let meter = capture.meter();
+                    stats.watch(move || meter.read(), meanwhile);
                 }
                 Engine::builder().source(capture)
             }
         };
+        if self.strict == Some(Strict::Host) && watched.upstream.is_none() {
+            bail!("--strict=host: what is lost before the ring cannot be seen on this host");
+        }
         user.map_or(Ok(()), |user| user.become_for_good()).context("-Z")?;
         builder = match (self.limit, filter.is_some()) {
             (Some(packets), true) if wish.counts_matches() => {

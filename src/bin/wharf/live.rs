@@ -254,14 +254,7 @@ impl LiveArgs {
                 "listening on {name}, link type {link_type}, snapshot length {snap_length} bytes"
             ));
         }
-        let upstream = || Upstream::of(names.iter().map(String::as_str));
-        let upstream = match upstream().and_then(|one| Ok((one, upstream()?))) {
-            Ok(both) => Some(both),
-            Err(error) => {
-                exit::tell(&format!("what is lost before the ring cannot be seen: {error}"));
-                None
-            }
-        };
+        let upstream = upstream_of(names.iter().map(String::as_str));
         Ok((capture, upstream))
     }
 
@@ -342,6 +335,14 @@ impl LiveArgs {
             _ => bail!("--xdp takes the packets of one interface: name one only with -i"),
         }
     }
+}
+
+/// What the host tells of losses before these interfaces' rings, twice: for the end and for meanwhile. That it does not
+/// tell is said, and ends no capture.
+pub(crate) fn upstream_of<'n>(names: impl Iterator<Item = &'n str> + Clone) -> Option<(Upstream, Upstream)> {
+    let upstream = || Upstream::of(names.clone());
+    let both = upstream().and_then(|one| Ok((one, upstream()?)));
+    both.map_err(|error| exit::tell(&format!("what is lost before the ring cannot be seen: {error}"))).ok()
 }
 
 /// What tcpdump would take: the first interface that is up and running, a loopback only when there is no other.

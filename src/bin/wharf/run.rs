@@ -14,7 +14,7 @@ use wharf::source::packet::{Upstream, UpstreamLosses};
 pub(crate) enum Strict {
     /// From the capture's ring on: those the account names exactly.
     Ring,
-    /// Also those before it, as far as the host tells of them.
+    /// Also those before it; where the host does not tell of them, it may not be said that there were none.
     Host,
 }
 
@@ -82,10 +82,15 @@ impl Ended {
         }
         let Self { result, before_ring, strict } = self;
         let lost = result?.total.unwanted_losses() > 0;
-        let lost_before = before_ring.is_some_and(|losses| losses.any());
+        let lost_before = before_ring.as_ref().is_none_or(UpstreamLosses::any);
+        let unseen = before_ring.is_none_or(|losses| !losses.unseen.is_empty());
         Ok(match strict {
             Some(_) if lost => Outcome::Losses,
             Some(Strict::Host) if lost_before => Outcome::Losses,
+            Some(Strict::Host) if unseen => {
+                exit::tell("--strict=host: what is not to be seen may have been lost");
+                Outcome::Losses
+            }
             _ => Outcome::Done,
         })
     }
@@ -143,6 +148,17 @@ mod tests {
             assert_eq!(account["before_ring"]["backlog_dropped"], before);
             assert_eq!(account["received"], 0);
             assert_eq!(run.conclude().unwrap(), outcome, "{before} {strict:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_to_be_seen_is_minded_only_where_that_is_asked_for() {
+        for (strict, outcome) in [(Strict::Ring, Outcome::Done), (Strict::Host, Outcome::Losses)] {
+            let mut run = ended(DropReason::KernelRingFull, 0, 0, Some(strict));
+            run.before_ring.as_mut().unwrap().unseen.push("the other end".to_owned());
+            assert_eq!(run.conclude().unwrap(), outcome);
+            let run = Ended { before_ring: None, ..ended(DropReason::KernelRingFull, 0, 0, Some(strict)) };
+            assert_eq!(run.conclude().unwrap(), outcome, "nobody looked");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 use wharf::engine::Snapshot;
-use wharf::source::packet::{Meter, RingState, Upstream, UpstreamLosses};
+use wharf::source::packet::{RingState, Upstream, UpstreamLosses};
 
 /// More often than this the telling would be a load of its own.
 const LEAST: Duration = Duration::from_millis(10);
@@ -55,6 +55,9 @@ impl StatsArgs {
     }
 }
 
+/// How the kernel's ring fares, by whom to ask.
+type Meter = Box<dyn Fn() -> RingState + Send>;
+
 /// Tells how a run is doing.
 pub(crate) struct Stats {
     pub(crate) every: Duration,
@@ -85,8 +88,12 @@ struct Ring {
 
 impl Stats {
     /// Of a live capture there is more to tell.
-    pub(crate) fn watch(&mut self, meter: Meter, upstream: Option<Upstream>) {
-        self.wire = Some((meter, upstream));
+    pub(crate) fn watch(
+        &mut self,
+        meter: impl Fn() -> RingState + Send + 'static,
+        upstream: Option<Upstream>,
+    ) {
+        self.wire = Some((Box::new(meter), upstream));
     }
 
     pub(crate) fn show(&mut self, snapshot: Snapshot) {
@@ -101,7 +108,7 @@ impl Stats {
     fn next(&mut self, at: Duration, snapshot: Snapshot) -> Interval {
         let (then, earlier, counted) = self.last;
         let ring = self.wire.as_ref().map(|(meter, _)| {
-            let state = meter.read();
+            let state = meter();
             let since = |now: u64, then: u64| now.saturating_sub(then);
             Ring {
                 state,

@@ -1,11 +1,12 @@
 //! Input through AF_XDP, as the command line says it.
 
 use crate::exit;
-use crate::live::{LiveArgs, Wish};
+use crate::live::{LiveArgs, Wish, upstream_of};
 use clap::Args;
 use wharf::demux::{Ports, Protocol, Rule};
 use wharf::frame::Interface;
 use wharf::source::Source;
+use wharf::source::packet::Upstream;
 use wharf::source::xdp::{
     AttachMode, Capture, Copying, Modes, Options, PortProtocol, PortTable, Queues, Waiting,
 };
@@ -43,10 +44,16 @@ impl XdpArgs {
         self.xdp.is_some()
     }
 
-    /// Opens the interface, for what is wanted of it.
-    pub(crate) fn open(&self, live: &LiveArgs, wish: &Wish) -> anyhow::Result<Capture> {
+    /// Opens the interface, for what is wanted of it; and twice, for the end and for meanwhile, what the host tells of
+    /// losses before it.
+    pub(crate) fn open(
+        &self,
+        live: &LiveArgs,
+        wish: &Wish,
+    ) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
         let rules = wish.rules().unwrap_or_default();
-        let mut options = Capture::on(live.only_interface()?)
+        let name = live.only_interface()?;
+        let mut options = Capture::on(name)
             .modes(self.xdp.unwrap_or_default())
             .copying(if self.xdp_copy { Copying::Always } else { Copying::Auto })
             .queues(self.queue)
@@ -58,7 +65,7 @@ impl XdpArgs {
         let ports = table(rules);
         let capture = ports.iter().cloned().fold(options, Options::ports).open()?;
         tell(&capture, ports.as_ref().map(|_| rules));
-        Ok(capture)
+        Ok((capture, upstream_of(std::iter::once(name))))
     }
 }
 

@@ -27,22 +27,28 @@
 //! # Ok::<(), wharf::source::Error>(())
 //! ```
 
+mod loss;
+mod meter;
 mod options;
 mod problem;
+mod queue;
+mod usage;
 mod waiting;
 
 pub use crate::sys::bpf::AttachMode;
 pub use crate::sys::xdp::ports::{PortProtocol, PortTable};
 pub use crate::sys::xdp::{Copying, Statistics};
+pub use meter::Meter;
 pub use options::{DEFAULT_MEMORY, Modes, Options, Queues};
 pub use waiting::Waiting;
 
 use super::packet::problem::{GONE, WENT_DOWN};
 use crate::frame::{Batch, Direction, Interface, InterfaceId, LinkType, Offload, Record, Timestamp};
-use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, Source};
+use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, RingUse, Source};
 use crate::sys::link::{State as LinkState, Watch};
+use crate::sys::xdp::Attachment;
 use crate::sys::xdp::umem::Damage;
-use crate::sys::xdp::{Attachment, Receiver};
+use queue::Queue;
 use std::sync::Arc;
 use waiting::{Came, Patience};
 
@@ -52,7 +58,7 @@ const LONGEST_RUN: usize = 1024;
 /// An interface being captured, or some queues of it.
 #[derive(Debug)]
 pub struct Capture {
-    queues: Vec<Receiver>,
+    queues: Vec<Queue>,
     /// The queue that was read last.
     current: usize,
     attachment: Arc<Attachment>,
@@ -60,6 +66,8 @@ pub struct Capture {
     interfaces: [Interface; 1],
     offload: Offload,
     records: Vec<Record>,
+    /// Frames lost before the first record's.
+    lost: u64,
     /// Frames handed out.
     handed: u64,
     patience: Patience,
@@ -113,6 +121,12 @@ impl Capture {
         &self.notes
     }
 
+    /// A way to look at it from outside while it runs.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter(self.queues.iter().map(|queue| Arc::clone(queue.shown())).collect())
+    }
+
     /// A capture for each queue, to be read side by side, each without regard to the others. Nothing must have been
     /// read yet. Stopping one takes the program off for all of them.
     #[must_use]
@@ -126,6 +140,7 @@ impl Capture {
             interfaces: interfaces.clone(),
             offload,
             records: Vec::with_capacity(LONGEST_RUN),
+            lost: 0,
             handed: 0,
             patience: patience.clone(),
             state,
@@ -164,11 +179,12 @@ impl Capture {
                 return failed.map_or(Ok(Next::End), |reason| Err(self.failed(reason.to_owned())));
             }
             // Before a wait the kernel gets all it can have.
-            self.queues.iter_mut().for_each(Receiver::release);
-            let came = self.patience.wait(self.queues.iter().map(Receiver::socket));
+            self.queues.iter_mut().for_each(Queue::release);
+            let came = self.patience.wait(self.queues.iter().map(Queue::socket));
             match came.map_err(|error| self.failed(format!("cannot wait for frames: {error}")))? {
                 Came::Perhaps => {}
                 Came::Nothing | Came::Failure => {
+                    self.queues.iter_mut().for_each(Queue::look);
                     // A socket does not tell that its interface is switched off; that it has gone may come later.
                     match self.watch.state() {
                         LinkState::Up => return Ok(Next::Idle),
@@ -183,7 +199,7 @@ impl Capture {
 
     /// Fills `records` from the next queue that has any; false when none has.
     fn gather(&mut self, limit: usize) -> Result<bool, Error> {
-        let Self { queues, records, current, interfaces, offload, handed, .. } = self;
+        let Self { queues, records, lost, current, interfaces, offload, handed, .. } = self;
         records.clear();
         let count = queues.len();
         for place in (*current + 1..count).chain(0..(*current + 1).min(count)) {
@@ -203,8 +219,11 @@ impl Capture {
                 record.number += 1;
                 records.push(Record { offset, captured: length.min(most), wire_length: length, ..record });
             });
-            if let Err(Damage(what)) = taken {
-                return Err(self.failed(format!("the kernel's ring contradicts itself: {what}")));
+            match taken {
+                Ok(before) => *lost = before,
+                Err(Damage(what)) => {
+                    return Err(self.failed(format!("the kernel's ring contradicts itself: {what}")));
+                }
             }
             if !records.is_empty() {
                 *current = place;
@@ -236,7 +255,8 @@ impl Source for Capture {
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
         Ok(match self.prepare(limit.clamp(1, BATCH))? {
             Next::Batch => {
-                Fill::Batch(Batch::new(self.queues[self.current].bytes(), &self.records, &self.interfaces))
+                let batch = Batch::new(self.queues[self.current].bytes(), &self.records, &self.interfaces);
+                Fill::Batch(batch.after_loss(self.lost))
             }
             Next::Idle => Fill::Idle,
             Next::End => Fill::End,
@@ -257,9 +277,10 @@ impl Source for Capture {
 
     /// Drops are those the sockets count; frames that the program has passed on to the host are nowhere.
     fn counters(&mut self) -> Counters {
-        let Statistics { rx_dropped, rx_ring_full, .. } = self.statistics();
+        self.queues.iter_mut().for_each(Queue::look);
+        let statistics = self.statistics();
         let unread: u64 = self.queues.iter_mut().map(|queue| u64::from(queue.pending())).sum();
-        let dropped_ring = rx_dropped + rx_ring_full;
+        let dropped_ring = statistics.lost();
         Counters {
             received: self.handed + unread + dropped_ring,
             dropped_ring,
@@ -272,6 +293,12 @@ impl Source for Capture {
 
     fn is_live(&self) -> bool {
         true
+    }
+
+    fn ring_use(&self) -> Option<RingUse> {
+        let mut all = RingUse::default();
+        self.queues.iter().for_each(|queue| all.merge(queue.told()));
+        Some(all)
     }
 
     fn chunks(&mut self) -> Option<&mut dyn ChunkSource> {
@@ -289,6 +316,7 @@ impl ChunkSource for Capture {
             Next::End => return Ok(false),
             Next::Batch => {}
         }
+        chunk.lose(self.lost);
         let queue = &mut self.queues[self.current];
         let (all, out) = queue.chunks();
         if (out + self.records.len()) * 2 <= all

@@ -1,5 +1,6 @@
 //! What to capture and how, and the way from there to open sockets.
 
+use super::queue::Queue;
 use super::waiting::{Patience, Waiting};
 use super::{Capture, LONGEST_RUN, State, problem};
 use crate::frame::{Interface, LinkType, Offload};
@@ -179,9 +180,9 @@ impl Options {
             attachment
                 .add(queue, &receiver)
                 .map_err(|error| format!("cannot give queue {queue} its socket: {error}"))?;
-            Ok(receiver)
+            Ok(Queue::new(receiver))
         };
-        let receivers = queues.map(open).collect::<Result<Vec<_>, String>>()?;
+        let opened = queues.map(open).collect::<Result<Vec<_>, String>>()?;
         let fits = chunk - HEADROOM;
         if device.mtu.saturating_add(LINK_HEADER) > fits {
             notes.push(format!("frames of more than {fits} bytes do not fit and are dropped, and counted"));
@@ -198,13 +199,14 @@ impl Options {
             ..Interface::default()
         };
         Ok(Capture {
-            queues: receivers,
+            queues: opened,
             current: 0,
             attachment: Arc::new(attachment),
             watch: Arc::new(watch),
             interfaces: [interface],
             offload: Offload { checksum_unsure: unsure, ..Offload::default() },
             records: Vec::with_capacity(LONGEST_RUN),
+            lost: 0,
             handed: 0,
             patience: Patience::new(self.waiting),
             state: State::Running,
@@ -228,7 +230,7 @@ impl Options {
             Ok(attachment) => Ok(attachment),
             // Not where another program or a missing permission is the trouble, which it would be there too.
             Err(error) if self.modes == Modes::Auto && is_the_drivers(&error) => {
-                notes.push(format!("generic mode, which costs more: {}", said(&error, mode)));
+                notes.push(problem::fallback(&error, &device.name));
                 attach(AttachMode::Generic).map_err(|error| said(&error, AttachMode::Generic))
             }
             Err(error) => Err(said(&error, mode)),

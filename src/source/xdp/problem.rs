@@ -48,6 +48,17 @@ pub(super) fn attach(error: &AttachError, name: &str, mode: AttachMode) -> Strin
     }
 }
 
+/// Why generic mode was taken where native mode was to be had first.
+pub(super) fn fallback(error: &AttachError, name: &str) -> String {
+    let why = match error {
+        AttachError::Attach(cause) if cause.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            "its driver has no XDP".to_owned()
+        }
+        _ => attach(error, name, AttachMode::Native),
+    };
+    format!("generic mode, which costs more than native: {why}")
+}
+
 /// Why a queue cannot be opened; `queues` is how many there are, if the driver says so.
 pub(super) fn queue(
     (step, error): &(Step, io::Error),
@@ -97,6 +108,12 @@ mod tests {
         let attach = |number, mode| attach(&AttachError::Attach(of(number)), "eth7", mode);
         assert!(attach(libc::EBUSY, AttachMode::Native).contains("ip link set dev eth7 xdp off"));
         assert!(attach(libc::EOPNOTSUPP, AttachMode::Native).contains("--xdp=generic"));
+        let fallback = |number| fallback(&AttachError::Attach(of(number)), "eth7");
+        assert_eq!(
+            fallback(libc::EOPNOTSUPP),
+            "generic mode, which costs more than native: its driver has no XDP"
+        );
+        assert!(fallback(libc::EINVAL).contains("the MTU may be too large"));
         assert!(attach(libc::EPERM, AttachMode::Generic).contains("setcap"));
         let queue = |step, number| queue(&(step, of(number)), 3, Some(2), 1 << 20);
         assert_eq!(queue(Step::Bind, libc::EBUSY), "queue 3 is busy: another AF_XDP socket has it");

@@ -119,6 +119,17 @@ impl Receiver {
         self.frames.rx.look()
     }
 
+    /// Bytes of a chunk.
+    #[must_use]
+    pub fn chunk(&self) -> usize {
+        self.frames.umem.chunk()
+    }
+
+    /// Chunks that are the kernel's to put frames into.
+    pub fn fillable(&mut self) -> u32 {
+        self.frames.fill.pending()
+    }
+
     /// Takes the next run of frames, at most `limit` of them: offset in [`Self::bytes`] and length of each go to `each`.
     /// Gives up the run before, unless that was leased. Gives the number of frames.
     ///

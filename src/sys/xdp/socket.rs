@@ -44,6 +44,14 @@ pub struct Statistics {
     pub tx_ring_empty: u64,
 }
 
+impl Statistics {
+    /// Frames that had come for the socket, and were dropped.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.rx_dropped + self.rx_ring_full
+    }
+}
+
 /// Which of a socket's rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {

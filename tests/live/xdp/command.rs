@@ -7,16 +7,17 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use wharf::source::CaptureFile;
 use wharf::source::{Fill, Source};
-use wharf::sys::lab::Host;
+use wharf::sys::lab::{Host, Lab};
 
 /// Starts the command inside a host and waits until it says what it takes.
-fn start(host: &Host, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, String) {
+pub(crate) fn start(host: &Host, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, String) {
     let mut child = host
         .namespace
         .run(|| {
             // A run that waits for packets which do not come is stuck: it is ended, and that is a failure.
+            // In the foreground a signal is passed on to the command once.
             Command::new("timeout")
-                .args(["20", env!("CARGO_BIN_EXE_wharf")])
+                .args(["--foreground", "20", env!("CARGO_BIN_EXE_wharf")])
                 .args(arguments)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -32,7 +33,7 @@ fn start(host: &Host, arguments: &[&str]) -> (Child, BufReader<ChildStderr>, Str
 }
 
 /// What it wrote to standard output and, from here on, to standard error, once it has ended well.
-fn finish(mut child: Child, mut errors: BufReader<ChildStderr>) -> (String, String) {
+pub(crate) fn finish(mut child: Child, mut errors: BufReader<ChildStderr>) -> (String, String) {
     let (mut shown, mut said) = (String::new(), String::new());
     child.stdout.take().expect("piped").read_to_string(&mut shown).expect("text");
     errors.read_to_string(&mut said).expect("text");
@@ -52,6 +53,54 @@ pub(crate) fn sniff_takes_packets_and_says_so() {
     let (shown, said) = finish(child, errors);
     assert!(shown.contains("1000") && shown.contains("53"), "{shown}");
     assert!(said.contains("1000 received = 1000 delivered + 0 filtered out + 0 dropped"), "{said}");
+}
+
+pub(crate) fn generic_mode_that_was_fallen_back_to_is_not_advised() {
+    let lab = quiet_lab();
+    let (child, errors, said) = start(&lab.server, &["sniff", "-i", "lo", "--xdp", "-c", "5", "--count"]);
+    assert!(said.contains("listening on lo through AF_XDP (generic mode"), "{said}");
+    assert!(
+        said.contains("lo: generic mode, which costs more than native: its driver has no XDP\n"),
+        "{said}"
+    );
+    assert!(!said.contains("--xdp=generic"), "{said}");
+    let local = lab.server.namespace.run(|| std::net::UdpSocket::bind("127.0.0.1:0")).expect("bind");
+    for _ in 0..5 {
+        local.send_to(b"here", local.local_addr().expect("bound")).expect("sent");
+    }
+    let (_, said) = finish(child, errors);
+    assert!(said.contains("5 received = 5 delivered"), "{said}");
+}
+
+/// The summary of a run that minds what the host lost, and its exit code, after frames that found no room at the veth.
+fn strict_run(lab: &Lab, arguments: &[&str], too_long: u32) -> (String, Option<i32>) {
+    let common = ["sniff", "-i", "server", "--xdp", "-c", "10", "--count", "--strict=host"];
+    let (mut child, mut errors, _) = start(&lab.server, &[&common[..], arguments].concat());
+    let socket = sender(&lab.client);
+    for number in 0..too_long {
+        socket.send(&frames::udp(1, 2, number, 1_000)).expect_err("too long for the other end");
+    }
+    (0..10).for_each(|number| send(&socket, &frames::udp(1, 2, number, 0)));
+    let mut said = String::new();
+    errors.read_to_string(&mut said).expect("text");
+    (said, child.wait().expect("ended").code())
+}
+
+pub(crate) fn what_was_lost_before_the_ring_is_named_and_minded() {
+    let lab = quiet_lab();
+    let narrow = || Command::new("ip").args(["link", "set", "server", "mtu", "600"]).status();
+    assert!(lab.server.namespace.run(narrow).expect("ip").success());
+    let (said, code) = strict_run(&lab, &[], 7);
+    let line = said.lines().find(|line| line.starts_with("lost before the ring, as far as the host tells: "));
+    assert!(line.is_some_and(|line| line.contains("other end of server: 7 client tx_dropped")), "{said}");
+    assert_eq!(code, Some(3), "{said}");
+}
+
+pub(crate) fn what_may_not_be_looked_at_is_minded_too() {
+    let lab = quiet_lab();
+    let (said, code) = strict_run(&lab, &["-Z", "nobody"], 0);
+    assert!(said.contains("not to be seen: server: tx_dropped of the other end"), "{said}");
+    assert_eq!(code, Some(3), "{said}");
 }
 
 pub(crate) fn split_leaves_to_the_host_what_no_rule_names() {

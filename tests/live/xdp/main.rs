@@ -13,6 +13,7 @@ mod command;
 mod counting;
 mod engine;
 mod leases;
+mod losses;
 mod opening;
 mod ports;
 mod program;
@@ -36,12 +37,18 @@ fn main() -> ExitCode {
         counting::spinning_sees_the_same,
         counting::an_interface_that_goes_down_is_reported_once,
         counting::an_interface_that_is_removed_is_reported_once,
+        losses::what_was_lost_stands_before_the_next_packet,
+        losses::a_file_says_what_is_not_in_it,
+        losses::a_run_tells_what_it_loses_and_what_to_do,
         ports::wanted_ports_come_to_us_and_the_others_to_the_host,
         ports::what_a_host_left_unfinished_is_not_called_bad,
         leases::chunks_outlive_their_turn_and_go_back_in_any_order,
         leases::when_too_much_is_out_frames_are_copied,
         engine::runs_by_workers_and_rings_balance,
         command::sniff_takes_packets_and_says_so,
+        command::generic_mode_that_was_fallen_back_to_is_not_advised,
+        command::what_was_lost_before_the_ring_is_named_and_minded,
+        command::what_may_not_be_looked_at_is_minded_too,
         command::split_leaves_to_the_host_what_no_rule_names,
         opening::a_second_program_is_refused,
         opening::a_busy_queue_says_so,
