@@ -1,6 +1,7 @@
 //! What an expression says, with names looked up and qualifiers carried over: `tcp port 80 or 443` has two primitives.
 
 use super::error::Span;
+pub(super) use super::ir::Operator;
 use std::net::Ipv6Addr;
 
 /// An expression or a part of it.
@@ -242,18 +243,4 @@ pub(super) enum Arithmetic {
         span: Span,
     },
     Negate(Box<Arithmetic>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Remainder,
-    And,
-    Or,
-    Xor,
-    ShiftLeft,
-    ShiftRight,
 }

@@ -47,7 +47,7 @@ impl Lowering {
             Arithmetic::Binary { operator, left, right, .. } => {
                 let left = self.value(place, left, guards)?;
                 let right = self.value(place, right, guards)?;
-                left.join(joined_by(*operator), right)
+                left.join(*operator, right)
             }
             Arithmetic::Bytes { protocol, at, width, span } => {
                 let at = self.value(place, at, guards)?;
@@ -154,20 +154,5 @@ impl Lowering {
             // The caller then leaves it to whoever has the whole frame.
             _ => Err(Fault::new(span, "bytes of a tag that the kernel keeps beside the frame")),
         }
-    }
-}
-
-fn joined_by(operator: ast::Operator) -> Operator {
-    match operator {
-        ast::Operator::Add => Operator::Add,
-        ast::Operator::Subtract => Operator::Subtract,
-        ast::Operator::Multiply => Operator::Multiply,
-        ast::Operator::Divide => Operator::Divide,
-        ast::Operator::Remainder => Operator::Remainder,
-        ast::Operator::And => Operator::And,
-        ast::Operator::Or => Operator::Or,
-        ast::Operator::Xor => Operator::Xor,
-        ast::Operator::ShiftLeft => Operator::ShiftLeft,
-        ast::Operator::ShiftRight => Operator::ShiftRight,
     }
 }
