@@ -84,7 +84,7 @@ fn words(steps: &[Step]) -> Vec<Word> {
     loads.sort_unstable();
     let mut words: Vec<Word> = Vec::new();
     for (load, width) in loads {
-        if !words.last().is_some_and(|word| within(*word, load, width).is_some()) {
+        if words.last().is_none_or(|word| within(*word, load, width).is_none()) {
             words.push(load);
         }
     }
