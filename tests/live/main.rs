@@ -85,6 +85,7 @@ fn main() -> ExitCode {
         upstream::a_wire_that_loses_nothing_is_said_to,
         upstream::the_other_end_is_called_unseen_where_it_may_not_be_looked_at,
         upstream::the_meter_shows_a_ring_that_is_full,
+        upstream::the_kernels_counters_are_read_while_nobody_reads_the_ring,
         upstream::an_interface_that_goes_away_takes_its_counters_along,
         doctor::joined_frames_are_seen_to_be_on_and_off,
         doctor::the_command_that_is_named_makes_the_finding_good,

@@ -7,6 +7,7 @@
 //! new ring when the old one has nothing of the time before any more, so that none is overtaken. The old rings stay:
 //! a member that leaves would change the others' numbers.
 
+use super::counts::Keeper;
 use super::meter::Meter;
 use super::ring::Ring;
 use super::spread::{self, Spread};
@@ -62,6 +63,8 @@ pub(super) struct Group {
     pub(super) retire: Duration,
     /// What its rings show of themselves.
     pub(super) meter: Meter,
+    /// Reads the kernel's counters when nobody else does.
+    _keeper: Option<Keeper>,
     fanout: Option<(Fanout, GroupId)>,
     growth: Mutex<Growth>,
     /// There is something to [take](Group::take_raised).
@@ -125,13 +128,17 @@ impl Group {
         }
         let can_grow = fanout.is_some() && plan.larger.is_some() && plan.parts * 2 <= MOST_MEMBERS;
         let growth = if can_grow { Growth::Ready(sockets(plan.parts)?) } else { Growth::Over };
+        let meter = Meter::default();
+        let kept = meter.clone();
+        let keeper = Keeper::of(move || kept.counts());
         let group = Arc::new(Self {
             mode: plan.mode,
             link_type: plan.link_type,
             snap_length: plan.snap_length,
             index: plan.index,
             retire: Duration::from_millis(u64::from(plan.request.retire_timeout)),
-            meter: Meter::default(),
+            meter,
+            _keeper: Some(keeper.map_err(context("cannot start a thread"))?),
             fanout,
             growth: Mutex::new(growth),
             raised: AtomicBool::new(false),
@@ -337,6 +344,7 @@ pub(super) mod tests {
             index: plan.index,
             retire: Duration::from_millis(1),
             meter: Meter::default(),
+            _keeper: None,
             fanout: None,
             growth: Mutex::new(Growth::Over),
             raised: AtomicBool::new(false),
