@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         content::large_segments_are_told,
         content::the_snap_length_cuts,
         content::any_sees_every_interface_cooked,
+        content::any_puts_stacked_tags_back,
         content::times_are_the_kernels,
         content::a_frame_says_whose_time_it_has,
         content::nothing_that_programs_send_is_called_bad,
