@@ -267,7 +267,7 @@ mod tests {
             }
         }
         // A length in the place of an EtherType, which the kernel has from the frame there.
-        assert_eq!(behind(4, &[0x42, 0x42, 3], 60), 60);
+        assert_eq!(behind(4, &[0x42, 0x42, 3], 64), 64);
         assert_eq!(behind(43, &[0x60, 0x05, 0, 43, 0x42, 0x42, 3], 60), 0x8100);
     }
 
