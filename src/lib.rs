@@ -20,6 +20,7 @@
 //! | verify | [`verify`] | was each checksum right, absent, offloaded, or not to be told |
 //! | parse + verify | [`batch`] | both for a whole batch at once: the way the engine goes |
 //! | filter | [`filter`] | which packets are wanted, in the language of pcap-filter(7); here or in the kernel |
+//! | flow | [`flow`] | conversations: what each end of one said, in order |
 //! | demux | [`demux`] | a port map sends each packet to an output |
 //! | sink | [`sink`] | what becomes of a packet: a line, a record, a file, a count |
 //! | ring | [`ring`] | from a worker to a sink that may block: batched, lock-free, asleep when idle |
@@ -94,6 +95,7 @@ pub mod demux;
 pub mod doctor;
 pub mod engine;
 pub mod filter;
+pub mod flow;
 pub mod frame;
 pub mod parse;
 pub mod ring;

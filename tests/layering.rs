@@ -20,6 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("filter", &["frame", "parse", "batch", "sys"]),
     // Both stages for a whole batch.
     ("batch", &["frame", "parse", "verify", "checksum", "sys"]),
+    // Conversations, from packets and what was found wrong with them.
+    ("flow", &["frame", "parse", "verify", "checksum"]),
     // A rule may be a filter.
     ("demux", &["parse", "batch", "filter"]),
     // Types; from demux the rule by which a packet has one port; to transmit, sockets, and sums brought up to date.

@@ -1,0 +1,6 @@
+//! Flows: what the two ends of a conversation said to each other.
+//!
+//! Nothing here does I/O, and time is an argument: a capture file replays what a wire gave, exactly.
+
+pub mod reassembly;
+mod recency;
