@@ -20,12 +20,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("filter", &["frame", "parse", "batch", "sys"]),
     // Both stages for a whole batch.
     ("batch", &["frame", "parse", "verify", "checksum", "sys"]),
-    // Conversations, from packets and what was found wrong with them.
-    ("flow", &["frame", "parse", "verify", "checksum"]),
     // A rule may be a filter.
     ("demux", &["parse", "batch", "filter"]),
+    // Prefetching, too.
+    ("flow", &["frame", "parse", "verify", "batch", "checksum", "sys"]),
     // Types; from demux the rule by which a packet has one port; to transmit, sockets, and sums brought up to date.
-    ("sink", &["frame", "parse", "verify", "batch", "demux", "checksum", "sys"]),
+    ("sink", &["frame", "parse", "verify", "batch", "flow", "demux", "checksum", "sys"]),
     // Looks at the host, not at packets.
     ("doctor", &["sys"]),
     // The only place that knows the order.

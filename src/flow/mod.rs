@@ -1,7 +1,25 @@
-//! Flows: what the two ends of a conversation said to each other.
+//! Flows: who spoke to whom, how much, and how it fared.
 //!
-//! Nothing here does I/O, and time is an argument: a capture file replays what a wire gave, exactly.
+//! A [flow](FlowKey) is both directions of one 5-tuple, with the VLAN and the tunnel it was seen in. What is known of
+//! one at its end is a [`FlowRecord`]: plain data, for whoever prints it or sends it on.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`FlowKey`] | names the flow of a packet, the same for both directions |
+//! | [`FlowRecord`] | what became of a flow |
+//! | [`CommunityId`] | its name as other tools compute it, too |
+//! | [`reassembly`] | what each end said, in order |
+//! | [`fragments`] | IP packets put together, ahead of the others |
 
+mod community_id;
 pub mod fragments;
+mod key;
 pub mod reassembly;
 mod recency;
+mod record;
+
+pub use community_id::CommunityId;
+pub use key::{FlowKey, Keyed, Tunnel, TunnelKind};
+pub use record::{
+    EndReason, FlowNames, FlowRecord, Gaps, Handshake, RoundTrips, TcpSide, TcpState, TcpStory, Trouble,
+};
