@@ -158,6 +158,11 @@ impl FlowKey {
         &self.addresses
     }
 
+    /// The same flow, on the VLANs and in the tunnel that another was seen in.
+    pub(crate) fn seen_as(self, other: &Self) -> Self {
+        Self { vlans: other.vlans, tunnel: self.tunnel.or(other.tunnel), ..self }
+    }
+
     /// Number of the upper-layer protocol (RFC 5237).
     #[must_use]
     pub fn protocol(&self) -> u8 {

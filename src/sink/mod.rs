@@ -5,19 +5,23 @@
 mod capture_file;
 mod combine;
 mod count;
+pub mod follow;
 mod format;
 pub mod json;
 mod lines;
 mod services;
 mod split;
+mod streams;
 pub mod text;
 pub mod transmit;
 
 pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
 pub use combine::{Discard, Each, Tee, each};
 pub use count::{Count, CountTable, Row};
+pub use follow::Follow;
 pub use json::Json;
 pub use split::{Split, SplitFile, Template};
+pub use streams::{FlowStreams, StreamFiles};
 pub use text::{Text, TextOptions};
 pub use transmit::Transmit;
 

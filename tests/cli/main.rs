@@ -2,10 +2,13 @@
 
 mod bench;
 mod capture;
+#[path = "../conversation/mod.rs"]
+mod conversation;
 mod doctor;
 mod ends;
 mod files;
 mod filter;
+mod follow;
 mod generate;
 mod kill;
 mod live;

@@ -1,6 +1,8 @@
 //! The command line as a whole, and the values that several subcommands take.
 
-use crate::{bench, completions, demo, doctor, exit, filter, generate, interfaces, man, sniff, split};
+use crate::{
+    bench, completions, demo, doctor, exit, filter, follow, generate, interfaces, man, sniff, split,
+};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -17,6 +19,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Sniff(Box<sniff::SniffArgs>),
     Split(Box<split::SplitArgs>),
+    Follow(Box<follow::FollowArgs>),
     Filter(filter::FilterArgs),
     Interfaces(interfaces::InterfacesArgs),
     Demo(demo::DemoArgs),

@@ -3,6 +3,7 @@
 mod args;
 mod at_most;
 mod bench;
+mod colour;
 mod completions;
 mod cores;
 mod demo;
@@ -11,6 +12,7 @@ mod exit;
 mod expression;
 mod files;
 mod filter;
+mod follow;
 mod generate;
 mod input;
 mod interfaces;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     exit::code(match arguments.command {
         Command::Sniff(arguments) => sniff::run(*arguments),
         Command::Split(arguments) => split::run(*arguments),
+        Command::Follow(arguments) => follow::run(*arguments),
         Command::Filter(arguments) => filter::run(arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),

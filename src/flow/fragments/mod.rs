@@ -239,7 +239,7 @@ impl Defragmenter {
         while let Some(slot) = self.begun.oldest() {
             let entry = self.slots[slot as usize].as_ref();
             let begun = entry.and_then(|entry| entry.begun);
-            if !begun.is_some_and(|begun| now.nanos_since(begun) > most) {
+            if begun.is_none_or(|begun| now.nanos_since(begun) <= most) {
                 return;
             }
             // Of one that is void it is only forgotten that it was.

@@ -36,7 +36,7 @@ fn v4(id: u16, offset: u16, more: bool, bytes: &[u8]) -> Vec<u8> {
     let mut fragment = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
     fragment[2..4].copy_from_slice(&(20 + bytes.len() as u16).to_be_bytes());
     fragment[4..6].copy_from_slice(&id.to_be_bytes());
-    fragment[6..8].copy_from_slice(&(offset / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+    fragment[6..8].copy_from_slice(&((offset / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
     fragment.extend(bytes);
     fragment
 }

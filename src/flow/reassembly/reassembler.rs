@@ -235,7 +235,7 @@ impl<K: Hash + Eq + Clone> Reassembler<K> {
         let most = i64::try_from(idle.as_nanos()).unwrap_or(i64::MAX);
         while let Some(slot) = self.recent.oldest() {
             let last = self.slots[slot as usize].as_ref().and_then(|connection| connection.last);
-            if !last.is_some_and(|last| now.nanos_since(last) > most) {
+            if last.is_none_or(|last| now.nanos_since(last) <= most) {
                 return;
             }
             self.counters.idle += 1;
