@@ -14,6 +14,7 @@ mod split;
 mod streams;
 pub mod text;
 pub mod transmit;
+mod trouble;
 
 pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
 pub use combine::{Discard, Each, Tee, each};
@@ -24,6 +25,7 @@ pub use split::{Split, SplitFile, Template};
 pub use streams::{FlowStreams, StreamFiles};
 pub use text::{Text, TextOptions};
 pub use transmit::Transmit;
+pub use trouble::{Trouble, TroubleCounts, TroubleKind, TroubleKinds, TroubleOptions};
 
 pub use crate::frame::InterfaceStatistics;
 
@@ -230,6 +232,12 @@ pub trait Sink {
     /// `None`, the default, is for a sink whose [`Sink::write`] keeps a batch as a whole or fails as a whole.
     fn kept(&self) -> Option<u64> {
         None
+    }
+
+    /// How many of the packets handed over it took only to find that they are not wanted: they count as filtered out.
+    /// Asked after [`Sink::finish`]; they are not among those [kept](Sink::kept).
+    fn passed_over(&self) -> u64 {
+        0
     }
 
     /// How hard it was to write all this in time; `None`, the default, for a sink that does not watch it.

@@ -14,6 +14,7 @@ mod kill;
 mod live;
 mod outputs;
 mod privileges;
+mod trouble;
 mod usage;
 
 use assert_cmd::Command;

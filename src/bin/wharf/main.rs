@@ -26,6 +26,7 @@ mod signals;
 mod sniff;
 mod split;
 mod stats;
+mod trouble;
 #[cfg(feature = "xdp")]
 mod xdp;
 
