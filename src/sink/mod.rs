@@ -5,6 +5,7 @@
 mod capture_file;
 mod combine;
 mod count;
+mod export;
 pub mod follow;
 mod format;
 pub mod json;
@@ -19,6 +20,7 @@ mod trouble;
 pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
 pub use combine::{Discard, Each, Tee, each};
 pub use count::{Count, CountTable, Row};
+pub use export::{Ipfix, IpfixCounts, IpfixEncoder};
 pub use follow::Follow;
 pub use json::Json;
 pub use split::{Split, SplitFile, Template};
