@@ -5,6 +5,7 @@
 mod capture_file;
 mod combine;
 mod count;
+mod flows;
 mod format;
 pub mod json;
 mod lines;
@@ -16,6 +17,7 @@ pub mod transmit;
 pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
 pub use combine::{Discard, Each, Tee, each};
 pub use count::{Count, CountTable, Row};
+pub use flows::{FlowFormat, Flows, FlowsOptions, flow_story};
 pub use json::Json;
 pub use split::{Split, SplitFile, Template};
 pub use text::{Text, TextOptions};

@@ -11,6 +11,7 @@ mod exit;
 mod expression;
 mod files;
 mod filter;
+mod flows;
 mod generate;
 mod input;
 mod interfaces;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     exit::code(match arguments.command {
         Command::Sniff(arguments) => sniff::run(*arguments),
         Command::Split(arguments) => split::run(*arguments),
+        Command::Flows(arguments) => flows::run(*arguments),
         Command::Filter(arguments) => filter::run(arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
