@@ -238,7 +238,7 @@ fn bytes_of(address: IpAddr) -> [u8; 16] {
 /// The ports of an IP layer.
 fn ports_of(packet: &Packet<'_>, ip: &IpLayer) -> (u16, u16) {
     if let Some(ports) = packet.ports(ip) {
-        return ports;
+        return if has_sound_length(packet, ip) { ports } else { (0, 0) };
     }
     let icmp = match ip.transport {
         Transport::Icmp => packet.icmp(ip).map(|icmp| (icmp.icmp_type(), icmp.code())),
@@ -246,6 +246,18 @@ fn ports_of(packet: &Packet<'_>, ip: &IpLayer) -> (u16, u16) {
         _ => None,
     };
     icmp.map_or((0, 0), |(kind, code)| FlowKey::icmp_ports(ip.protocol, kind, code))
+}
+
+/// A datagram whose length field is less than its header's (RFC 768) is none, whatever its ports say; over IPv6 0 stands
+/// for a jumbogram (RFC 2675 4).
+#[inline(always)]
+pub(super) fn has_sound_length(packet: &Packet<'_>, ip: &IpLayer) -> bool {
+    if ip.transport != Transport::Udp {
+        return true;
+    }
+    let field = packet.frame().data.get(ip.payload as usize + 4..).and_then(|bytes| bytes.first_chunk());
+    let length = field.map_or(0, |bytes| u16::from_be_bytes(*bytes));
+    length >= 8 || length == 0 && ip.version == IpVersion::V6
 }
 
 /// The type of the message that answers an ICMP message, or that it answers (RFC 792, 950, 1256).

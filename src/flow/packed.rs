@@ -1,6 +1,6 @@
 //! Keys as the table holds them: sixteen bytes, and hashed with a secret.
 
-use super::key::{FlowKey, Keyed, TAGGED};
+use super::key::{FlowKey, Keyed, TAGGED, has_sound_length};
 use crate::parse::{IpLayer, IpVersion, Packet};
 
 /// A flow's key in sixteen bytes: the key itself where it is short enough (IPv4, at most one VLAN tag, no tunnel), else a
@@ -78,7 +78,8 @@ impl Packed {
         let layers = packet.layers();
         let plain = ip.version == IpVersion::V4 && layers.vlan_count <= 1 && ip.start == outer_start(packet);
         let ports = ip.transport.has_ports().then_some((ip.source_port, ip.destination_port));
-        if let (true, Some((source_port, destination_port))) = (plain, ports) {
+        if let (true, Some((source_port, destination_port))) = (plain && has_sound_length(packet, ip), ports)
+        {
             let data = packet.frame().data.get(..ip.end as usize)?;
             let source = word(data, ip.start + 12)?;
             let destination = word(data, ip.pseudo_destination)?;

@@ -4,7 +4,7 @@ use super::FlowKey;
 use super::packed::{Packed, Seed};
 use super::quoted::{self, Quoted};
 use super::tcp::Segment;
-use crate::parse::{IpLayer, IpVersion, Packet, Transport};
+use crate::parse::{Fragment, IpLayer, IpVersion, Packet, Transport, protocol};
 
 /// A packet of a flow, in short.
 #[derive(Debug)]
@@ -53,9 +53,12 @@ impl Sighting {
             Transport::Icmp | Transport::Icmpv6 => quoted::of(packet, ip),
             _ => None,
         };
-        let payload = match &tcp {
-            Some(segment) => segment.length,
-            None => packet.payload_length(ip),
+        let payload = match (&tcp, ip.transport) {
+            (Some(segment), _) => segment.length,
+            (None, Transport::Udp) => udp_payload(packet, ip),
+            // The header is not whole, and where it would end is not known.
+            (None, Transport::None) if ip.fragment != Fragment::Later && key_has_ports(ip) => 0,
+            _ => packet.payload_length(ip),
         };
         Some(Self {
             key,
@@ -72,6 +75,18 @@ impl Sighting {
             lost_before: packet.frame().options.lost().unwrap_or(0),
         })
     }
+}
+
+/// What a datagram brings by its own length: of a first fragment, more than is there (RFC 768; RFC 2675 4 for 0).
+#[inline(always)]
+fn udp_payload(packet: &Packet<'_>, ip: &IpLayer) -> u32 {
+    let field = u16::from_be_bytes([byte(packet, ip.payload + 4), byte(packet, ip.payload + 5)]);
+    if field == 0 { packet.payload_length(ip) } else { u32::from(field).saturating_sub(8) }
+}
+
+fn key_has_ports(ip: &IpLayer) -> bool {
+    use protocol::{DCCP, SCTP, TCP, UDP, UDPLITE};
+    matches!(ip.protocol, TCP | UDP | UDPLITE | SCTP | DCCP)
 }
 
 #[inline(always)]
