@@ -167,9 +167,9 @@ fn nfcapd_takes_records_over_udp() {
 
 /// The packets and bytes in what nfcapd has written, by nfdump.
 fn taken_in(directory: &Path) -> (u64, u64) {
-    let shown =
-        Command::new("nfdump").arg("-R").arg(directory).args(["-q", "-N", "-o", "fmt:%pkt %byt %opkt %obyt"]);
-    let shown = { shown }.output().unwrap();
+    let mut nfdump = Command::new("nfdump");
+    nfdump.arg("-R").arg(directory).args(["-q", "-N", "-o", "fmt:%pkt %byt %opkt %obyt"]);
+    let shown = nfdump.output().unwrap();
     let text = String::from_utf8_lossy(&shown.stdout);
     let rows = text.lines().map(|line| {
         line.split_whitespace().map(|number| number.parse::<u64>().expect("a number")).collect::<Vec<_>>()

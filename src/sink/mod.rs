@@ -6,6 +6,7 @@ mod capture_file;
 mod combine;
 mod count;
 mod export;
+mod flows;
 pub mod follow;
 mod format;
 pub mod json;
@@ -21,6 +22,7 @@ pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, Pca
 pub use combine::{Discard, Each, Tee, each};
 pub use count::{Count, CountTable, Row};
 pub use export::{Ipfix, IpfixCounts, IpfixEncoder};
+pub use flows::{FlowFormat, Flows, FlowsOptions, flow_story};
 pub use follow::Follow;
 pub use json::Json;
 pub use split::{Split, SplitFile, Template};

@@ -14,6 +14,7 @@ mod kill;
 mod live;
 mod outputs;
 mod privileges;
+mod streams;
 mod trouble;
 mod usage;
 

@@ -12,6 +12,7 @@ mod exit;
 mod expression;
 mod files;
 mod filter;
+mod flows;
 mod follow;
 mod generate;
 mod input;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Sniff(arguments) => sniff::run(*arguments),
         Command::Split(arguments) => split::run(*arguments),
         Command::Follow(arguments) => follow::run(*arguments),
+        Command::Flows(arguments) => flows::run(*arguments),
         Command::Filter(arguments) => filter::run(arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
