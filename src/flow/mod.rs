@@ -8,9 +8,11 @@
 //! | [`FlowKey`] | names the flow of a packet, the same for both directions |
 //! | [`FlowRecord`] | what became of a flow |
 //! | [`CommunityId`] | its name as other tools compute it, too |
+//! | [`names`] | what clients asked for by name, and how that went |
 
 mod community_id;
 mod key;
+pub mod names;
 mod record;
 
 pub use community_id::CommunityId;

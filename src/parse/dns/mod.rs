@@ -9,7 +9,7 @@ mod record;
 mod stream;
 
 pub use name::Name;
-pub use record::{Other, Record, RecordData, RecordType, Records, Strings, class_mnemonic};
+pub use record::{Other, Record, RecordData, RecordType, Records, Strings, class_mnemonic, rcode_mnemonic};
 pub use stream::TcpMessages;
 
 use domain::base::Message;

@@ -58,6 +58,12 @@ impl HelloCollector {
         }
     }
 
+    /// Bytes kept.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.stream.held()
+    }
+
     /// Opens a packet with the keys that opened one before; else with those of its own destination, which are the
     /// right ones in a first packet, and again after a Retry (RFC 9001 5.2).
     fn open(&mut self, packet: &super::Initial<'_>) -> Option<Vec<u8>> {

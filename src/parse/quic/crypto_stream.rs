@@ -43,6 +43,10 @@ impl CryptoStream {
         &self.in_order
     }
 
+    pub(super) fn held(&self) -> usize {
+        self.in_order.len() + self.ahead.iter().map(|(_, data)| data.len()).sum::<usize>()
+    }
+
     fn append(&mut self, offset: usize, data: &[u8]) {
         let known = self.in_order.len() - offset;
         self.in_order.extend_from_slice(data.get(known..).unwrap_or_default());
@@ -55,8 +59,7 @@ impl CryptoStream {
         if self.ahead.iter().any(same) {
             return Ok(());
         }
-        let held = self.in_order.len() + self.ahead.iter().map(|(_, data)| data.len()).sum::<usize>();
-        if self.ahead.len() >= MAX_AHEAD || held + piece.data.len() > MAX_CRYPTO {
+        if self.ahead.len() >= MAX_AHEAD || self.held() + piece.data.len() > MAX_CRYPTO {
             return Err(NoRoom);
         }
         self.ahead.push((piece.offset, piece.data.into()));
