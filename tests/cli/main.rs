@@ -11,6 +11,7 @@ mod kill;
 mod live;
 mod outputs;
 mod privileges;
+mod stalls;
 mod usage;
 
 use assert_cmd::Command;
