@@ -270,7 +270,8 @@ impl CaptureFile {
         }
         self.ended = true;
         self.frames = frames;
-        let reason = "the file was made shorter while it was read; packets before this may have been read as zeros";
+        let reason =
+            "the file was made shorter while it was read; packets before this may have been read as zeros";
         Err(Error::Damaged { path: self.input.name.clone(), offset, frames, reason: reason.to_owned() })
     }
 
