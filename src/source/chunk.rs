@@ -108,7 +108,11 @@ impl Chunk {
             let records = &self.records[start.records..end.records];
             let annotations = &self.annotations[start.annotations..end.annotations];
             let batch = Batch::new(slab, records, &self.interfaces[..end.interfaces]);
-            batch.with_annotations(annotations).followed(ahead).after_loss(if index == 0 { self.lost } else { 0 })
+            batch.with_annotations(annotations).followed(ahead).after_loss(if index == 0 {
+                self.lost
+            } else {
+                0
+            })
         })
     }
 

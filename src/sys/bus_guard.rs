@@ -63,20 +63,14 @@ pub(super) fn guard(start: usize, length: usize, cut: &Arc<AtomicBool>) -> io::R
     enter(&SLOTS, start, length, cut)
 }
 
-fn enter(
-    slots: &'static [Slot],
-    start: usize,
-    length: usize,
-    cut: &Arc<AtomicBool>,
-) -> io::Result<Guarded> {
+fn enter(slots: &'static [Slot], start: usize, length: usize, cut: &Arc<AtomicBool>) -> io::Result<Guarded> {
     let units = length.div_ceil(UNIT) as u64;
     if units >> COUNT_BITS != 0 || !start.is_multiple_of(UNIT) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let place = ((start / UNIT) as u64) << COUNT_BITS | units;
-    let claim = |slot: &&Slot| {
-        slot.place.compare_exchange(0, CLAIMED, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    };
+    let claim =
+        |slot: &&Slot| slot.place.compare_exchange(0, CLAIMED, Ordering::Acquire, Ordering::Relaxed).is_ok();
     let slot = slots.iter().find(claim).ok_or(io::ErrorKind::QuotaExceeded)?;
     slot.cut.store(Arc::as_ptr(cut).cast_mut(), Ordering::Relaxed);
     // Release: who finds the place finds the mark with it.
@@ -146,7 +140,8 @@ fn put_zeros_at(address: usize) -> bool {
     cut.store(true, Ordering::Release);
     let start = ptr::without_provenance_mut(address & !(page - 1));
     // SAFETY: one page, within a mapping of ours that lives, as above; nothing could be read of it, and nothing is written.
-    let mapped = unsafe { mmap_anonymous(start, *page, ProtFlags::READ, MapFlags::PRIVATE | MapFlags::FIXED) };
+    let mapped =
+        unsafe { mmap_anonymous(start, *page, ProtFlags::READ, MapFlags::PRIVATE | MapFlags::FIXED) };
     mapped.is_ok()
 }
 

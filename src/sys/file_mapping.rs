@@ -4,7 +4,7 @@
 //! happen to it that cannot happen to memory a file was read into:
 //!
 //! - **The file is made shorter.** Pages beyond its new end are gone, and reading there raises `SIGBUS`, which ends a process.
-//!   [`bus_guard`] has it read zeros instead, and the mapping says that it [is cut](FileMapping::is_cut).
+//!   `bus_guard` has it read zeros instead, and the mapping says that it [is cut](FileMapping::is_cut).
 //! - **Somebody writes to it in place.** Then bytes change between two readings of them. [`is_written`] asks whether anybody
 //!   could, before a mapping is made; nothing keeps others from it afterwards. See [`FileMapping::bytes`].
 
@@ -97,9 +97,8 @@ impl FileMapping {
         // Whole pages: of the largest size a page of any size.
         let first = (self.lead + range.start) / ALIGNMENT as usize * ALIGNMENT as usize;
         // SAFETY: within the mapping, as asserted; this kind of advice only maps pages that a read would.
-        let advised = unsafe {
-            madvise(self.start.as_ptr().add(first).cast(), end - first, Advice::LinuxPopulateRead)
-        };
+        let advised =
+            unsafe { madvise(self.start.as_ptr().add(first).cast(), end - first, Advice::LinuxPopulateRead) };
         Ok(advised?)
     }
 
