@@ -8,6 +8,7 @@
 mod differences;
 mod frames;
 mod generate;
+mod kernel;
 #[allow(unsafe_code)] // A C library is called.
 mod libpcap;
 
