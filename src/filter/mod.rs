@@ -44,8 +44,9 @@
 //! - **`inbound`** and `outbound` know what a file says of its frames (pcapng's flags); those of which it says nothing were
 //!   not sent.
 //!
-//! Of what libpcap takes, wharf refuses `ip broadcast`, for which the interface's mask would have to be known, and the
-//! primitives of ATM and SS7. Beyond it, it takes `gateway`, `net 10/8`, and expressions in parentheses behind a qualifier.
+//! Of what libpcap takes, wharf refuses the primitives of ATM and SS7; and `ip broadcast` where the network's mask is not known
+//! ([`Filter::in_network`]), as it is not of a file. Beyond it, it takes `gateway`, `net 10/8`, and expressions in parentheses behind
+//! a qualifier.
 //!
 //! Names are looked up when an expression is read: of services, protocols, networks and stations in the files of `/etc`
 //! (common services and protocols are known without), of hosts by the system's resolver.
@@ -76,6 +77,7 @@ use ir::Test;
 use lower::Site;
 use names::Names;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -97,10 +99,13 @@ pub struct Filter(Arc<Inner>);
 struct Inner {
     text: String,
     meaning: Meaning,
+    /// Of the IPv4 network, if it is known.
+    mask: Option<Ipv4Addr>,
     /// By link type, once it has been asked for.
     known: RwLock<Vec<(LinkType, Result<Matcher, Error>)>>,
 }
 
+#[derive(Clone)]
 enum Meaning {
     /// None of an empty expression, which every packet matches.
     Expression(Option<Node>),
@@ -197,7 +202,29 @@ impl From<Program> for Filter {
 
 impl Filter {
     fn of(text: String, meaning: Meaning) -> Self {
-        Self(Arc::new(Inner { text, meaning, known: RwLock::default() }))
+        Self(Arc::new(Inner { text, meaning, mask: None, known: RwLock::default() }))
+    }
+
+    /// The same for packets of an IPv4 network with that mask: then `ip broadcast` has a meaning.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// use wharf::filter::Filter;
+    /// use wharf::frame::{Frame, LinkType};
+    ///
+    /// let filter: Filter = "ip broadcast".parse()?;
+    /// assert!(filter.on(LinkType::RAW).is_err());
+    /// let filter = filter.in_network(Ipv4Addr::new(255, 255, 255, 0)).on(LinkType::RAW)?;
+    /// let to = |last| [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, last];
+    /// assert!(filter.matches(&Frame::new(LinkType::RAW, &to(255))));
+    /// assert!(!filter.matches(&Frame::new(LinkType::RAW, &to(254))));
+    /// # Ok::<(), wharf::filter::Error>(())
+    /// ```
+    #[must_use]
+    pub fn in_network(&self, mask: Ipv4Addr) -> Self {
+        let Inner { text, meaning, .. } = &*self.0;
+        let (text, meaning) = (text.clone(), meaning.clone());
+        Self(Arc::new(Inner { text, meaning, mask: Some(mask), known: RwLock::default() }))
     }
 
     /// The expression as it was written; of a [program](bpf::Program) its numbers, in one line.
@@ -294,7 +321,9 @@ impl Filter {
     fn lower(&self, link_type: LinkType, site: Site) -> Result<Test, Error> {
         let lowered = match &self.0.meaning {
             Meaning::Expression(None) => Ok(Test::True),
-            Meaning::Expression(Some(node)) => lower::lower(node, link_type, site),
+            Meaning::Expression(Some(node)) => {
+                lower::lower(node, link_type, site, self.0.mask.map(Ipv4Addr::to_bits))
+            }
             Meaning::Program(_) => Err(Fault::new(Span::default(), "a program is no expression")),
         };
         lowered.map_err(|fault| fault.within(&self.0.text))

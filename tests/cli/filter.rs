@@ -199,6 +199,29 @@ fn a_live_capture_is_filtered_in_the_kernel() {
     assert!(err.contains("chosen in the kernel, others are not counted: udp dst port 9"), "{err}");
 }
 
+/// The interface knows its network; a file does not.
+#[test]
+fn broadcasts_are_those_of_the_interfaces_network() {
+    let script = r#"
+        ip link add v0 type veth peer name v1; ip address add 10.1.2.3/20 dev v1; ip link set v0 up; ip link set v1 up
+        for expression in 'ip broadcast' 'not ip broadcast and udp'; do
+            err=$(mktemp); out=$(mktemp); "$0" sniff -i v1 -n $expression > "$out" 2> "$err" &
+            until grep -q listening "$err"; do sleep 0.05; done
+            for to in 10.1.15.255 10.1.2.255 10.1.0.0 255.255.255.255; do
+                "$0" gen -i v0 --destination "$to" --count 1 --size 64 --protocol udp > /dev/null 2>&1 || exit 98
+            done
+            sleep 0.3; kill -TERM $!; wait $! || exit 1
+            sed 's/.* > \([0-9.]*\)\.[0-9]*: .*/\1/' "$out" | tr '\n' ' '; echo; cat "$err" >&2
+        done"#;
+    let Some(output) = in_namespace("broadcasts_are_those_of_the_interfaces_network", script) else { return };
+    let (code, out, err) = told(output);
+    assert_eq!((code, out.as_str()), (0, "10.1.15.255 10.1.0.0 255.255.255.255 \n10.1.2.255 \n"), "{err}");
+    assert!(err.contains("chosen in the kernel, others are not counted: ip broadcast"), "{err}");
+    let (_dir, path) = with_small();
+    let (code, _, err) = run(["sniff", "-r", &path, "ip broadcast"]);
+    assert!(code == 2 && err.contains("the mask of the network is not known"), "{err}");
+}
+
 /// A program of somebody else's goes to the kernel as it is; one for which that has no memory is asked here, and it is said.
 #[test]
 fn programs_go_to_the_kernel_unless_it_has_no_memory() {
