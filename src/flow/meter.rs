@@ -17,7 +17,8 @@ use std::time::Duration;
 /// How long a flow is kept, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MeterOptions {
-    /// At most so many at a time, at least 1. One more, and that whose timeout is the nearest makes room; its record comes out.
+    /// At most so many at a time, at least 1. One more, and that whose timeout is the nearest makes room, unless packets have
+    /// come since it was passed over; its record comes out.
     pub max_flows: usize,
     /// A flow ends when nothing has come for that long; `None`: never.
     pub idle_timeout: Option<Duration>,
@@ -66,8 +67,8 @@ impl MeterCounts {
     }
 }
 
-/// Flows that are evicted before it has been looked at once more whether they still last: a flow that goes on is seldom
-/// evicted, and looking has an end.
+/// Flows that are passed over for one that is evicted, as packets have come since they were looked at last: what goes on is
+/// seldom evicted, a flood of single packets evicts itself, and looking has an end.
 const SECOND_LOOKS: u32 = 8;
 /// When to look at a flow that never times out.
 const NEVER_MIND: i64 = 60_000_000_000;
@@ -215,7 +216,10 @@ impl Meter {
         let found = self.table.find(sighting.key.0, sighting.hash, guess);
         let flow = match found.map(|entry| self.table.entry(entry).1.cold) {
             Some(flow) => match self.cut(flow, sighting, time) {
-                None => flow,
+                None => {
+                    self.cold[flow].busy = true;
+                    flow
+                }
                 Some(EndReason::ActiveTimeout) => {
                     self.renew(flow, time, out);
                     flow
@@ -231,6 +235,10 @@ impl Meter {
         let direction = usize::from(sighting.reversed != cold.reversed);
         cold.take(sighting, direction);
         let (_, hot) = self.table.entry(cold.entry);
+        if hot.packets == [0; 2] {
+            // A record that a timeout has begun begins with this packet.
+            cold.first = time;
+        }
         hot.count(direction, time, sighting.wire_length, sighting.payload);
         let Some(segment) = &sighting.tcp else { return };
         if cold.connection == NONE {
@@ -336,7 +344,8 @@ impl Meter {
         self.cold[flow].place = self.wheel.schedule(flow, self.deadline(first, last, over));
     }
 
-    /// Makes room: the flow goes whose timeout is the nearest, as far as is known without looking at all.
+    /// Makes room: the flow goes whose timeout is the nearest and of which no second packet has come, or none since it was
+    /// passed over.
     #[inline(never)]
     fn evict(&mut self, out: &mut impl FnMut(FlowRecord)) {
         let mut looks = 0;
@@ -346,14 +355,13 @@ impl Meter {
             }
             let cold = &self.cold[flow];
             let (first, over) = (cold.first, cold.over);
-            let last = self.table.entry(flow).1.last;
+            let last = self.table.entry(cold.entry).1.last;
             looks += 1;
-            if looks <= SECOND_LOOKS && !over {
-                let now = self.wheel.schedule(flow, self.deadline(first, last, over));
-                self.cold[flow].place = now;
-                if now != place {
-                    continue;
-                }
+            let next = self.wheel.schedule(flow, self.deadline(first, last, over));
+            let cold = &mut self.cold[flow];
+            cold.place = next;
+            if looks <= SECOND_LOOKS && !over && (std::mem::take(&mut cold.busy) || next != place) {
+                continue;
             }
             self.counts.evicted += 1;
             return self.end(flow, EndReason::Evicted, out);

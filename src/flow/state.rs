@@ -85,6 +85,8 @@ pub(super) struct Cold {
     pub(super) reversed: bool,
     /// The connection is over.
     pub(super) over: bool,
+    /// A packet has come since it began, or since it was looked at for room.
+    pub(super) busy: bool,
 }
 
 /// What is out of the ordinary.
@@ -112,6 +114,7 @@ impl Cold {
             last_ttl: [0; 2],
             reversed: sighting.reversed,
             over: false,
+            busy: false,
         }
     }
 

@@ -365,7 +365,8 @@ mod tests {
             );
         }
         let bytes = table.bytes() / keys.len();
-        assert!((65..=115).contains(&bytes), "{bytes} bytes a flow");
+        // From two thirds full before it grows to less than half after.
+        assert!((65..=155).contains(&bytes), "{bytes} bytes a flow");
         let before = table.bytes();
         keys.iter().for_each(|&key| {
             let place = table.find(key, table.hash(key), NONE).unwrap();
