@@ -43,13 +43,8 @@ fn meter(criterion: &mut Criterion) {
     for (name, flows, ipv6_percent) in
         [("ipv4, 100 flows", 100, 0), ("ipv4, 20000 flows", 20_000, 0), ("ipv6, 100 flows", 100, 100)]
     {
-        let traffic = Traffic {
-            distinct: 16_384,
-            flows,
-            ipv6_percent,
-            sizes: Sizes::Fixed(64.max(ipv6_percent as usize)),
-            ..Traffic::default()
-        };
+        let traffic =
+            Traffic { distinct: 16_384, flows, ipv6_percent, sizes: Sizes::Fixed(100), ..Traffic::default() };
         let source = Synthetic::new(&traffic);
         let (batch, mut findings) = (source.table(), Findings::new());
         findings.read(batch);

@@ -133,9 +133,9 @@ fn segments_are_judged_as_by_an_independent_dissector() {
     }
     for ((what, .., owed), agreement) in COMPARED.iter().zip(agreements) {
         let (precision, recall) = (agreement.precision(), agreement.recall());
-        println!("{what}: {agreement:?}, precision {precision:.4}, recall {recall:.4}, owed {owed}");
+        eprintln!("{what}: {agreement:?}, precision {precision:.4}, recall {recall:.4}, owed {owed}");
     }
-    println!("{}", differences.join("\n"));
+    eprintln!("{}", differences.join("\n"));
     for ((what, .., owed), agreement) in COMPARED.iter().zip(agreements) {
         assert!(agreement.both > 0, "{what}: none to tell by");
         assert!(agreement.precision() >= *owed && agreement.recall() >= *owed, "{what}: {agreement:?}");

@@ -7,7 +7,8 @@
 //!
 //! The tags of a million flows are little more than a megabyte: which line a key is in is known without a miss, and
 //! whoever has several keys at hand asks for all their lines before the first is used: [`Table::update`]. A key goes to that of
-//! its two buckets which has more room; where both are full the table grows by half. As the hash is seeded, nobody can
+//! its two buckets which has more room; where both are full, one of their entries moves to its other bucket, and where none can
+//! the table grows by half. As the hash is seeded, nobody can
 //! make that happen early.
 
 use super::packed::Seed;
@@ -105,7 +106,7 @@ impl<V: Default> Table<V> {
 
     #[inline(always)]
     fn places(&self, hash: u64) -> Places {
-        let scale = |part: u64| ((part & 0xffff_ffff) * self.tags.len() as u64 >> 32) as usize;
+        let scale = |part: u64| (((part & 0xffff_ffff) * self.tags.len() as u64) >> 32) as usize;
         // The tag is from bits that the first bucket is not from.
         Places { buckets: [scale(hash), scale(hash >> 24)], tag: ((hash >> 56) as u8).max(1) }
     }
@@ -182,7 +183,9 @@ impl<V: Default> Table<V> {
                 }
                 Err(back) => entry = back,
             }
-            self.grow(&mut moved);
+            if !self.move_one(hash, &mut moved) {
+                self.grow(&mut moved);
+            }
         }
     }
 
@@ -203,6 +206,29 @@ impl<V: Default> Table<V> {
         Ok((bucket * WAYS + way) as u32)
     }
 
+    /// Makes room in one of two full buckets, by moving an entry to its other bucket, if one has room there.
+    #[inline(never)]
+    fn move_one(&mut self, hash: u64, moved: &mut impl FnMut(&V, u32)) -> bool {
+        for bucket in self.places(hash).buckets {
+            for from in bucket * WAYS..(bucket + 1) * WAYS {
+                let hash = self.seed.hash(self.entries[from].key);
+                let Places { buckets: [first, second], tag } = self.places(hash);
+                let other = if first == bucket { second } else { first };
+                let free = zeroes(self.tags[other]);
+                if free != 0 {
+                    let to = other * WAYS + way(free);
+                    self.entries.swap(from, to);
+                    self.entries[from].key = VACANT;
+                    self.tags[bucket] &= !(0xff << (8 * (from % WAYS)));
+                    self.tags[other] |= u64::from(tag) << (8 * way(free));
+                    moved(&self.entries[to].value, to as u32);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
     /// Makes room for half as many more, and perhaps for more than that.
     #[cold]
     fn grow(&mut self, moved: &mut impl FnMut(&V, u32)) {
@@ -216,15 +242,17 @@ impl<V: Default> Table<V> {
                     continue;
                 }
                 let hash = self.seed.hash(entries[at].key);
-                let entry = Entry { key: entries[at].key, value: std::mem::take(&mut entries[at].value) };
-                if let Err(entry) = self.put(hash, entry) {
-                    // Once in a long while: what has been put must come along.
-                    entries[at].value = entry.value;
-                    let rest = entries.split_off(at).into_iter().filter(|entry| entry.key != VACANT);
-                    let put =
-                        std::mem::take(&mut self.entries).into_iter().filter(|entry| entry.key != VACANT);
-                    entries = put.chain(rest).collect();
-                    continue 'larger;
+                let mut entry = Entry { key: entries[at].key, value: std::mem::take(&mut entries[at].value) };
+                while let Err(back) = self.put(hash, entry) {
+                    entry = back;
+                    if !self.move_one(hash, &mut |_, _| {}) {
+                        // Once in a long while: what has been put must come along.
+                        entries[at].value = entry.value;
+                        let rest = entries.split_off(at).into_iter();
+                        let put = std::mem::take(&mut self.entries).into_iter();
+                        entries = put.chain(rest).filter(|entry| entry.key != VACANT).collect();
+                        continue 'larger;
+                    }
                 }
             }
             break;
@@ -365,8 +393,8 @@ mod tests {
             );
         }
         let bytes = table.bytes() / keys.len();
-        // From two thirds full before it grows to less than half after.
-        assert!((65..=155).contains(&bytes), "{bytes} bytes a flow");
+        // It grows when it is nearly full.
+        assert!((65..=110).contains(&bytes), "{bytes} bytes a flow");
         let before = table.bytes();
         keys.iter().for_each(|&key| {
             let place = table.find(key, table.hash(key), NONE).unwrap();
