@@ -38,8 +38,10 @@ pub mod config;
 pub mod detect;
 pub mod limits;
 pub mod proxy_protocol;
+pub mod resolve;
 pub mod upstream;
 
+mod health;
 mod network;
 
 pub use network::{Network, NetworkError};

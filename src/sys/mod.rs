@@ -19,6 +19,7 @@
 //! | [`route`] | which interfaces have a default route |
 //! | [`link_state`] | who is at a link's other end, and what it lost |
 //! | [`softnet`] | what each CPU did with frames, and what it dropped |
+//! | [`tcp_info`](mod@tcp_info) | what the kernel knows of a TCP connection |
 //! | [`generic_netlink`] | what drivers can do with XDP, and their polling contexts |
 //! | [`ethtool`] | a driver's features, counters, rings, queues, clocks |
 //! | [`namespace`] | private user and network namespaces |
@@ -55,6 +56,7 @@ pub(crate) mod problem;
 mod readers;
 pub mod route;
 pub mod softnet;
+pub mod tcp_info;
 #[cfg(feature = "xdp")]
 pub mod xdp;
 
