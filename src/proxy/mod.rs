@@ -13,22 +13,33 @@
 //! | part | module | what it does |
 //! | --- | --- | --- |
 //! | configuration | [`config`] | passive data: listeners, routes, upstreams, limits |
+//! | what a client speaks | [`detect`] | pure: which route, from the first bytes |
+//! | servers | [`upstream`] | pure: which server, by weight, load or client; what is known of each |
+//! | PROXY headers | [`proxy_protocol`] | pure: who the client behind a proxy is |
+//! | limits | [`limits`] | what one client may take |
 //!
 //! # Between the data path and the control parts
 //!
 //! The data path (`listen`, `worker`, `tcp`, `udp`) calls the parts below; none of them does I/O on the event loop,
 //! takes a lock that may wait, or allocates for a connection.
 //!
-//! - `upstream::Group`: made of a [`config::Upstream`], shared by all workers behind an `Arc`, every method by `&self`.
-//!   `pick(client: SocketAddr, tried: &[ServerIndex]) -> Option<ServerIndex>` chooses a server that is up and has room;
-//!   `address(ServerIndex, listener_port: u16) -> Option<SocketAddr>` is where it is by now;
-//!   `opened(ServerIndex)` and `closed(ServerIndex, Ending)` keep its count of connections and what is known of its health.
-//! - `detect`: pure. The data path *peeks*: each call gets all the client has said so far from the first byte on, at most
-//!   `detect::MOST` bytes, and says `Detection::More`, or what it is. Nothing is kept for a connection that is silent.
-//! - `proxy_protocol`: pure. `read(&[u8])` gives a header and its length, more needed, or none there; `write(version,
-//!   source, destination, &mut [u8]) -> usize` makes one.
-//! - `limits`: `admit(client: IpAddr, now: Instant) -> Result<(), Refusal>` and `leave(client: IpAddr)`.
+//! - [`upstream::Upstream`]: made from a [`config::Upstream`], shared by all workers behind an `Arc`. `pick` chooses a server that
+//!   is up and has room, and gives a place there, which is given back when it is dropped and takes what became of it
+//!   (`succeeded`, `failed`). Whose turn it is each worker knows for itself (`Turn`).
+//! - [`detect::choose`]: the data path *peeks*: each call gets all the client has said so far from the first byte on, at most
+//!   [`detect::MOST`] bytes, and says which route, or from how many bytes on to ask again. Nothing is kept for a
+//!   connection that is silent.
+//! - [`proxy_protocol::decode`] gives a header and its length, more needed, or none there; [`proxy_protocol::encode`] makes one.
+//! - [`limits::Limits`]: `admit` gives an admission, which is given back when it is dropped.
 //! - `access_log`: takes a passive `Record` when a connection or a session ends, and never blocks.
 //! - `metrics`, `status`: read what the workers count, at any time, from another thread.
 
 pub mod config;
+pub mod detect;
+pub mod limits;
+pub mod proxy_protocol;
+pub mod upstream;
+
+mod network;
+
+pub use network::{Network, NetworkError};

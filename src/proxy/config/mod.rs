@@ -6,8 +6,10 @@ mod upstream;
 
 pub use bind::{Bind, BindError, Transport};
 pub use timeouts::{Limits, Timeouts};
-pub use upstream::{Balance, HealthCheck, Place, Probe, Server, Upstream};
+pub use upstream::{Balance, Ejection, HealthCheck, Place, Probe, Server, Upstream};
 
+use super::detect::Condition;
+use super::network::Network;
 use std::time::Duration;
 
 /// A whole proxy.
@@ -37,8 +39,9 @@ pub struct Listener {
     /// Tried in order, the first that fits decides. A listener with routes that all fit anything needs to wait for no
     /// byte of the client.
     pub routes: Vec<Route>,
-    /// Connections begin with a PROXY header (version 1 or 2), which says who the client is.
-    pub accept_proxy: bool,
+    /// Connections from these networks begin with a PROXY header (version 1 or 2), which says who the client is. Others
+    /// are their own clients, whatever they say.
+    pub accept_proxy: Vec<Network>,
     /// A client that has said nothing for so long is taken for one whose server speaks first, and gets the first route
     /// that fits anything.
     pub detect_timeout: Duration,
@@ -71,6 +74,8 @@ impl Default for SocketOptions {
 pub struct Route {
     /// For logs and metrics.
     pub name: String,
+    /// Whom it is for.
+    pub condition: Condition,
     /// Its place in [`Config::upstreams`].
     pub upstream: usize,
 }

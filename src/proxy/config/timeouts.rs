@@ -1,5 +1,6 @@
 //! How long, and how much.
 
+use crate::proxy::limits::Allowance;
 use std::time::Duration;
 
 /// How long a proxy waits for what.
@@ -37,10 +38,12 @@ pub struct Limits {
     pub sessions: usize,
     /// Servers tried for one connection, the first included, while nothing was sent to any. At least 1.
     pub attempts: u8,
+    /// What one client may take.
+    pub client: Allowance,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 0, sessions: 0, attempts: 3 }
+        Self { connections: 0, sessions: 0, attempts: 3, client: Allowance::default() }
     }
 }

@@ -1,5 +1,6 @@
 //! Groups of servers.
 
+use crate::proxy::proxy_protocol::Version;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -17,8 +18,10 @@ pub struct Upstream {
     pub balance: Balance,
     /// How it is found out which are up; `None`: by nothing but the connections themselves.
     pub health: Option<HealthCheck>,
-    /// Connections begin with a PROXY header of this version (1 or 2) that says who the client is.
-    pub send_proxy: Option<u8>,
+    /// When connections that fail take a server out.
+    pub ejection: Ejection,
+    /// Connections begin with a PROXY header of this version that says who the client is.
+    pub send_proxy: Option<Version>,
 }
 
 /// One server.
@@ -26,17 +29,19 @@ pub struct Upstream {
 pub struct Server {
     /// Where it is.
     pub place: Place,
-    /// Its share of the work beside the others'; 0: no new work.
+    /// Its share of the work beside the others'; 0: none.
     pub weight: u16,
     /// Connections it takes at a time; 0: any number.
     pub max_connections: u32,
+    /// It keeps the connections it has and gets no new ones.
+    pub drain: bool,
 }
 
 impl Server {
     /// A server of weight 1 that takes any number of connections.
     #[must_use]
     pub fn at(place: Place) -> Self {
-        Self { place, weight: 1, max_connections: 0 }
+        Self { place, weight: 1, max_connections: 0, drain: false }
     }
 }
 
@@ -136,6 +141,24 @@ pub enum Balance {
     LeastConnections,
     /// By the client's address, so that every instance of the proxy chooses alike (Maglev).
     ConsistentHash,
+}
+
+/// When a server gets no more connections because of those that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    /// Failures in a row that take it out; 0 for never.
+    pub failures: u32,
+    /// For how long the first time. Each further time without a success in between it is twice as long.
+    pub first: Duration,
+    /// The longest time out.
+    pub longest: Duration,
+}
+
+impl Default for Ejection {
+    /// Five failures in a row; 10 s to 5 minutes.
+    fn default() -> Self {
+        Self { failures: 5, first: Duration::from_secs(10), longest: Duration::from_secs(300) }
+    }
 }
 
 /// How it is found out whether a server is up.
