@@ -90,7 +90,8 @@ impl Control {
                 }
                 (libc::SOL_UDP, UDP_GRO) => {
                     let segment = array(data, 0).map(i32::from_ne_bytes);
-                    told.segment = segment.and_then(|bytes| u16::try_from(bytes).ok()).filter(|&bytes| bytes > 0);
+                    told.segment =
+                        segment.and_then(|bytes| u16::try_from(bytes).ok()).filter(|&bytes| bytes > 0);
                 }
                 _ => {}
             }

@@ -78,7 +78,8 @@ impl Inbox {
     pub fn receive(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
         let count = most.min(self.capacity());
         self.received = 0;
-        let rooms = self.bytes.chunks_exact_mut(self.size.max(1)).zip(&mut self.names).zip(&mut self.controls);
+        let rooms =
+            self.bytes.chunks_exact_mut(self.size.max(1)).zip(&mut self.names).zip(&mut self.controls);
         let heads = self.vectors.iter_mut().zip(&mut self.messages);
         for (((room, name), control), (vector, message)) in rooms.zip(heads).take(count) {
             *vector = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
@@ -125,6 +126,9 @@ impl Inbox {
 
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").field("size", &self.size).field("received", &self.received).finish_non_exhaustive()
+        f.debug_struct("Inbox")
+            .field("size", &self.size)
+            .field("received", &self.received)
+            .finish_non_exhaustive()
     }
 }

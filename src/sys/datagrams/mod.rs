@@ -8,7 +8,7 @@ mod inbox;
 mod outbox;
 
 pub use inbox::{Inbox, Received};
-pub use outbox::{Message, Outbox};
+pub use outbox::{Message, Outbox, Part};
 
 /// Most bytes of a UDP payload (RFC 768 over IPv4: 65535 less both headers), and so of a message of several datagrams.
 pub const MOST_BYTES: usize = 65_507;

@@ -7,10 +7,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// A message to send: received ones, put together.
+/// Bytes of a received message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its place in the inbox.
+    pub received: u16,
+    /// Which of its bytes.
+    pub bytes: Range<usize>,
+}
+
+/// A message to send: parts of received ones, put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Its parts: where in the list of received messages that goes with it.
+    /// Where in the list of parts that goes with it.
     pub parts: Range<usize>,
     /// Whom to; `None` through a connected socket.
     pub to: Option<SocketAddr>,
@@ -40,8 +49,8 @@ impl Outbox {
         Self::default()
     }
 
-    /// Sends messages made of what lies in `inbox`, in order; `order` says which received message each part is. Never waits.
-    /// Tells how many went; why the next did not, the next call tells. A part that is not there is left out.
+    /// Sends messages made of what lies in `inbox`, in order. Never waits.
+    /// Tells how many went; why the next did not, the next call tells. Of a part that is not there nothing is sent.
     ///
     /// # Errors
     /// As `sendmmsg(2)`, when not one went: `WouldBlock` when the socket's buffer is full, `ConnectionRefused` where ICMP
@@ -52,7 +61,7 @@ impl Outbox {
         socket: impl AsFd,
         inbox: &Inbox,
         messages: &[Message],
-        order: &[u16],
+        parts: &[Part],
     ) -> io::Result<usize> {
         self.vectors.clear();
         self.messages.clear();
@@ -60,16 +69,18 @@ impl Outbox {
         self.controls.resize(self.controls.len().max(messages.len()), Control::EMPTY);
         // All of them first: their addresses hold once no more are pushed.
         for message in messages {
-            for &part in order.get(message.parts.clone()).unwrap_or_default() {
-                let bytes = inbox.get(usize::from(part)).map_or(&[][..], |received| received.bytes);
+            for part in parts.get(message.parts.clone()).unwrap_or_default() {
+                let received = inbox.get(usize::from(part.received));
+                let bytes =
+                    received.and_then(|received| received.bytes.get(part.bytes.clone())).unwrap_or_default();
                 let iov_base = bytes.as_ptr().cast_mut().cast();
                 self.vectors.push(libc::iovec { iov_base, iov_len: bytes.len() });
             }
         }
         let mut vectors = &mut self.vectors[..];
         for ((message, name), control) in messages.iter().zip(&mut self.names).zip(&mut self.controls) {
-            let parts = order.get(message.parts.clone()).unwrap_or_default().len();
-            let (own, others) = vectors.split_at_mut(parts);
+            let count = parts.get(message.parts.clone()).unwrap_or_default().len();
+            let (own, others) = vectors.split_at_mut(count);
             vectors = others;
             // SAFETY: `mmsghdr` is plain data, of which zeroes are an empty value: no name, no control data.
             let mut sent: libc::mmsghdr = unsafe { std::mem::zeroed() };
