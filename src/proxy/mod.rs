@@ -17,6 +17,11 @@
 //! | servers | [`upstream`] | pure: which server, by weight, load or client; what is known of each |
 //! | PROXY headers | [`proxy_protocol`] | pure: who the client behind a proxy is |
 //! | limits | [`limits`] | what one client may take |
+//! | sockets | `listen` | one for each port and worker |
+//! | workers | `run`, `worker` | threads, and the event loop of each |
+//! | TCP | `tcp` | a connection to a server for each client's, bytes both ways |
+//! | UDP | `udp` | a session for each client, datagrams both ways |
+//! | counts | `counters` | what became of each connection and datagram |
 //!
 //! # Between the data path and the control parts
 //!
@@ -41,7 +46,24 @@ pub mod proxy_protocol;
 pub mod resolve;
 pub mod upstream;
 
+mod access_log;
+mod counters;
+mod error;
 mod health;
+mod listen;
 mod network;
+mod resolved;
+mod run;
+mod shared;
+mod slab;
+mod tcp;
+mod token;
+mod udp;
+mod wheel;
+mod worker;
 
+pub use counters::{Ended, Tcp, Totals, Udp};
+pub use error::Error;
 pub use network::{Network, NetworkError};
+pub use run::{Proxy, Running};
+pub use shared::ListenPlace;

@@ -22,6 +22,9 @@
 //! | [`tcp_info`](mod@tcp_info) | what the kernel knows of a TCP connection |
 //! | [`generic_netlink`] | what drivers can do with XDP, and their polling contexts |
 //! | [`ethtool`] | a driver's features, counters, rings, queues, clocks |
+//! | `socket_options` | options of TCP and UDP sockets (feature `proxy`) |
+//! | `datagrams` | datagrams received and sent in bulk (feature `proxy`) |
+//! | `activation` | sockets opened by whoever started the process (feature `proxy`) |
 //! | [`namespace`] | private user and network namespaces |
 //! | [`privileges`] | giving up root for an ordinary user |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
@@ -32,10 +35,14 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Linux only");
 
+#[cfg(feature = "proxy")]
+pub mod activation;
 pub mod block_ring;
 #[cfg(feature = "xdp")]
 pub mod bpf;
 pub mod classic_bpf;
+#[cfg(feature = "proxy")]
+pub mod datagrams;
 pub mod ethtool;
 pub mod fanout;
 pub mod generic_netlink;
@@ -55,6 +62,8 @@ pub mod privileges;
 pub(crate) mod problem;
 mod readers;
 pub mod route;
+#[cfg(feature = "proxy")]
+pub mod socket_options;
 pub mod softnet;
 pub mod tcp_info;
 #[cfg(feature = "xdp")]

@@ -63,8 +63,22 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// How long a client may be silent before it is taken for one whose server speaks first, unless it is said otherwise.
+    /// How long a client may be silent before its server is thought to speak first, unless it is said otherwise.
     pub const DETECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+    /// A listener with default options whose clients all go to one upstream, by its place in [`Config::upstreams`].
+    #[must_use]
+    pub fn on(bind: Bind, upstream: usize) -> Self {
+        let route = Route { name: String::new(), condition: Condition::default(), upstream };
+        Self {
+            name: bind.to_string(),
+            binds: vec![bind],
+            options: SocketOptions::default(),
+            routes: vec![route],
+            accept_proxy: Vec::new(),
+            detect_timeout: Self::DETECT_TIMEOUT,
+        }
+    }
 }
 
 /// How listening sockets are set, and with TCP the connections accepted there.

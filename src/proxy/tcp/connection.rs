@@ -1,0 +1,140 @@
+//! A client's connection and the one to its server.
+
+use super::super::counters::TcpCounters;
+use super::super::upstream::{Held, Server};
+use super::super::wheel::Tick;
+use super::flow::{Fault, Flow, Side, Stop, Tools};
+use rustix::io::Errno;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// One of the two sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Towards whoever connected.
+    Client,
+    /// Towards whom we connected to.
+    Server,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Where it came in.
+    pub(super) endpoint: u32,
+    /// Who it is; `None` through a Unix socket.
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) client: Side,
+    pub(super) server: Option<Side>,
+    /// The server has accepted.
+    pub(super) open: bool,
+    /// Its place at the server.
+    pub(super) held: Option<Held>,
+    /// Servers that failed before.
+    pub(super) tried: Vec<Arc<Server>>,
+    pub(super) up: Flow,
+    pub(super) down: Flow,
+    /// When it was last heard of; while connecting, when that began.
+    pub(super) last: Tick,
+    /// It stands in the list of those with more to do.
+    pub(super) queued: bool,
+    /// `TCP_NODELAY` is set towards the server, or is not wanted.
+    pub(super) no_delay: bool,
+    /// What was counted so far: bytes up, down, spliced.
+    counted: [u64; 3],
+}
+
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) end: End,
+    pub(super) error: Errno,
+}
+
+impl Connection {
+    pub(super) fn new(endpoint: u32, peer: Option<SocketAddr>, client: Side, last: Tick) -> Self {
+        Self {
+            endpoint,
+            peer,
+            client,
+            server: None,
+            open: false,
+            held: None,
+            tried: Vec::new(),
+            up: Flow::default(),
+            down: Flow::default(),
+            last,
+            queued: false,
+            no_delay: false,
+            counted: [0; 3],
+        }
+    }
+
+    /// Notes what the kernel said of a socket.
+    pub(super) fn note(&mut self, end: End, event: &mio::event::Event) {
+        let side = match end {
+            End::Client => Some(&mut self.client),
+            End::Server => self.server.as_mut(),
+        };
+        if let Some(side) = side {
+            side.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            side.writable |= event.is_writable();
+            side.hung_up |= event.is_read_closed() || event.is_error();
+        }
+    }
+
+    /// Moves bytes both ways.
+    pub(super) fn pump(&mut self, tools: &mut Tools) -> Result<Stop, Broken> {
+        let Some(server) = &mut self.server else { return Ok(Stop::Waits) };
+        let up = self.up.pump(&mut self.client, server, tools, !self.open);
+        if !self.open {
+            let stop = up.map_err(Broken::up)?;
+            // A socket that takes bytes is connected: no need to be told.
+            self.open = self.up.bytes > 0;
+            return Ok(stop);
+        }
+        if let Err(Fault::Sink(_)) = up {
+            // The server takes no more. What it said before that is still the client's.
+            let _ = self.down.pump(server, &mut self.client, tools, false);
+        }
+        let up = up.map_err(Broken::up)?;
+        let down = self.down.pump(server, &mut self.client, tools, false);
+        if let Err(Fault::Sink(_)) = down {
+            let _ = self.up.pump(&mut self.client, server, tools, false);
+        }
+        let down = down.map_err(Broken::down)?;
+        Ok(if up == Stop::Turn || down == Stop::Turn { Stop::Turn } else { Stop::Waits })
+    }
+
+    /// Counts the bytes moved since it was last asked.
+    pub(super) fn count(&mut self, counters: &TcpCounters) {
+        let moved = [self.up.bytes, self.down.bytes, self.up.spliced + self.down.spliced];
+        let counters = [&counters.bytes_up, &counters.bytes_down, &counters.bytes_spliced];
+        for ((counter, now), before) in counters.into_iter().zip(moved).zip(self.counted) {
+            if now > before {
+                counter.add(now - before);
+            }
+        }
+        self.counted = moved;
+    }
+
+    /// Both ends have said all, and were told.
+    pub(super) fn is_complete(&self) -> bool {
+        self.up.told && self.down.told
+    }
+}
+
+impl Broken {
+    fn up(fault: Fault) -> Self {
+        match fault {
+            Fault::Source(error) => Self { end: End::Client, error },
+            Fault::Sink(error) => Self { end: End::Server, error },
+        }
+    }
+
+    fn down(fault: Fault) -> Self {
+        match fault {
+            Fault::Source(error) => Self { end: End::Server, error },
+            Fault::Sink(error) => Self { end: End::Client, error },
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! TCP connections from clients, each with one to a server, and the bytes between them.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `connection` | the two sockets and both directions |
+//! | `flow` | one direction: copied while small, spliced when bulky |
+//! | `pipes` | what it is spliced through |
+//! | `connect` | sockets towards servers |
+
+mod connect;
+mod connection;
+mod flow;
+mod pipes;
+
+pub(super) use connection::End;
+
+use super::counters::{Counter, Counters};
+use super::shared::Shared;
+use super::slab::Slab;
+use super::token::Token;
+use super::upstream::Turn;
+use super::wheel::{Tick, Wheel};
+use connection::{Broken, Connection};
+use flow::{Side, Stop, Tools};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a worker's parts need of it.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) counters: &'a Counters,
+    pub(super) now: Instant,
+}
+
+/// A worker's connections.
+pub(super) struct Tcp {
+    shared: Arc<Shared>,
+    connections: Slab<Connection>,
+    wheel: Wheel,
+    tools: Tools,
+    /// Whose turn it is, for each upstream.
+    turns: Vec<Turn>,
+    /// Those with more to do, and the list that is gone through meanwhile.
+    ready: Vec<u32>,
+    taken: Vec<u32>,
+    due: Vec<u32>,
+    /// As many as there may be.
+    most: usize,
+}
+
+/// Which ends are told by a reset that it did not end well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reset {
+    Neither,
+    Client,
+    Server,
+    Both,
+}
+
+impl Tcp {
+    pub(super) fn new(shared: Arc<Shared>, worker: usize, most: usize, pipes: usize, now: Instant) -> Self {
+        let turns = shared.upstreams.iter().map(|_| Turn::of_worker(worker)).collect();
+        Self {
+            shared,
+            connections: Slab::new(),
+            wheel: Wheel::new(now),
+            tools: Tools::new(pipes),
+            turns,
+            ready: Vec::new(),
+            taken: Vec::new(),
+            due: Vec::new(),
+            most,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.connections.len() == 0
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.connections.len() >= self.most
+    }
+
+    /// Whether there is more to do before the kernel says so.
+    pub(super) fn has_more(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+        self.wheel.wait(now)
+    }
+
+    /// Takes a connection on.
+    pub(super) fn accept(
+        &mut self,
+        cx: Context<'_>,
+        endpoint: u32,
+        socket: OwnedFd,
+        peer: Option<SocketAddr>,
+    ) {
+        cx.counters.tcp.accepted.add(1);
+        let tick = self.wheel.tick(cx.now);
+        // Many clients speak as soon as they are connected: their bytes are tried for at once.
+        let connection = Connection::new(endpoint, peer, Side::new(socket, true), tick);
+        let number = self.connections.insert(connection);
+        if self.connect(cx, number, None)
+            && let Some(connection) = self.connections.get_mut(number)
+        {
+            let client = connection.client.socket.as_raw_fd();
+            if let Err(error) = register(cx.registry, client, Token::Client(number)) {
+                self.end(cx, number, ending_of_error(cx.counters, error), Reset::Both);
+                return;
+            }
+            self.set_deadline(number);
+        }
+    }
+
+    /// Tries servers until one is being connected to; `why` says what the last one failed of. False when there is none
+    /// left, and the connection is over.
+    fn connect(&mut self, cx: Context<'_>, number: u32, mut why: Option<Errno>) -> bool {
+        let counters = &cx.counters;
+        loop {
+            let Some(connection) = self.connections.get_mut(number) else { return false };
+            let endpoint = &self.shared.endpoints[connection.endpoint as usize];
+            let upstream = endpoint.upstream;
+            let attempts = usize::from(self.shared.limits.attempts.max(1));
+            let client = connection.peer.map(|peer| peer.ip());
+            let turn = &mut self.turns[upstream];
+            let held = match connection.tried.len() < attempts {
+                true => self.shared.upstreams[upstream].pick(turn, client, &connection.tried, cx.now),
+                false => None,
+            };
+            let Some(held) = held else {
+                let ended = &counters.ended;
+                let counter = match why {
+                    None => &ended.no_server,
+                    Some(Errno::TIMEDOUT) => &ended.connect_timeout,
+                    Some(Errno::ADDRNOTAVAIL) => &ended.no_port,
+                    Some(Errno::MFILE | Errno::NFILE) => &ended.no_descriptor,
+                    Some(_) => &ended.refused,
+                };
+                self.end(cx, number, counter, Reset::Client);
+                return false;
+            };
+            if why.is_some() {
+                counters.tcp.retries.add(1);
+            }
+            counters.tcp.attempts.add(1);
+            match connect::begin(held.server().address(), endpoint.port, endpoint.keep_alive) {
+                Ok(socket) => {
+                    let descriptor = socket.as_raw_fd();
+                    connection.server = Some(Side::new(socket, false));
+                    connection.held = Some(held);
+                    connection.no_delay = !endpoint.no_delay;
+                    connection.last = self.wheel.tick(cx.now);
+                    match connection.pump(&mut self.tools) {
+                        Ok(_) => {}
+                        Err(Broken { end: End::Server, error }) if !connection.open => {
+                            why = Some(error);
+                            self.give_up_server(cx, number);
+                            continue;
+                        }
+                        Err(broken) => {
+                            self.broken(cx, number, broken);
+                            return false;
+                        }
+                    }
+                    if connection.open
+                        && let Some(held) = &connection.held
+                    {
+                        held.succeeded();
+                    }
+                    if let Err(error) = register(cx.registry, descriptor, Token::Server(number)) {
+                        self.end(cx, number, ending_of_error(cx.counters, error), Reset::Both);
+                        return false;
+                    }
+                    return true;
+                }
+                Err(error) => {
+                    // What this host lacks is not the server's fault.
+                    if !matches!(error, Errno::ADDRNOTAVAIL | Errno::MFILE | Errno::NFILE | Errno::NOBUFS) {
+                        held.failed(cx.now);
+                    }
+                    connection.tried.push(Arc::clone(held.server()));
+                    why = Some(error);
+                }
+            }
+        }
+    }
+
+    /// The server being connected to will not do.
+    fn give_up_server(&mut self, cx: Context<'_>, number: u32) {
+        let Some(connection) = self.connections.get_mut(number) else { return };
+        connection.server = None;
+        if let Some(held) = connection.held.take() {
+            held.failed(cx.now);
+            connection.tried.push(Arc::clone(held.server()));
+        }
+    }
+
+    /// Something happened at one of a connection's sockets.
+    pub(super) fn event(&mut self, cx: Context<'_>, end: End, number: u32, event: &mio::event::Event) {
+        let Some(connection) = self.connections.get_mut(number) else { return };
+        connection.last = if connection.open { self.wheel.tick(cx.now) } else { connection.last };
+        connection.note(end, event);
+        if end == End::Server && !connection.open {
+            let error = match (&connection.server, event.is_error() || event.is_write_closed()) {
+                (Some(server), true) => sockopt::socket_error(&server.socket).and_then(|result| result).err(),
+                _ => None,
+            };
+            if let Some(error) = error {
+                self.give_up_server(cx, number);
+                self.connect(cx, number, Some(error));
+                return;
+            }
+            // Where another server was tried before, this may be an old event of that one's socket.
+            let stale = |server: &Side| rustix::net::getpeername(&server.socket).is_err();
+            if !event.is_writable()
+                || !connection.tried.is_empty() && connection.server.as_ref().is_none_or(stale)
+            {
+                return;
+            }
+            connection.open = true;
+            connection.last = self.wheel.tick(cx.now);
+            if let Some(held) = &connection.held {
+                held.succeeded();
+            }
+        }
+        // The first bytes go out at once anyway, since nothing is on its way before them.
+        if end == End::Client
+            && !connection.no_delay
+            && connection.up.bytes > 0
+            && let Some(server) = &connection.server
+        {
+            connection.no_delay = true;
+            // Of a Unix socket it is not asked.
+            let _ = sockopt::set_tcp_nodelay(&server.socket, true);
+        }
+        self.pump(cx, number, event.is_error().then_some(end));
+    }
+
+    /// Moves what can be moved. `error`: the kernel said that this end failed.
+    fn pump(&mut self, cx: Context<'_>, number: u32, error: Option<End>) {
+        let Some(connection) = self.connections.get_mut(number) else { return };
+        let was_open = connection.open;
+        let result = connection.pump(&mut self.tools);
+        connection.count(&cx.counters.tcp);
+        if connection.open
+            && !was_open
+            && let Some(held) = &connection.held
+        {
+            held.succeeded();
+        }
+        match result {
+            Err(Broken { end: End::Server, error }) if !connection.open => {
+                self.give_up_server(cx, number);
+                self.connect(cx, number, Some(error));
+            }
+            Err(broken) => self.broken(cx, number, broken),
+            Ok(_) if connection.is_complete() => {
+                self.end(cx, number, &cx.counters.ended.complete, Reset::Neither)
+            }
+            Ok(stop) => {
+                if stop == Stop::Turn && !connection.queued {
+                    connection.queued = true;
+                    self.ready.push(number);
+                }
+                // It could not be read for want of room at the other end, and will never be.
+                let side = match error {
+                    Some(End::Client) => Some(&connection.client),
+                    Some(End::Server) => connection.server.as_ref(),
+                    None => None,
+                };
+                if let (Some(end), Some(side)) = (error, side)
+                    && let Ok(Err(error)) = sockopt::socket_error(&side.socket)
+                {
+                    self.broken(cx, number, Broken { end, error });
+                }
+            }
+        }
+    }
+
+    /// Goes on with those that had given way to others.
+    pub(super) fn turn(&mut self, cx: Context<'_>) {
+        std::mem::swap(&mut self.ready, &mut self.taken);
+        for index in 0..self.taken.len() {
+            let number = self.taken[index];
+            if let Some(connection) = self.connections.get_mut(number) {
+                connection.queued = false;
+                self.pump(cx, number, None);
+            }
+        }
+        self.taken.clear();
+    }
+
+    /// A socket failed: the other end is told the same way.
+    fn broken(&mut self, cx: Context<'_>, number: u32, broken: Broken) {
+        let ended = &cx.counters.ended;
+        let reset = matches!(broken.error, Errno::CONNRESET | Errno::PIPE);
+        match (broken.end, reset) {
+            (End::Client, true) => self.end(cx, number, &ended.client_reset, Reset::Server),
+            (End::Server, true) => self.end(cx, number, &ended.server_reset, Reset::Client),
+            (_, false) => self.end(cx, number, ending_of_error(cx.counters, broken.error), Reset::Both),
+        }
+    }
+
+    /// A connection is over.
+    fn end(&mut self, cx: Context<'_>, number: u32, counter: &Counter, reset: Reset) {
+        let Some(mut connection) = self.connections.remove(number) else { return };
+        connection.count(&cx.counters.tcp);
+        counter.add(1);
+        self.wheel.disarm(number);
+        connection.up.dissolve(&mut self.tools);
+        connection.down.dissolve(&mut self.tools);
+        // A close with no time to linger is a reset, and drops what is not sent yet.
+        let abort = |socket: &OwnedFd| sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+        if matches!(reset, Reset::Client | Reset::Both) {
+            let _ = abort(&connection.client.socket);
+        }
+        if let Some(server) = &connection.server
+            && matches!(reset, Reset::Server | Reset::Both)
+        {
+            let _ = abort(&server.socket);
+        }
+    }
+
+    /// Sets when a connection is looked at again though nothing happens.
+    fn set_deadline(&mut self, number: u32) {
+        if let Some(deadline) = self.connections.get_mut(number).and_then(|connection| {
+            let ticks = patience(&self.shared, connection.open)?;
+            Some(connection.last + ticks)
+        }) {
+            self.wheel.arm(number, deadline);
+        }
+    }
+
+    /// Ends what was silent for too long, and gives up servers that do not answer.
+    pub(super) fn expire(&mut self, cx: Context<'_>) {
+        let now = self.wheel.tick(cx.now);
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(now, &mut due);
+        for &number in &due {
+            let Some(connection) = self.connections.get_mut(number) else { continue };
+            let over =
+                patience(&self.shared, connection.open).is_some_and(|ticks| connection.last + ticks <= now);
+            if over && connection.open {
+                let reset = if connection.up.holds() || connection.down.holds() {
+                    Reset::Both
+                } else {
+                    Reset::Neither
+                };
+                self.end(cx, number, &cx.counters.ended.idle, reset);
+                continue;
+            }
+            if over {
+                self.give_up_server(cx, number);
+                self.connect(cx, number, Some(Errno::TIMEDOUT));
+            }
+            self.set_deadline(number);
+        }
+        due.clear();
+        self.due = due;
+    }
+
+    /// Cuts all that is still open.
+    pub(super) fn cut(&mut self, cx: Context<'_>) {
+        let numbers: Vec<_> = self.connections.numbers().collect();
+        for number in numbers {
+            self.end(cx, number, &cx.counters.ended.drained, Reset::Both);
+        }
+    }
+}
+
+/// How many ticks a connection may be silent; `None`: for ever.
+fn patience(shared: &Shared, open: bool) -> Option<Tick> {
+    match open {
+        false => Some(Wheel::ticks(shared.timeouts.connect)),
+        true if shared.timeouts.tcp_idle.is_zero() => None,
+        true => Some(Wheel::ticks(shared.timeouts.tcp_idle)),
+    }
+}
+
+/// Both ways at once: a socket is registered for all it will ever be asked about.
+fn register(registry: &Registry, descriptor: i32, token: Token) -> Result<(), Errno> {
+    registry
+        .register(&mut SourceFd(&descriptor), token.into(), Interest::READABLE | Interest::WRITABLE)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+fn ending_of_error(counters: &Counters, error: Errno) -> &Counter {
+    match error {
+        Errno::MFILE | Errno::NFILE => &counters.ended.no_descriptor,
+        // The kernel gave up: keep-alive, or retransmission.
+        Errno::TIMEDOUT => &counters.ended.idle,
+        _ => &counters.ended.failed,
+    }
+}
