@@ -247,7 +247,8 @@ fn write(
                 line.push(b'\n');
                 // Out of the buffer when nothing more waits: a line is seen soon, and many are written at once.
                 let written = output.writer.write_all(&line);
-                let result = written.and_then(|()| if records.is_empty() { output.writer.flush() } else { Ok(()) });
+                let result =
+                    written.and_then(|()| if records.is_empty() { output.writer.flush() } else { Ok(()) });
                 let count = if result.is_ok() { &counts.written } else { &counts.dropped };
                 count.fetch_add(1, Relaxed);
                 result
@@ -315,7 +316,10 @@ mod tests {
         });
         assert_eq!(lines[0], first);
         assert_eq!((&lines[1]["client"], lines[1].get("via")), (&"10.0.0.1:4000".into(), None));
-        assert_eq!((&lines[1]["route"], &lines[1]["server"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        assert_eq!(
+            (&lines[1]["route"], &lines[1]["server"]),
+            (&serde_json::Value::Null, &serde_json::Value::Null)
+        );
     }
 
     #[test]
@@ -332,7 +336,10 @@ mod tests {
         log.record(record(2));
         drop(log);
         thread.join().unwrap();
-        assert_eq!((lines(&moved)[0]["bytes_up"].as_u64(), lines(&path)[0]["bytes_up"].as_u64()), (Some(1), Some(2)));
+        assert_eq!(
+            (lines(&moved)[0]["bytes_up"].as_u64(), lines(&path)[0]["bytes_up"].as_u64()),
+            (Some(1), Some(2))
+        );
     }
 
     #[test]
