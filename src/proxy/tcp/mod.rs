@@ -24,6 +24,7 @@ use connection::{Broken, Connection};
 use flow::{Side, Stop, Tools};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
+use rustix::event::EventfdFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::net::SocketAddr;
@@ -53,6 +54,8 @@ pub(super) struct Tcp {
     due: Vec<u32>,
     /// As many as there may be.
     most: usize,
+    /// A descriptor kept back, so that a client that was accepted finds one towards its server.
+    spare: Option<OwnedFd>,
 }
 
 /// Which ends are told by a reset that it did not end well.
@@ -77,6 +80,7 @@ impl Tcp {
             taken: Vec::new(),
             due: Vec::new(),
             most,
+            spare: None,
         }
     }
 
@@ -86,6 +90,14 @@ impl Tcp {
 
     pub(super) fn is_full(&self) -> bool {
         self.connections.len() >= self.most
+    }
+
+    /// Whether a client that is accepted now will find a descriptor towards its server.
+    pub(super) fn has_spare(&mut self) -> bool {
+        if self.spare.is_none() {
+            self.spare = rustix::event::eventfd(0, EventfdFlags::CLOEXEC).ok();
+        }
+        self.spare.is_some()
     }
 
     /// Whether there is more to do before the kernel says so.
@@ -108,8 +120,13 @@ impl Tcp {
         cx.counters.tcp.accepted.add(1);
         let tick = self.wheel.tick(cx.now);
         // Many clients speak as soon as they are connected: their bytes are tried for at once.
-        let connection = Connection::new(endpoint, peer, Side::new(socket, true), tick);
+        let mut connection = Connection::new(endpoint, peer, Side::new(socket, true), tick);
+        let ahead = connection.up.read_ahead(&mut connection.client, &mut self.tools);
         let number = self.connections.insert(connection);
+        if let Err(error) = ahead {
+            self.broken(cx, number, Broken { end: End::Client, error });
+            return;
+        }
         if self.connect(cx, number, None)
             && let Some(connection) = self.connections.get_mut(number)
         {
@@ -153,7 +170,14 @@ impl Tcp {
                 counters.tcp.retries.add(1);
             }
             counters.tcp.attempts.add(1);
-            match connect::begin(held.server().address(), endpoint.port, endpoint.keep_alive) {
+            let speaks = connection.up.holds();
+            let begin =
+                || connect::begin(held.server().address(), endpoint.port, endpoint.keep_alive, speaks);
+            let begun = match begin() {
+                Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => begin(),
+                begun => begun,
+            };
+            match begun {
                 Ok(socket) => {
                     let descriptor = socket.as_raw_fd();
                     connection.server = Some(Side::new(socket, false));
@@ -237,6 +261,7 @@ impl Tcp {
         if end == End::Client
             && !connection.no_delay
             && connection.up.bytes > 0
+            && !event.is_read_closed()
             && let Some(server) = &connection.server
         {
             connection.no_delay = true;
@@ -334,8 +359,9 @@ impl Tcp {
     /// Sets when a connection is looked at again though nothing happens.
     fn set_deadline(&mut self, number: u32) {
         if let Some(deadline) = self.connections.get_mut(number).and_then(|connection| {
-            let ticks = patience(&self.shared, connection.open)?;
-            Some(connection.last + ticks)
+            let now = patience(&self.shared, connection.open);
+            // Once it is open another patience counts, which may be the shorter one.
+            now.into_iter().chain(patience(&self.shared, true)).min().map(|ticks| connection.last + ticks)
         }) {
             self.wheel.arm(number, deadline);
         }
