@@ -17,7 +17,7 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(number), Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -38,6 +38,14 @@ macro_rules! counters {
         }
 
         impl $counters {
+            /// One of these in words.
+            pub(super) fn name(&self, counter: &Counter) -> &'static str {
+                $(if std::ptr::eq(counter, &self.$name) {
+                    return $text;
+                })*
+                ""
+            }
+
             pub(super) fn read(&self) -> $totals {
                 $totals { $($name: self.$name.get(),)* }
             }
@@ -76,6 +84,12 @@ counters! {
         refused: "refused by every server tried",
         /// No server took it in time.
         connect_timeout: "not answered by any server in time",
+        /// Its client had as many connections as it may, or came too often.
+        limited: "over its client's limit",
+        /// It began with no PROXY header, or one not to go by, where there has to be one.
+        bad_header: "without a PROXY header to go by",
+        /// No route was for it.
+        no_route: "without a route",
         /// There was no server to try.
         no_server: "without a server",
         /// This host has no more ports towards the server.
@@ -135,6 +149,8 @@ counters! {
         bytes_down: "bytes down",
         /// Datagrams dropped since there was no server, or no session could be made.
         no_session: "no session",
+        /// Datagrams dropped since their client has as many sessions as it may, or comes too often.
+        limited: "over the client's limit",
         /// Datagrams dropped since a socket's buffer was full.
         full: "buffer full",
         /// Datagrams dropped since they were too long for the way or for a buffer.
@@ -240,9 +256,9 @@ impl fmt::Display for Totals {
             }
             writeln!(f, " {} open", self.sessions())?;
             write!(f, "udp: {} datagrams received = {} sent", udp.received, udp.sent)?;
-            for (name, number) in some(udp.named())
-                .filter(|(name, _)| ["no session", "buffer full", "too long", "failed"].contains(name))
-            {
+            for (name, number) in some(udp.named()).filter(|(name, _)| {
+                ["no session", "over the client's limit", "buffer full", "too long", "failed"].contains(name)
+            }) {
                 write!(f, " + {number} dropped ({name})")?;
             }
             writeln!(f)?;

@@ -1,6 +1,7 @@
 //! Why a proxy cannot run.
 
 use std::io;
+use std::path::PathBuf;
 
 /// Why a proxy cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,20 @@ pub enum Error {
         name: String,
         /// The resolver's word.
         error: io::Error,
+    },
+    /// The access log cannot be opened.
+    #[error("cannot open the access log {}: {error}", path.display())]
+    Log {
+        /// As written.
+        path: PathBuf,
+        /// The kernel's word.
+        error: io::Error,
+    },
+    /// A configuration read anew asks for what only a start gives.
+    #[error("the configuration changes {what}, which takes a restart; everything stays as it was")]
+    NeedsRestart {
+        /// What differs.
+        what: String,
     },
     /// A worker cannot run where it should.
     #[error(

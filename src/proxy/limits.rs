@@ -137,6 +137,12 @@ impl Limits {
         Ok(Admission { entry: entry.map(|index| (Arc::clone(self), index)) })
     }
 
+    /// What is allowed.
+    #[must_use]
+    pub fn allowance(&self) -> Allowance {
+        self.allowance
+    }
+
     /// Connections let in without being counted for their client, as the table had no place for it.
     #[must_use]
     pub fn uncounted(&self) -> u64 {

@@ -59,8 +59,8 @@ pub(super) fn open(config: &Config, workers: usize) -> Result<Sockets, Error> {
     };
     let mut taken = HashSet::new();
     let mut inherited = None;
-    for listener in &config.listeners {
-        let upstream = route(config, listener)?;
+    for (index, listener) in config.listeners.iter().enumerate() {
+        check_routes(config, listener)?;
         for bind in &listener.binds {
             match bind {
                 Bind::Ports { address, ports } => {
@@ -68,15 +68,15 @@ pub(super) fn open(config: &Config, workers: usize) -> Result<Sockets, Error> {
                         for port in ports.ranges.iter().cloned().flatten() {
                             // Of two rules that name a port, the first has it. Of port 0 there are many.
                             if port == 0 || taken.insert((transport, *address, port)) {
-                                sockets.open_port(listener, upstream, transport, *address, port)?;
+                                sockets.open_port(listener, index, transport, *address, port)?;
                             }
                         }
                     }
                 }
-                Bind::Unix(path) => sockets.open_path(listener, upstream, path)?,
+                Bind::Unix(path) => sockets.open_path(listener, index, path)?,
                 Bind::Inherited(name) => {
                     let inherited = inherited.get_or_insert_with(activation::take);
-                    sockets.take_inherited(listener, upstream, name, inherited)?;
+                    sockets.take_inherited(index, name, inherited)?;
                 }
             }
         }
@@ -84,30 +84,30 @@ pub(super) fn open(config: &Config, workers: usize) -> Result<Sockets, Error> {
     if sockets.endpoints.is_empty() { Err(Error::NoListener) } else { Ok(sockets) }
 }
 
-/// The upstream of a listener.
-fn route(config: &Config, listener: &Listener) -> Result<usize, Error> {
+/// Whether all routes of a listener lead somewhere.
+pub(super) fn check_routes(config: &Config, listener: &Listener) -> Result<(), Error> {
     let problem =
         |problem: &str| Error::Route { listener: listener.name.clone(), problem: problem.to_owned() };
-    let route = listener.routes.first().ok_or_else(|| problem("it has no route"))?;
-    if listener.routes.iter().any(|route| route.condition != Condition::default())
-        || !listener.accept_proxy.is_empty()
-    {
-        return Err(problem(
-            "routes by what a client says or who it is, and PROXY headers, cannot be taken yet",
-        ));
+    if listener.routes.is_empty() {
+        return Err(problem("it has no route"));
     }
-    match config.upstreams.get(route.upstream) {
-        None => Err(problem("its upstream is not there")),
-        Some(upstream) if upstream.servers.is_empty() => Err(problem("its upstream has no server")),
-        Some(_) => Ok(route.upstream),
+    for route in &listener.routes {
+        match config.upstreams.get(route.upstream) {
+            None => return Err(problem("its upstream is not there")),
+            Some(upstream) if upstream.servers.is_empty() => {
+                return Err(problem("its upstream has no server"));
+            }
+            Some(_) => {}
+        }
     }
+    Ok(())
 }
 
 impl Sockets {
     fn open_port(
         &mut self,
         listener: &Listener,
-        upstream: usize,
+        index: usize,
         transport: Transport,
         address: Option<IpAddr>,
         port: u16,
@@ -132,23 +132,22 @@ impl Sockets {
             let protocol = if transport == Transport::Tcp { "tcp" } else { "udp" };
             Error::Listen { place: format!("{protocol} {address}"), error }
         })?;
-        self.add(listener, upstream, transport, ListenPlace::Internet(address), opened);
+        self.add(index, transport, ListenPlace::Internet(address), opened);
         Ok(())
     }
 
-    fn open_path(&mut self, listener: &Listener, upstream: usize, path: &Path) -> Result<(), Error> {
+    fn open_path(&mut self, listener: &Listener, index: usize, path: &Path) -> Result<(), Error> {
         let opened = listen_at(path, &listener.options).and_then(|socket| shared(socket, self.workers.len()));
         let opened =
             opened.map_err(|error| Error::Listen { place: format!("unix:{}", path.display()), error })?;
         self.paths.0.push(path.to_owned());
-        self.add(listener, upstream, Transport::Tcp, ListenPlace::Unix(path.to_owned()), opened);
+        self.add(index, Transport::Tcp, ListenPlace::Unix(path.to_owned()), opened);
         Ok(())
     }
 
     fn take_inherited(
         &mut self,
-        listener: &Listener,
-        upstream: usize,
+        index: usize,
         name: &str,
         inherited: &mut Vec<Inherited>,
     ) -> Result<(), Error> {
@@ -184,25 +183,17 @@ impl Sockets {
             prepare_udp(&socket, &address).map_err(|error| problem(error.to_string()))?;
         }
         let opened = shared(socket, count).map_err(|error| problem(error.to_string()))?;
-        self.add(listener, upstream, transport, place, opened);
+        self.add(index, transport, place, opened);
         Ok(())
     }
 
-    fn add(
-        &mut self,
-        listener: &Listener,
-        upstream: usize,
-        transport: Transport,
-        place: ListenPlace,
-        opened: Vec<OwnedFd>,
-    ) {
+    fn add(&mut self, index: usize, transport: Transport, place: ListenPlace, opened: Vec<OwnedFd>) {
         let endpoint = self.endpoints.len() as u32;
         let port = match &place {
             ListenPlace::Internet(address) => address.port(),
             ListenPlace::Unix(_) => 0,
         };
-        let SocketOptions { no_delay, keep_alive, .. } = listener.options;
-        self.endpoints.push(Endpoint { transport, place, port, upstream, no_delay, keep_alive });
+        self.endpoints.push(Endpoint { transport, place, port, listener: index });
         for (worker, socket) in self.workers.iter_mut().zip(opened) {
             worker.push(Listening { endpoint, socket });
         }

@@ -17,6 +17,10 @@
 //! | servers | [`upstream`] | pure: which server, by weight, load or client; what is known of each |
 //! | PROXY headers | [`proxy_protocol`] | pure: who the client behind a proxy is |
 //! | limits | [`limits`] | what one client may take |
+//! | names | [`resolve`] | what servers' names mean, by their time to live, on a thread of its own |
+//! | health | `health` | active checks, on a thread of its own |
+//! | plan | `plan`, `control` | what the workers go by, made anew on a reload |
+//! | told | `admin`, `access_log`, `notice` | metrics and status over HTTP, a line for what ended, what is worth telling |
 //! | sockets | `listen` | one for each port and worker |
 //! | workers | `run`, `worker` | threads, and the event loop of each |
 //! | TCP | `tcp` | a connection to a server for each client's, bytes both ways |
@@ -36,23 +40,32 @@
 //!   connection that is silent.
 //! - [`proxy_protocol::decode`] gives a header and its length, more needed, or none there; [`proxy_protocol::encode`] makes one.
 //! - [`limits::Limits`]: `admit` gives an admission, which is given back when it is dropped.
+//! - `plan`: all of the above as the configuration has it, replaced as a whole on a reload or when a name means something
+//!   else; a worker that is woken looks for a new one.
 //! - `access_log`: takes a passive `Record` when a connection or a session ends, and never blocks.
-//! - `metrics`, `status`: read what the workers count, at any time, from another thread.
+//! - `status`: reads what the workers count, at any time, from another thread.
 
 pub mod config;
 pub mod detect;
 pub mod limits;
 pub mod proxy_protocol;
+pub mod resolve;
 pub mod upstream;
 
+mod access_log;
+mod admin;
+mod control;
 mod counters;
 mod error;
+mod health;
 mod listen;
 mod network;
-mod resolved;
+mod notice;
+mod plan;
 mod run;
 mod shared;
 mod slab;
+mod status;
 mod tcp;
 mod token;
 mod udp;
@@ -62,5 +75,7 @@ mod worker;
 pub use counters::{Ended, Tcp, Totals, Udp};
 pub use error::Error;
 pub use network::{Network, NetworkError};
+pub use notice::{Level, Notice};
 pub use run::{Proxy, Running};
 pub use shared::ListenPlace;
+pub use status::{ServerStatus, Status, UpstreamStatus};

@@ -1,19 +1,26 @@
 //! A proxy from its first socket to its last count.
 
+use super::access_log::AccessLog;
+use super::admin::Answers;
 use super::config::{Config, Transport};
+use super::control::{Control, Listen, State};
 use super::counters::Totals;
 use super::error::Error;
 use super::listen::{self, Listening, Paths};
+use super::notice::Notice;
 use super::shared::{ListenPlace, Shared};
+use super::status::Status;
 use super::token::Token;
 use super::worker::{Share, Worker};
 use mio::{Poll, Waker};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::CpuSet;
 use std::io;
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 /// Pipes of a worker, where there are descriptors enough.
 const PIPES: usize = 64;
@@ -53,9 +60,13 @@ const RESERVE: usize = 8;
 /// assert_eq!((totals.tcp.accepted, totals.tcp.bytes_up, totals.open()), (1, 4, 0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
+    state: State,
+    admin: Option<TcpListener>,
+    /// Set when it is started: the log's thread runs before.
+    notice: Arc<OnceLock<Listen>>,
+    threads: Vec<JoinHandle<()>>,
     /// What each worker gets.
     parts: Vec<Parts>,
     paths: Paths,
@@ -64,7 +75,7 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Parts {
     poll: Poll,
-    waker: Waker,
+    waker: Option<Waker>,
     listening: Vec<Listening>,
     share: Share,
     core: Option<usize>,
@@ -83,18 +94,40 @@ impl Proxy {
             workers => workers,
         };
         let sockets = listen::open(config, workers)?;
-        let shared = Arc::new(Shared::new(config, sockets.endpoints, workers)?);
+        let admin = config.admin.map(|admin| listen_for_admin(admin.listen)).transpose()?;
+        let notice = Arc::new(OnceLock::new());
+        let mut threads = Vec::new();
+        let log = match &config.access_log {
+            None => None,
+            Some(path) => {
+                let told = Arc::clone(&notice);
+                let failed =
+                    move |error: &io::Error| tell(&told, Notice::LogFailed { problem: error.to_string() });
+                let log = AccessLog::start(path, failed);
+                let (log, thread) = log.map_err(|error| Error::Log { path: path.clone(), error })?;
+                threads.push(thread);
+                Some(log)
+            }
+        };
+        let mut state = State::new(config)?;
+        let shared = Arc::new(Shared::new(state.plan(None), sockets.endpoints, log, workers));
         let failed = |error| Error::Worker { what: "make an event queue", error };
         let mut parts = Vec::new();
         for (index, listening) in sockets.workers.into_iter().enumerate() {
             let poll = Poll::new().map_err(failed)?;
             let waker = Waker::new(poll.registry(), Token::Waker.into()).map_err(failed)?;
             let share = Share { connections: 0, sessions: 0, pipes: 0 };
-            parts.push(Parts { poll, waker, listening, share, core: config.cores.get(index).copied() });
+            parts.push(Parts {
+                poll,
+                waker: Some(waker),
+                listening,
+                share,
+                core: config.cores.get(index).copied(),
+            });
         }
         let share = share(config, &shared, workers)?;
         parts.iter_mut().for_each(|parts| parts.share = share);
-        Ok(Self { shared, parts, paths: sockets.paths })
+        Ok(Self { shared, state, admin, notice, threads, parts, paths: sockets.paths })
     }
 
     /// Where it listens, in the order of the configuration, with the ports that the kernel chose.
@@ -108,14 +141,53 @@ impl Proxy {
         self.parts.len()
     }
 
-    /// Starts the workers.
+    /// Where it tells how it is doing, with the port that the kernel chose.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Starts the workers, and what runs beside them.
     ///
     /// # Errors
     /// [`Error::Worker`]: no thread can be started.
     pub fn start(self) -> Result<Running, Error> {
-        let Self { shared, parts, paths } = self;
-        let mut running = Running { shared, threads: Vec::new(), wakers: Vec::new(), _paths: paths };
-        for (index, Parts { poll, waker, listening, share, core }) in parts.into_iter().enumerate() {
+        self.start_with(|_| ())
+    }
+
+    /// The same; what happens that is worth telling is told to `notice`, on whatever thread it happens.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: no thread can be started.
+    pub fn start_with(self, notice: impl Fn(Notice) + Send + Sync + 'static) -> Result<Running, Error> {
+        let Self { shared, state, admin, notice: told, threads: mut beside, mut parts, paths } = self;
+        let notice: Listen = Arc::new(notice);
+        let _ = told.set(Arc::clone(&notice));
+        let wakers: Arc<[Waker]> = parts.iter_mut().filter_map(|parts| parts.waker.take()).collect();
+        let (control, threads) = Control::start(Arc::clone(&shared), Arc::clone(&wakers), state, &notice)?;
+        beside.extend(threads);
+        let began = Instant::now();
+        let mut answers = None;
+        if let Some(listener) = admin {
+            let shared = Arc::clone(&shared);
+            let status = move || Status::of(&shared, began, Instant::now());
+            let failed = |error| Error::Worker { what: "start a thread", error };
+            let (thread_of, thread) = Answers::start(listener, status).map_err(failed)?;
+            answers = Some(thread_of);
+            beside.push(thread);
+        }
+        let mut running = Running {
+            shared,
+            threads: Vec::new(),
+            wakers,
+            control: Some(control),
+            answers,
+            beside: Mutex::new(beside),
+            notice,
+            began,
+            _paths: paths,
+        };
+        for (index, Parts { poll, waker: _, listening, share, core }) in parts.into_iter().enumerate() {
             let failed = |what| move |error| Error::Worker { what, error };
             let worker = Worker::new(Arc::clone(&running.shared), index, poll, listening, share);
             let worker = worker.map_err(failed("watch a socket"))?;
@@ -127,18 +199,23 @@ impl Proxy {
             };
             let thread = thread::Builder::new().name(format!("wharf-proxy-{index}")).spawn(work);
             running.threads.push(thread.map_err(failed("start a thread"))?);
-            running.wakers.push(waker);
         }
         Ok(running)
     }
 }
 
 /// A proxy at work. Dropping it ends the work like [`stop`](Self::stop), and does not wait for it.
-#[derive(Debug)]
 pub struct Running {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<io::Result<()>>>,
-    wakers: Vec<Waker>,
+    wakers: Arc<[Waker]>,
+    /// Until the end: its threads end with it.
+    control: Option<Arc<Control>>,
+    answers: Option<Answers>,
+    /// Threads beside the workers.
+    beside: Mutex<Vec<JoinHandle<()>>>,
+    notice: Listen,
+    began: Instant,
     /// Removed at the end.
     _paths: Paths,
 }
@@ -148,6 +225,27 @@ impl Running {
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.shared.totals()
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of(&self.shared, self.began, Instant::now())
+    }
+
+    /// Goes by another configuration from now on: routes, upstreams, time-outs and what a client may take. Connections and UDP
+    /// sessions that there are stay where they are. Names are looked up first, which may take a while. An access log is
+    /// opened anew.
+    ///
+    /// # Errors
+    /// A name without an address, a route to nowhere; [`Error::NeedsRestart`] where listening sockets, workers, the admin
+    /// address or the log's path would change. Nothing has changed then.
+    pub fn reload(&self, config: &Config) -> Result<(), Error> {
+        if let Some(control) = &self.control {
+            let threads = control.reload(config, &self.notice)?;
+            self.beside.lock().unwrap_or_else(PoisonError::into_inner).extend(threads);
+        }
+        Ok(())
     }
 
     /// Whether a worker has ended, which none does by itself unless something is wrong.
@@ -160,7 +258,7 @@ impl Running {
     /// [`Timeouts::drain`](super::config::Timeouts::drain) says. UDP sessions end with the last connection.
     pub fn stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        for waker in &self.wakers {
+        for waker in &*self.wakers {
             // Nobody is left to be woken where that fails.
             let _ = waker.wake();
         }
@@ -175,7 +273,9 @@ impl Running {
             let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             result.map_err(|error| Error::Worker { what: "wait for events", error })?;
         }
-        Ok(self.totals())
+        let totals = self.totals();
+        (self.control, self.answers) = (None, None);
+        Ok(totals)
     }
 }
 
@@ -183,6 +283,29 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+fn tell(told: &OnceLock<Listen>, notice: Notice) {
+    if let Some(told) = told.get() {
+        told(notice);
+    }
+}
+
+fn listen_for_admin(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .map_err(|error| Error::Listen { place: format!("tcp {address} (admin)"), error })
 }
 
 /// Pins this thread to a CPU, an isolated one too.

@@ -1,16 +1,14 @@
 //! What all workers of a proxy have in common.
 
-use super::config::{Config, Limits, Timeouts, Transport};
+use super::access_log::AccessLog;
+use super::config::Transport;
 use super::counters::{Counters, Totals};
-use super::error::Error;
-use super::resolved;
-use super::upstream::Upstream;
+use super::plan::{Plan, Published};
 use crossbeam::utils::CachePadded;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 /// Where clients come in, and where they go from there.
 #[derive(Debug)]
@@ -19,9 +17,8 @@ pub(super) struct Endpoint {
     pub(super) place: ListenPlace,
     /// Of the place; 0 of a path.
     pub(super) port: u16,
-    pub(super) upstream: usize,
-    pub(super) no_delay: bool,
-    pub(super) keep_alive: Option<Duration>,
+    /// The listener's place in the configuration, and so in the plan.
+    pub(super) listener: usize,
 }
 
 /// Where a socket listens.
@@ -45,9 +42,10 @@ impl fmt::Display for ListenPlace {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) endpoints: Vec<Endpoint>,
-    pub(super) upstreams: Vec<Upstream>,
-    pub(super) timeouts: Timeouts,
-    pub(super) limits: Limits,
+    /// Where to go from there.
+    pub(super) plan: Published<Plan>,
+    /// What ended is told there.
+    pub(super) access_log: Option<AccessLog>,
     /// Each worker's.
     pub(super) counters: Vec<CachePadded<Counters>>,
     /// The proxy is to end.
@@ -55,15 +53,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(config: &Config, endpoints: Vec<Endpoint>, workers: usize) -> Result<Self, Error> {
-        Ok(Self {
+    pub(super) fn new(plan: Plan, endpoints: Vec<Endpoint>, log: Option<AccessLog>, workers: usize) -> Self {
+        Self {
             endpoints,
-            upstreams: config.upstreams.iter().map(resolved::upstream).collect::<Result<_, _>>()?,
-            timeouts: config.timeouts.clone(),
-            limits: config.limits.clone(),
+            plan: Published::new(plan),
+            access_log: log,
             counters: (0..workers).map(|_| CachePadded::default()).collect(),
             stop: AtomicBool::new(false),
-        })
+        }
     }
 
     pub(super) fn totals(&self) -> Totals {

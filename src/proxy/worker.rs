@@ -50,6 +50,8 @@ pub(super) struct Worker {
     full: bool,
     /// When what is still open is cut, once the proxy is to end.
     deadline: Option<Instant>,
+    /// The version of the plan that it goes by.
+    plan: u64,
 }
 
 impl Worker {
@@ -83,6 +85,7 @@ impl Worker {
             paused_until: None,
             full: false,
             deadline: None,
+            plan: 0,
         })
     }
 
@@ -98,6 +101,10 @@ impl Worker {
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
+            }
+            if let Some(plan) = shared.plan.newer(&mut self.plan) {
+                self.tcp.set_plan(Arc::clone(&plan));
+                self.udp.set_plan(plan);
             }
             let cx = Context { registry: &registry, counters, now: Instant::now() };
             for event in &events {
@@ -195,7 +202,7 @@ impl Worker {
 
     /// No new clients from now on.
     fn begin_to_end(&mut self, cx: Context<'_>) {
-        self.deadline = Some(cx.now + self.shared.timeouts.drain);
+        self.deadline = Some(cx.now + self.shared.plan.get().timeouts.drain);
         self.waiting.clear();
         self.paused_until = None;
         // Closed, so that who comes now is refused and does not wait in vain.

@@ -19,6 +19,7 @@
 //! | [`route`] | which interfaces have a default route |
 //! | [`link_state`] | who is at a link's other end, and what it lost |
 //! | [`softnet`] | what each CPU did with frames, and what it dropped |
+//! | [`tcp_info`](mod@tcp_info) | what the kernel knows of a TCP connection |
 //! | [`generic_netlink`] | what drivers can do with XDP, and their polling contexts |
 //! | [`ethtool`] | a driver's features, counters, rings, queues, clocks |
 //! | `socket_options` | options of TCP and UDP sockets (feature `proxy`) |
@@ -64,6 +65,7 @@ pub mod route;
 #[cfg(feature = "proxy")]
 pub mod socket_options;
 pub mod softnet;
+pub mod tcp_info;
 #[cfg(feature = "xdp")]
 pub mod xdp;
 

@@ -202,6 +202,7 @@ impl ProxyArgs {
                 ..Limits::default()
             },
             cores: self.cores.as_ref().map_or_else(Vec::new, |cores| cores.0.clone()),
+            ..Config::default()
         }
     }
 }

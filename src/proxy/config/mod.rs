@@ -1,15 +1,19 @@
 //! What a proxy is to do, as passive data: nothing here opens, resolves or checks anything.
 
 mod bind;
+mod file;
 mod timeouts;
 mod upstream;
 
 pub use bind::{Bind, BindError, Transport};
+pub use file::FileError;
 pub use timeouts::{Limits, Timeouts};
 pub use upstream::{Balance, Ejection, HealthCheck, Place, Probe, Server, Upstream};
 
 use super::detect::Condition;
 use super::network::Network;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A whole proxy.
@@ -23,8 +27,19 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How much it takes on.
     pub limits: Limits,
+    /// Where it tells how it is doing; `None`: nowhere.
+    pub admin: Option<Admin>,
+    /// A file that gets a line of JSON for every connection and session that ended; `-` for standard output.
+    pub access_log: Option<PathBuf>,
     /// The CPUs to work on, a worker on each; empty: one worker for each CPU the process may use, wherever it runs.
     pub cores: Vec<usize>,
+}
+
+/// Metrics and status, over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Whoever can connect here can read them.
+    pub listen: SocketAddr,
 }
 
 /// Ports (or paths) and what becomes of those who connect there.
@@ -48,8 +63,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// How long a client may be silent before its server is thought to speak first.
-    pub const DETECT_TIMEOUT: Duration = Duration::from_secs(2);
+    /// How long a client may be silent before its server is thought to speak first, unless it is said otherwise.
+    pub const DETECT_TIMEOUT: Duration = Duration::from_secs(3);
 
     /// A listener with default options whose clients all go to one upstream, by its place in [`Config::upstreams`].
     #[must_use]

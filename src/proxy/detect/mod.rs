@@ -27,6 +27,7 @@ use crate::parse::tls::{ClientHello, NotTls};
 use http::Line;
 use std::cell::OnceCell;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 /// The most bytes of a connection that are looked at. A longer beginning is none that we know.
 pub const MOST: usize = 16 << 10;
@@ -55,6 +56,18 @@ impl Spoken {
         ("http2", Self::Http2),
         ("proxy", Self::ProxyHeader),
     ];
+}
+
+impl FromStr for Spoken {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::NAMES.into_iter().find(|(name, _)| *name == text);
+        found.map(|(_, spoken)| spoken).ok_or_else(|| {
+            let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| format!("`{name}`")).collect();
+            format!("`{text}` is no protocol that is known: one of {}", names.join(", "))
+        })
+    }
 }
 
 /// What a route is for. Each list that is not empty must have something that fits; without any, everything fits.

@@ -1,12 +1,16 @@
 //! A client's connection and the one to its server.
 
 use super::super::counters::TcpCounters;
+use super::super::limits::Admission;
+use super::super::plan::Service;
 use super::super::upstream::{Held, Server};
 use super::super::wheel::Tick;
 use super::flow::{Fault, Flow, Side, Stop, Telling, Tools};
 use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One of the two sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +23,24 @@ pub(crate) enum End {
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// Where it came in.
-    pub(super) endpoint: u32,
-    /// Who it is; `None` through a Unix socket.
+    /// What is done for it.
+    pub(super) service: Arc<Service>,
+    /// The port it came to; 0 of a path.
+    pub(super) port: u16,
+    /// Its route, once one was chosen.
+    pub(super) way: Option<usize>,
+    /// A PROXY header has to come first.
+    pub(super) wants_header: bool,
+    /// Client and destination as a PROXY header named them.
+    pub(super) proxied: Option<Box<(SocketAddr, SocketAddr)>>,
+    /// What is sent to the server before anything of the client's.
+    pub(super) preface: Option<Box<[u8]>>,
+    /// Its right to be there.
+    pub(super) admission: Option<Admission>,
+    /// When it began, and how many microseconds later its server had accepted.
+    pub(super) began: Instant,
+    pub(super) connected_after: Option<u32>,
+    /// Who connected; `None` through a Unix socket.
     pub(super) peer: Option<SocketAddr>,
     pub(super) client: Side,
     pub(super) server: Option<Side>,
@@ -51,9 +70,26 @@ pub(super) struct Broken {
 }
 
 impl Connection {
-    pub(super) fn new(endpoint: u32, peer: Option<SocketAddr>, client: Side, last: Tick) -> Self {
+    pub(super) fn new(
+        service: Arc<Service>,
+        port: u16,
+        peer: Option<SocketAddr>,
+        client: Side,
+        last: Tick,
+        began: Instant,
+    ) -> Self {
+        let trusted =
+            |peer: SocketAddr| service.accept_proxy.iter().any(|network| network.contains(peer.ip()));
         Self {
-            endpoint,
+            wants_header: peer.is_some_and(trusted),
+            service,
+            port,
+            way: None,
+            proxied: None,
+            preface: None,
+            admission: None,
+            began,
+            connected_after: None,
             peer,
             client,
             server: None,
@@ -66,6 +102,43 @@ impl Connection {
             queued: false,
             no_delay: false,
             counted: [0; 3],
+        }
+    }
+
+    /// Who the client is, as far as that is known.
+    pub(super) fn source(&self) -> Option<SocketAddr> {
+        self.proxied.as_ref().map(|ends| ends.0).or(self.peer)
+    }
+
+    /// Sends what comes before the client's bytes; false while the server does not take all of it.
+    fn send_preface(&mut self) -> Result<bool, Broken> {
+        let (Some(preface), Some(server)) = (&mut self.preface, &mut self.server) else { return Ok(true) };
+        while server.writable {
+            match send(&server.socket, preface, SendFlags::NOSIGNAL) {
+                Ok(sent) if sent == preface.len() => {
+                    self.preface = None;
+                    // A socket that takes bytes is connected: no need to be told.
+                    self.open = true;
+                    return Ok(true);
+                }
+                Ok(sent) => {
+                    *preface = preface[sent..].into();
+                    self.open = true;
+                }
+                Err(Errno::AGAIN) => server.writable = false,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(Broken { end: End::Server, error }),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The server has accepted.
+    pub(super) fn connected(&mut self, now: Instant) {
+        let after = now.saturating_duration_since(self.began).as_micros();
+        self.connected_after.get_or_insert(u32::try_from(after).unwrap_or(u32::MAX));
+        if let Some(held) = &self.held {
+            held.succeeded();
         }
     }
 
@@ -84,6 +157,9 @@ impl Connection {
 
     /// Moves bytes both ways.
     pub(super) fn pump(&mut self, tools: &mut Tools) -> Result<Stop, Broken> {
+        if self.preface.is_some() && !self.send_preface()? {
+            return Ok(Stop::Waits);
+        }
         let Some(server) = &mut self.server else { return Ok(Stop::Waits) };
         let telling = |other: &Flow| if other.told { Telling::ByClosing } else { Telling::Now };
         let up = match self.open {

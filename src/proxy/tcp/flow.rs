@@ -57,6 +57,11 @@ impl Tools {
         Self { buffer, spare: Vec::new(), pipes: Pipes::new(pipes) }
     }
 
+    /// Room to look at bytes in.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
     fn keep(&mut self, range: Range<usize>) -> Rest {
         let mut bytes = self.spare.pop().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice());
         let length = range.len();

@@ -5,32 +5,40 @@
 //! | `connection` | the two sockets and both directions |
 //! | `flow` | one direction: copied while small, spliced when bulky |
 //! | `pipes` | what it is spliced through |
+//! | `opening` | who the client is and which route it takes, before there is a server |
 //! | `connect` | sockets towards servers |
 
 mod connect;
 mod connection;
 mod flow;
+mod opening;
 mod pipes;
 
 pub(super) use connection::End;
 
+use super::access_log::Record;
+use super::config::Transport;
 use super::counters::{Counter, Counters};
+use super::detect::Patience;
+use super::plan::Plan;
 use super::shared::Shared;
 use super::slab::Slab;
 use super::token::Token;
 use super::upstream::Turn;
 use super::wheel::{Tick, Wheel};
+use crate::sys::tcp_info::tcp_info;
 use connection::{Broken, Connection};
 use flow::{Side, Stop, Tools};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
+use opening::{Nowhere, Step};
 use rustix::event::EventfdFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What a worker's parts need of it.
 #[derive(Clone, Copy)]
@@ -43,6 +51,8 @@ pub(super) struct Context<'a> {
 /// A worker's connections.
 pub(super) struct Tcp {
     shared: Arc<Shared>,
+    plan: Arc<Plan>,
+    worker: usize,
     connections: Slab<Connection>,
     wheel: Wheel,
     tools: Tools,
@@ -69,19 +79,25 @@ enum Reset {
 
 impl Tcp {
     pub(super) fn new(shared: Arc<Shared>, worker: usize, most: usize, pipes: usize, now: Instant) -> Self {
-        let turns = shared.upstreams.iter().map(|_| Turn::of_worker(worker)).collect();
         Self {
+            plan: shared.plan.get(),
             shared,
+            worker,
             connections: Slab::new(),
             wheel: Wheel::new(now),
             tools: Tools::new(pipes),
-            turns,
+            turns: Vec::new(),
             ready: Vec::new(),
             taken: Vec::new(),
             due: Vec::new(),
             most,
             spare: None,
         }
+    }
+
+    /// Goes by another plan from now on.
+    pub(super) fn set_plan(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -120,14 +136,12 @@ impl Tcp {
         cx.counters.tcp.accepted.add(1);
         let tick = self.wheel.tick(cx.now);
         // Many clients speak as soon as they are connected: their bytes are tried for at once.
-        let mut connection = Connection::new(endpoint, peer, Side::new(socket, true), tick);
-        let ahead = connection.up.read_ahead(&mut connection.client, &mut self.tools);
+        let endpoint = &self.shared.endpoints[endpoint as usize];
+        let service = Arc::clone(&self.plan.services[endpoint.listener]);
+        let side = Side::new(socket, true);
+        let connection = Connection::new(service, endpoint.port, peer, side, tick, cx.now);
         let number = self.connections.insert(connection);
-        if let Err(error) = ahead {
-            self.broken(cx, number, Broken { end: End::Client, error });
-            return;
-        }
-        if self.connect(cx, number, None)
+        if self.go_on(cx, number, Patience::Left)
             && let Some(connection) = self.connections.get_mut(number)
         {
             let client = connection.client.socket.as_raw_fd();
@@ -139,19 +153,48 @@ impl Tcp {
         }
     }
 
+    /// Goes on with a connection that has no route yet. False when it is over.
+    fn go_on(&mut self, cx: Context<'_>, number: u32, patience: Patience) -> bool {
+        let Some(connection) = self.connections.get_mut(number) else { return false };
+        match opening::go_on(connection, &self.plan, self.tools.room(), patience, cx.now) {
+            Step::Connect => {
+                // What the client says at once goes out with the handshake.
+                let ahead = connection.up.read_ahead(&mut connection.client, &mut self.tools);
+                if let Err(error) = ahead {
+                    self.broken(cx, number, Broken { end: End::Client, error });
+                    return false;
+                }
+                self.connect(cx, number, None)
+            }
+            Step::Wait => true,
+            Step::Over(Nowhere::Failed(error)) => {
+                self.broken(cx, number, Broken { end: End::Client, error });
+                false
+            }
+            Step::Over(nowhere) => {
+                let counter = nowhere.counter(cx.counters).unwrap_or(&cx.counters.ended.failed);
+                self.end(cx, number, counter, Reset::Client);
+                false
+            }
+        }
+    }
+
     /// Tries servers until one is being connected to; `why` says what the last one failed of. False when there is none
     /// left, and the connection is over.
     fn connect(&mut self, cx: Context<'_>, number: u32, mut why: Option<Errno>) -> bool {
         let counters = &cx.counters;
         loop {
             let Some(connection) = self.connections.get_mut(number) else { return false };
-            let endpoint = &self.shared.endpoints[connection.endpoint as usize];
-            let upstream = endpoint.upstream;
-            let attempts = usize::from(self.shared.limits.attempts.max(1));
-            let client = connection.peer.map(|peer| peer.ip());
-            let turn = &mut self.turns[upstream];
-            let held = match connection.tried.len() < attempts {
-                true => self.shared.upstreams[upstream].pick(turn, client, &connection.tried, cx.now),
+            let service = Arc::clone(&connection.service);
+            let Some(way) = connection.way.and_then(|way| service.ways.get(way)) else { return false };
+            let client = connection.source().map(|client| client.ip());
+            let held = match connection.tried.len() < self.plan.attempts {
+                true => way.upstream.pick(
+                    turn_of(&mut self.turns, way.index, self.worker),
+                    client,
+                    &connection.tried,
+                    cx.now,
+                ),
                 false => None,
             };
             let Some(held) = held else {
@@ -170,9 +213,9 @@ impl Tcp {
                 counters.tcp.retries.add(1);
             }
             counters.tcp.attempts.add(1);
-            let speaks = connection.up.holds();
-            let begin =
-                || connect::begin(held.server().address(), endpoint.port, endpoint.keep_alive, speaks);
+            let speaks = connection.up.holds() || way.send_proxy.is_some();
+            let (address, port) = (held.server().address(), connection.port);
+            let begin = || connect::begin(address, port, service.keep_alive, speaks);
             let begun = match begin() {
                 Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => begin(),
                 begun => begun,
@@ -182,7 +225,8 @@ impl Tcp {
                     let descriptor = socket.as_raw_fd();
                     connection.server = Some(Side::new(socket, false));
                     connection.held = Some(held);
-                    connection.no_delay = !endpoint.no_delay;
+                    connection.no_delay = !service.no_delay;
+                    connection.preface = opening::header(connection, way);
                     connection.last = self.wheel.tick(cx.now);
                     match connection.pump(&mut self.tools) {
                         Ok(_) => {}
@@ -196,10 +240,8 @@ impl Tcp {
                             return false;
                         }
                     }
-                    if connection.open
-                        && let Some(held) = &connection.held
-                    {
-                        held.succeeded();
+                    if connection.open {
+                        connection.connected(cx.now);
                     }
                     if let Err(error) = register(cx.registry, descriptor, Token::Server(number)) {
                         self.end(cx, number, ending_of_error(cx.counters, error), Reset::Both);
@@ -234,6 +276,13 @@ impl Tcp {
         let Some(connection) = self.connections.get_mut(number) else { return };
         connection.last = if connection.open { self.wheel.tick(cx.now) } else { connection.last };
         connection.note(end, event);
+        if connection.way.is_none() {
+            let patience = if connection.client.hung_up { Patience::Over } else { Patience::Left };
+            if self.go_on(cx, number, patience) {
+                self.set_deadline(number);
+            }
+            return;
+        }
         if end == End::Server && !connection.open {
             let error = match (&connection.server, event.is_error() || event.is_write_closed()) {
                 (Some(server), true) => sockopt::socket_error(&server.socket).and_then(|result| result).err(),
@@ -253,9 +302,7 @@ impl Tcp {
             }
             connection.open = true;
             connection.last = self.wheel.tick(cx.now);
-            if let Some(held) = &connection.held {
-                held.succeeded();
-            }
+            connection.connected(cx.now);
         }
         // The first bytes go out at once anyway, since nothing is on its way before them.
         if end == End::Client
@@ -277,11 +324,8 @@ impl Tcp {
         let was_open = connection.open;
         let result = connection.pump(&mut self.tools);
         connection.count(&cx.counters.tcp);
-        if connection.open
-            && !was_open
-            && let Some(held) = &connection.held
-        {
-            held.succeeded();
+        if connection.open && !was_open {
+            connection.connected(cx.now);
         }
         match result {
             Err(Broken { end: End::Server, error }) if !connection.open => {
@@ -341,6 +385,7 @@ impl Tcp {
         let Some(mut connection) = self.connections.remove(number) else { return };
         connection.count(&cx.counters.tcp);
         counter.add(1);
+        self.log(cx, &connection, counter);
         self.wheel.disarm(number);
         connection.up.dissolve(&mut self.tools);
         connection.down.dissolve(&mut self.tools);
@@ -356,12 +401,39 @@ impl Tcp {
         }
     }
 
+    /// Hands over what the log says of a connection that is over.
+    fn log(&self, cx: Context<'_>, connection: &Connection, counter: &Counter) {
+        let Some(log) = &self.shared.access_log else { return };
+        let lasted = cx.now.saturating_duration_since(connection.began);
+        let way = connection.way.and_then(|way| connection.service.ways.get(way));
+        let server = connection.held.as_ref().map(|held| Arc::clone(held.server()));
+        log.record(Record {
+            transport: Transport::Tcp,
+            began: SystemTime::now() - lasted,
+            lasted,
+            connected_after: connection.connected_after.map(|time| Duration::from_micros(time.into())),
+            peer: connection.peer,
+            client: connection.proxied.as_ref().map(|ends| ends.0),
+            listener: Arc::clone(&connection.service.name),
+            route: way.map(|way| (Arc::clone(&way.name), Arc::clone(&way.upstream_name))),
+            server: server.or_else(|| connection.tried.last().cloned()),
+            tried: connection.tried.len(),
+            bytes: [connection.up.bytes, connection.down.bytes],
+            reason: cx.counters.ended.name(counter),
+            tcp: [
+                tcp_info(&connection.client.socket).ok(),
+                connection.server.as_ref().and_then(|server| tcp_info(&server.socket).ok()),
+            ],
+        });
+    }
+
     /// Sets when a connection is looked at again though nothing happens.
     fn set_deadline(&mut self, number: u32) {
         if let Some(deadline) = self.connections.get_mut(number).and_then(|connection| {
-            let now = patience(&self.shared, connection.open);
+            let now = patience(&self.plan, connection);
             // Once it is open another patience counts, which may be the shorter one.
-            now.into_iter().chain(patience(&self.shared, true)).min().map(|ticks| connection.last + ticks)
+            let (now, then) = (now?, idle_patience(&self.plan));
+            Some(connection.last + then.map_or(now, |then| now.min(then)))
         }) {
             self.wheel.arm(number, deadline);
         }
@@ -374,8 +446,13 @@ impl Tcp {
         self.wheel.advance(now, &mut due);
         for &number in &due {
             let Some(connection) = self.connections.get_mut(number) else { continue };
-            let over =
-                patience(&self.shared, connection.open).is_some_and(|ticks| connection.last + ticks <= now);
+            let over = patience(&self.plan, connection).is_some_and(|ticks| connection.last + ticks <= now);
+            if over && connection.way.is_none() {
+                if self.go_on(cx, number, Patience::Over) {
+                    self.set_deadline(number);
+                }
+                continue;
+            }
             if over && connection.open {
                 let reset = if connection.up.holds() || connection.down.holds() {
                     Reset::Both
@@ -405,12 +482,26 @@ impl Tcp {
 }
 
 /// How many ticks a connection may be silent; `None`: for ever.
-fn patience(shared: &Shared, open: bool) -> Option<Tick> {
-    match open {
-        false => Some(Wheel::ticks(shared.timeouts.connect)),
-        true if shared.timeouts.tcp_idle.is_zero() => None,
-        true => Some(Wheel::ticks(shared.timeouts.tcp_idle)),
+fn patience(plan: &Plan, connection: &Connection) -> Option<Tick> {
+    match connection.open {
+        false if connection.way.is_none() => Some(Wheel::ticks(connection.service.detect_timeout)),
+        false => Some(Wheel::ticks(plan.timeouts.connect)),
+        true => idle_patience(plan),
     }
+}
+
+/// How many ticks an open one may be.
+fn idle_patience(plan: &Plan) -> Option<Tick> {
+    let idle = plan.timeouts.tcp_idle;
+    (!idle.is_zero()).then(|| Wheel::ticks(idle))
+}
+
+/// Whose turn it is at an upstream.
+pub(super) fn turn_of(turns: &mut Vec<Turn>, upstream: usize, worker: usize) -> &mut Turn {
+    if turns.len() <= upstream {
+        turns.resize(upstream + 1, Turn::of_worker(worker));
+    }
+    &mut turns[upstream]
 }
 
 /// Both ways at once: a socket is registered for all it will ever be asked about.

@@ -12,11 +12,16 @@
 mod pack;
 mod recency;
 
+use super::access_log::Record;
+use super::config::Transport;
 use super::counters::{Counter, UdpCounters};
+use super::detect::{self, Choice, Patience};
+use super::limits::Admission;
 use super::listen::Listening;
+use super::plan::{Plan, Service};
 use super::shared::Shared;
 use super::slab::Slab;
-use super::tcp::Context;
+use super::tcp::{Context, turn_of};
 use super::token::Token;
 use super::upstream::{Held, Turn};
 use super::wheel::{Tick, Wheel};
@@ -33,7 +38,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Messages received at a time.
 const BATCH: usize = 32;
@@ -57,11 +62,21 @@ struct Session {
     key: Key,
     socket: OwnedFd,
     held: Held,
+    /// Its right to be there.
+    _admission: Admission,
+    service: Arc<Service>,
+    way: usize,
+    began: Instant,
+    /// From the client, and to it.
+    bytes: [u64; 2],
     last: Tick,
     /// Several datagrams may travel as one message, to the server and to the client.
     together: [bool; 2],
     queued: bool,
 }
+
+/// A client has as many sessions as it may, or comes too often.
+struct Refusal;
 
 /// Datagrams of a batch for one session: the first and the last of a list.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +91,8 @@ const END: u16 = u16::MAX;
 /// A worker's sessions.
 pub(super) struct Udp {
     shared: Arc<Shared>,
+    plan: Arc<Plan>,
+    worker: usize,
     sessions: Slab<Session>,
     by_key: HashMap<Key, u32>,
     recency: Recency,
@@ -96,15 +113,16 @@ pub(super) struct Udp {
 
 impl Udp {
     pub(super) fn new(shared: Arc<Shared>, worker: usize, most: usize, now: Instant) -> Self {
-        let turns = shared.upstreams.iter().map(|_| Turn::of_worker(worker)).collect();
         let used = most > 0;
         Self {
+            plan: shared.plan.get(),
             shared,
+            worker,
             sessions: Slab::new(),
             by_key: HashMap::new(),
             recency: Recency::new(),
             wheel: Wheel::new(now),
-            turns,
+            turns: Vec::new(),
             inbox: if used { Inbox::new(BATCH, ROOM) } else { Inbox::new(1, 0) },
             outbox: Outbox::new(),
             pack: Pack::default(),
@@ -115,6 +133,11 @@ impl Udp {
             due: Vec::new(),
             most,
         }
+    }
+
+    /// Goes by another plan from now on. Sessions that there are keep their servers.
+    pub(super) fn set_plan(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
     }
 
     pub(super) fn has_more(&self) -> bool {
@@ -157,7 +180,7 @@ impl Udp {
     fn make_room(&mut self, cx: Context<'_>) -> Option<()> {
         self.flush(cx);
         let oldest = self.recency.oldest()?;
-        self.end(oldest, &cx.counters.udp.evicted);
+        self.end(cx, oldest, &cx.counters.udp.evicted);
         Some(())
     }
 
@@ -179,7 +202,13 @@ impl Udp {
             let key = Key { listening, client, asked: message.to };
             let session = match self.by_key.get(&key) {
                 Some(&session) => Some(session),
-                None => self.begin(cx, key, endpoint),
+                None => match self.begin(cx, key, endpoint) {
+                    Ok(session) => session,
+                    Err(Refusal) => {
+                        udp.limited.add(datagrams);
+                        continue;
+                    }
+                },
             };
             let Some(session) = session else {
                 udp.no_session.add(datagrams);
@@ -197,18 +226,34 @@ impl Udp {
     }
 
     /// A session for a new client; `None` where there is no server, or no room to be made.
-    fn begin(&mut self, cx: Context<'_>, key: Key, endpoint: u32) -> Option<u32> {
+    fn begin(&mut self, cx: Context<'_>, key: Key, endpoint: u32) -> Result<Option<u32>, Refusal> {
         if self.shared.stop.load(std::sync::atomic::Ordering::Relaxed) {
-            return None;
+            return Ok(None);
         }
-        let shared = Arc::clone(&self.shared);
-        let endpoint = &shared.endpoints[endpoint as usize];
-        let (upstream, port) = (endpoint.upstream, endpoint.port);
+        let admission = self.plan.limits.admit(Some(key.client.ip()), cx.now).map_err(|_| Refusal)?;
+        Ok(self.begin_admitted(cx, key, endpoint, admission))
+    }
+
+    fn begin_admitted(
+        &mut self,
+        cx: Context<'_>,
+        key: Key,
+        endpoint: u32,
+        admission: Admission,
+    ) -> Option<u32> {
+        let endpoint = &self.shared.endpoints[endpoint as usize];
+        let (port, service) = (endpoint.port, Arc::clone(&self.plan.services[endpoint.listener]));
         while self.sessions.len() >= self.most {
             self.make_room(cx)?;
         }
         let client = Some(key.client.ip());
-        let held = shared.upstreams[upstream].pick(&mut self.turns[upstream], client, &[], cx.now)?;
+        let conditions = service.ways.iter().map(|way| &way.condition);
+        let Choice::Route(chosen) = detect::choose(conditions, client, &[], Patience::Over) else {
+            return None;
+        };
+        let way = service.ways.get(chosen)?;
+        let turn = turn_of(&mut self.turns, way.index, self.worker);
+        let held = way.upstream.pick(turn, client, &[], cx.now)?;
         let server = held.server().address().socket_address(port)?;
         let socket = match open(&server) {
             Err(Errno::MFILE | Errno::NFILE) => {
@@ -219,7 +264,19 @@ impl Udp {
         };
         let descriptor = socket.as_raw_fd();
         let last = self.wheel.tick(cx.now);
-        let session = Session { key, socket, held, last, together: [true; 2], queued: false };
+        let session = Session {
+            key,
+            socket,
+            held,
+            _admission: admission,
+            service,
+            way: chosen,
+            began: cx.now,
+            bytes: [0; 2],
+            last,
+            together: [true; 2],
+            queued: false,
+        };
         let number = self.sessions.insert(session);
         let token = Token::Session(number).into();
         if cx.registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE).is_err() {
@@ -229,7 +286,7 @@ impl Udp {
         cx.counters.udp.opened.add(1);
         self.by_key.insert(key, number);
         self.recency.touch(number);
-        self.wheel.arm(number, last + Wheel::ticks(shared.timeouts.udp_idle));
+        self.wheel.arm(number, last + Wheel::ticks(self.plan.timeouts.udp_idle));
         Some(number)
     }
 
@@ -247,7 +304,9 @@ impl Udp {
             self.pack.add(&self.inbox, index, way);
         }
         let (inbox, outbox, pack) = (&self.inbox, &mut self.outbox, &mut self.pack);
+        let before = udp.bytes_up.get();
         let sent = transmit(&session.socket, inbox, outbox, pack, way, udp, &udp.bytes_up);
+        session.bytes[0] += udp.bytes_up.get().wrapping_sub(before);
         session.together[0] &= sent.together;
         self.recency.touch(share.session);
         if sent.unreachable {
@@ -287,7 +346,9 @@ impl Udp {
                 }
             }
             let (inbox, outbox, pack) = (&self.inbox, &mut self.outbox, &mut self.pack);
+            let before = udp.bytes_down.get();
             let sent = transmit(&near.socket, inbox, outbox, pack, way, udp, &udp.bytes_down);
+            session.bytes[1] += udp.bytes_down.get().wrapping_sub(before);
             session.together[1] &= sent.together;
             if received < BATCH {
                 more = false;
@@ -315,7 +376,7 @@ impl Udp {
         if let Some(session) = self.sessions.get(number) {
             session.held.failed(cx.now);
         }
-        self.end(number, &udp.refused);
+        self.end(cx, number, &udp.refused);
     }
 
     /// Goes on with sockets that had given way to others.
@@ -339,14 +400,14 @@ impl Udp {
     /// Ends what was silent for too long.
     pub(super) fn expire(&mut self, cx: Context<'_>) {
         let now = self.wheel.tick(cx.now);
-        let patience = Wheel::ticks(self.shared.timeouts.udp_idle);
+        let patience = Wheel::ticks(self.plan.timeouts.udp_idle);
         let mut due = std::mem::take(&mut self.due);
         self.wheel.advance(now, &mut due);
         for &number in &due {
             let Some(session) = self.sessions.get(number) else { continue };
             let deadline = session.last + patience;
             if deadline <= now {
-                self.end(number, &cx.counters.udp.idle);
+                self.end(cx, number, &cx.counters.udp.idle);
             } else {
                 self.wheel.arm(number, deadline);
             }
@@ -359,13 +420,36 @@ impl Udp {
     pub(super) fn cut(&mut self, cx: Context<'_>) {
         let numbers: Vec<_> = self.sessions.numbers().collect();
         for number in numbers {
-            self.end(number, &cx.counters.udp.drained);
+            self.end(cx, number, &cx.counters.udp.drained);
         }
     }
 
-    fn end(&mut self, number: u32, counter: &Counter) {
+    /// Hands over what the log says of a session that is over.
+    fn log(&self, cx: Context<'_>, session: &Session, counter: &Counter) {
+        let Some(log) = &self.shared.access_log else { return };
+        let lasted = cx.now.saturating_duration_since(session.began);
+        let way = session.service.ways.get(session.way);
+        log.record(Record {
+            transport: Transport::Udp,
+            began: SystemTime::now() - lasted,
+            lasted,
+            connected_after: None,
+            peer: Some(session.key.client),
+            client: None,
+            listener: Arc::clone(&session.service.name),
+            route: way.map(|way| (Arc::clone(&way.name), Arc::clone(&way.upstream_name))),
+            server: Some(Arc::clone(session.held.server())),
+            tried: 0,
+            bytes: session.bytes,
+            reason: cx.counters.udp.name(counter),
+            tcp: [None, None],
+        });
+    }
+
+    fn end(&mut self, cx: Context<'_>, number: u32, counter: &Counter) {
         let Some(session) = self.sessions.remove(number) else { return };
         counter.add(1);
+        self.log(cx, &session, counter);
         self.by_key.remove(&session.key);
         self.recency.remove(number);
         self.wheel.disarm(number);
