@@ -177,7 +177,11 @@ impl Worker {
                 self.full = true;
                 return false;
             }
-            match acceptfrom_with(&socket.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            let accepted = match self.tcp.has_spare() {
+                true => acceptfrom_with(&socket.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC),
+                false => Err(Errno::MFILE),
+            };
+            match accepted {
                 Ok((client, peer)) => {
                     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
                     self.tcp.accept(cx, socket.endpoint, client, peer);

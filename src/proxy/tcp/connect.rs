@@ -6,14 +6,23 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-/// Begins to connect. The socket is connected, or will be, or will say why not.
-pub(super) fn begin(address: &Address, port: u16, keep_alive: Option<Duration>) -> Result<OwnedFd, Errno> {
+/// Begins to connect. The socket is connected, or will be, or will say why not. With `speaks`, bytes are sent as soon as it
+/// is: they take the last segment of the handshake with them.
+pub(super) fn begin(
+    address: &Address,
+    port: u16,
+    keep_alive: Option<Duration>,
+    speaks: bool,
+) -> Result<OwnedFd, Errno> {
     let open = |family| {
         let socket =
             socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
         if let Some(idle) = keep_alive.filter(|_| family != AddressFamily::UNIX) {
             sockopt::set_socket_keepalive(&socket, true)?;
             sockopt::set_tcp_keepidle(&socket, idle)?;
+        }
+        if speaks && family != AddressFamily::UNIX {
+            sockopt::set_tcp_quickack(&socket, false)?;
         }
         Ok(socket)
     };

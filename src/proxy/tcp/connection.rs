@@ -5,7 +5,7 @@ use super::super::limits::Admission;
 use super::super::plan::Service;
 use super::super::upstream::{Held, Server};
 use super::super::wheel::Tick;
-use super::flow::{Fault, Flow, Side, Stop, Tools};
+use super::flow::{Fault, Flow, Side, Stop, Telling, Tools};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::net::SocketAddr;
@@ -161,7 +161,11 @@ impl Connection {
             return Ok(Stop::Waits);
         }
         let Some(server) = &mut self.server else { return Ok(Stop::Waits) };
-        let up = self.up.pump(&mut self.client, server, tools, !self.open);
+        let telling = |other: &Flow| if other.told { Telling::ByClosing } else { Telling::Now };
+        let up = match self.open {
+            true => self.up.pump(&mut self.client, server, tools, telling(&self.down)),
+            false => self.up.pump(&mut self.client, server, tools, Telling::Later),
+        };
         if !self.open {
             let stop = up.map_err(Broken::up)?;
             // A socket that takes bytes is connected: no need to be told.
@@ -170,12 +174,12 @@ impl Connection {
         }
         if let Err(Fault::Sink(_)) = up {
             // The server takes no more. What it said before that is still the client's.
-            let _ = self.down.pump(server, &mut self.client, tools, false);
+            let _ = self.down.pump(server, &mut self.client, tools, Telling::Now);
         }
         let up = up.map_err(Broken::up)?;
-        let down = self.down.pump(server, &mut self.client, tools, false);
+        let down = self.down.pump(server, &mut self.client, tools, telling(&self.up));
         if let Err(Fault::Sink(_)) = down {
-            let _ = self.up.pump(&mut self.client, server, tools, false);
+            let _ = self.up.pump(&mut self.client, server, tools, Telling::Now);
         }
         let down = down.map_err(Broken::down)?;
         Ok(if up == Stop::Turn || down == Stop::Turn { Stop::Turn } else { Stop::Waits })

@@ -102,6 +102,17 @@ pub(super) struct Flow {
     pub(super) told: bool,
 }
 
+/// How a receiver is told that the source has said all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// At once, by a shutdown.
+    Now,
+    /// Not yet: it is not connected.
+    Later,
+    /// By the close that follows, since the other direction is done.
+    ByClosing,
+}
+
 /// Where a direction stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -126,13 +137,21 @@ impl Flow {
         self.rest.is_some() || self.piped > 0
     }
 
-    /// Moves what can be moved. While `connecting`, the receiver is not told of the end.
+    /// Reads what there is at first, before there is anywhere to send it to.
+    pub(super) fn read_ahead(&mut self, from: &mut Side, tools: &mut Tools) -> Result<(), Errno> {
+        if let Some(length) = self.read(from, tools)? {
+            self.rest = Some(tools.keep(0..length));
+        }
+        Ok(())
+    }
+
+    /// Moves what can be moved, and tells the receiver of the end as `telling` says.
     pub(super) fn pump(
         &mut self,
         from: &mut Side,
         to: &mut Side,
         tools: &mut Tools,
-        connecting: bool,
+        telling: Telling,
     ) -> Result<Stop, Fault> {
         let begun = self.bytes;
         loop {
@@ -145,8 +164,11 @@ impl Flow {
             }
             if self.ended {
                 self.give_back(tools);
-                if !self.told && !connecting {
+                if !self.told && telling != Telling::Later {
                     self.told = true;
+                    if telling == Telling::ByClosing {
+                        return Ok(Stop::Waits);
+                    }
                     match shutdown(&to.socket, Shutdown::Write) {
                         // It is gone already, which its own reads will tell.
                         Ok(()) | Err(Errno::NOTCONN) => {}
@@ -171,20 +193,20 @@ impl Flow {
         }
     }
 
-    /// Reads into the shared buffer and writes from there.
-    fn copy(&mut self, from: &mut Side, to: &mut Side, tools: &mut Tools) -> Result<(), Fault> {
+    /// Reads into the shared buffer: how much, if there was something.
+    fn read(&mut self, from: &mut Side, tools: &mut Tools) -> Result<Option<usize>, Errno> {
         let length = match recv(&from.socket, &mut tools.buffer[..], RecvFlags::empty()) {
             Ok((_, 0)) => {
                 self.ended = true;
-                return Ok(());
+                return Ok(None);
             }
             Ok((_, length)) => length,
             Err(Errno::AGAIN) => {
                 from.readable = false;
-                return Ok(());
+                return Ok(None);
             }
-            Err(Errno::INTR) => return Ok(()),
-            Err(error) => return Err(Fault::Source(error)),
+            Err(Errno::INTR) => return Ok(None),
+            Err(error) => return Err(error),
         };
         if length == tools.buffer.len() {
             self.full_reads = self.full_reads.saturating_add(1);
@@ -193,7 +215,16 @@ impl Flow {
             // All that was there: more of it is a new event. So is the end, unless that was told before.
             from.readable = from.hung_up;
         }
-        let sent = match send(&to.socket, &tools.buffer[..length], SendFlags::NOSIGNAL) {
+        Ok(Some(length))
+    }
+
+    /// Reads into the shared buffer and writes from there.
+    fn copy(&mut self, from: &mut Side, to: &mut Side, tools: &mut Tools) -> Result<(), Fault> {
+        let Some(length) = self.read(from, tools).map_err(Fault::Source)? else { return Ok(()) };
+        // Where the end is next, it may travel with these bytes: one segment less, and one event at the other side.
+        let ends = from.hung_up && length < tools.buffer.len();
+        let more = if ends { SendFlags::MORE } else { SendFlags::empty() };
+        let sent = match send(&to.socket, &tools.buffer[..length], SendFlags::NOSIGNAL | more) {
             Ok(sent) => sent,
             Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(error) => {

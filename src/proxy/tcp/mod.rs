@@ -32,6 +32,7 @@ use flow::{Side, Stop, Tools};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use opening::{Nowhere, Step};
+use rustix::event::EventfdFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::net::SocketAddr;
@@ -63,6 +64,8 @@ pub(super) struct Tcp {
     due: Vec<u32>,
     /// As many as there may be.
     most: usize,
+    /// A descriptor kept back, so that a client that was accepted finds one towards its server.
+    spare: Option<OwnedFd>,
 }
 
 /// Which ends are told by a reset that it did not end well.
@@ -88,6 +91,7 @@ impl Tcp {
             taken: Vec::new(),
             due: Vec::new(),
             most,
+            spare: None,
         }
     }
 
@@ -102,6 +106,14 @@ impl Tcp {
 
     pub(super) fn is_full(&self) -> bool {
         self.connections.len() >= self.most
+    }
+
+    /// Whether a client that is accepted now will find a descriptor towards its server.
+    pub(super) fn has_spare(&mut self) -> bool {
+        if self.spare.is_none() {
+            self.spare = rustix::event::eventfd(0, EventfdFlags::CLOEXEC).ok();
+        }
+        self.spare.is_some()
     }
 
     /// Whether there is more to do before the kernel says so.
@@ -145,7 +157,15 @@ impl Tcp {
     fn go_on(&mut self, cx: Context<'_>, number: u32, patience: Patience) -> bool {
         let Some(connection) = self.connections.get_mut(number) else { return false };
         match opening::go_on(connection, &self.plan, self.tools.room(), patience, cx.now) {
-            Step::Connect => self.connect(cx, number, None),
+            Step::Connect => {
+                // What the client says at once goes out with the handshake.
+                let ahead = connection.up.read_ahead(&mut connection.client, &mut self.tools);
+                if let Err(error) = ahead {
+                    self.broken(cx, number, Broken { end: End::Client, error });
+                    return false;
+                }
+                self.connect(cx, number, None)
+            }
             Step::Wait => true,
             Step::Over(Nowhere::Failed(error)) => {
                 self.broken(cx, number, Broken { end: End::Client, error });
@@ -193,7 +213,14 @@ impl Tcp {
                 counters.tcp.retries.add(1);
             }
             counters.tcp.attempts.add(1);
-            match connect::begin(held.server().address(), connection.port, service.keep_alive) {
+            let speaks = connection.up.holds() || way.send_proxy.is_some();
+            let (address, port) = (held.server().address(), connection.port);
+            let begin = || connect::begin(address, port, service.keep_alive, speaks);
+            let begun = match begin() {
+                Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => begin(),
+                begun => begun,
+            };
+            match begun {
                 Ok(socket) => {
                     let descriptor = socket.as_raw_fd();
                     connection.server = Some(Side::new(socket, false));
@@ -281,6 +308,7 @@ impl Tcp {
         if end == End::Client
             && !connection.no_delay
             && connection.up.bytes > 0
+            && !event.is_read_closed()
             && let Some(server) = &connection.server
         {
             connection.no_delay = true;
@@ -402,8 +430,10 @@ impl Tcp {
     /// Sets when a connection is looked at again though nothing happens.
     fn set_deadline(&mut self, number: u32) {
         if let Some(deadline) = self.connections.get_mut(number).and_then(|connection| {
-            let ticks = patience(&self.plan, connection)?;
-            Some(connection.last + ticks)
+            let now = patience(&self.plan, connection);
+            // Once it is open another patience counts, which may be the shorter one.
+            let (now, then) = (now?, idle_patience(&self.plan));
+            Some(connection.last + then.map_or(now, |then| now.min(then)))
         }) {
             self.wheel.arm(number, deadline);
         }
@@ -456,9 +486,14 @@ fn patience(plan: &Plan, connection: &Connection) -> Option<Tick> {
     match connection.open {
         false if connection.way.is_none() => Some(Wheel::ticks(connection.service.detect_timeout)),
         false => Some(Wheel::ticks(plan.timeouts.connect)),
-        true if plan.timeouts.tcp_idle.is_zero() => None,
-        true => Some(Wheel::ticks(plan.timeouts.tcp_idle)),
+        true => idle_patience(plan),
     }
+}
+
+/// How many ticks an open one may be.
+fn idle_patience(plan: &Plan) -> Option<Tick> {
+    let idle = plan.timeouts.tcp_idle;
+    (!idle.is_zero()).then(|| Wheel::ticks(idle))
 }
 
 /// Whose turn it is at an upstream.
