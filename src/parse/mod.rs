@@ -4,7 +4,7 @@
 //! frame again. What a frame's bytes cannot honour is recorded as [`Malformed`] and the walk stops
 //! there: everything found before stays valid, and accessors over it cannot panic.
 //!
-//! Beyond the headers stand readers of what names a conversation: [`dns`], [`tls`].
+//! Beyond the headers stand readers of what names a conversation: [`dns`], [`http`], [`tls`], [`quic`].
 
 mod arp;
 mod carried;
@@ -13,6 +13,7 @@ pub mod dns;
 mod ethernet;
 mod gre;
 mod gtp;
+pub mod http;
 mod icmp;
 mod ipv4;
 mod ipv6;
@@ -25,6 +26,7 @@ mod mpls;
 mod packet;
 mod ppp;
 mod prefix;
+pub mod quic;
 mod sctp;
 mod switch_tag;
 mod tcp;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Records that may wait.
 const QUEUE: usize = 8_192;
@@ -142,6 +142,8 @@ fn utc(time: SystemTime) -> String {
 enum Message {
     Record(Box<Record>),
     Reopen,
+    /// To be told when all before it is written.
+    Flush(Sender<()>),
 }
 
 /// Where records go. Clones share one queue; the thread ends, with all written, when the last one is dropped.
@@ -193,6 +195,15 @@ impl AccessLog {
         let _ = self.queue.try_send(Message::Reopen);
     }
 
+    /// Waits until what was handed over before is written, though not for ever.
+    pub(super) fn flush(&self, patience: Duration) {
+        let end = Instant::now() + patience;
+        let (done, is_done) = bounded(1);
+        if self.queue.send_deadline(Message::Flush(done), end).is_ok() {
+            let _ = is_done.recv_deadline(end);
+        }
+    }
+
     /// Records written.
     pub(super) fn written(&self) -> u64 {
         self.counts.written.load(Relaxed)
@@ -242,6 +253,11 @@ fn write(
     while let Ok(message) = records.recv() {
         let result = match message {
             Message::Reopen => output.reopen(),
+            Message::Flush(done) => {
+                let result = output.writer.flush();
+                let _ = done.send(());
+                result
+            }
             Message::Record(record) => {
                 let mut line = serde_json::to_vec(&record.line()).unwrap_or_default();
                 line.push(b'\n');
@@ -268,7 +284,6 @@ fn write(
 mod tests {
     use super::super::upstream::Address;
     use super::*;
-    use std::time::Instant;
 
     fn record(number: u64) -> Record {
         let address = Address::Ip { address: [192, 0, 2, 1].into(), port: Some(80) };

@@ -12,7 +12,6 @@ use super::shared::Shared;
 use mio::Waker;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// Who is told what is worth telling.
@@ -68,13 +67,14 @@ impl State {
 }
 
 impl Control {
-    /// Starts what is needed beside the workers. Threads end some time after what is given here is dropped.
+    /// Starts what is needed beside the workers. Threads end some time after what is given here is dropped, and nobody
+    /// waits for them: one may be looking a name up.
     pub(super) fn start(
         shared: Arc<Shared>,
         wakers: Arc<[Waker]>,
         state: State,
         notice: &Listen,
-    ) -> Result<(Arc<Self>, Vec<JoinHandle<()>>), Error> {
+    ) -> Result<Arc<Self>, Error> {
         let control = Arc::new(Self {
             shared,
             wakers,
@@ -82,23 +82,17 @@ impl Control {
             names: OnceLock::new(),
             checks: OnceLock::new(),
         });
-        let mut threads = Vec::new();
         {
             let state = control.state.lock().unwrap_or_else(PoisonError::into_inner);
-            threads.extend(control.start_threads(&state.config, notice)?);
+            control.start_threads(&state.config, notice)?;
             control.follow(&state.config, &control.shared.plan.get());
         }
-        Ok((control, threads))
+        Ok(control)
     }
 
     /// Those threads that a configuration needs and that do not run yet.
-    fn start_threads(
-        self: &Arc<Self>,
-        config: &Config,
-        notice: &Listen,
-    ) -> Result<Vec<JoinHandle<()>>, Error> {
+    fn start_threads(self: &Arc<Self>, config: &Config, notice: &Listen) -> Result<(), Error> {
         let failed = |error| Error::Worker { what: "start a thread", error };
-        let mut threads = Vec::new();
         if self.names.get().is_none() && plan::names(config).next().is_some() {
             let control = Arc::downgrade(self);
             let changed = move |meanings| {
@@ -110,20 +104,18 @@ impl Control {
             let complain = move |name: &str, error: &std::io::Error| {
                 notice(Notice::NameFailed { name: name.to_owned(), problem: error.to_string() });
             };
-            let (names, thread) = Names::start(Resolver::default(), changed, complain).map_err(failed)?;
+            let (names, _) = Names::start(Resolver::default(), changed, complain).map_err(failed)?;
             let _ = self.names.set(names);
-            threads.push(thread);
         }
         if self.checks.get().is_none() && config.upstreams.iter().any(|upstream| upstream.health.is_some()) {
             let notice = Arc::clone(notice);
             let changed = move |server: &super::upstream::Server, up| {
                 notice(Notice::Server { server: server.name().to_owned(), up });
             };
-            let (checks, thread) = Checks::start(changed).map_err(failed)?;
+            let (checks, _) = Checks::start(changed).map_err(failed)?;
             let _ = self.checks.set(checks);
-            threads.push(thread);
         }
-        Ok(threads)
+        Ok(())
     }
 
     /// Has the threads look after what a plan has.
@@ -167,19 +159,15 @@ impl Control {
         self.publish(plan);
     }
 
-    /// Goes by another configuration from now on. Threads that it needs first are in the result.
-    pub(super) fn reload(
-        self: &Arc<Self>,
-        config: &Config,
-        notice: &Listen,
-    ) -> Result<Vec<JoinHandle<()>>, Error> {
+    /// Goes by another configuration from now on.
+    pub(super) fn reload(self: &Arc<Self>, config: &Config, notice: &Listen) -> Result<(), Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(what) = needs_restart(&state.config, config) {
             return Err(Error::NeedsRestart { what });
         }
         config.listeners.iter().try_for_each(|listener| check_routes(config, listener))?;
         state.look_up(config)?;
-        let threads = self.start_threads(config, notice)?;
+        self.start_threads(config, notice)?;
         state.config = config.clone();
         let wanted: Vec<_> = plan::names(config).map(str::to_owned).collect();
         state.meanings.retain(|name, _| wanted.contains(name));
@@ -189,7 +177,7 @@ impl Control {
         if let Some(log) = &self.shared.access_log {
             log.reopen();
         }
-        Ok(threads)
+        Ok(())
     }
 }
 

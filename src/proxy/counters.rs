@@ -38,7 +38,8 @@ macro_rules! counters {
         }
 
         impl $counters {
-            /// One of these in words.
+            /// One of these in words. Not all of them are asked.
+            #[allow(dead_code)]
             pub(super) fn name(&self, counter: &Counter) -> &'static str {
                 $(if std::ptr::eq(counter, &self.$name) {
                     return $text;

@@ -4,7 +4,6 @@
 //! workers join it (`SO_REUSEPORT`), and the kernel shares clients out among them by address and port.
 
 use super::config::{Bind, Config, Listener, SocketOptions, Transport};
-use super::detect::Condition;
 use super::error::Error;
 use super::shared::{Endpoint, ListenPlace};
 use crate::sys::activation::{self, Inherited};

@@ -18,12 +18,14 @@ use rustix::thread::CpuSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Pipes of a worker, where there are descriptors enough.
 const PIPES: usize = 64;
+/// For the access log to be written at the end.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
 /// Descriptors left to the rest of the process.
 const RESERVE: usize = 8;
 
@@ -66,7 +68,6 @@ pub struct Proxy {
     admin: Option<TcpListener>,
     /// Set when it is started: the log's thread runs before.
     notice: Arc<OnceLock<Listen>>,
-    threads: Vec<JoinHandle<()>>,
     /// What each worker gets.
     parts: Vec<Parts>,
     paths: Paths,
@@ -96,7 +97,6 @@ impl Proxy {
         let sockets = listen::open(config, workers)?;
         let admin = config.admin.map(|admin| listen_for_admin(admin.listen)).transpose()?;
         let notice = Arc::new(OnceLock::new());
-        let mut threads = Vec::new();
         let log = match &config.access_log {
             None => None,
             Some(path) => {
@@ -104,8 +104,7 @@ impl Proxy {
                 let failed =
                     move |error: &io::Error| tell(&told, Notice::LogFailed { problem: error.to_string() });
                 let log = AccessLog::start(path, failed);
-                let (log, thread) = log.map_err(|error| Error::Log { path: path.clone(), error })?;
-                threads.push(thread);
+                let (log, _) = log.map_err(|error| Error::Log { path: path.clone(), error })?;
                 Some(log)
             }
         };
@@ -127,7 +126,7 @@ impl Proxy {
         }
         let share = share(config, &shared, workers)?;
         parts.iter_mut().for_each(|parts| parts.share = share);
-        Ok(Self { shared, state, admin, notice, threads, parts, paths: sockets.paths })
+        Ok(Self { shared, state, admin, notice, parts, paths: sockets.paths })
     }
 
     /// Where it listens, in the order of the configuration, with the ports that the kernel chose.
@@ -160,21 +159,18 @@ impl Proxy {
     /// # Errors
     /// [`Error::Worker`]: no thread can be started.
     pub fn start_with(self, notice: impl Fn(Notice) + Send + Sync + 'static) -> Result<Running, Error> {
-        let Self { shared, state, admin, notice: told, threads: mut beside, mut parts, paths } = self;
+        let Self { shared, state, admin, notice: told, mut parts, paths } = self;
         let notice: Listen = Arc::new(notice);
         let _ = told.set(Arc::clone(&notice));
         let wakers: Arc<[Waker]> = parts.iter_mut().filter_map(|parts| parts.waker.take()).collect();
-        let (control, threads) = Control::start(Arc::clone(&shared), Arc::clone(&wakers), state, &notice)?;
-        beside.extend(threads);
+        let control = Control::start(Arc::clone(&shared), Arc::clone(&wakers), state, &notice)?;
         let began = Instant::now();
         let mut answers = None;
         if let Some(listener) = admin {
             let shared = Arc::clone(&shared);
             let status = move || Status::of(&shared, began, Instant::now());
             let failed = |error| Error::Worker { what: "start a thread", error };
-            let (thread_of, thread) = Answers::start(listener, status).map_err(failed)?;
-            answers = Some(thread_of);
-            beside.push(thread);
+            answers = Some(Answers::start(listener, status).map_err(failed)?.0);
         }
         let mut running = Running {
             shared,
@@ -182,7 +178,6 @@ impl Proxy {
             wakers,
             control: Some(control),
             answers,
-            beside: Mutex::new(beside),
             notice,
             began,
             _paths: paths,
@@ -212,8 +207,6 @@ pub struct Running {
     /// Until the end: its threads end with it.
     control: Option<Arc<Control>>,
     answers: Option<Answers>,
-    /// Threads beside the workers.
-    beside: Mutex<Vec<JoinHandle<()>>>,
     notice: Listen,
     began: Instant,
     /// Removed at the end.
@@ -241,11 +234,10 @@ impl Running {
     /// A name without an address, a route to nowhere; [`Error::NeedsRestart`] where listening sockets, workers, the admin
     /// address or the log's path would change. Nothing has changed then.
     pub fn reload(&self, config: &Config) -> Result<(), Error> {
-        if let Some(control) = &self.control {
-            let threads = control.reload(config, &self.notice)?;
-            self.beside.lock().unwrap_or_else(PoisonError::into_inner).extend(threads);
+        match &self.control {
+            Some(control) => control.reload(config, &self.notice),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether a worker has ended, which none does by itself unless something is wrong.
@@ -275,6 +267,9 @@ impl Running {
         }
         let totals = self.totals();
         (self.control, self.answers) = (None, None);
+        if let Some(log) = &self.shared.access_log {
+            log.flush(LOG_PATIENCE);
+        }
         Ok(totals)
     }
 }

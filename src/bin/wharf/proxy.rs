@@ -1,7 +1,8 @@
 //! `wharf proxy`: pass on TCP connections and UDP datagrams, by port.
 
+use crate::args;
 use crate::cores::{self, CoreList};
-use crate::exit::{Outcome, TABLE, tell};
+use crate::exit::{self, Outcome, TABLE, tell};
 use crate::print::print;
 use crate::signals;
 use anyhow::Context;
@@ -10,13 +11,17 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use wharf::engine::Shutdown;
-use wharf::proxy::Proxy;
 use wharf::proxy::config::{
     Balance, Bind, Config, Limits, Listener, Server, SocketOptions, Timeouts, Transport, Upstream,
 };
+use wharf::proxy::{Level, Proxy};
+use wharf::sys::privileges::User;
 
 /// Pass on TCP connections and UDP datagrams, by port, to servers.
 ///
@@ -25,19 +30,45 @@ use wharf::proxy::config::{
 /// systemd has opened (LISTEN_FDS). Where two rules name a port, the first one has it. UPSTREAM is one server or several, with
 /// commas: 10.0.0.1:80, [2001:db8::1]:80, app.example:80, unix:/run/app.sock. A server without a port has the one that
 /// the client came to.
+///
+/// A configuration file (--config) has more: routes by what a client says and who it is, PROXY headers, health checks, limits of
+/// clients, an address for metrics, an access log. SIGHUP has it read again, and leaves what is open where it is.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
   wharf proxy --listen tcp/8080=10.0.0.1:80,10.0.0.2:80
   wharf proxy --listen udp/53=10.0.0.53 --listen tcp/53=10.0.0.53
   wharf proxy --listen 127.0.0.1:tcp/20000-29999=10.0.0.7 --cores 0-3
+  wharf proxy --check proxy.toml                 is the configuration right?
+  wharf proxy --config proxy.toml -Z nobody      run it, without root's rights once all sockets are bound
   wharf proxy --listen unix:/run/db.sock=db.example:5432 --connect-timeout 2s
 
 {TABLE}"))]
 pub(crate) struct ProxyArgs {
     /// Pass on what comes to RULE to UPSTREAM; may be given many times
-    #[arg(long, value_name = "RULE=UPSTREAM", required = true)]
+    #[arg(long, value_name = "RULE=UPSTREAM", required_unless_present_any = ["config", "check"])]
     listen: Vec<Listen>,
+
+    /// Do what FILE says, in TOML; SIGHUP has it read again
+    #[arg(long, value_name = "FILE")]
+    #[arg(conflicts_with_all = ["listen", "balance", "cores", "connect_timeout", "tcp_timeout", "udp_timeout", "drain"])]
+    #[arg(conflicts_with_all = ["keep_alive", "max_connections", "max_sessions", "attempts"])]
+    #[arg(conflicts_with_all = ["backlog", "defer_accept", "fast_open", "delay"])]
+    config: Option<PathBuf>,
+
+    /// Say whether FILE is a right configuration, and what is wrong where, and do nothing else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "listen"])]
+    check: Option<PathBuf>,
+
+    /// Go on as USER, with the user's groups and no capabilities, once all sockets are bound
+    ///
+    /// Needs root to begin with.
+    #[arg(short = 'Z', long, value_name = "USER")]
+    relinquish_privileges: Option<String>,
+
+    /// Tell nothing below this level while it runs: info or warning
+    #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
+    log_level: LogLevel,
 
     /// How a server is chosen: in turn, the one with the fewest connections, or by the client's address
     #[arg(long, value_name = "HOW", default_value = "round-robin")]
@@ -128,6 +159,22 @@ impl FromStr for Listen {
     }
 }
 
+/// The names of [`Level`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+enum LogLevel {
+    Info,
+    Warning,
+}
+
+impl LogLevel {
+    fn of(level: Level) -> Self {
+        match level {
+            Level::Info => Self::Info,
+            Level::Warning => Self::Warning,
+        }
+    }
+}
+
 /// The names of [`Balance`].
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum BalanceName {
@@ -161,8 +208,22 @@ fn time_or_none(text: &str) -> Result<Duration, String> {
     time.map(Duration::from_millis).ok_or_else(|| "not a time such as 500ms, 5s, 10m or 1h".to_owned())
 }
 
+/// Reads a configuration file.
+fn read_config(path: &Path) -> anyhow::Result<Config> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    Config::from_toml(&text).map_err(|error| args::usage(&format!("{name}, {error}")).into())
+}
+
 impl ProxyArgs {
-    fn config(&self) -> Config {
+    fn config(&self) -> anyhow::Result<Config> {
+        match &self.config {
+            Some(path) => read_config(path),
+            None => Ok(self.config_of_options()),
+        }
+    }
+
+    fn config_of_options(&self) -> Config {
         let options = SocketOptions {
             backlog: self.backlog,
             defer_accept: self.defer_accept,
@@ -211,13 +272,33 @@ impl ProxyArgs {
 const NAMED: usize = 16;
 
 pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
+    if let Some(path) = &arguments.check {
+        let config = read_config(path)?;
+        print(format!(
+            "{}: right: {} listeners, {} upstreams\n",
+            path.display(),
+            config.listeners.len(),
+            config.upstreams.len()
+        ))?;
+        return Ok(Outcome::Done);
+    }
+    let user = arguments.relinquish_privileges.as_deref().map(User::named).transpose().context("-Z")?;
     // Each connection takes two descriptors: all that are allowed, then.
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let shutdown = Shutdown::default();
-    signals::install(&shutdown)?;
+    let reload = Arc::new(AtomicBool::new(false));
+    if arguments.config.is_some() {
+        signals::install_for(&shutdown, &[SIGINT, SIGTERM])?;
+        signal_hook::flag::register(SIGHUP, Arc::clone(&reload)).context("cannot handle SIGHUP")?;
+    } else {
+        signals::install(&shutdown)?;
+    }
     let mut woken = wake_on_signals().context("cannot wait for signals")?;
-    let proxy = Proxy::bind(&arguments.config())?;
+    let proxy = Proxy::bind(&arguments.config()?)?;
+    if let Some(user) = user {
+        user.become_for_good().context("-Z")?;
+    }
     let workers = proxy.workers();
     for (transport, place) in proxy.places().take(NAMED) {
         let transport = if transport == Transport::Tcp { "tcp" } else { "udp" };
@@ -227,12 +308,30 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         0 => {}
         more => tell(&format!("and on {more} more")),
     }
-    let running = proxy.start()?;
+    if let Some(address) = proxy.admin_address() {
+        tell(&format!("metrics and status at http://{address}"));
+    }
+    let level = arguments.log_level;
+    let running = proxy.start_with(move |notice| say(level, notice.level(), &notice.to_string()))?;
     tell(&format!("{workers} {} at work", if workers == 1 { "worker" } else { "workers" }));
     while !shutdown.requested() && !running.is_finished() {
         match woken.read(&mut [0; 16]) {
             Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => break,
             _ => {}
+        }
+        if reload.swap(false, Ordering::Relaxed)
+            && let Some(path) = &arguments.config
+        {
+            match read_config(path).and_then(|config| Ok(running.reload(&config)?)) {
+                Ok(()) => say(level, Level::Info, &format!("{} is in force", path.display())),
+                Err(error) => {
+                    say(
+                        level,
+                        Level::Warning,
+                        &format!("not reloaded, all stays as it was: {}", exit::told(&error)),
+                    );
+                }
+            }
         }
     }
     running.stop();
@@ -244,6 +343,13 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         print(serde_json::to_string(&totals)? + "\n")?;
     }
     Ok(Outcome::Done)
+}
+
+/// Tells something, unless it matters too little.
+fn say(least: LogLevel, level: Level, what: &str) {
+    if LogLevel::of(level) >= least {
+        tell(&format!("{}: {what}", level.name()));
+    }
 }
 
 /// A stream that has a byte in it when a signal came that ends us.

@@ -187,7 +187,7 @@ fn errors_name_the_line_the_key_and_what_to_do() {
             in_listener("[[listener.route]]\nnames = [\"a*\"]\nto = \"web\""),
             6,
             "names",
-            "a star stands for whole labels at the front",
+            "only one star, at the front",
         ),
         (
             format!(
