@@ -169,7 +169,8 @@ mod tests {
             (ports("::1", &[1_000..=1_999]), other.as_fd()),
         ];
         let Some(steering) = attach(&rules) else { return };
-        for (port, taken_by) in [(1_000, &listener), (1_999, &listener), (3_000, &listener), (2_000, &other)] {
+        for (port, taken_by) in [(1_000, &listener), (1_999, &listener), (3_000, &listener), (2_000, &other)]
+        {
             let client = TcpStream::connect(("127.88.0.1", port)).unwrap();
             let (connection, from) = taken_by.accept().unwrap();
             assert_eq!(from, client.local_addr().unwrap());

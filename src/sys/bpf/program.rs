@@ -1,6 +1,8 @@
 //! Loading programs, and running them without an interface.
 
-use super::abi::{ATTACH_SK_LOOKUP, LIVE_FRAMES, PROGRAM_SK_LOOKUP, PROGRAM_XDP, ProgramLoad, ProgramTestRun, command, name};
+use super::abi::{
+    ATTACH_SK_LOOKUP, LIVE_FRAMES, PROGRAM_SK_LOOKUP, PROGRAM_XDP, ProgramLoad, ProgramTestRun, command, name,
+};
 use super::assembler::Instruction;
 use super::{address, call, create};
 use std::io;
