@@ -5,8 +5,10 @@
 
 use super::config::{Bind, Config, Listener, SocketOptions, Transport};
 use super::error::Error;
+use super::many_ports::{self, Candidate, MANY};
 use super::shared::{Endpoint, ListenPlace};
 use crate::sys::activation::{self, Inherited};
+use crate::sys::port_steering::PortSteering;
 use crate::sys::socket_options;
 use rustix::net::sockopt;
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
@@ -32,17 +34,22 @@ pub(super) struct Sockets {
     pub(super) endpoints: Vec<Endpoint>,
     /// Each worker's.
     pub(super) workers: Vec<Vec<Listening>>,
-    /// Paths made for them.
-    pub(super) paths: Paths,
+    /// What they need as long as they listen.
+    pub(super) kept: Kept,
 }
 
-/// Paths of sockets, removed when this is dropped.
+/// What is undone when this is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Paths(Vec<PathBuf>);
+pub(super) struct Kept {
+    /// Paths of sockets.
+    paths: Vec<PathBuf>,
+    /// Connections to many ports come to one socket.
+    pub(super) steering: Option<PortSteering>,
+}
 
-impl Drop for Paths {
+impl Drop for Kept {
     fn drop(&mut self) {
-        for path in &self.0 {
+        for path in &self.paths {
             // Whoever removed it first has done the work.
             let _ = std::fs::remove_file(path);
         }
@@ -54,21 +61,29 @@ pub(super) fn open(config: &Config, workers: usize) -> Result<Sockets, Error> {
     let mut sockets = Sockets {
         endpoints: Vec::new(),
         workers: (0..workers).map(|_| Vec::new()).collect(),
-        paths: Paths::default(),
+        kept: Kept::default(),
     };
     let mut taken = HashSet::new();
-    let mut inherited = None;
+    let (mut many, mut inherited) = (Vec::new(), None);
     for (index, listener) in config.listeners.iter().enumerate() {
         check_routes(config, listener)?;
         for bind in &listener.binds {
             match bind {
                 Bind::Ports { address, ports } => {
                     for &transport in bind.transports() {
-                        for port in ports.ranges.iter().cloned().flatten() {
-                            // Of two rules that name a port, the first has it. Of port 0 there are many.
-                            if port == 0 || taken.insert((transport, *address, port)) {
-                                sockets.open_port(listener, index, transport, *address, port)?;
-                            }
+                        let ports = ports.ranges.iter().cloned().flatten();
+                        // Of two rules that name a port, the first has it. Of port 0 there are many.
+                        let mut ports: Vec<_> = ports
+                            .filter(|&port| port == 0 || taken.insert((transport, *address, port)))
+                            .collect();
+                        let may_share = transport == Transport::Tcp && listener.options.share_sockets;
+                        if may_share && ports.len() >= MANY && !ports.contains(&0) {
+                            ports.sort_unstable();
+                            many.push(Candidate { listener: index, address: *address, ports });
+                            continue;
+                        }
+                        for port in ports {
+                            sockets.open_port(listener, index, transport, *address, port)?;
                         }
                     }
                 }
@@ -80,6 +95,7 @@ pub(super) fn open(config: &Config, workers: usize) -> Result<Sockets, Error> {
             }
         }
     }
+    many_ports::open(&mut sockets, config, many, &taken)?;
     if sockets.endpoints.is_empty() { Err(Error::NoListener) } else { Ok(sockets) }
 }
 
@@ -103,7 +119,7 @@ pub(super) fn check_routes(config: &Config, listener: &Listener) -> Result<(), E
 }
 
 impl Sockets {
-    fn open_port(
+    pub(super) fn open_port(
         &mut self,
         listener: &Listener,
         index: usize,
@@ -111,26 +127,7 @@ impl Sockets {
         address: Option<IpAddr>,
         port: u16,
     ) -> Result<(), Error> {
-        let workers = self.workers.len();
-        let opened = match address {
-            Some(address) => open_all(&listener.options, transport, (address, port).into(), workers),
-            None => {
-                let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-                match open_all(&listener.options, transport, both, workers) {
-                    // A host without IPv6.
-                    Err((_, error))
-                        if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) =>
-                    {
-                        open_all(&listener.options, transport, (Ipv4Addr::UNSPECIFIED, port).into(), workers)
-                    }
-                    opened => opened,
-                }
-            }
-        };
-        let (address, opened) = opened.map_err(|(address, error)| {
-            let protocol = if transport == Transport::Tcp { "tcp" } else { "udp" };
-            Error::Listen { place: format!("{protocol} {address}"), error }
-        })?;
+        let (address, opened) = open_at(&listener.options, transport, address, port, self.workers.len())?;
         self.add(index, transport, ListenPlace::Internet(address), opened);
         Ok(())
     }
@@ -139,7 +136,7 @@ impl Sockets {
         let opened = listen_at(path, &listener.options).and_then(|socket| shared(socket, self.workers.len()));
         let opened =
             opened.map_err(|error| Error::Listen { place: format!("unix:{}", path.display()), error })?;
-        self.paths.0.push(path.to_owned());
+        self.kept.paths.push(path.to_owned());
         self.add(index, Transport::Tcp, ListenPlace::Unix(path.to_owned()), opened);
         Ok(())
     }
@@ -186,17 +183,50 @@ impl Sockets {
         Ok(())
     }
 
-    fn add(&mut self, index: usize, transport: Transport, place: ListenPlace, opened: Vec<OwnedFd>) {
+    pub(super) fn add(
+        &mut self,
+        index: usize,
+        transport: Transport,
+        place: ListenPlace,
+        opened: Vec<OwnedFd>,
+    ) {
         let endpoint = self.endpoints.len() as u32;
         let port = match &place {
             ListenPlace::Internet(address) => address.port(),
-            ListenPlace::Unix(_) => 0,
+            // Of many, each connection knows its own.
+            ListenPlace::Many { .. } | ListenPlace::Unix(_) => 0,
         };
         self.endpoints.push(Endpoint { transport, place, port, listener: index });
         for (worker, socket) in self.workers.iter_mut().zip(opened) {
             worker.push(Listening { endpoint, socket });
         }
     }
+}
+
+/// One socket for each worker at an address, or at all of the host.
+pub(super) fn open_at(
+    options: &SocketOptions,
+    transport: Transport,
+    address: Option<IpAddr>,
+    port: u16,
+    workers: usize,
+) -> Result<(SocketAddr, Vec<OwnedFd>), Error> {
+    let opened = match address {
+        Some(address) => open_all(options, transport, (address, port).into(), workers),
+        None => match open_all(options, transport, (Ipv6Addr::UNSPECIFIED, port).into(), workers) {
+            // A host without IPv6.
+            Err((_, error))
+                if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) =>
+            {
+                open_all(options, transport, (Ipv4Addr::UNSPECIFIED, port).into(), workers)
+            }
+            opened => opened,
+        },
+    };
+    opened.map_err(|(address, error)| {
+        let protocol = if transport == Transport::Tcp { "tcp" } else { "udp" };
+        Error::Listen { place: format!("{protocol} {address}"), error }
+    })
 }
 
 /// One socket for each worker, all at one address, which is told with the port that the kernel chose.
@@ -224,7 +254,7 @@ fn open_all(
     Ok((bound, sockets.into_iter().map(OwnedFd::from).collect()))
 }
 
-fn bind(
+pub(super) fn bind(
     options: &SocketOptions,
     transport: Transport,
     address: SocketAddr,

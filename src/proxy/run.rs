@@ -6,7 +6,7 @@ use super::config::{Config, Transport};
 use super::control::{Control, Listen, State};
 use super::counters::Totals;
 use super::error::Error;
-use super::listen::{self, Listening, Paths};
+use super::listen::{self, Kept, Listening};
 use super::notice::Notice;
 use super::shared::{ListenPlace, Shared};
 use super::status::Status;
@@ -70,7 +70,7 @@ pub struct Proxy {
     notice: Arc<OnceLock<Listen>>,
     /// What each worker gets.
     parts: Vec<Parts>,
-    paths: Paths,
+    kept: Kept,
 }
 
 #[derive(Debug)]
@@ -126,7 +126,7 @@ impl Proxy {
         }
         let share = share(config, &shared, workers)?;
         parts.iter_mut().for_each(|parts| parts.share = share);
-        Ok(Self { shared, state, admin, notice, parts, paths: sockets.paths })
+        Ok(Self { shared, state, admin, notice, parts, kept: sockets.kept })
     }
 
     /// Where it listens, in the order of the configuration, with the ports that the kernel chose.
@@ -159,7 +159,7 @@ impl Proxy {
     /// # Errors
     /// [`Error::Worker`]: no thread can be started.
     pub fn start_with(self, notice: impl Fn(Notice) + Send + Sync + 'static) -> Result<Running, Error> {
-        let Self { shared, state, admin, notice: told, mut parts, paths } = self;
+        let Self { shared, state, admin, notice: told, mut parts, kept } = self;
         let notice: Listen = Arc::new(notice);
         let _ = told.set(Arc::clone(&notice));
         let wakers: Arc<[Waker]> = parts.iter_mut().filter_map(|parts| parts.waker.take()).collect();
@@ -180,7 +180,7 @@ impl Proxy {
             answers,
             notice,
             began,
-            _paths: paths,
+            _kept: kept,
         };
         for (index, Parts { poll, waker: _, listening, share, core }) in parts.into_iter().enumerate() {
             let failed = |what| move |error| Error::Worker { what, error };
@@ -210,7 +210,7 @@ pub struct Running {
     notice: Listen,
     began: Instant,
     /// Removed at the end.
-    _paths: Paths,
+    _kept: Kept,
 }
 
 impl Running {

@@ -6,7 +6,8 @@ use super::counters::{Counters, Totals};
 use super::plan::{Plan, Published};
 use crossbeam::utils::CachePadded;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -15,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 pub(super) struct Endpoint {
     pub(super) transport: Transport,
     pub(super) place: ListenPlace,
-    /// Of the place; 0 of a path.
+    /// Of the place; 0 of a path, and where it has many.
     pub(super) port: u16,
     /// The listener's place in the configuration, and so in the plan.
     pub(super) listener: usize,
@@ -26,6 +27,13 @@ pub(super) struct Endpoint {
 pub enum ListenPlace {
     /// An address and a port of the host.
     Internet(SocketAddr),
+    /// An address and many ports of it, which share a socket.
+    Many {
+        /// All of the host's where it is unspecified.
+        address: IpAddr,
+        /// In order; each has its start no greater than its end.
+        ranges: Vec<RangeInclusive<u16>>,
+    },
     /// A path.
     Unix(PathBuf),
 }
@@ -34,6 +42,20 @@ impl fmt::Display for ListenPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Internet(address) => address.fmt(f),
+            Self::Many { address, ranges } => {
+                match address {
+                    IpAddr::V4(address) => write!(f, "{address}:")?,
+                    IpAddr::V6(address) => write!(f, "[{address}]:")?,
+                }
+                for (index, range) in ranges.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { "," };
+                    match range.start() == range.end() {
+                        true => write!(f, "{comma}{}", range.start())?,
+                        false => write!(f, "{comma}{}-{}", range.start(), range.end())?,
+                    }
+                }
+                Ok(())
+            }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }

@@ -32,7 +32,8 @@
 //! | [`privileges`] | giving up root for an ordinary user |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
-//! | `bpf` | eBPF programs: assembled, loaded, attached (feature `xdp`) |
+//! | `bpf` | eBPF programs: assembled, loaded, attached (features `xdp`, `proxy`) |
+//! | `port_steering` | a listening socket for many ports (feature `proxy`) |
 //! | `xdp` | `AF_XDP` sockets: their rings, the memory of their frames, the program in front of them (feature `xdp`) |
 
 #[cfg(not(target_os = "linux"))]
@@ -41,7 +42,7 @@ compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Li
 #[cfg(feature = "proxy")]
 pub mod activation;
 pub mod block_ring;
-#[cfg(feature = "xdp")]
+#[cfg(any(feature = "xdp", feature = "proxy"))]
 pub mod bpf;
 mod bus_guard;
 pub mod classic_bpf;
@@ -62,6 +63,8 @@ pub mod netlink;
 pub mod packet_abi;
 pub mod packet_sender;
 pub mod packet_socket;
+#[cfg(feature = "proxy")]
+pub mod port_steering;
 pub(crate) mod prefetch;
 pub mod privileges;
 pub(crate) mod problem;

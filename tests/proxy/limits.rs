@@ -123,20 +123,65 @@ fn servers_that_never_read_cost_bounded_memory() {
     proxy.end();
 }
 
-#[test]
-fn ten_thousand_ports_start_soon() {
+/// Starts with ports 20000 to 29999 of this address, asks at some of them, says how many descriptors that took.
+fn ten_thousand_ports(address: &str, more: &[&str]) -> usize {
     let start = Instant::now();
-    let server = echo();
-    let rule = format!("127.77.0.1:tcp/20000-29999={server}");
-    let proxy = command(&["--listen", &rule, "--cores", "0"]);
+    // A port of its own for one of them.
+    let rules = [format!("{address}:tcp/25000={}", echo()), format!("{address}:tcp/20000-29999={}", echo())];
+    let mut arguments = vec!["--listen", &rules[0], "--listen", &rules[1]];
+    arguments.extend(more);
+    let proxy = command(&arguments);
     let took = start.elapsed();
     // Two seconds on a machine at rest.
     assert!(took < Duration::from_secs(10), "{took:?}");
-    for port in [20_000, 25_432, 29_999] {
-        ask(([127, 77, 0, 1], port).into());
+    let host: std::net::IpAddr = address.parse().unwrap();
+    for port in [20_000, 25_000, 25_432, 29_999] {
+        ask((host, port).into());
     }
-    assert!(TcpStream::connect(("127.77.0.1", 19_999)).is_err());
-    assert_eq!(proxy.end()["ended"]["complete"], 3);
+    assert!(TcpStream::connect((host, 19_999)).is_err());
+    let descriptors = proxy.descriptors();
+    // Who is there already is not robbed of his port, either way.
+    let taken = TcpStream::connect((host, 20_001)).is_ok();
+    assert!(taken);
+    let second = std::process::Command::new(env!("CARGO_BIN_EXE_wharf"))
+        .args(["proxy", "--listen", &format!("{address}:tcp/20000=127.0.0.1:1")])
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1), "{second:?}");
+    assert_eq!(proxy.end()["tcp"]["accepted"], 5);
+    assert!(TcpStream::connect((host, 20_000)).is_err());
+    descriptors
+}
+
+#[test]
+fn ten_thousand_ports_start_soon() {
+    let descriptors = ten_thousand_ports("127.77.0.1", &["--cores", "0", "--socket-per-port"]);
+    assert!(descriptors > 10_000, "{descriptors}");
+}
+
+#[test]
+fn ten_thousand_ports_share_a_socket_where_the_kernel_lets_them() {
+    let descriptors = ten_thousand_ports("127.77.0.2", &[]);
+    if descriptors > 10_000 {
+        let skipped = "SKIPPED ports on one socket: it takes CAP_BPF and CAP_NET_ADMIN, and Linux 5.9";
+        eprintln!("{skipped}");
+        assert!(std::env::var("WHARF_LIVE").as_deref() != Ok("require"), "{skipped}");
+    } else {
+        assert!(descriptors < 200, "{descriptors}");
+    }
+}
+
+#[test]
+fn a_port_of_many_is_the_port_at_the_server() {
+    let server = std::net::TcpListener::bind("127.77.0.4:20077").unwrap();
+    let proxy = command(&["--listen", "127.77.0.3:tcp/20000-20099=127.77.0.4"]);
+    let mut client = TcpStream::connect("127.77.0.3:20077").unwrap();
+    client.write_all(b"same").unwrap();
+    let mut bytes = [0; 4];
+    server.accept().unwrap().0.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"same");
+    drop(client);
+    proxy.end();
 }
 
 #[test]

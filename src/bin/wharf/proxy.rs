@@ -53,7 +53,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["listen", "balance", "cores", "connect_timeout", "tcp_timeout", "udp_timeout", "drain"])]
     #[arg(conflicts_with_all = ["keep_alive", "max_connections", "max_sessions", "attempts"])]
-    #[arg(conflicts_with_all = ["backlog", "defer_accept", "fast_open", "delay"])]
+    #[arg(conflicts_with_all = ["backlog", "defer_accept", "fast_open", "delay", "socket_per_port"])]
     config: Option<PathBuf>,
 
     /// Say whether FILE is a right configuration, and what is wrong where, and do nothing else
@@ -133,6 +133,10 @@ pub(crate) struct ProxyArgs {
     /// Let the kernel gather small pieces before it sends them (Nagle's algorithm)
     #[arg(long, help_heading = "Sockets")]
     delay: bool,
+
+    /// Open a socket for each port, even where the ports of a long range could share one
+    #[arg(long, help_heading = "Sockets")]
+    socket_per_port: bool,
 }
 
 /// `RULE=UPSTREAM`.
@@ -230,6 +234,7 @@ impl ProxyArgs {
             fast_open: self.fast_open,
             keep_alive: self.keep_alive,
             no_delay: !self.delay,
+            share_sockets: !self.socket_per_port,
         };
         let balance = match self.balance {
             BalanceName::RoundRobin => Balance::RoundRobin,

@@ -95,11 +95,21 @@ pub struct SocketOptions {
     pub keep_alive: Option<Duration>,
     /// Send at once what is there (`TCP_NODELAY`), towards clients and servers.
     pub no_delay: bool,
+    /// TCP ports of a long range share a socket, where kernel and privileges allow (`sk_lookup`, Linux 5.9; `CAP_BPF` and
+    /// `CAP_NET_ADMIN`). Without, each has its own; nothing else is different.
+    pub share_sockets: bool,
 }
 
 impl Default for SocketOptions {
     fn default() -> Self {
-        Self { backlog: 4096, defer_accept: None, fast_open: None, keep_alive: None, no_delay: true }
+        Self {
+            backlog: 4096,
+            defer_accept: None,
+            fast_open: None,
+            keep_alive: None,
+            no_delay: true,
+            share_sockets: true,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use super::config::Transport;
 use super::counters::{Counter, Counters};
 use super::detect::Patience;
 use super::plan::Plan;
-use super::shared::Shared;
+use super::shared::{ListenPlace, Shared};
 use super::slab::Slab;
 use super::token::Token;
 use super::upstream::Turn;
@@ -139,7 +139,11 @@ impl Tcp {
         let endpoint = &self.shared.endpoints[endpoint as usize];
         let service = Arc::clone(&self.plan.services[endpoint.listener]);
         let side = Side::new(socket, true);
-        let connection = Connection::new(service, endpoint.port, peer, side, tick, cx.now);
+        let port = match endpoint.place {
+            ListenPlace::Many { .. } => local_port(&side.socket),
+            ListenPlace::Internet(_) | ListenPlace::Unix(_) => endpoint.port,
+        };
+        let connection = Connection::new(service, port, peer, side, tick, cx.now);
         let number = self.connections.insert(connection);
         if self.go_on(cx, number, Patience::Left)
             && let Some(connection) = self.connections.get_mut(number)
@@ -494,6 +498,12 @@ fn patience(plan: &Plan, connection: &Connection) -> Option<Tick> {
 fn idle_patience(plan: &Plan) -> Option<Tick> {
     let idle = plan.timeouts.tcp_idle;
     (!idle.is_zero()).then(|| Wheel::ticks(idle))
+}
+
+/// Which port a client came to.
+fn local_port(socket: &OwnedFd) -> u16 {
+    let address = rustix::net::getsockname(socket).and_then(SocketAddr::try_from);
+    address.map_or(0, |address| address.port())
 }
 
 /// Whose turn it is at an upstream.
