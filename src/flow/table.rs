@@ -103,7 +103,7 @@ impl<V> Table<V> {
     /// The two buckets that a hash may be in, and its tag.
     #[inline(always)]
     fn places(&self, hash: u64) -> ([usize; 2], u32) {
-        let scale = |part: u64| ((part & 0xffff_ffff) * self.buckets.len() as u64 >> 32) as usize;
+        let scale = |part: u64| (((part & 0xffff_ffff) * self.buckets.len() as u64) >> 32) as usize;
         let tag = (hash >> 32) as u32;
         let other = hash ^ u64::from(tag.wrapping_mul(0x9e37_79b1));
         ([scale(hash), scale(other)], tag)
