@@ -29,7 +29,7 @@ pub(super) struct Record {
     pub(super) began: SystemTime,
     /// From then to its end.
     pub(super) lasted: Duration,
-    /// From its beginning until its server had accepted.
+    /// From its beginning until its server had accepted, in turns of the event loop: 0 where that was the same one.
     pub(super) connected_after: Option<Duration>,
     /// Who connected; `None` through a Unix socket.
     pub(super) peer: Option<SocketAddr>,

@@ -48,7 +48,7 @@ pub(crate) fn start(text: &str) -> (Running, Vec<SocketAddr>) {
     let proxy = Proxy::bind(&config(text)).expect("bound");
     let places = proxy.places().map(|(_, place)| match place {
         ListenPlace::Internet(address) => *address,
-        ListenPlace::Unix(path) => panic!("{}", path.display()),
+        other => panic!("{other}"),
     });
     let places = places.collect();
     (proxy.start().expect("started"), places)
