@@ -28,7 +28,8 @@
 //!
 //! Beside the line stand [`build`] (writes the headers that parse reads), [`checksum`] (the Internet
 //! checksum and CRC32c), [`doctor`] (what on this host costs packets or misleads) and [`sys`] (the kernel's side:
-//! sockets, mappings, namespaces).
+//! sockets, mappings, namespaces); and, on the same port rules, `proxy`, which passes on connections and datagrams
+//! instead of frames.
 //!
 //! A whole run:
 //!
@@ -69,7 +70,7 @@
 //! ## Features
 //!
 //! `cli` (on by default) builds the `wharf` binary; a library user turns it off. `xdp` (on by default) has the AF_XDP
-//! source and sender; it needs nothing that would not be built anyway. `zstd` reads capture files that
+//! source and sender, `proxy` (on by default) the port-demux proxy; they need nothing that would not be built anyway. `zstd` reads capture files that
 //! are compressed with Zstandard.
 //!
 //! ## Unsafe code
@@ -99,6 +100,8 @@ pub mod filter;
 pub mod flow;
 pub mod frame;
 pub mod parse;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 pub mod ring;
 pub mod sink;
 pub mod source;

@@ -28,6 +28,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sink", &["frame", "parse", "verify", "batch", "flow", "demux", "checksum", "sys"]),
     // Looks at the host, not at packets.
     ("doctor", &["sys"]),
+    // Port rules; what a client's first bytes are; the CRC32c of PROXY headers.
+    ("proxy", &["demux", "parse", "sys", "checksum"]),
     // The only place that knows the order.
     ("engine", &["frame", "source", "parse", "verify", "batch", "filter", "demux", "sink", "ring"]),
 ];

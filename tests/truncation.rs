@@ -72,7 +72,7 @@ fn check(frame: &Frame<'_>) -> Layers {
     assert_eq!(layers.inner.is_some(), layers.ip_depth > 1);
     let packet = Packet::new(*frame, &layers);
     assert!(packet.headers().iter().all(|&Span { start, end, .. }| start < end && end <= length));
-    assert_eq!(packet.vlans().count(), layers.vlan_count.into());
+    assert_eq!(packet.vlans().count(), usize::from(layers.vlan_count));
     exercise(&packet);
     layers
 }

@@ -22,23 +22,32 @@
 //! | [`route`] | which interfaces have a default route |
 //! | [`link_state`] | who is at a link's other end, and what it lost |
 //! | [`softnet`] | what each CPU did with frames, and what it dropped |
+//! | [`tcp_info`](mod@tcp_info) | what the kernel knows of a TCP connection |
 //! | [`generic_netlink`] | what drivers can do with XDP, and their polling contexts |
 //! | [`ethtool`] | a driver's features, counters, rings, queues, clocks |
+//! | `socket_options` | options of TCP and UDP sockets (feature `proxy`) |
+//! | `datagrams` | datagrams received and sent in bulk (feature `proxy`) |
+//! | `activation` | sockets opened by whoever started the process (feature `proxy`) |
 //! | [`namespace`] | private user and network namespaces |
 //! | [`privileges`] | giving up root for an ordinary user |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
-//! | `bpf` | eBPF programs: assembled, loaded, attached (feature `xdp`) |
+//! | `bpf` | eBPF programs: assembled, loaded, attached (features `xdp`, `proxy`) |
+//! | `port_steering` | a listening socket for many ports (feature `proxy`) |
 //! | `xdp` | `AF_XDP` sockets: their rings, the memory of their frames, the program in front of them (feature `xdp`) |
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Linux only");
 
+#[cfg(feature = "proxy")]
+pub mod activation;
 pub mod block_ring;
-#[cfg(feature = "xdp")]
+#[cfg(any(feature = "xdp", feature = "proxy"))]
 pub mod bpf;
 mod bus_guard;
 pub mod classic_bpf;
+#[cfg(feature = "proxy")]
+pub mod datagrams;
 pub mod ethtool;
 pub mod fanout;
 pub mod file_mapping;
@@ -54,12 +63,17 @@ pub mod netlink;
 pub mod packet_abi;
 pub mod packet_sender;
 pub mod packet_socket;
+#[cfg(feature = "proxy")]
+pub mod port_steering;
 pub(crate) mod prefetch;
 pub mod privileges;
 pub(crate) mod problem;
 mod readers;
 pub mod route;
+#[cfg(feature = "proxy")]
+pub mod socket_options;
 pub mod softnet;
+pub mod tcp_info;
 #[cfg(feature = "xdp")]
 pub mod xdp;
 

@@ -1,5 +1,7 @@
 //! The command line as a whole, and the values that several subcommands take.
 
+#[cfg(feature = "proxy")]
+use crate::proxy;
 use crate::{
     bench, completions, demo, doctor, exit, filter, flows, follow, generate, interfaces, man, sniff, split,
 };
@@ -7,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::time::Duration;
 
-/// Capture packets, or read them from capture files: print them, count them, sort them into files by port; send some.
+/// Capture packets, or read them from capture files: print them, count them, sort them into files by port; send some; proxy ports.
 #[derive(Debug, Parser)]
 #[command(name = "wharf", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = exit::TABLE)]
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     Doctor(doctor::DoctorArgs),
     Gen(Box<generate::GenArgs>),
+    #[cfg(feature = "proxy")]
+    Proxy(Box<proxy::ProxyArgs>),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -61,6 +61,14 @@ pub(crate) fn bad_environment(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
+/// What a failure comes to in words, for where it is not the end.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<clap::Error>() {
+        Some(error) => one_line(error).trim_end_matches("; see --help").to_owned(),
+        None => in_full(error),
+    }
+}
+
 /// The error and its causes, each but once: many name their cause in their own text.
 fn in_full(error: &anyhow::Error) -> String {
     let mut text = error.to_string();

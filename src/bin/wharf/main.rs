@@ -22,6 +22,8 @@ mod live;
 mod man;
 mod print;
 mod progress;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod run;
 mod signals;
 mod sniff;
@@ -55,6 +57,8 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Gen(arguments) => generate::run(*arguments),
+        #[cfg(feature = "proxy")]
+        Command::Proxy(arguments) => proxy::run(*arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions(arguments) => completions::run(arguments),
         Command::Man(arguments) => man::run(arguments),

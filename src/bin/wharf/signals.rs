@@ -10,8 +10,13 @@ use wharf::engine::Shutdown;
 ///
 /// A signal that is ignored stays so: `nohup` and background jobs of a script rely on it.
 pub(crate) fn install(shutdown: &Shutdown) -> anyhow::Result<()> {
+    install_for(shutdown, &[SIGINT, SIGTERM, SIGHUP])
+}
+
+/// The same for these signals only.
+pub(crate) fn install_for(shutdown: &Shutdown, signals: &[i32]) -> anyhow::Result<()> {
     let ignored = ignored();
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for &signal in signals {
         if ignored & (1 << (signal - 1)) != 0 {
             continue;
         }

@@ -19,6 +19,10 @@ pub(super) mod command {
 
 /// `BPF_PROG_TYPE_XDP`.
 pub(super) const PROGRAM_XDP: u32 = 6;
+/// `BPF_PROG_TYPE_SK_LOOKUP` (Linux 5.9).
+pub(super) const PROGRAM_SK_LOOKUP: u32 = 30;
+/// `BPF_SK_LOOKUP` of `enum bpf_attach_type`.
+pub(super) const ATTACH_SK_LOOKUP: u32 = 36;
 /// `BPF_XDP` of `enum bpf_attach_type`.
 pub(super) const ATTACH_XDP: u32 = 37;
 /// `BPF_F_TEST_XDP_LIVE_FRAMES` (Linux 5.18).
@@ -99,6 +103,7 @@ pub(super) struct ProgramTestRun {
 #[repr(C)]
 pub(super) struct LinkCreate {
     pub(super) program: u32,
+    /// The number of an interface, or the descriptor of what else it is attached to.
     pub(super) interface: u32,
     pub(super) attach_type: u32,
     pub(super) flags: u32,

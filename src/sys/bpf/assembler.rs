@@ -41,6 +41,8 @@ pub enum Register {
     R8,
     /// Kept over calls.
     R9,
+    /// The end of the program's stack of 512 bytes, which lies below it. It cannot be written.
+    R10,
 }
 
 /// How many bytes a load takes.

@@ -1,10 +1,10 @@
 //! What holds a program at its interface.
 
 use super::Program;
-use super::abi::{ATTACH_XDP, FLAG_GENERIC, FLAG_NATIVE, LinkCreate, LinkDetach, command};
+use super::abi::{ATTACH_SK_LOOKUP, ATTACH_XDP, FLAG_GENERIC, FLAG_NATIVE, LinkCreate, LinkDetach, command};
 use super::{call, create};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Where on its way a frame meets an XDP program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum AttachMode {
     Generic,
 }
 
-/// An XDP program at an interface, for as long as this lives: when the process dies, however it does, it is gone.
+/// A program where it does its work, for as long as this lives: when the process dies, however it does, it is gone.
 #[derive(Debug)]
 pub struct Link(OwnedFd);
 
@@ -33,6 +33,19 @@ impl Link {
         };
         let program = program.as_raw_fd() as u32;
         let mut attribute = LinkCreate { program, interface, attach_type: ATTACH_XDP, flags };
+        // SAFETY: this attribute holds no address, and the command makes a descriptor.
+        unsafe { create(command::LINK_CREATE, &mut attribute) }.map(Self)
+    }
+
+    /// Attaches a program that chooses sockets to a network namespace, by an open descriptor of it (Linux 5.9).
+    ///
+    /// # Errors
+    /// As `bpf(BPF_LINK_CREATE)`: `PermissionDenied` without `CAP_NET_ADMIN`, `E2BIG` where there are 64 already, `EINVAL` before
+    /// Linux 5.9.
+    pub fn attach_sk_lookup(program: &Program, namespace: impl AsFd) -> io::Result<Self> {
+        let program = program.as_raw_fd() as u32;
+        let interface = namespace.as_fd().as_raw_fd() as u32;
+        let mut attribute = LinkCreate { program, interface, attach_type: ATTACH_SK_LOOKUP, flags: 0 };
         // SAFETY: this attribute holds no address, and the command makes a descriptor.
         unsafe { create(command::LINK_CREATE, &mut attribute) }.map(Self)
     }

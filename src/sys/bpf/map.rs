@@ -5,8 +5,9 @@ use super::{address, call, create};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// `BPF_MAP_TYPE_ARRAY` and `BPF_MAP_TYPE_XSKMAP` of `linux/bpf.h`, Linux 6.1.
+/// `BPF_MAP_TYPE_ARRAY`, `BPF_MAP_TYPE_SOCKMAP` and `BPF_MAP_TYPE_XSKMAP` of `linux/bpf.h`, Linux 6.1.
 const ARRAY: u32 = 2;
+const SOCKMAP: u32 = 15;
 const XSKMAP: u32 = 17;
 
 /// A table with keys from 0 up. It lives as long as a descriptor, a program or an element of a map refers to it.
@@ -32,6 +33,14 @@ impl Map {
     /// As [`Self::array`].
     pub fn of_xdp_sockets(label: &str, entries: u32) -> io::Result<Self> {
         Self::create(XSKMAP, label, 4, entries)
+    }
+
+    /// Room for `entries` listening or UDP sockets, among which a `sk_lookup` program chooses.
+    ///
+    /// # Errors
+    /// As [`Self::array`].
+    pub fn of_sockets(label: &str, entries: u32) -> io::Result<Self> {
+        Self::create(SOCKMAP, label, 4, entries)
     }
 
     fn create(kind: u32, label: &str, value_size: u32, max_entries: u32) -> io::Result<Self> {

@@ -1,6 +1,8 @@
 //! Loading programs, and running them without an interface.
 
-use super::abi::{LIVE_FRAMES, PROGRAM_XDP, ProgramLoad, ProgramTestRun, command, name};
+use super::abi::{
+    ATTACH_SK_LOOKUP, LIVE_FRAMES, PROGRAM_SK_LOOKUP, PROGRAM_XDP, ProgramLoad, ProgramTestRun, command, name,
+};
 use super::assembler::Instruction;
 use super::{address, call, create};
 use std::io;
@@ -9,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 /// Bytes for what the verifier says of a program it refuses; it cuts what does not fit.
 const LOG: usize = 256 << 10;
 
-/// An XDP program that the kernel has checked. It lives as long as a descriptor or a link refers to it.
+/// A program that the kernel has checked. It lives as long as a descriptor or a link refers to it.
 #[derive(Debug)]
 pub struct Program(OwnedFd);
 
@@ -38,23 +40,46 @@ impl Program {
     /// # Errors
     /// [`LoadError`], with the verifier's log where it was the verifier that refused.
     pub fn load_xdp(label: &str, code: &[Instruction]) -> Result<Self, LoadError> {
+        Self::load_or_tell(label, code, PROGRAM_XDP, 0)
+    }
+
+    /// Loads a program that chooses the socket for a connection that comes in, or a datagram (Linux 5.9).
+    ///
+    /// # Errors
+    /// As [`Self::load_xdp`].
+    pub fn load_sk_lookup(label: &str, code: &[Instruction]) -> Result<Self, LoadError> {
+        Self::load_or_tell(label, code, PROGRAM_SK_LOOKUP, ATTACH_SK_LOOKUP)
+    }
+
+    fn load_or_tell(
+        label: &str,
+        code: &[Instruction],
+        kind: u32,
+        attach_type: u32,
+    ) -> Result<Self, LoadError> {
         // Without a log first: the kernel is quicker then, and what is right needs none.
-        Self::load(label, code, &mut []).map_err(|error| {
+        Self::load(label, code, kind, attach_type, &mut []).map_err(|error| {
             let mut log = vec![0; LOG];
             let error = match error.raw_os_error() {
                 Some(libc::EPERM) => error,
-                _ => Self::load(label, code, &mut log).err().unwrap_or(error),
+                _ => Self::load(label, code, kind, attach_type, &mut log).err().unwrap_or(error),
             };
             let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
             LoadError { error, log: String::from_utf8_lossy(&log[..end]).trim_end().to_owned() }
         })
     }
 
-    fn load(label: &str, code: &[Instruction], log: &mut [u8]) -> io::Result<Self> {
+    fn load(
+        label: &str,
+        code: &[Instruction],
+        kind: u32,
+        attach_type: u32,
+        log: &mut [u8],
+    ) -> io::Result<Self> {
         let instructions = u32::try_from(code.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let license = c"Dual MIT/GPL";
         let mut attribute = ProgramLoad {
-            kind: PROGRAM_XDP,
+            kind,
             instructions,
             code: address(code),
             license: address(license.to_bytes_with_nul()),
@@ -62,6 +87,7 @@ impl Program {
             log_size: log.len() as u32,
             log: if log.is_empty() { 0 } else { log.as_mut_ptr() as usize as u64 },
             name: name(label),
+            attach_type,
             ..ProgramLoad::default()
         };
         // SAFETY: the kernel reads that many instructions of eight bytes at `code` and the license up to its 0, and

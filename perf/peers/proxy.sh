@@ -1,0 +1,228 @@
+#!/usr/bin/env bash
+# Proxies side by side on loopback: wharf proxy, nginx stream, HAProxy with splice, rinetd, socat, sslh, Sōzu, and none.
+#
+#   perf/peers/proxy.sh
+#
+# One thread each. Clients, proxy and server share the CPUs this may use; as root they get a high priority. Peers come from
+# the distribution (Debian: nginx libnginx-mod-stream haproxy rinetd socat sslh), which is asked for them where they are missing and
+# this runs as root; Sōzu from crates.io (cargo install sozu, with protobuf-compiler) where it is in the path. What is
+# missing is left out. In the environment: ROUNDS (5), TIME (seconds a run, 2), METRICS (all), PEERS (all), IDLE (5000).
+# The load program's own checks fail a run that loses or mixes up bytes. Rounds are interleaved, figures are medians; ratios are to
+# the best peer. Writes perf/results/proxy.tsv, exits 1 when an owed ratio does not hold.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+rounds=${ROUNDS:-5} seconds=${TIME:-2} idle=${IDLE:-5000}
+metrics=${METRICS:-bulk1 bulk8 connect ask50 ask1000 udp idle}
+peers=${PEERS:-none wharf nginx haproxy rinetd socat sslh sozu}
+if [ "$(id -u)" = 0 ] && ! command -v haproxy nginx rinetd socat sslh >/dev/null; then
+    apt-get install -y --no-install-recommends nginx libnginx-mod-stream haproxy rinetd socat sslh >/dev/null
+fi
+wharf=${WHARF:-target/release/wharf}
+[ -n "${WHARF:-}" ] || cargo build --release --quiet
+cargo build --release --quiet --locked --manifest-path perf/peers/proxy/Cargo.toml
+load=${CARGO_TARGET_DIR:-perf/peers/proxy/target}/release/proxy-load
+scratch=$(mktemp -d)
+chmod 755 "$scratch"
+started=()
+trap 'kill "${started[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$scratch"' EXIT
+first() { [ "$(id -u)" = 0 ] && renice -n -20 -p "$1" >/dev/null || true; }
+ulimit -n "$(ulimit -Hn)"
+first $$
+
+# Where each listens: that port echoes, the next discards, the next answers once.
+declare -A port=([none]=7100 [wharf]=7200 [nginx]=7300 [haproxy]=7400 [rinetd]=7500 [socat]=7600 [sslh]=7700 [sozu]=7800)
+run() { # NAME COMMAND...
+    local name=$1
+    shift
+    "$@" >"$scratch/$name.log" 2>&1 &
+    started+=($!)
+    pids[$name]+=" $!"
+}
+declare -A pids
+at() { echo "127.0.0.1:$((port[$1] + $2))"; }
+run none "$load" serve "${port[none]}"
+ways="0 1 2"
+start_wharf() {
+    local listen=()
+    for way in $ways; do listen+=(--listen "127.0.0.1:tcp/$((port[wharf] + way))=$(at none "$way")"); done
+    run wharf "$wharf" proxy "${listen[@]}" --listen "127.0.0.1:udp/${port[wharf]}=$(at none 0)" --cores "$1"
+}
+start_nginx() {
+    {
+        echo "load_module /usr/lib/nginx/modules/ngx_stream_module.so;"
+        echo "daemon off; worker_processes 1; pid $scratch/nginx.pid; error_log /dev/null;"
+        echo "worker_rlimit_nofile $(ulimit -n); events { worker_connections 60000; multi_accept on; } stream { access_log off;"
+        for way in $ways; do echo "server { listen $(at nginx "$way") backlog=4096; proxy_pass $(at none "$way"); }"; done
+        echo "server { listen $(at nginx 0) udp reuseport; proxy_pass $(at none 0); proxy_timeout 20s; } }"
+    } >"$scratch/nginx.conf"
+    run nginx nginx -c "$scratch/nginx.conf" -p "$scratch"
+}
+start_haproxy() {
+    {
+        echo "global"
+        echo "    nbthread 1"
+        echo "    maxconn 9000"
+        echo "defaults"
+        echo "    mode tcp"
+        echo "    timeout connect 5s"
+        echo "    timeout client 60s"
+        echo "    timeout server 60s"
+        echo "    option splice-auto"
+        for way in $ways; do
+            echo "listen way$way"
+            echo "    bind $(at haproxy "$way") backlog 4096"
+            echo "    server one $(at none "$way")"
+        done
+    } >"$scratch/haproxy.cfg"
+    run haproxy haproxy -db -f "$scratch/haproxy.cfg"
+}
+start_rinetd() {
+    for way in $ways; do echo "127.0.0.1 $((port[rinetd] + way)) 127.0.0.1 $((port[none] + way))"; done >"$scratch/rinetd.conf"
+    run rinetd rinetd -f -c "$scratch/rinetd.conf"
+}
+start_socat() {
+    for way in $ways; do
+        run socat socat "TCP-LISTEN:$((port[socat] + way)),bind=127.0.0.1,reuseaddr,fork,backlog=1024,nodelay" "TCP:$(at none "$way"),nodelay"
+    done
+}
+start_sslh() {
+    for way in $ways; do
+        run sslh "$(command -v sslh-select || command -v sslh)" -f -u "$(id -un)" -p "$(at sslh "$way")" --anyprot "$(at none "$way")" -P "$scratch/sslh$way.pid"
+    done
+}
+start_sozu() {
+    {
+        echo "command_socket = '$scratch/sozu.sock'"
+        echo "worker_count = 1"
+        echo "worker_automatic_restart = false"
+        echo "max_connections = 9000"
+        echo "log_level = 'error'"
+        for way in $ways; do printf '[[listeners]]\nprotocol = "tcp"\naddress = "%s"\n' "$(at sozu "$way")"; done
+        for way in $ways; do
+            printf '[clusters.way%s]\nprotocol = "tcp"\nfrontends = [{ address = "%s" }]\nbackends = [{ address = "%s" }]\n' \
+                "$way" "$(at sozu "$way")" "$(at none "$way")"
+        done
+    } >"$scratch/sozu.toml"
+    run sozu sozu start -c "$scratch/sozu.toml"
+}
+core=$(taskset -cp $$ | sed 's/.*[ ,-]//')
+there=()
+for peer in $peers; do
+    case $peer in
+        none) ;;
+        wharf) start_wharf "$core" ;;
+        sslh) command -v sslh >/dev/null || command -v sslh-select >/dev/null || continue; start_sslh ;;
+        *) command -v "$peer" >/dev/null || continue; "start_$peer" ;;
+    esac
+    there+=("$peer")
+done
+sleep 1
+# Pinned for want of another way to have one worker: it may go where the others may.
+for pid in ${pids[wharf]:-}; do taskset -acp "$(taskset -cp $$ | sed 's/.*: //')" "$pid" >/dev/null; done
+
+# Everybody's processes, with those they have started.
+family() {
+    for pid in ${pids[$1]}; do
+        echo "$pid"
+        cat /proc/"$pid"/task/*/children 2>/dev/null | tr ' ' '\n'
+    done
+}
+cpu() { # nanoseconds
+    for pid in $(family "$1"); do cat /proc/"$pid"/task/*/schedstat 2>/dev/null || true; done | awk '{ sum += $1 } END { printf "%.0f", sum }'
+}
+memory() { # bytes
+    for pid in $(family "$1"); do grep -h '^RssAnon' /proc/"$pid"/status 2>/dev/null || true; done | awk '{ sum += $2 } END { print sum * 1024 }'
+}
+can() { # METRIC PEER
+    case $1/$2 in
+        udp/haproxy | udp/rinetd | udp/socat | udp/sslh | udp/sozu | idle/none | idle/socat | idle/sslh) return 1 ;;
+        ask1000/socat | bulk8/sslh | ask1000/sslh) return 1 ;;
+        connect/socat) return 1 ;;
+    esac
+}
+measure() { # METRIC PEER: figure, CPU a unit (or -), p99 (or -)
+    local out before after
+    before=$(cpu "$2")
+    case $1 in
+        bulk*) out=$("$load" bulk "$(at "$2" 1)" "${1#bulk}" "$seconds") ;;
+        connect) out=$("$load" connect "$(at "$2" 2)" 50 "$seconds") ;;
+        ask*) out=$("$load" ask "$(at "$2" 0)" "${1#ask}" "$seconds") ;;
+        udp) out=$("$load" datagrams "$(at "$2" 0)" 50 "$seconds") ;;
+        idle)
+            before=$(memory "$2")
+            coproc holder { "$load" idle "$(at "$2" 0)" "$idle"; }
+            read -r _ <&"${holder[0]}"
+            after=$(memory "$2")
+            local holder_id=$holder_PID
+            exec {holder[1]}>&-
+            wait "$holder_id" || true
+            awk -v a="$before" -v b="$after" -v n="$idle" 'BEGIN { printf "%.0f\t-\t-\n", (b - a) / n }'
+            return
+            ;;
+    esac
+    after=$(cpu "$2")
+    # Seconds of CPU for a GB, for 10,000 connections or requests, for a million datagrams each way.
+    awk -v out="$out" -v ns="$((after - before))" -v s="$seconds" -v metric="$1" 'BEGIN {
+        split(out, part, "\t")
+        units = part[1] * s
+        if (metric ~ /^bulk/) units = units / 8
+        else if (metric == "udp") units = units * 2 / 1e6
+        else units = units / 1e4
+        printf "%s\t%.4f\t%s\n", part[1], ns / 1e9 / units, part[3] == "" ? "-" : part[3]
+    }'
+}
+for metric in $metrics; do
+    for round in $(seq "$rounds"); do
+        [ "$metric" != idle ] || [ "$round" = 1 ] || continue
+        for peer in "${there[@]}"; do
+            can "$metric" "$peer" || continue
+            figures=$(measure "$metric" "$peer") || { echo "$peer failed at $metric" >&2; continue; }
+            printf '%s\t%s\t%s\n' "$metric" "$peer" "$figures" >>"$scratch/figures"
+        done
+    done
+done
+
+echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ //'), $(nproc) cores, Linux $(uname -r), load $(cut -d' ' -f1 /proc/loadavg)"
+echo "versions: $("$wharf" --version); $(nginx -v 2>&1); $(haproxy -v 2>/dev/null | head -1); $(rinetd -v 2>&1 | head -1); $(socat -V 2>/dev/null | sed -n 2p); $(sslh -V 2>&1 | head -1)"
+mkdir -p perf/results
+awk -F '\t' -v OFS='\t' '
+    function median(list,   n, i, j, t, v) {
+        n = split(list, v, " ")
+        for (i = 2; i <= n; i++) for (j = i; j > 1 && v[j - 1] + 0 > v[j] + 0; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
+        return v[int((n + 1) / 2)]
+    }
+    { all[$1, $2, 1] = all[$1, $2, 1] " " $3; all[$1, $2, 2] = all[$1, $2, 2] " " $4; all[$1, $2, 3] = all[$1, $2, 3] " " $5
+      if (!($1 in seen)) { seen[$1]; order[++metrics] = $1 } names[$2] }
+    function row(metric, ours, peer, name, owed, less,   ratio, kept) {
+        ratio = peer > 0 ? ours / peer : 0
+        kept = owed == "" || (less ? ratio <= owed : ratio >= owed)
+        print metric, ours, peer, name, sprintf("%.3f", ratio), owed == "" ? "" : (less ? "<= " : ">= ") owed (kept ? "" : " missed")
+        if (!kept) failed = 1
+    }
+    # Beside each peer, and against the best one what is owed.
+    function rows(metric, what, column, owed, less,   peer, best, value, ours) {
+        ours = median(all[metric, "wharf", column])
+        for (peer in names) {
+            if (peer == "wharf" || !((metric, peer, column) in all)) continue
+            value = median(all[metric, peer, column])
+            if (value == "-" || value + 0 == 0) continue
+            if (peer != "none" && (best == "" || (less ? value + 0 < median(all[metric, best, column]) + 0 : value + 0 > median(all[metric, best, column]) + 0))) best = peer
+            if (peer == "none" && column == 2) continue
+            row(metric ", " what, ours, value, peer, "", less)
+        }
+        if (best != "") row(metric ", " what ", best", ours, median(all[metric, best, column]), best, owed, less)
+    }
+    END {
+        print "metric", "ours", "peer", "peer_name", "ratio", "owed"
+        for (i = 1; i <= metrics; i++) {
+            metric = order[i]
+            if (metric ~ /^bulk/) { rows(metric, "Gb/s", 1, 1.15, 0); rows(metric, "CPU s a GB", 2, 0.9, 1) }
+            else if (metric == "connect") { rows(metric, "/s", 1, 1.05, 0); rows(metric, "CPU s for 10,000", 2, 0.9, 1); rows(metric, "p99 us", 3, 1, 1) }
+            else if (metric ~ /^ask/) { rows(metric, "/s", 1, metric == "ask50" ? 1.05 : "", 0); rows(metric, "CPU s for 10,000", 2, "", 1); rows(metric, "p99 us", 3, metric == "ask50" ? 1 : "", 1) }
+            else if (metric == "udp") { rows(metric, "answers/s", 1, 1.3, 0); rows(metric, "CPU us a datagram", 2, 0.6, 1) }
+            else { rows(metric, "bytes a connection", 1, "", 1); row("idle, bytes a connection, most", median(all[metric, "wharf", 1]), 4096, "owed", 1, 1) }
+        }
+        exit failed
+    }' "$scratch/figures" >perf/results/proxy.tsv && failed=0 || failed=1
+column -t -s $'\t' perf/results/proxy.tsv
+exit "$failed"

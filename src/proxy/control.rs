@@ -1,0 +1,232 @@
+//! What runs beside the workers: names looked up, servers checked, and new plans made of what came of it or of a new
+//! configuration.
+
+use super::config::Config;
+use super::error::Error;
+use super::health::{Checked, Checks};
+use super::listen::check_routes;
+use super::notice::Notice;
+use super::plan::{self, Plan, Servers};
+use super::resolve::{Meanings, Names, Resolver};
+use super::shared::Shared;
+use mio::Waker;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+/// Who is told what is worth telling.
+pub(super) type Listen = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// The control side of a proxy at work.
+pub(super) struct Control {
+    shared: Arc<Shared>,
+    wakers: Arc<[Waker]>,
+    state: Mutex<State>,
+    names: OnceLock<Names>,
+    checks: OnceLock<Checks>,
+}
+
+/// What a plan is made of.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) config: Config,
+    pub(super) meanings: Meanings,
+    pub(super) servers: Servers,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Looks the names up that a configuration needs, and waits for it.
+    pub(super) fn new(config: &Config) -> Result<Self, Error> {
+        let mut state =
+            Self { config: config.clone(), meanings: Meanings::new(), servers: Servers::default() };
+        state.look_up(config)?;
+        Ok(state)
+    }
+
+    /// Looks up what is not known yet.
+    fn look_up(&mut self, config: &Config) -> Result<(), Error> {
+        for name in plan::names(config) {
+            if !self.meanings.contains_key(name) {
+                let found = Resolver::default().look_up(name);
+                let found = found.map_err(|error| Error::Resolve { name: name.to_owned(), error })?;
+                self.meanings.insert(name.to_owned(), found.addresses);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn plan(&mut self, before: Option<&Plan>) -> Plan {
+        Plan::new(&self.config, &self.meanings, &mut self.servers, before, Instant::now())
+    }
+}
+
+impl Control {
+    /// Starts what is needed beside the workers. Threads end some time after what is given here is dropped, and nobody
+    /// waits for them: one may be looking a name up.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        wakers: Arc<[Waker]>,
+        state: State,
+        notice: &Listen,
+    ) -> Result<Arc<Self>, Error> {
+        let control = Arc::new(Self {
+            shared,
+            wakers,
+            state: Mutex::new(state),
+            names: OnceLock::new(),
+            checks: OnceLock::new(),
+        });
+        {
+            let state = control.state.lock().unwrap_or_else(PoisonError::into_inner);
+            control.start_threads(&state.config, notice)?;
+            control.follow(&state.config, &control.shared.plan.get());
+        }
+        Ok(control)
+    }
+
+    /// Those threads that a configuration needs and that do not run yet.
+    fn start_threads(self: &Arc<Self>, config: &Config, notice: &Listen) -> Result<(), Error> {
+        let failed = |error| Error::Worker { what: "start a thread", error };
+        if self.names.get().is_none() && plan::names(config).next().is_some() {
+            let control = Arc::downgrade(self);
+            let changed = move |meanings| {
+                if let Some(control) = control.upgrade() {
+                    control.names_changed(meanings);
+                }
+            };
+            let notice = Arc::clone(notice);
+            let complain = move |name: &str, error: &std::io::Error| {
+                notice(Notice::NameFailed { name: name.to_owned(), problem: error.to_string() });
+            };
+            let (names, _) = Names::start(Resolver::default(), changed, complain).map_err(failed)?;
+            let _ = self.names.set(names);
+        }
+        if self.checks.get().is_none() && config.upstreams.iter().any(|upstream| upstream.health.is_some()) {
+            let notice = Arc::clone(notice);
+            let changed = move |server: &super::upstream::Server, up| {
+                notice(Notice::Server { server: server.name().to_owned(), up });
+            };
+            let (checks, _) = Checks::start(changed).map_err(failed)?;
+            let _ = self.checks.set(checks);
+        }
+        Ok(())
+    }
+
+    /// Has the threads look after what a plan has.
+    fn follow(&self, config: &Config, plan: &Plan) {
+        if let Some(names) = self.names.get() {
+            names.set(plan::names(config).map(str::to_owned).collect());
+        }
+        self.check(config, plan);
+    }
+
+    fn check(&self, config: &Config, plan: &Plan) {
+        let Some(checks) = self.checks.get() else { return };
+        let mut checked = Vec::new();
+        for (upstream, (_, live)) in config.upstreams.iter().zip(&plan.upstreams) {
+            if let Some(check) = &upstream.health {
+                let member = |member: &super::upstream::Member| Checked {
+                    server: Arc::clone(&member.server),
+                    check: check.clone(),
+                };
+                checked.extend(live.members().iter().map(member));
+            }
+        }
+        checks.set(checked);
+    }
+
+    fn publish(&self, plan: Plan) {
+        self.shared.plan.set(plan);
+        for waker in &*self.wakers {
+            // A worker that is gone needs no plan.
+            let _ = waker.wake();
+        }
+    }
+
+    /// Names mean something else.
+    fn names_changed(&self, meanings: Meanings) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // What could not be looked up by now means what it meant at the start.
+        state.meanings.extend(meanings);
+        let plan = state.plan(Some(&self.shared.plan.get()));
+        self.check(&state.config, &plan);
+        self.publish(plan);
+    }
+
+    /// Goes by another configuration from now on.
+    pub(super) fn reload(self: &Arc<Self>, config: &Config, notice: &Listen) -> Result<(), Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(what) = needs_restart(&state.config, config) {
+            return Err(Error::NeedsRestart { what });
+        }
+        config.listeners.iter().try_for_each(|listener| check_routes(config, listener))?;
+        state.look_up(config)?;
+        self.start_threads(config, notice)?;
+        state.config = config.clone();
+        let wanted: Vec<_> = plan::names(config).map(str::to_owned).collect();
+        state.meanings.retain(|name, _| wanted.contains(name));
+        let plan = state.plan(Some(&self.shared.plan.get()));
+        self.follow(config, &plan);
+        self.publish(plan);
+        if let Some(log) = &self.shared.access_log {
+            log.reopen();
+        }
+        Ok(())
+    }
+}
+
+/// What two configurations differ in that sockets and workers are made by.
+fn needs_restart(before: &Config, after: &Config) -> Option<String> {
+    let sockets = |config: &Config| -> Vec<_> {
+        config.listeners.iter().map(|listener| (listener.binds.clone(), listener.options.clone())).collect()
+    };
+    let (was, is) = (sockets(before), sockets(after));
+    let differs = was
+        .iter()
+        .zip(&is)
+        .position(|(was, is)| was != is)
+        .or_else(|| (was.len() != is.len()).then(|| was.len().min(is.len())));
+    if let Some(at) = differs {
+        let listener = after.listeners.get(at).or(before.listeners.get(at))?;
+        return Some(format!(
+            "what listener {} listens on, its socket options, or their order",
+            listener.name
+        ));
+    }
+    let limits = |config: &Config| (config.limits.connections, config.limits.sessions);
+    [
+        (before.cores != after.cores, "cores"),
+        (before.admin != after.admin, "the admin address"),
+        (before.access_log != after.access_log, "the access log's path"),
+        (limits(before) != limits(after), "the limits of connections and sessions in all"),
+    ]
+    .into_iter()
+    .find_map(|(differs, what)| differs.then(|| what.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_a_restart_is_told() {
+        let text = "cores = [0]\n[upstream.a]\nservers = [\"10.0.0.1:80\"]\n[[listener]]\nname = \"x\"\nbind = [\"tcp/80\"]\nto = \"a\"\n";
+        let config = Config::from_toml(text).unwrap();
+        let after = |from: &str, to: &str| {
+            needs_restart(&config, &Config::from_toml(&text.replace(from, to)).unwrap())
+        };
+        assert_eq!(after("", ""), None);
+        assert_eq!(after("10.0.0.1", "10.0.0.2"), None);
+        assert_eq!(after("name = \"x\"", "name = \"y\"\ndetect-timeout = \"1s\""), None);
+        assert!(after("tcp/80", "tcp/81").is_some_and(|what| what.contains("listener x")));
+        assert!(after("to =", "backlog = 1\nto =").is_some_and(|what| what.contains("listener x")));
+        assert_eq!(after("cores = [0]", "cores = [1]").as_deref(), Some("cores"));
+        assert!(after("cores = [0]", "cores = [0]\n[admin]\nlisten = \"127.0.0.1:1\"").is_some());
+    }
+}

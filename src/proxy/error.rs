@@ -1,0 +1,96 @@
+//! Why a proxy cannot run.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a proxy cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration has no listener.
+    #[error("nothing to listen on")]
+    NoListener,
+    /// A listener has no route, or one to an upstream that is not there or has no server.
+    #[error("listener {listener}: {problem}")]
+    Route {
+        /// The listener's name.
+        listener: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A socket cannot be opened there.
+    #[error("cannot listen on {place}: {error}{}", advice(.error))]
+    Listen {
+        /// Protocol, address and port, or a path.
+        place: String,
+        /// The kernel's word.
+        error: io::Error,
+    },
+    /// An inherited socket is not there, or cannot be used.
+    #[error("cannot listen on fd:{name}: {problem}")]
+    Inherited {
+        /// As written.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A server's name has no address.
+    #[error("cannot resolve {name}: {error}")]
+    Resolve {
+        /// As written.
+        name: String,
+        /// The resolver's word.
+        error: io::Error,
+    },
+    /// The access log cannot be opened.
+    #[error("cannot open the access log {}: {error}", path.display())]
+    Log {
+        /// As written.
+        path: PathBuf,
+        /// The kernel's word.
+        error: io::Error,
+    },
+    /// A configuration read anew asks for what only a start gives.
+    #[error("the configuration changes {what}, which takes a restart; everything stays as it was")]
+    NeedsRestart {
+        /// What differs.
+        what: String,
+    },
+    /// A worker cannot run where it should.
+    #[error(
+        "cannot run on CPU {core}: there is none of that number, or this process is not allowed to use it"
+    )]
+    Core {
+        /// The CPU asked for.
+        core: usize,
+    },
+    /// The kernel refused what every worker needs: an event queue, a thread.
+    #[error("cannot {what}: {error}")]
+    Worker {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's word.
+        error: io::Error,
+    },
+    /// There are too few descriptors for even one connection.
+    #[error(
+        "of {limit} descriptors {used} are in use: none are left for connections; raise the limit (ulimit -n)"
+    )]
+    Descriptors {
+        /// The process's limit (`RLIMIT_NOFILE`).
+        limit: usize,
+        /// Those in use once all sockets listen.
+        used: usize,
+    },
+}
+
+/// What to do about it.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need root or CAP_NET_BIND_SERVICE",
+        io::ErrorKind::AddrInUse => "; another process listens there (see ss -lntup)",
+        io::ErrorKind::AddrNotAvailable => "; no interface of this host has that address",
+        _ if error.raw_os_error() == Some(libc::EMFILE) => "; raise the limit of descriptors (ulimit -n)",
+        _ => "",
+    }
+}

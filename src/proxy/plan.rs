@@ -1,0 +1,247 @@
+//! What the configuration comes to at a time: the workers' view of it, replaced as a whole.
+//!
+//! A reload, or a name that means other addresses, makes a new plan and [publishes](Published) it. A worker looks for one
+//! when it is woken, which costs a read of a number; connections keep what they began with.
+
+use super::config::{self, Config, Place, Timeouts};
+use super::detect::Condition;
+use super::limits::Limits;
+use super::network::Network;
+use super::proxy_protocol::Version;
+use super::resolve::Meanings;
+use super::upstream::{Address, Member, Server, Upstream};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The workers' view.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// For each listener of the configuration.
+    pub(super) services: Vec<Arc<Service>>,
+    /// As the configuration has them.
+    pub(super) upstreams: Vec<(Arc<str>, Arc<Upstream>)>,
+    pub(super) timeouts: Timeouts,
+    /// Servers tried for one connection.
+    pub(super) attempts: usize,
+    pub(super) limits: Arc<Limits>,
+}
+
+/// What is done for those who connect to a listener.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) name: Arc<str>,
+    pub(super) no_delay: bool,
+    pub(super) keep_alive: Option<Duration>,
+    /// Who is trusted to say who the client is.
+    pub(super) accept_proxy: Vec<Network>,
+    pub(super) detect_timeout: Duration,
+    /// Tried in order.
+    pub(super) ways: Vec<Way>,
+    /// Some of them are chosen by what the client says.
+    pub(super) needs_bytes: bool,
+}
+
+/// Where a connection goes that fits.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) name: Arc<str>,
+    pub(super) condition: Condition,
+    /// The upstream's place in the plan: whose turn it is, a worker knows by that.
+    pub(super) index: usize,
+    pub(super) upstream_name: Arc<str>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) send_proxy: Option<Version>,
+}
+
+/// The servers there are, by the names of their upstream and their own: a new plan goes on with what is known of them.
+#[derive(Debug, Default)]
+pub(super) struct Servers(HashMap<(String, String), Arc<Server>>);
+
+impl Plan {
+    /// The plan for a configuration whose names mean this. Servers of the plan before are taken from `servers`, and left
+    /// there; so are the limits, where they are the same.
+    pub(super) fn new(
+        config: &Config,
+        meanings: &Meanings,
+        servers: &mut Servers,
+        before: Option<&Self>,
+        now: Instant,
+    ) -> Self {
+        let mut known = std::mem::take(&mut servers.0);
+        let upstreams: Vec<_> = config
+            .upstreams
+            .iter()
+            .map(|upstream| {
+                let name = Arc::from(upstream.name.as_str());
+                (name, Arc::new(servers.upstream(upstream, meanings, &mut known, now)))
+            })
+            .collect();
+        let way = |route: &config::Route| {
+            let (upstream_name, upstream) = &upstreams[route.upstream];
+            Way {
+                name: route.name.as_str().into(),
+                condition: route.condition.clone(),
+                index: route.upstream,
+                upstream_name: Arc::clone(upstream_name),
+                upstream: Arc::clone(upstream),
+                send_proxy: config.upstreams[route.upstream].send_proxy,
+            }
+        };
+        let services = config.listeners.iter().map(|listener| {
+            Arc::new(Service {
+                name: listener.name.as_str().into(),
+                no_delay: listener.options.no_delay,
+                keep_alive: listener.options.keep_alive,
+                accept_proxy: listener.accept_proxy.clone(),
+                detect_timeout: listener.detect_timeout,
+                ways: listener.routes.iter().map(way).collect(),
+                needs_bytes: listener.routes.iter().any(|route| route.condition.needs_bytes()),
+            })
+        });
+        let limits =
+            before.map(|plan| &plan.limits).filter(|limits| limits.allowance() == config.limits.client);
+        Self {
+            services: services.collect(),
+            timeouts: config.timeouts.clone(),
+            attempts: usize::from(config.limits.attempts.max(1)),
+            limits: limits.map_or_else(|| Arc::new(Limits::new(config.limits.client, now)), Arc::clone),
+            upstreams,
+        }
+    }
+}
+
+impl Servers {
+    fn upstream(
+        &mut self,
+        upstream: &config::Upstream,
+        meanings: &Meanings,
+        known: &mut HashMap<(String, String), Arc<Server>>,
+        now: Instant,
+    ) -> Upstream {
+        let mut members: Vec<Member> = Vec::new();
+        for server in &upstream.servers {
+            for (name, address) in addresses(&server.place, meanings) {
+                let key = (upstream.name.clone(), name.clone());
+                let made = known.remove(&key).unwrap_or_else(|| Arc::new(Server::new(name, address, now)));
+                // Two names for one place would be two servers of one name.
+                if members.iter().any(|member| member.server.name() == made.name()) {
+                    continue;
+                }
+                self.0.insert(key, Arc::clone(&made));
+                members.push(Member {
+                    server: made,
+                    weight: server.weight.into(),
+                    max_connections: server.max_connections,
+                    draining: server.drain,
+                });
+            }
+        }
+        Upstream::new(upstream.balance, upstream.ejection, members)
+    }
+}
+
+/// The addresses of a place, each with the name of the server there.
+fn addresses(place: &Place, meanings: &Meanings) -> Vec<(String, Address)> {
+    let named = |address: &IpAddr, port: Option<u16>| Address::Ip { address: *address, port };
+    match place {
+        Place::Address { address, port } => vec![(place.to_string(), named(address, *port))],
+        Place::Unix(path) => vec![(place.to_string(), Address::Unix(path.clone()))],
+        Place::Name { name, port } => {
+            let found = meanings.get(name).map_or(&[][..], Vec::as_slice);
+            found.iter().map(|address| (format!("{place}/{address}"), named(address, *port))).collect()
+        }
+    }
+}
+
+/// The names that a configuration's servers have.
+pub(super) fn names(config: &Config) -> impl Iterator<Item = &str> {
+    config.upstreams.iter().flat_map(|upstream| &upstream.servers).filter_map(|server| match &server.place {
+        Place::Name { name, .. } => Some(name.as_str()),
+        Place::Address { .. } | Place::Unix(_) => None,
+    })
+}
+
+/// A value that one thread replaces and others look at.
+#[derive(Debug)]
+pub(super) struct Published<T> {
+    /// How often it was replaced.
+    version: AtomicU64,
+    value: Mutex<Arc<T>>,
+}
+
+impl<T> Published<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self { version: AtomicU64::new(0), value: Mutex::new(Arc::new(value)) }
+    }
+
+    pub(super) fn set(&self, value: T) {
+        *self.value.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+        // After the value: who sees the number finds it, or a later one.
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) fn get(&self) -> Arc<T> {
+        Arc::clone(&self.value.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The value, if it was replaced since `seen`, which is brought up to date: a reader waits for nobody unless it was.
+    pub(super) fn newer(&self, seen: &mut u64) -> Option<Arc<T>> {
+        let version = self.version.load(Ordering::Acquire);
+        (std::mem::replace(seen, version) != version).then(|| self.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "[upstream.a]\nservers = [\"10.0.0.1:80\", \"a.example:81\"]\n\
+        [upstream.b]\nservers = [\"10.0.0.1:80\"]\n[[listener]]\nbind = [\"tcp/80\"]\nto = \"a\"\n";
+
+    fn members(plan: &Plan, upstream: usize) -> Vec<String> {
+        plan.upstreams[upstream].1.members().iter().map(|member| member.server.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn servers_are_kept_from_one_plan_to_the_next() {
+        let config = Config::from_toml(TEXT).unwrap();
+        let now = Instant::now();
+        let mut servers = Servers::default();
+        let mean = |last: &[u8]| -> Meanings {
+            [("a.example".to_owned(), last.iter().map(|&last| [192, 0, 2, last].into()).collect())].into()
+        };
+        assert_eq!(names(&config).collect::<Vec<_>>(), ["a.example"]);
+        let first = Plan::new(&config, &mean(&[1]), &mut servers, None, now);
+        assert_eq!(members(&first, 0), ["10.0.0.1:80", "a.example:81/192.0.2.1"]);
+        let second = Plan::new(&config, &mean(&[2, 1]), &mut servers, Some(&first), now);
+        assert_eq!(members(&second, 0), ["10.0.0.1:80", "a.example:81/192.0.2.2", "a.example:81/192.0.2.1"]);
+        let server = |plan: &Plan, upstream: usize, member: usize| {
+            Arc::clone(&plan.upstreams[upstream].1.members()[member].server)
+        };
+        assert!(Arc::ptr_eq(&server(&first, 0, 0), &server(&second, 0, 0)));
+        assert!(Arc::ptr_eq(&server(&first, 0, 1), &server(&second, 0, 2)));
+        // The same address in another upstream is another server, and those that went are forgotten.
+        assert!(!Arc::ptr_eq(&server(&first, 0, 0), &server(&first, 1, 0)));
+        assert!(Arc::ptr_eq(&first.limits, &second.limits));
+        let third = Plan::new(&config, &Meanings::new(), &mut servers, Some(&second), now);
+        assert_eq!((members(&third, 0).len(), servers.0.len()), (1, 2));
+        let mut tighter = config.clone();
+        tighter.limits.client.client_rate = 1;
+        let fourth = Plan::new(&tighter, &Meanings::new(), &mut servers, Some(&third), now);
+        assert!(!Arc::ptr_eq(&third.limits, &fourth.limits));
+    }
+
+    #[test]
+    fn a_reader_sees_each_new_value_once() {
+        let published = Published::new(1);
+        let mut seen = 0;
+        assert_eq!(published.newer(&mut seen), None);
+        published.set(2);
+        published.set(3);
+        assert_eq!(published.newer(&mut seen).as_deref(), Some(&3));
+        assert_eq!(published.newer(&mut seen), None);
+    }
+}

@@ -1,0 +1,353 @@
+//! A proxy from its first socket to its last count.
+
+use super::access_log::AccessLog;
+use super::admin::Answers;
+use super::config::{Config, Transport};
+use super::control::{Control, Listen, State};
+use super::counters::Totals;
+use super::error::Error;
+use super::listen::{self, Kept, Listening};
+use super::notice::Notice;
+use super::shared::{ListenPlace, Shared};
+use super::status::Status;
+use super::token::Token;
+use super::worker::{Share, Worker};
+use mio::{Poll, Waker};
+use rustix::process::{Resource, getrlimit};
+use rustix::thread::CpuSet;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Pipes of a worker, where there are descriptors enough.
+const PIPES: usize = 64;
+/// For the access log to be written at the end.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
+/// Descriptors left to the rest of the process.
+const RESERVE: usize = 8;
+
+/// A proxy whose sockets are bound: clients may connect, and wait until it [starts](Self::start).
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::{TcpListener, TcpStream};
+/// use wharf::proxy::config::{Config, Listener, Route, Server, Upstream};
+/// use wharf::proxy::{ListenPlace, Proxy};
+///
+/// let server = TcpListener::bind("127.0.0.1:0")?;
+/// let place = server.local_addr()?.to_string().parse()?;
+/// let config = Config {
+///     // Port 0: one that the kernel chooses.
+///     listeners: vec![Listener::on("127.0.0.1:tcp/0".parse()?, 0)],
+///     upstreams: vec![Upstream { servers: vec![Server::at(place)], ..Upstream::default() }],
+///     ..Config::default()
+/// };
+/// let proxy = Proxy::bind(&config)?;
+/// let Some((_, ListenPlace::Internet(address))) = proxy.places().next() else { panic!("no port") };
+/// let mut client = TcpStream::connect(address)?;
+/// let proxy = proxy.start()?;
+///
+/// client.write_all(b"ping")?;
+/// let (mut connection, _) = server.accept()?;
+/// let mut asked = [0; 4];
+/// connection.read_exact(&mut asked)?;
+/// assert_eq!(&asked, b"ping");
+/// drop((client, connection));
+///
+/// proxy.stop();
+/// let totals = proxy.wait()?;
+/// assert_eq!((totals.tcp.accepted, totals.tcp.bytes_up, totals.open()), (1, 4, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Proxy {
+    shared: Arc<Shared>,
+    state: State,
+    admin: Option<TcpListener>,
+    /// Set when it is started: the log's thread runs before.
+    notice: Arc<OnceLock<Listen>>,
+    /// What each worker gets.
+    parts: Vec<Parts>,
+    kept: Kept,
+}
+
+#[derive(Debug)]
+struct Parts {
+    poll: Poll,
+    waker: Option<Waker>,
+    listening: Vec<Listening>,
+    share: Share,
+    core: Option<usize>,
+}
+
+impl Proxy {
+    /// Binds all sockets, and looks up the names of servers.
+    ///
+    /// # Errors
+    /// [`Error`]: a socket that cannot be bound, a name without an address, a CPU that cannot be used, too few
+    /// descriptors.
+    pub fn bind(config: &Config) -> Result<Self, Error> {
+        check_cores(&config.cores)?;
+        let workers = match config.cores.len() {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let sockets = listen::open(config, workers)?;
+        let admin = config.admin.map(|admin| listen_for_admin(admin.listen)).transpose()?;
+        let notice = Arc::new(OnceLock::new());
+        let log = match &config.access_log {
+            None => None,
+            Some(path) => {
+                let told = Arc::clone(&notice);
+                let failed =
+                    move |error: &io::Error| tell(&told, Notice::LogFailed { problem: error.to_string() });
+                let log = AccessLog::start(path, failed);
+                let (log, _) = log.map_err(|error| Error::Log { path: path.clone(), error })?;
+                Some(log)
+            }
+        };
+        let mut state = State::new(config)?;
+        let shared = Arc::new(Shared::new(state.plan(None), sockets.endpoints, log, workers));
+        let failed = |error| Error::Worker { what: "make an event queue", error };
+        let mut parts = Vec::new();
+        for (index, listening) in sockets.workers.into_iter().enumerate() {
+            let poll = Poll::new().map_err(failed)?;
+            let waker = Waker::new(poll.registry(), Token::Waker.into()).map_err(failed)?;
+            let share = Share { connections: 0, sessions: 0, pipes: 0 };
+            parts.push(Parts {
+                poll,
+                waker: Some(waker),
+                listening,
+                share,
+                core: config.cores.get(index).copied(),
+            });
+        }
+        let share = share(config, &shared, workers)?;
+        parts.iter_mut().for_each(|parts| parts.share = share);
+        Ok(Self { shared, state, admin, notice, parts, kept: sockets.kept })
+    }
+
+    /// Where it listens, in the order of the configuration, with the ports that the kernel chose.
+    pub fn places(&self) -> impl Iterator<Item = (Transport, &ListenPlace)> {
+        self.shared.endpoints.iter().map(|endpoint| (endpoint.transport, &endpoint.place))
+    }
+
+    /// How many workers it will have.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Where it tells how it is doing, with the port that the kernel chose.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Starts the workers, and what runs beside them.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: no thread can be started.
+    pub fn start(self) -> Result<Running, Error> {
+        self.start_with(|_| ())
+    }
+
+    /// The same; what happens that is worth telling is told to `notice`, on whatever thread it happens.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: no thread can be started.
+    pub fn start_with(self, notice: impl Fn(Notice) + Send + Sync + 'static) -> Result<Running, Error> {
+        let Self { shared, state, admin, notice: told, mut parts, kept } = self;
+        let notice: Listen = Arc::new(notice);
+        let _ = told.set(Arc::clone(&notice));
+        let wakers: Arc<[Waker]> = parts.iter_mut().filter_map(|parts| parts.waker.take()).collect();
+        let control = Control::start(Arc::clone(&shared), Arc::clone(&wakers), state, &notice)?;
+        let began = Instant::now();
+        let mut answers = None;
+        if let Some(listener) = admin {
+            let shared = Arc::clone(&shared);
+            let status = move || Status::of(&shared, began, Instant::now());
+            let failed = |error| Error::Worker { what: "start a thread", error };
+            answers = Some(Answers::start(listener, status).map_err(failed)?.0);
+        }
+        let mut running = Running {
+            shared,
+            threads: Vec::new(),
+            wakers,
+            control: Some(control),
+            answers,
+            notice,
+            began,
+            _kept: kept,
+        };
+        for (index, Parts { poll, waker: _, listening, share, core }) in parts.into_iter().enumerate() {
+            let failed = |what| move |error| Error::Worker { what, error };
+            let worker = Worker::new(Arc::clone(&running.shared), index, poll, listening, share);
+            let worker = worker.map_err(failed("watch a socket"))?;
+            let work = move || {
+                if let Some(core) = core {
+                    pin(core);
+                }
+                worker.run()
+            };
+            let thread = thread::Builder::new().name(format!("wharf-proxy-{index}")).spawn(work);
+            running.threads.push(thread.map_err(failed("start a thread"))?);
+        }
+        Ok(running)
+    }
+}
+
+/// A proxy at work. Dropping it ends the work like [`stop`](Self::stop), and does not wait for it.
+pub struct Running {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    wakers: Arc<[Waker]>,
+    /// Until the end: its threads end with it.
+    control: Option<Arc<Control>>,
+    answers: Option<Answers>,
+    notice: Listen,
+    began: Instant,
+    /// Removed at the end.
+    _kept: Kept,
+}
+
+impl Running {
+    /// What it has done so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.shared.totals()
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of(&self.shared, self.began, Instant::now())
+    }
+
+    /// Goes by another configuration from now on: routes, upstreams, time-outs and what a client may take. Connections and UDP
+    /// sessions that there are stay where they are. Names are looked up first, which may take a while. An access log is
+    /// opened anew.
+    ///
+    /// # Errors
+    /// A name without an address, a route to nowhere; [`Error::NeedsRestart`] where listening sockets, workers, the admin
+    /// address or the log's path would change. Nothing has changed then.
+    pub fn reload(&self, config: &Config) -> Result<(), Error> {
+        match &self.control {
+            Some(control) => control.reload(config, &self.notice),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a worker has ended, which none does by itself unless something is wrong.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Asks it to end: it refuses new clients from now on, and waits for those it has as long as
+    /// [`Timeouts::drain`](super::config::Timeouts::drain) says. UDP sessions end with the last connection.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for waker in &*self.wakers {
+            // Nobody is left to be woken where that fails.
+            let _ = waker.wake();
+        }
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: a worker failed.
+    pub fn wait(mut self) -> Result<Totals, Error> {
+        for thread in std::mem::take(&mut self.threads) {
+            let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            result.map_err(|error| Error::Worker { what: "wait for events", error })?;
+        }
+        let totals = self.totals();
+        (self.control, self.answers) = (None, None);
+        if let Some(log) = &self.shared.access_log {
+            log.flush(LOG_PATIENCE);
+        }
+        Ok(totals)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+fn tell(told: &OnceLock<Listen>, notice: Notice) {
+    if let Some(told) = told.get() {
+        told(notice);
+    }
+}
+
+fn listen_for_admin(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .map_err(|error| Error::Listen { place: format!("tcp {address} (admin)"), error })
+}
+
+/// Pins this thread to a CPU, an isolated one too.
+fn pin(core: usize) -> bool {
+    // The kernel's CPU sets end there, and core_affinity does not check.
+    core < CpuSet::MAX_CPU && core_affinity::set_for_current(core_affinity::CoreId { id: core })
+}
+
+/// Whether a worker can run on each of these.
+fn check_cores(cores: &[usize]) -> Result<(), Error> {
+    thread::scope(|scope| {
+        let probe = scope.spawn(|| cores.iter().find(|&&core| !pin(core)));
+        match probe.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+            Some(&core) => Err(Error::Core { core }),
+            None => Ok(()),
+        }
+    })
+}
+
+/// How much each worker may take on, by the descriptors that are left.
+fn share(config: &Config, shared: &Shared, workers: usize) -> Result<Share, Error> {
+    let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
+    // The one that reads the directory is among them.
+    let used = std::fs::read_dir("/proc/self/fd").map_or(64, |entries| entries.count());
+    let left = limit.saturating_sub(used + RESERVE);
+    let is_there = |wanted| shared.endpoints.iter().any(|endpoint| endpoint.transport == wanted);
+    let (tcp, udp) = (is_there(Transport::Tcp), is_there(Transport::Udp));
+    // A connection has two, a session one; a pipe two.
+    let pipes = if tcp { (left / 16 / workers).min(PIPES) } else { 0 };
+    let left = left - pipes * 2 * workers;
+    let for_udp = match (tcp, udp) {
+        (_, false) => 0,
+        (false, true) => left,
+        (true, true) => left / 4,
+    };
+    let most = |asked: usize, possible: usize| match asked {
+        0 => possible,
+        // One at least: the kernel hands each worker clients.
+        asked => asked.div_ceil(workers).min(possible),
+    };
+    let share = Share {
+        connections: if tcp { most(config.limits.connections, (left - for_udp) / 2 / workers) } else { 0 },
+        sessions: if udp { most(config.limits.sessions, for_udp / workers) } else { 0 },
+        pipes,
+    };
+    match (tcp && share.connections == 0) || (udp && share.sessions == 0) {
+        true => Err(Error::Descriptors { limit, used }),
+        false => Ok(share),
+    }
+}

@@ -1,0 +1,91 @@
+//! What all workers of a proxy have in common.
+
+use super::access_log::AccessLog;
+use super::config::Transport;
+use super::counters::{Counters, Totals};
+use super::plan::{Plan, Published};
+use crossbeam::utils::CachePadded;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+/// Where clients come in, and where they go from there.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) transport: Transport,
+    pub(super) place: ListenPlace,
+    /// Of the place; 0 of a path, and where it has many.
+    pub(super) port: u16,
+    /// The listener's place in the configuration, and so in the plan.
+    pub(super) listener: usize,
+}
+
+/// Where a socket listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenPlace {
+    /// An address and a port of the host.
+    Internet(SocketAddr),
+    /// An address and many ports of it, which share a socket.
+    Many {
+        /// All of the host's where it is unspecified.
+        address: IpAddr,
+        /// In order; each has its start no greater than its end.
+        ranges: Vec<RangeInclusive<u16>>,
+    },
+    /// A path.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for ListenPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Internet(address) => address.fmt(f),
+            Self::Many { address, ranges } => {
+                match address {
+                    IpAddr::V4(address) => write!(f, "{address}:")?,
+                    IpAddr::V6(address) => write!(f, "[{address}]:")?,
+                }
+                for (index, range) in ranges.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { "," };
+                    match range.start() == range.end() {
+                        true => write!(f, "{comma}{}", range.start())?,
+                        false => write!(f, "{comma}{}-{}", range.start(), range.end())?,
+                    }
+                }
+                Ok(())
+            }
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) endpoints: Vec<Endpoint>,
+    /// Where to go from there.
+    pub(super) plan: Published<Plan>,
+    /// What ended is told there.
+    pub(super) access_log: Option<AccessLog>,
+    /// Each worker's.
+    pub(super) counters: Vec<CachePadded<Counters>>,
+    /// The proxy is to end.
+    pub(super) stop: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(plan: Plan, endpoints: Vec<Endpoint>, log: Option<AccessLog>, workers: usize) -> Self {
+        Self {
+            endpoints,
+            plan: Published::new(plan),
+            access_log: log,
+            counters: (0..workers).map(|_| CachePadded::default()).collect(),
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        self.counters.iter().map(|counters| counters.read()).sum()
+    }
+}

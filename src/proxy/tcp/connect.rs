@@ -1,0 +1,46 @@
+//! A socket towards a server.
+
+use super::super::upstream::Address;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// Begins to connect. The socket is connected, or will be, or will say why not. With `speaks`, bytes are sent as soon as it
+/// is: they take the last segment of the handshake with them.
+pub(super) fn begin(
+    address: &Address,
+    port: u16,
+    keep_alive: Option<Duration>,
+    speaks: bool,
+) -> Result<OwnedFd, Errno> {
+    let open = |family| {
+        let socket =
+            socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+        if let Some(idle) = keep_alive.filter(|_| family != AddressFamily::UNIX) {
+            sockopt::set_socket_keepalive(&socket, true)?;
+            sockopt::set_tcp_keepidle(&socket, idle)?;
+        }
+        if speaks && family != AddressFamily::UNIX {
+            sockopt::set_tcp_quickack(&socket, false)?;
+        }
+        Ok(socket)
+    };
+    let begun = |socket, result| match result {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
+        Err(error) => Err(error),
+    };
+    match address.socket_address(port) {
+        Some(address) => {
+            let socket = open(if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 })?;
+            let result = connect(&socket, &address);
+            begun(socket, result)
+        }
+        None => {
+            let Address::Unix(path) = address else { return Err(Errno::AFNOSUPPORT) };
+            let socket = open(AddressFamily::UNIX)?;
+            let result = connect(&socket, &SocketAddrUnix::new(path.as_path())?);
+            begun(socket, result)
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! A client's connection and the one to its server.
+
+use super::super::counters::TcpCounters;
+use super::super::limits::Admission;
+use super::super::plan::Service;
+use super::super::upstream::{Held, Server};
+use super::super::wheel::Tick;
+use super::flow::{Fault, Flow, Side, Stop, Telling, Tools};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One of the two sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Towards whoever connected.
+    Client,
+    /// Towards whom we connected to.
+    Server,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// What is done for it.
+    pub(super) service: Arc<Service>,
+    /// The port it came to; 0 of a path.
+    pub(super) port: u16,
+    /// Its route, once one was chosen.
+    pub(super) way: Option<usize>,
+    /// A PROXY header has to come first.
+    pub(super) wants_header: bool,
+    /// Client and destination as a PROXY header named them.
+    pub(super) proxied: Option<Box<(SocketAddr, SocketAddr)>>,
+    /// What is sent to the server before anything of the client's.
+    pub(super) preface: Option<Box<[u8]>>,
+    /// Its right to be there.
+    pub(super) admission: Option<Admission>,
+    /// When it began, and how many microseconds later its server had accepted.
+    pub(super) began: Instant,
+    pub(super) connected_after: Option<u32>,
+    /// Who connected; `None` through a Unix socket.
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) client: Side,
+    pub(super) server: Option<Side>,
+    /// The server has accepted.
+    pub(super) open: bool,
+    /// Its place at the server.
+    pub(super) held: Option<Held>,
+    /// Servers that failed before.
+    pub(super) tried: Vec<Arc<Server>>,
+    pub(super) up: Flow,
+    pub(super) down: Flow,
+    /// When it was last heard of; while connecting, when that began.
+    pub(super) last: Tick,
+    /// It stands in the list of those with more to do.
+    pub(super) queued: bool,
+    /// `TCP_NODELAY` is set towards the server, or is not wanted.
+    pub(super) no_delay: bool,
+    /// What was counted so far: bytes up, down, spliced.
+    counted: [u64; 3],
+}
+
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) end: End,
+    pub(super) error: Errno,
+}
+
+impl Connection {
+    pub(super) fn new(
+        service: Arc<Service>,
+        port: u16,
+        peer: Option<SocketAddr>,
+        client: Side,
+        last: Tick,
+        began: Instant,
+    ) -> Self {
+        let trusted =
+            |peer: SocketAddr| service.accept_proxy.iter().any(|network| network.contains(peer.ip()));
+        Self {
+            wants_header: peer.is_some_and(trusted),
+            service,
+            port,
+            way: None,
+            proxied: None,
+            preface: None,
+            admission: None,
+            began,
+            connected_after: None,
+            peer,
+            client,
+            server: None,
+            open: false,
+            held: None,
+            tried: Vec::new(),
+            up: Flow::default(),
+            down: Flow::default(),
+            last,
+            queued: false,
+            no_delay: false,
+            counted: [0; 3],
+        }
+    }
+
+    /// Who the client is, as far as that is known.
+    pub(super) fn source(&self) -> Option<SocketAddr> {
+        self.proxied.as_ref().map(|ends| ends.0).or(self.peer)
+    }
+
+    /// Sends what comes before the client's bytes; false while the server does not take all of it.
+    fn send_preface(&mut self) -> Result<bool, Broken> {
+        let (Some(preface), Some(server)) = (&mut self.preface, &mut self.server) else { return Ok(true) };
+        while server.writable {
+            match send(&server.socket, preface, SendFlags::NOSIGNAL) {
+                Ok(sent) if sent == preface.len() => {
+                    self.preface = None;
+                    // A socket that takes bytes is connected: no need to be told.
+                    self.open = true;
+                    return Ok(true);
+                }
+                Ok(sent) => {
+                    *preface = preface[sent..].into();
+                    self.open = true;
+                }
+                Err(Errno::AGAIN) => server.writable = false,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(Broken { end: End::Server, error }),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The server has accepted.
+    pub(super) fn connected(&mut self, now: Instant) {
+        let after = now.saturating_duration_since(self.began).as_micros();
+        self.connected_after.get_or_insert(u32::try_from(after).unwrap_or(u32::MAX));
+        if let Some(held) = &self.held {
+            held.succeeded();
+        }
+    }
+
+    /// Notes what the kernel said of a socket.
+    pub(super) fn note(&mut self, end: End, event: &mio::event::Event) {
+        let side = match end {
+            End::Client => Some(&mut self.client),
+            End::Server => self.server.as_mut(),
+        };
+        if let Some(side) = side {
+            side.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            side.writable |= event.is_writable();
+            side.hung_up |= event.is_read_closed() || event.is_error();
+        }
+    }
+
+    /// Moves bytes both ways.
+    pub(super) fn pump(&mut self, tools: &mut Tools) -> Result<Stop, Broken> {
+        if self.preface.is_some() && !self.send_preface()? {
+            return Ok(Stop::Waits);
+        }
+        let Some(server) = &mut self.server else { return Ok(Stop::Waits) };
+        let telling = |other: &Flow| if other.told { Telling::ByClosing } else { Telling::Now };
+        let up = match self.open {
+            true => self.up.pump(&mut self.client, server, tools, telling(&self.down)),
+            false => self.up.pump(&mut self.client, server, tools, Telling::Later),
+        };
+        if !self.open {
+            let stop = up.map_err(Broken::up)?;
+            // A socket that takes bytes is connected: no need to be told.
+            self.open = self.up.bytes > 0;
+            return Ok(stop);
+        }
+        if let Err(Fault::Sink(_)) = up {
+            // The server takes no more. What it said before that is still the client's.
+            let _ = self.down.pump(server, &mut self.client, tools, Telling::Now);
+        }
+        let up = up.map_err(Broken::up)?;
+        let down = self.down.pump(server, &mut self.client, tools, telling(&self.up));
+        if let Err(Fault::Sink(_)) = down {
+            let _ = self.up.pump(&mut self.client, server, tools, Telling::Now);
+        }
+        let down = down.map_err(Broken::down)?;
+        Ok(if up == Stop::Turn || down == Stop::Turn { Stop::Turn } else { Stop::Waits })
+    }
+
+    /// Counts the bytes moved since it was last asked.
+    pub(super) fn count(&mut self, counters: &TcpCounters) {
+        let moved = [self.up.bytes, self.down.bytes, self.up.spliced + self.down.spliced];
+        let counters = [&counters.bytes_up, &counters.bytes_down, &counters.bytes_spliced];
+        for ((counter, now), before) in counters.into_iter().zip(moved).zip(self.counted) {
+            if now > before {
+                counter.add(now - before);
+            }
+        }
+        self.counted = moved;
+    }
+
+    /// Both ends have said all, and were told.
+    pub(super) fn is_complete(&self) -> bool {
+        self.up.told && self.down.told
+    }
+}
+
+impl Broken {
+    fn up(fault: Fault) -> Self {
+        match fault {
+            Fault::Source(error) => Self { end: End::Client, error },
+            Fault::Sink(error) => Self { end: End::Server, error },
+        }
+    }
+
+    fn down(fault: Fault) -> Self {
+        match fault {
+            Fault::Source(error) => Self { end: End::Server, error },
+            Fault::Sink(error) => Self { end: End::Client, error },
+        }
+    }
+}

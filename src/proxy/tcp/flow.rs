@@ -1,0 +1,326 @@
+//! One direction of a connection: bytes from one socket to another.
+//!
+//! Bytes go through a buffer that all connections of a worker share, and what the receiving socket does not take is kept
+//! in one of its own until it does; nothing more is read meanwhile. Where reads keep filling the buffer, bytes go through
+//! a pipe instead (splice(2)), by reference. A connection that is idle holds neither.
+
+use super::pipes::{Pipe, Pipes};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::pipe::{SpliceFlags, splice};
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+
+/// Bytes of the shared buffer, and so the most that is kept for one direction.
+const BUFFER: usize = 32 << 10;
+/// Reads in a row that fill the buffer before a pipe takes over.
+const FULL_READS: u8 = 4;
+/// Bytes asked of one splice.
+const SPLICE: usize = 1 << 20;
+/// Bytes by pipe at a time below which the buffer is cheaper again.
+const SMALL: usize = 16 << 10;
+/// Bytes one direction may move before others have their turn.
+const BUDGET: usize = 1 << 20;
+/// Buffers kept for later.
+const SPARE: usize = 64;
+
+/// A socket of a connection, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) socket: OwnedFd,
+    /// Something may be there to read: the kernel said so, and no read since has come back short.
+    pub(super) readable: bool,
+    /// It may take bytes: no write has come back short since the kernel said so.
+    pub(super) writable: bool,
+    /// The peer has ended: there is the end to read, at least.
+    pub(super) hung_up: bool,
+}
+
+impl Side {
+    /// A socket that may take bytes; whether there are any to read is tried at once, or left to the kernel to say.
+    pub(super) fn new(socket: OwnedFd, readable: bool) -> Self {
+        Self { socket, readable, writable: true, hung_up: false }
+    }
+}
+
+/// What all connections of a worker use.
+#[derive(Debug)]
+pub(super) struct Tools {
+    buffer: Box<[u8]>,
+    spare: Vec<Box<[u8]>>,
+    pipes: Pipes,
+}
+
+impl Tools {
+    pub(super) fn new(pipes: usize) -> Self {
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        Self { buffer, spare: Vec::new(), pipes: Pipes::new(pipes) }
+    }
+
+    /// Room to look at bytes in.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    fn keep(&mut self, range: Range<usize>) -> Rest {
+        let mut bytes = self.spare.pop().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice());
+        let length = range.len();
+        bytes[..length].copy_from_slice(&self.buffer[range]);
+        Rest { bytes, left: 0..length }
+    }
+
+    fn take_back(&mut self, rest: Rest) {
+        if self.spare.len() < SPARE {
+            self.spare.push(rest.bytes);
+        }
+    }
+}
+
+/// Bytes read that could not be written yet.
+#[derive(Debug)]
+struct Rest {
+    bytes: Box<[u8]>,
+    left: Range<usize>,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    rest: Option<Rest>,
+    pipe: Option<Pipe>,
+    /// Bytes in the pipe.
+    piped: usize,
+    /// Bytes sent on so far.
+    pub(super) bytes: u64,
+    /// Of those, by pipe.
+    pub(super) spliced: u64,
+    /// Reads in a row that filled the buffer.
+    full_reads: u8,
+    /// The source has said all.
+    ended: bool,
+    /// And the receiver was told.
+    pub(super) told: bool,
+}
+
+/// How a receiver is told that the source has said all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// At once, by a shutdown.
+    Now,
+    /// Not yet: it is not connected.
+    Later,
+    /// By the close that follows, since the other direction is done.
+    ByClosing,
+}
+
+/// Where a direction stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Until the kernel says more of a socket.
+    Waits,
+    /// For the others' sake: there is more to do.
+    Turn,
+}
+
+/// Which socket failed, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The one that is read.
+    Source(Errno),
+    /// The one that is written.
+    Sink(Errno),
+}
+
+impl Flow {
+    /// Whether something was read that is not sent on yet.
+    pub(super) fn holds(&self) -> bool {
+        self.rest.is_some() || self.piped > 0
+    }
+
+    /// Reads what there is at first, before there is anywhere to send it to.
+    pub(super) fn read_ahead(&mut self, from: &mut Side, tools: &mut Tools) -> Result<(), Errno> {
+        if let Some(length) = self.read(from, tools)? {
+            self.rest = Some(tools.keep(0..length));
+        }
+        Ok(())
+    }
+
+    /// Moves what can be moved, and tells the receiver of the end as `telling` says.
+    pub(super) fn pump(
+        &mut self,
+        from: &mut Side,
+        to: &mut Side,
+        tools: &mut Tools,
+        telling: Telling,
+    ) -> Result<Stop, Fault> {
+        let begun = self.bytes;
+        loop {
+            if self.holds() {
+                if !to.writable {
+                    return Ok(Stop::Waits);
+                }
+                self.send_kept(to, tools).map_err(Fault::Sink)?;
+                continue;
+            }
+            if self.ended {
+                self.give_back(tools);
+                if !self.told && telling != Telling::Later {
+                    self.told = true;
+                    if telling == Telling::ByClosing {
+                        return Ok(Stop::Waits);
+                    }
+                    match shutdown(&to.socket, Shutdown::Write) {
+                        // It is gone already, which its own reads will tell.
+                        Ok(()) | Err(Errno::NOTCONN) => {}
+                        Err(error) => return Err(Fault::Sink(error)),
+                    }
+                }
+                return Ok(Stop::Waits);
+            }
+            if !from.readable || !to.writable {
+                if !from.readable {
+                    self.give_back(tools);
+                }
+                return Ok(Stop::Waits);
+            }
+            if self.bytes - begun >= BUDGET as u64 {
+                return Ok(Stop::Turn);
+            }
+            if self.full_reads >= FULL_READS && self.fill_pipe(from, tools).map_err(Fault::Source)? {
+                continue;
+            }
+            self.copy(from, to, tools)?;
+        }
+    }
+
+    /// Reads into the shared buffer: how much, if there was something.
+    fn read(&mut self, from: &mut Side, tools: &mut Tools) -> Result<Option<usize>, Errno> {
+        let length = match recv(&from.socket, &mut tools.buffer[..], RecvFlags::empty()) {
+            Ok((_, 0)) => {
+                self.ended = true;
+                return Ok(None);
+            }
+            Ok((_, length)) => length,
+            Err(Errno::AGAIN) => {
+                from.readable = false;
+                return Ok(None);
+            }
+            Err(Errno::INTR) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if length == tools.buffer.len() {
+            self.full_reads = self.full_reads.saturating_add(1);
+        } else {
+            self.full_reads = 0;
+            // All that was there: more of it is a new event. So is the end, unless that was told before.
+            from.readable = from.hung_up;
+        }
+        Ok(Some(length))
+    }
+
+    /// Reads into the shared buffer and writes from there.
+    fn copy(&mut self, from: &mut Side, to: &mut Side, tools: &mut Tools) -> Result<(), Fault> {
+        let Some(length) = self.read(from, tools).map_err(Fault::Source)? else { return Ok(()) };
+        // Where the end is next, it may travel with these bytes: one segment less, and one event at the other side.
+        let ends = from.hung_up && length < tools.buffer.len();
+        let more = if ends { SendFlags::MORE } else { SendFlags::empty() };
+        let sent = match send(&to.socket, &tools.buffer[..length], SendFlags::NOSIGNAL | more) {
+            Ok(sent) => sent,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(error) => {
+                // For a server that is tried next: nothing of it was taken by this one.
+                self.rest = Some(tools.keep(0..length));
+                return Err(Fault::Sink(error));
+            }
+        };
+        self.bytes += sent as u64;
+        if sent < length {
+            to.writable = false;
+            self.rest = Some(tools.keep(sent..length));
+        }
+        Ok(())
+    }
+
+    /// Writes what was kept, from buffer or pipe.
+    fn send_kept(&mut self, to: &mut Side, tools: &mut Tools) -> Result<(), Errno> {
+        if let Some(rest) = &mut self.rest {
+            match send(&to.socket, &rest.bytes[rest.left.clone()], SendFlags::NOSIGNAL) {
+                Ok(sent) => {
+                    self.bytes += sent as u64;
+                    rest.left.start += sent;
+                    to.writable = rest.left.is_empty();
+                }
+                Err(Errno::AGAIN) => to.writable = false,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+            if rest.left.is_empty()
+                && let Some(rest) = self.rest.take()
+            {
+                tools.take_back(rest);
+            }
+            return Ok(());
+        }
+        let Some(pipe) = &self.pipe else { return Ok(()) };
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        match splice(&pipe.read, None, &to.socket, None, self.piped, flags) {
+            Ok(sent) => {
+                self.bytes += sent as u64;
+                self.spliced += sent as u64;
+                self.piped -= sent.min(self.piped);
+            }
+            Err(Errno::AGAIN) => to.writable = false,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Reads into a pipe; false where there is none to be had.
+    fn fill_pipe(&mut self, from: &mut Side, tools: &mut Tools) -> Result<bool, Errno> {
+        if self.pipe.is_none() {
+            self.pipe = tools.pipes.lend();
+        }
+        let Some(pipe) = &self.pipe else { return Ok(false) };
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        match splice(&from.socket, None, &pipe.write, None, SPLICE, flags) {
+            Ok(0) => self.ended = true,
+            Ok(length) => {
+                self.piped = length;
+                if length < SMALL {
+                    self.full_reads = 0;
+                }
+            }
+            // The pipe is empty: it is the socket that has nothing.
+            Err(Errno::AGAIN) => from.readable = false,
+            Err(Errno::INTR) => {}
+            Err(Errno::INVAL) => {
+                // A socket that cannot be spliced.
+                self.full_reads = 0;
+                self.give_back(tools);
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    fn give_back(&mut self, tools: &mut Tools) {
+        if self.piped == 0
+            && let Some(pipe) = self.pipe.take()
+        {
+            tools.pipes.give_back(pipe);
+        }
+    }
+
+    /// Gives back all that was used of the worker's, the bytes in it being lost.
+    pub(super) fn dissolve(&mut self, tools: &mut Tools) {
+        if let Some(rest) = self.rest.take() {
+            tools.take_back(rest);
+        }
+        self.give_back(tools);
+        if let Some(pipe) = self.pipe.take() {
+            tools.pipes.discard(pipe);
+        }
+    }
+}

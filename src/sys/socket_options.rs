@@ -1,0 +1,58 @@
+//! Options of TCP and UDP sockets that neither socket2 nor rustix has.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// `UDP_GRO` of `linux/udp.h`, Linux 5.0.
+pub(super) const UDP_GRO: libc::c_int = 104;
+
+fn set(socket: impl AsFd, level: libc::c_int, option: libc::c_int, value: u32) -> io::Result<()> {
+    let value = libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the kernel reads four bytes at the address of `value`, which lives through the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            option,
+            std::ptr::from_ref(&value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has a listening socket hand out connections with their first bytes only, or after so many seconds without any
+/// (`TCP_DEFER_ACCEPT`, tcp(7)).
+///
+/// # Errors
+/// As `setsockopt(2)`.
+pub fn set_defer_accept(socket: impl AsFd, seconds: u32) -> io::Result<()> {
+    set(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds)
+}
+
+/// Has a listening socket take data with the first segment, of so many clients at a time (`TCP_FASTOPEN`, RFC 7413).
+///
+/// # Errors
+/// As `setsockopt(2)`.
+pub fn set_fast_open(socket: impl AsFd, pending: u32) -> io::Result<()> {
+    set(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, pending)
+}
+
+/// Has datagrams of one sender come as one message where the kernel has them together (`UDP_GRO`, Linux 5.0).
+///
+/// # Errors
+/// As `setsockopt(2)`: `ENOPROTOOPT` on an older kernel.
+pub fn set_udp_gro(socket: impl AsFd) -> io::Result<()> {
+    set(socket, libc::SOL_UDP, UDP_GRO, 1)
+}
+
+/// Has each datagram tell which address it was sent to (`IP_PKTINFO`, `IPV6_RECVPKTINFO`).
+///
+/// # Errors
+/// As `setsockopt(2)`.
+pub fn set_packet_info(socket: impl AsFd, v6: bool) -> io::Result<()> {
+    match v6 {
+        false => set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
+        true => set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
+    }
+}

@@ -1,0 +1,118 @@
+//! Servers that are not there, do not answer, die and come back.
+
+use crate::setup::{PATIENCE, config, connect, echo, listen, read_all, start, until};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+/// An address where nobody listens.
+fn nobody() -> SocketAddr {
+    listen().local_addr().unwrap()
+}
+
+/// Asks and is answered, or not.
+fn ask(address: SocketAddr) -> std::io::Result<()> {
+    let mut client = TcpStream::connect(address)?;
+    client.set_read_timeout(Some(PATIENCE))?;
+    client.write_all(b"ask")?;
+    let mut answer = [0; 3];
+    client.read_exact(&mut answer)?;
+    assert_eq!(&answer, b"ask");
+    Ok(())
+}
+
+#[test]
+fn refused_by_all_is_a_reset() {
+    let (proxy, address) = start(&config("127.0.0.1:tcp/0", &[nobody().to_string()]));
+    let error = ask(address).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+    until("it is counted", || proxy.totals().ended.refused == 1);
+}
+
+#[test]
+fn another_server_is_tried_while_nothing_was_sent() {
+    let servers = [nobody(), echo(), nobody()].map(|server| server.to_string());
+    let (proxy, address) = start(&config("127.0.0.1:tcp/0", &servers));
+    for _ in 0..30 {
+        ask(address).unwrap();
+    }
+    // A client that says nothing at first, too.
+    let mut client = connect(address);
+    std::thread::sleep(Duration::from_millis(50));
+    client.write_all(b"late").unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut client).unwrap(), b"late");
+    let totals = proxy.totals();
+    assert!(totals.tcp.retries > 0, "{totals}");
+    assert_eq!((totals.ended.refused, totals.tcp.attempts - totals.tcp.retries), (0, totals.tcp.accepted));
+}
+
+/// A server that does not accept: its queue is full, and the kernel drops what would come in.
+fn deaf() -> (TcpListener, Vec<TcpStream>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(connection) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        waiting.push(connection);
+        assert!(waiting.len() < 100, "its queue has no end");
+    }
+    (listener, waiting)
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_given_up() {
+    let (listener, _waiting) = deaf();
+    let deaf = listener.local_addr().unwrap().to_string();
+    let mut alone = config("127.0.0.1:tcp/0", std::slice::from_ref(&deaf));
+    alone.timeouts.connect = Duration::from_millis(300);
+    let (proxy, address) = start(&alone);
+    let error = ask(address).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+    assert_eq!(proxy.totals().ended.connect_timeout, 1);
+
+    let mut with_another = config("127.0.0.1:tcp/0", &[deaf, echo().to_string()]);
+    with_another.timeouts.connect = Duration::from_millis(300);
+    let (proxy, address) = start(&with_another);
+    for _ in 0..4 {
+        ask(address).unwrap();
+    }
+    assert!(proxy.totals().tcp.retries > 0);
+}
+
+#[test]
+fn a_server_may_die_and_come_back() {
+    let serve = |listener: TcpListener| {
+        std::thread::spawn(move || {
+            let mut seen = Vec::new();
+            // Until the one that says so.
+            for connection in listener.incoming() {
+                let mut connection = connection.unwrap();
+                let mut asked = [0; 3];
+                if connection.read_exact(&mut asked).is_err() || &asked == b"end" {
+                    break;
+                }
+                connection.write_all(&asked).unwrap();
+                seen.push(connection);
+            }
+        })
+    };
+    let listener = listen();
+    let at = listener.local_addr().unwrap();
+    let (proxy, address) = start(&config("127.0.0.1:tcp/0", &[at.to_string()]));
+    let server = serve(listener);
+    for _ in 0..10 {
+        ask(address).unwrap();
+    }
+    connect(address).write_all(b"end").unwrap();
+    server.join().unwrap();
+    until("it is refused", || ask(address).is_err());
+    let server = serve(TcpListener::bind(at).unwrap());
+    ask(address).unwrap();
+    connect(address).write_all(b"end").unwrap();
+    server.join().unwrap();
+    let totals = proxy.totals();
+    assert!(totals.ended.refused > 0, "{totals}");
+}

@@ -1,0 +1,176 @@
+//! How connections end: in halves, by resets, by silence, by force.
+
+use crate::setup::{accept, before, config, connect, echo, listen, pair, read_all, reset, start, until};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_client_may_end_first_and_read_on() {
+    let (proxy, mut client, mut server) = pair();
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut server).unwrap(), b"question");
+    server.write_all(b"answer").unwrap();
+    drop(server);
+    assert_eq!(read_all(&mut client).unwrap(), b"answer");
+    until("its end", || proxy.totals().ended.complete == 1);
+}
+
+#[test]
+fn a_server_may_end_first_and_read_on() {
+    let (proxy, mut client, mut server) = pair();
+    server.write_all(b"greeting").unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut client).unwrap(), b"greeting");
+    client.write_all(b"goodbye").unwrap();
+    drop(client);
+    assert_eq!(read_all(&mut server).unwrap(), b"goodbye");
+    until("its end", || proxy.totals().ended.complete == 1);
+}
+
+/// Waits for the reset: what was sent before may come first.
+fn is_reset(connection: &mut TcpStream) {
+    let error = loop {
+        match connection.read(&mut [0; 4096]) {
+            Ok(0) => panic!("an end and no reset"),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+}
+
+#[test]
+fn a_reset_of_the_client_reaches_the_server() {
+    for before_that in [&b""[..], b"half a quest"] {
+        let (proxy, mut client, mut server) = pair();
+        client.write_all(before_that).unwrap();
+        until("it came", || proxy.totals().tcp.bytes_up == before_that.len() as u64);
+        reset(client);
+        is_reset(&mut server);
+        until("its end", || proxy.totals().ended.client_reset == 1);
+    }
+}
+
+#[test]
+fn a_reset_of_the_server_reaches_the_client() {
+    for before_that in [&b""[..], b"half an ans"] {
+        let (proxy, mut client, mut server) = pair();
+        server.write_all(before_that).unwrap();
+        until("it came", || proxy.totals().tcp.bytes_down == before_that.len() as u64);
+        reset(server);
+        is_reset(&mut client);
+        until("its end", || proxy.totals().ended.server_reset == 1);
+    }
+}
+
+/// The proxy cannot read the reset, since what came before it waits for the server.
+#[test]
+fn a_reset_behind_bytes_that_nobody_reads() {
+    let (proxy, mut client, mut server) = pair();
+    client.set_nonblocking(true).unwrap();
+    fill(&mut client);
+    reset(client);
+    until("its end", || proxy.totals().ended.client_reset == 1);
+    is_reset(&mut server);
+}
+
+#[test]
+fn a_reset_after_the_half_of_the_other_has_ended() {
+    let (proxy, client, mut server) = pair();
+    server.shutdown(Shutdown::Write).unwrap();
+    let mut reader = client.try_clone().unwrap();
+    assert_eq!(read_all(&mut reader).unwrap(), b"");
+    drop(reader);
+    reset(client);
+    is_reset(&mut server);
+    until("its end", || proxy.totals().ended.client_reset == 1);
+}
+
+/// Writes as long as it is taken: until nothing was for a while.
+fn fill(connection: &mut TcpStream) -> usize {
+    let block = vec![9; 64 << 10];
+    let (mut written, mut last) = (0, Instant::now());
+    while last.elapsed() < Duration::from_millis(500) {
+        match connection.write(&block) {
+            Ok(length) => {
+                written += length;
+                last = Instant::now();
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    written
+}
+
+#[test]
+fn a_server_that_never_reads_stops_the_client() {
+    let (proxy, mut client, mut server) = pair();
+    client.set_nonblocking(true).unwrap();
+    let written = fill(&mut client);
+    let sent_on = proxy.totals().tcp.bytes_up as usize;
+    // The rest lies in the kernel's buffers of the client's connection, and in a pipe at most.
+    assert!(written < 64 << 20, "{written} bytes were taken");
+    assert!(sent_on <= written);
+    // Once it reads, every byte comes.
+    client.set_nonblocking(false).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let received = read_all(&mut server).unwrap();
+    assert!(received.len() == written && received.iter().all(|&byte| byte == 9));
+    drop((client, server));
+    until("its end", || proxy.totals().ended.complete == 1);
+}
+
+#[test]
+fn silence_ends_a_connection() {
+    let mut config = config("127.0.0.1:tcp/0", &[echo().to_string()]);
+    config.timeouts.tcp_idle = Duration::from_millis(1_000);
+    let (proxy, address) = start(&config);
+    let (mut silent, mut busy) = (connect(address), connect(address));
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(2_000) {
+        busy.write_all(b"x").unwrap();
+        busy.read_exact(&mut [0]).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(read_all(&mut silent).unwrap(), b"");
+    assert_eq!((proxy.totals().ended.idle, proxy.totals().open()), (1, 1));
+}
+
+#[test]
+fn at_the_end_open_connections_may_finish() {
+    let listener = listen();
+    let mut config = config("127.0.0.1:tcp/0", &[listener.local_addr().unwrap().to_string()]);
+    config.timeouts.drain = crate::setup::PATIENCE;
+    let (proxy, address) = start(&config);
+    let mut client = connect(address);
+    let mut server = accept(&listener);
+    proxy.stop();
+    until("new clients are refused", || TcpStream::connect(address).is_err());
+    client.write_all(b"still here").unwrap();
+    drop(client);
+    assert_eq!(read_all(&mut server).unwrap(), b"still here");
+    drop(server);
+    let totals = proxy.wait().unwrap();
+    assert_eq!(totals.ended.complete + totals.ended.client_reset, totals.tcp.accepted, "{totals}");
+    assert_eq!(totals.ended.drained, 0);
+}
+
+#[test]
+fn at_the_end_connections_that_do_not_finish_are_cut() {
+    let listener = listen();
+    let (proxy, address) = before(listener.local_addr().unwrap());
+    let mut client = connect(address);
+    let mut server = accept(&listener);
+    let start = Instant::now();
+    proxy.stop();
+    let totals = proxy.wait().unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+    assert_eq!((totals.ended.drained, totals.open()), (1, 0));
+    is_reset(&mut client);
+    is_reset(&mut server);
+}

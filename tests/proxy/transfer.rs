@@ -1,0 +1,222 @@
+//! Bytes: each of them, in order, and none else.
+
+use crate::setup::{
+    accept, before, command, config, connect, echo, listen, noise, pair, read_all, serve, start, until,
+};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::thread;
+
+#[test]
+fn one_byte_at_a_time() {
+    let (proxy, mut client, mut server) = pair();
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let mut byte = [0];
+    for number in 0..=255_u8 {
+        client.write_all(&[number]).unwrap();
+        server.read_exact(&mut byte).unwrap();
+        assert_eq!(byte, [number]);
+        server.write_all(&[!number]).unwrap();
+        client.read_exact(&mut byte).unwrap();
+        assert_eq!(byte, [!number]);
+    }
+    drop((client, server));
+    proxy.stop();
+    let totals = proxy.wait().unwrap();
+    assert_eq!((totals.tcp.bytes_up, totals.tcp.bytes_down, totals.ended.complete), (256, 256, 1));
+    assert_eq!(totals.tcp.bytes_spliced, 0, "small things are copied");
+}
+
+#[test]
+fn a_server_may_speak_first() {
+    let (_proxy, mut client, mut server) = pair();
+    server.write_all(b"220 ready\r\n").unwrap();
+    let mut banner = [0; 11];
+    client.read_exact(&mut banner).unwrap();
+    assert_eq!(&banner, b"220 ready\r\n");
+}
+
+/// Sends and receives at the same time; what came.
+fn exchange(connection: &TcpStream, bytes: Vec<u8>) -> Vec<u8> {
+    let mut writer = connection.try_clone().unwrap();
+    let sender = thread::spawn(move || {
+        writer.write_all(&bytes).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
+    });
+    let received = read_all(&mut connection.try_clone().unwrap()).unwrap();
+    sender.join().unwrap();
+    received
+}
+
+#[test]
+fn large_transfers_both_ways_at_once() {
+    const LENGTH: usize = 64 << 20;
+    let listener = listen();
+    let (proxy, address) = before(listener.local_addr().unwrap());
+    let (up, down) = (noise(LENGTH, 1), noise(LENGTH - 12_345, 2));
+    let sent = down.clone();
+    let server = thread::spawn(move || exchange(&accept(&listener), sent));
+    let received = exchange(&connect(address), up.clone());
+    assert!(received == down, "{} bytes down, of {}", received.len(), down.len());
+    let received = server.join().unwrap();
+    assert!(received == up, "{} bytes up, of {}", received.len(), up.len());
+    proxy.stop();
+    let totals = proxy.wait().unwrap();
+    assert_eq!((totals.tcp.bytes_up, totals.tcp.bytes_down), (up.len() as u64, down.len() as u64));
+    assert_eq!((totals.tcp.accepted, totals.ended.complete), (1, 1));
+    assert!(totals.tcp.bytes_spliced > LENGTH as u64, "it went by copies: {totals}");
+}
+
+/// Long and short writes in turn: between copies and pipes nothing may get lost or out of order.
+#[test]
+fn bursts_of_any_length_keep_their_order() {
+    let (_proxy, client, mut server) = pair();
+    let mut bytes = Vec::new();
+    for (seed, length) in
+        [1, 100_000, 7, 900_000, 32 << 10, 3_000_000, 1, 64 << 10, 2].into_iter().enumerate()
+    {
+        bytes.extend(noise(length, seed as u64));
+    }
+    let sent = bytes.clone();
+    let sender = thread::spawn(move || {
+        let mut client = client;
+        for (index, part) in sent.chunks(333_333).enumerate() {
+            if index % 3 == 0 {
+                part.chunks(1_000).for_each(|piece| client.write_all(piece).unwrap());
+                thread::sleep(std::time::Duration::from_millis(5));
+            } else {
+                client.write_all(part).unwrap();
+            }
+        }
+    });
+    assert!(read_all(&mut server).unwrap() == bytes);
+    sender.join().unwrap();
+}
+
+#[test]
+fn many_small_connections_beside_a_huge_one() {
+    let sink = serve(|mut connection| {
+        let mut byte = [0];
+        connection.read_exact(&mut byte).unwrap();
+        if byte == [b'h'] {
+            let _ = std::io::copy(&mut connection, &mut std::io::sink());
+        } else {
+            connection.write_all(&byte).unwrap();
+        }
+    });
+    let (proxy, address) = before(sink);
+    let mut huge = connect(address);
+    huge.write_all(b"h").unwrap();
+    let stream = thread::spawn(move || {
+        let block = vec![0; 1 << 20];
+        (0..256).for_each(|_| huge.write_all(&block).unwrap());
+    });
+    for number in 0..100 {
+        let mut client = connect(address);
+        client.write_all(&[number]).unwrap();
+        assert_eq!(read_all(&mut client).unwrap(), [number]);
+    }
+    stream.join().unwrap();
+    proxy.stop();
+    assert_eq!(proxy.wait().unwrap().ended.complete, 101);
+}
+
+#[test]
+fn sockets_in_the_file_system_at_both_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let (near, far) = (directory.path().join("near"), directory.path().join("far"));
+    let listener = UnixListener::bind(&far).unwrap();
+    let server = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut bytes = Vec::new();
+        connection.read_to_end(&mut bytes).unwrap();
+        connection.write_all(&bytes).unwrap();
+    });
+    let listen = format!("unix:{}", near.display());
+    let config = config(&listen, &[format!("unix:{}", far.display())]);
+    let proxy = wharf::proxy::Proxy::bind(&config).unwrap().start().unwrap();
+    let mut client = UnixStream::connect(&near).unwrap();
+    // Enough to be spliced.
+    let bytes = noise(4 << 20, 3);
+    client.write_all(&bytes).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut echoed = Vec::new();
+    client.read_to_end(&mut echoed).unwrap();
+    assert!(echoed == bytes);
+    server.join().unwrap();
+    proxy.stop();
+    assert_eq!(proxy.wait().unwrap().ended.complete, 1);
+    assert!(!near.exists(), "the path was left behind");
+    // What a killed process leaves is no obstacle.
+    drop(UnixListener::bind(&near).unwrap());
+    assert!(near.exists());
+    wharf::proxy::Proxy::bind(&config).unwrap();
+}
+
+#[test]
+fn a_server_without_a_port_has_the_one_the_client_came_to() {
+    let listener = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (_proxy, address) = start(&config(&format!("127.0.0.1:tcp/{port}"), &["127.0.0.2".to_owned()]));
+    let mut client = connect(address);
+    client.write_all(b"here").unwrap();
+    let mut bytes = [0; 4];
+    accept(&listener).read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"here");
+}
+
+#[test]
+fn both_families_without_an_address() {
+    let proxy = command(&["--listen", &format!("tcp/0={}", echo())]);
+    let port = proxy.address().port();
+    for address in ["127.0.0.1", "::1"] {
+        let Ok(mut client) = TcpStream::connect((address, port)) else {
+            assert_eq!(address, "::1", "IPv4 must work");
+            continue;
+        };
+        client.write_all(b"hello").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_all(&mut client).unwrap(), b"hello");
+    }
+    proxy.end();
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let server = echo();
+    let proxy = command(&["--listen", &format!("127.0.0.1:tcp/0={server}"), "--cores", "0"]);
+    let address = proxy.address();
+    let round = |seed: u64| {
+        for number in 0..40_u64 {
+            let mut client = connect(address);
+            let bytes = noise(if number % 10 == 0 { 2 << 20 } else { 100 }, seed + number);
+            let mut writer = client.try_clone().unwrap();
+            let sent = bytes.clone();
+            let sender = thread::spawn(move || {
+                let _ = writer.write_all(&sent);
+            });
+            match number % 4 {
+                0 | 1 => {
+                    let mut echoed = vec![0; bytes.len()];
+                    client.read_exact(&mut echoed).unwrap();
+                    assert!(echoed == bytes);
+                }
+                2 => crate::setup::reset(client),
+                _ => {}
+            }
+            sender.join().unwrap();
+        }
+    };
+    round(0);
+    until("all closed", || proxy.descriptors() < 100);
+    thread::sleep(std::time::Duration::from_millis(200));
+    // Pipes are kept for the next one.
+    let (descriptors, memory) = (proxy.descriptors(), proxy.memory());
+    (1..6).for_each(|seed| round(seed * 1_000));
+    until("as many descriptors as before", || proxy.descriptors() <= descriptors);
+    let more = proxy.memory().saturating_sub(memory);
+    assert!(more < 2 << 20, "{more} bytes more than before");
+    proxy.end();
+}

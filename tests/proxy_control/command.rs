@@ -1,0 +1,79 @@
+//! `wharf proxy --check`, `--config`, SIGHUP.
+
+use super::setup::{PATIENCE, ask, named, until};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+fn wharf() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+    command.arg("proxy");
+    command
+}
+
+#[test]
+fn check_says_right_or_what_is_wrong_where() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/proxy.toml");
+    let output = wharf().arg("--check").arg(&example).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("right: 4 listeners, 6 upstreams\n"));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("proxy.toml");
+    std::fs::write(&file, "[upstream.web]\nservers = [\"10.0.0.1:http\"]\n").unwrap();
+    let output = wharf().arg("--check").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let expected = format!(
+        "wharf: {}, line 2, key `servers`: `10.0.0.1:http`: no port behind the `:`; see --help\n",
+        file.display()
+    );
+    assert_eq!(said, expected);
+    let output = wharf().args(["--check", "/nowhere"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn sighup_reads_the_file_again_and_sigterm_drains() {
+    let [a, b] = ["a", "b"].map(named);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("proxy.toml");
+    let write = |server: &str| {
+        let text = format!(
+            "timeouts.drain = \"1s\"\nupstream.x.servers = [\"{server}\"]\n[[listener]]\nbind = [\"127.0.0.1:tcp/0\"]\nto = \"x\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write(&a.to_string());
+    let mut child = wharf().arg("--config").arg(&file).stderr(Stdio::piped()).spawn().unwrap();
+    let (told, heard) = mpsc::channel();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
+    let line = |part: &str| loop {
+        let line = heard.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {part}"));
+        if line.contains(part) {
+            return line;
+        }
+    };
+    let place = line("listening on tcp ");
+    let address = place.rsplit(' ').next().unwrap().parse().unwrap();
+    line("at work");
+    assert_eq!(ask(address, b"", 1), "a");
+    let signal = |signal| kill_process(Pid::from_child(&child), signal).unwrap();
+    write(&b.to_string());
+    signal(Signal::HUP);
+    assert!(line("info: ").ends_with("is in force"));
+    until("the other server", || ask(address, b"", 1) == "b");
+    write("nobody..there:1");
+    signal(Signal::HUP);
+    assert!(line("warning: ").contains("not reloaded, all stays as it was: cannot resolve nobody..there"));
+    std::fs::write(&file, "x").unwrap();
+    signal(Signal::HUP);
+    assert!(line("warning: ").contains("line 1"));
+    assert_eq!(ask(address, b"", 1), "b");
+    signal(Signal::TERM);
+    line("accepted = ");
+    assert!(child.wait().unwrap().success());
+}

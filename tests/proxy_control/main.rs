@@ -1,0 +1,11 @@
+//! What decides in a running proxy, on loopback: routes, PROXY headers, limits, checks, reloads, and what is told of them.
+#![cfg(all(feature = "proxy", feature = "cli"))]
+
+mod command;
+mod headers;
+mod health;
+mod limits;
+mod log;
+mod reload;
+mod routes;
+mod setup;
