@@ -89,7 +89,7 @@ pub(super) fn open(config: &Config, workers: usize) -> Result<Sockets, Error> {
                 }
                 Bind::Unix(path) => sockets.open_path(listener, index, path)?,
                 Bind::Inherited(name) => {
-                    let inherited = inherited.get_or_insert_with(activation::take);
+                    let inherited = &*inherited.get_or_insert_with(activation::take);
                     sockets.take_inherited(index, name, inherited)?;
                 }
             }
@@ -141,12 +141,7 @@ impl Sockets {
         Ok(())
     }
 
-    fn take_inherited(
-        &mut self,
-        index: usize,
-        name: &str,
-        inherited: &mut Vec<Inherited>,
-    ) -> Result<(), Error> {
+    fn take_inherited(&mut self, index: usize, name: &str, inherited: &[Inherited]) -> Result<(), Error> {
         let problem = |problem: String| Error::Inherited { name: name.to_owned(), problem };
         let number = name.parse::<usize>().ok();
         let at = inherited.iter().position(|socket| socket.name == name).or(number);

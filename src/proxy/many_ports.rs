@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn ports_in_a_row_are_a_range() {
         assert_eq!(ranges(&[1, 2, 3, 5, 65_534, 65_535]), [1..=3, 5..=5, 65_534..=65_535]);
-        assert_eq!(ranges(&[]), [0_u16..=0; 0]);
+        assert!(ranges(&[]).is_empty());
     }
 
     #[test]

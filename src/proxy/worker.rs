@@ -113,10 +113,10 @@ impl Worker {
                     // Behind the rest: numbers that become free among these events must not be given anew among them.
                     Token::Listening(number) if self.waiting.contains(&number) => {}
                     Token::Listening(number) => self.waiting.push_back(number),
-                    Token::Datagrams(number) => self.udp.from_clients(cx, &self.datagrams, number),
+                    Token::Datagrams(number) => self.udp.receive_from_clients(cx, &self.datagrams, number),
                     Token::Client(number) => self.tcp.event(cx, End::Client, number, event),
                     Token::Server(number) => self.tcp.event(cx, End::Server, number, event),
-                    Token::Session(number) => self.udp.from_server(cx, &self.datagrams, number),
+                    Token::Session(number) => self.udp.receive_from_server(cx, &self.datagrams, number),
                 }
             }
             self.tcp.turn(cx);

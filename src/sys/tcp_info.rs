@@ -71,9 +71,9 @@ pub struct TcpInfo {
     pub retransmissions: u32,
     /// Bytes of them.
     pub bytes_retransmitted: u64,
-    /// Bytes sent that the peer acknowledged.
+    /// Bytes sent that the peer acknowledged; our end (FIN) counts as one.
     pub bytes_acknowledged: u64,
-    /// Bytes received in order.
+    /// Bytes received in order; the peer's end (FIN) counts as one.
     pub bytes_received: u64,
 }
 

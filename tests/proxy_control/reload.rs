@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 use wharf::proxy::Error;
 
-/// Connections and sessions that are open all the time. The thousand of each.
+/// Connections, and as many sessions, that are open all the time.
 const LONG: usize = 1_000;
 const RELOADS: usize = 100;
 

@@ -149,7 +149,7 @@ impl Udp {
     }
 
     /// Datagrams came from clients.
-    pub(super) fn from_clients(&mut self, cx: Context<'_>, listening: &[Listening], number: u32) {
+    pub(super) fn receive_from_clients(&mut self, cx: Context<'_>, listening: &[Listening], number: u32) {
         let Some(socket) = listening.get(number as usize) else { return };
         for _ in 0..BATCHES {
             let received = match self.inbox.receive(&socket.socket, BATCH) {
@@ -170,7 +170,7 @@ impl Udp {
     fn flush(&mut self, cx: Context<'_>) {
         for index in 0..self.shares.len() {
             let share = self.shares[index];
-            self.to_server(cx, share);
+            self.send_to_server(cx, share);
         }
         self.shares.clear();
     }
@@ -291,7 +291,7 @@ impl Udp {
     }
 
     /// Sends a session's datagrams on.
-    fn to_server(&mut self, cx: Context<'_>, share: Share) {
+    fn send_to_server(&mut self, cx: Context<'_>, share: Share) {
         let udp = &cx.counters.udp;
         let indices = std::iter::successors(Some(share.first), |&index| {
             Some(self.next[usize::from(index)]).filter(|&next| next != END)
@@ -315,7 +315,7 @@ impl Udp {
     }
 
     /// Datagrams came from a session's server, or word of it.
-    pub(super) fn from_server(&mut self, cx: Context<'_>, listening: &[Listening], number: u32) {
+    pub(super) fn receive_from_server(&mut self, cx: Context<'_>, listening: &[Listening], number: u32) {
         let udp = &cx.counters.udp;
         let (mut heard, mut refused, mut more) = (false, false, true);
         let Some(session) = self.sessions.get_mut(number) else { return };
@@ -388,9 +388,9 @@ impl Udp {
                     if let Some(session) = self.sessions.get_mut(number) {
                         session.queued = false;
                     }
-                    self.from_server(cx, listening, number);
+                    self.receive_from_server(cx, listening, number);
                 }
-                Token::Datagrams(number) => self.from_clients(cx, listening, number),
+                Token::Datagrams(number) => self.receive_from_clients(cx, listening, number),
                 Token::Waker | Token::Listening(_) | Token::Client(_) | Token::Server(_) => {}
             }
         }

@@ -73,7 +73,7 @@ impl Pack {
         let segment = usize::from(last.segment.unwrap_or(0).max(u16::try_from(before).unwrap_or(0)));
         let segment = last.segment.map_or(segment, usize::from);
         let length = message.bytes.len();
-        let of_one_length = segment > 0 && before % segment == 0;
+        let of_one_length = segment > 0 && before.is_multiple_of(segment);
         let fits = match message.segment {
             Some(own) => usize::from(own) == segment,
             None => 0 < length && length <= segment,

@@ -113,7 +113,7 @@ impl Inbox {
         let message = self.messages[..self.received].get(index)?;
         let head = &message.msg_hdr;
         let room = &self.bytes[index * self.size..][..self.size];
-        let told = self.controls[index].read(head.msg_controllen as usize);
+        let told = self.controls[index].read(head.msg_controllen);
         Some(Received {
             bytes: &room[..room.len().min(message.msg_len as usize)],
             from: self.names[index].address(head.msg_namelen as usize),

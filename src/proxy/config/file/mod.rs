@@ -306,7 +306,7 @@ impl Reader<'_> {
                 fast_open: raw.fast_open,
                 keep_alive: raw.keep_alive.map(|time| time.get()),
                 no_delay: raw.no_delay.unwrap_or(default.no_delay),
-                ..default
+                share_sockets: raw.share_sockets.unwrap_or(default.share_sockets),
             },
             routes,
             accept_proxy: values(raw.accept_proxy),

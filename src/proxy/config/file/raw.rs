@@ -206,6 +206,7 @@ pub(super) struct Listener {
     pub(super) fast_open: Option<u32>,
     pub(super) keep_alive: Option<Time>,
     pub(super) no_delay: Option<bool>,
+    pub(super) share_sockets: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
