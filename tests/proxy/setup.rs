@@ -139,15 +139,17 @@ pub(crate) fn command(arguments: &[&str]) -> Process {
         .stderr(Stdio::piped())
         .spawn()
         .expect("started");
-    let mut rest = BufReader::new(child.stderr.take().expect("piped"));
-    let mut said = Vec::new();
+    let rest = BufReader::new(child.stderr.take().expect("piped"));
+    // Whose end it is, whatever fails from here on.
+    let mut process = Process { child, said: Vec::new(), rest };
     loop {
         let mut line = String::new();
-        assert!(rest.read_line(&mut line).expect("read") > 0, "it ended: {said:?}");
+        let length = process.rest.read_line(&mut line).expect("read");
+        assert!(length > 0, "it ended: {:?}", process.said);
         let done = line.contains("at work");
-        said.push(line);
+        process.said.push(line);
         if done {
-            return Process { child, said, rest };
+            return process;
         }
     }
 }
