@@ -2,6 +2,7 @@
 
 mod bench;
 mod capture;
+mod dns;
 mod doctor;
 mod ends;
 mod files;

@@ -1,6 +1,6 @@
 //! The command line as a whole, and the values that several subcommands take.
 
-use crate::{bench, completions, demo, doctor, exit, filter, generate, interfaces, man, sniff, split};
+use crate::{bench, completions, demo, dns, doctor, exit, filter, generate, interfaces, man, sniff, split};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -17,6 +17,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Sniff(Box<sniff::SniffArgs>),
     Split(Box<split::SplitArgs>),
+    Dns(Box<dns::DnsArgs>),
     Filter(filter::FilterArgs),
     Interfaces(interfaces::InterfacesArgs),
     Demo(demo::DemoArgs),

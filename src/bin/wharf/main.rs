@@ -6,6 +6,7 @@ mod bench;
 mod completions;
 mod cores;
 mod demo;
+mod dns;
 mod doctor;
 mod exit;
 mod expression;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     exit::code(match arguments.command {
         Command::Sniff(arguments) => sniff::run(*arguments),
         Command::Split(arguments) => split::run(*arguments),
+        Command::Dns(arguments) => dns::run(*arguments),
         Command::Filter(arguments) => filter::run(arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
