@@ -1,5 +1,5 @@
 //! Names, against what an independent dissector says of the same captures: which response answers which question, after how
-//! long, with which code, and what was asked again.
+//! long, with which code, what was asked again, and which hosts TLS and HTTP name.
 //!
 //! Skipped, aloud, without `WHARF_CORPUS` (a folder with `captures/`) or TShark 4.0.
 
@@ -16,26 +16,37 @@ use wharf::source::{BATCH, CaptureFile, Fill, Source};
 /// Identifier, response code, nanoseconds.
 type Answered = (u16, u16, u64);
 
-/// All lookups of a capture file, and the hosts that connections name, by how; as far as the file can be read.
-fn read(path: &Path) -> (Vec<Lookup>, Vec<(&'static str, String)>) {
+/// What is found in a capture file, as far as it can be read.
+#[derive(Default)]
+struct Found {
+    lookups: Vec<Lookup>,
+    /// The hosts that connections name, by how.
+    hosts: Vec<(&'static str, String)>,
+    /// There are packets of a port where the dissector may find names.
+    worth_a_look: bool,
+}
+
+fn read(path: &Path) -> Found {
     let mut names = Names::new(NamesOptions::default());
-    let (mut lookups, mut hosts) = (Vec::new(), Vec::new());
-    let Ok(mut file) = CaptureFile::open(path) else { return (lookups, hosts) };
+    let mut found = Found::default();
+    let Ok(mut file) = CaptureFile::open(path) else { return found };
     let mut last = Timestamp::default();
     while let Ok(Fill::Batch(batch)) = file.fill(BATCH) {
         for frame in batch.frames() {
             let layers = parse(&frame);
             let packet = Packet::new(frame, &layers);
             last = frame.record.time.unwrap_or(last);
+            let ports = packet.innermost().map_or([0; 2], |ip| [ip.source_port, ip.destination_port]);
+            found.worth_a_look |= ports.iter().any(|port| [53, 80, 443, 3128, 8080].contains(port));
             let keyed = packet.innermost().and_then(|ip| FlowKey::of_layer(&packet, ip));
             if let Some(told) = keyed.and_then(|keyed| names.observe(&packet, &keyed, last)) {
-                hosts.extend(told.server_from.zip(told.server.map(String::from)));
+                found.hosts.extend(told.server_from.zip(told.server.map(String::from)));
             }
         }
     }
     names.lookups().finish();
-    lookups.extend(std::iter::from_fn(|| names.lookups().take()));
-    (lookups, hosts)
+    found.lookups.extend(std::iter::from_fn(|| names.lookups().take()));
+    found
 }
 
 /// Rows of fields, each with all its values.
@@ -99,86 +110,106 @@ fn differences<T: Ord + Clone>(ours: &[T], theirs: &[T]) -> (Vec<T>, Vec<T>) {
     (of(|count| count > 0), of(|count| count < 0))
 }
 
-#[test]
-fn latencies_codes_and_repeats_are_a_dissectors() {
-    let Some(folder) = corpus() else { return };
-    let (mut compared, mut failures) = (0, Vec::new());
-    for path in captures(&folder) {
-        let (lookups, _) = read(&path);
-        let dns = || lookups.iter().filter(|lookup| lookup.service == Service::Dns);
-        let mut ours: Vec<Answered> = dns()
-            .filter_map(|lookup| {
-                lookup.reply().map(|reply| (lookup.id, reply.rcode & 15, reply.latency.as_nanos() as u64))
-            })
-            .collect();
-        ours.sort_unstable();
-        let fields = ["dns.id", "dns.flags.rcode", "dns.time"];
-        let rows = tshark(&path, "dns.time and !mdns and !llmnr", &fields);
-        let mut theirs: Vec<Answered> = Vec::new();
-        for row in rows {
-            // A response given again has a time too, of which ours tells as a duplicate: see below.
-            let [ids, codes, times] = &row[..] else { panic!("three fields") };
+/// What the dissector says, in one run.
+#[derive(Default)]
+struct Theirs {
+    answered: Vec<Answered>,
+    repeats: u64,
+    hosts: Vec<(&'static str, String)>,
+}
+
+fn dissect(path: &Path) -> Theirs {
+    const SNI: &str = "tls.handshake.extensions_server_name";
+    let mut theirs = Theirs::default();
+    let fields = ["dns.id", "dns.flags.rcode", "dns.time", "dns.retransmit_request", SNI, "http.host"];
+    let filter = format!("((dns.time or dns.retransmit_request) and !mdns and !llmnr) or {SNI} or http.host");
+    for row in tshark(path, &filter, &fields) {
+        let [ids, codes, times, repeats, sni, host] = &row[..] else { panic!("six fields") };
+        theirs.repeats += repeats.len() as u64;
+        if !times.is_empty() {
             assert!(ids.len() == times.len() && codes.len() == times.len(), "{}: {row:?}", path.display());
-            theirs.extend(
-                ids.iter()
-                    .zip(codes)
-                    .zip(times)
-                    .map(|((id, code), time)| (number(id) as u16, number(code) as u16, nanos(time))),
-            );
         }
-        let (only_ours, only_theirs) = differences(&ours, &theirs);
-        let repeats: u64 = dns().map(|lookup| u64::from(lookup.repeats)).sum();
-        let again = tshark(&path, "dns.retransmit_request", &["frame.number"]).len() as u64;
-        compared += theirs.len();
-        if !only_ours.is_empty() || !only_theirs.is_empty() || repeats != again {
-            failures.push(format!(
-                "{}: only ours {only_ours:?}, only theirs {only_theirs:?}; {repeats} repeats of ours, {again} of theirs",
-                path.display()
-            ));
-        }
+        theirs.answered.extend(
+            ids.iter()
+                .zip(codes)
+                .zip(times)
+                .map(|((id, code), time)| (number(id) as u16, number(code) as u16, nanos(time))),
+        );
+        theirs.hosts.extend(sni.iter().map(|host| ("tls", host.to_ascii_lowercase())));
+        // Without a port; addresses are no names.
+        let named = host.iter().filter(|host| !host.starts_with('['));
+        let name = |host: &String| host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        theirs.hosts.extend(named.map(|host| ("http", name(host))));
     }
-    eprintln!("{compared} answers compared");
-    assert!(compared > 400, "{compared} answers compared");
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    theirs.hosts.retain(|(_, host)| host.parse::<std::net::IpAddr>().is_err());
+    theirs
+}
+
+/// Where the dissector is not followed: answers and repeats that only it has, or only we have.
+const KNOWN: &[(&str, &str)] = &[
+    // Answers from Geneve's port, which are not Geneve: the port is that of the destination (RFC 8926 3.3); and a
+    // question that it finds in VXLAN-GPE, which is not looked into here.
+    (
+        "arkime/arkime_synthetic.pcap",
+        "only ours [], only theirs [(4660, 0, 1000000000)]; 2 repeats of ours, 3 of theirs",
+    ),
+    // Asked again after 5.001 s: it takes that for another question after 5.
+    ("arkime/gre-sample.pcap", "only ours [], only theirs []; 1 repeats of ours, 0 of theirs"),
+    // Bytes before it are missing, so it is not known that a message begins there.
+    (
+        "dnscap/dnso1tcp-midmiss.pcap",
+        "only ours [], only theirs [(22982, 0, 3497000)]; 0 repeats of ours, 0 of theirs",
+    ),
+];
+
+/// Some text stands in the file, whatever is around it: a request's head that is not whole is none to the dissector.
+fn holds(path: &Path, text: &str) -> bool {
+    let bytes = fs::read(path).expect("a capture").to_ascii_lowercase();
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 #[test]
-fn hosts_of_tls_and_http_are_a_dissectors() {
+fn latencies_codes_repeats_and_hosts_are_a_dissectors() {
     let Some(folder) = corpus() else { return };
-    let (mut compared, mut failures) = (0, Vec::new());
+    let (mut answers, mut hosts, mut failures) = (0, 0, Vec::new());
     for path in captures(&folder) {
-        let (_, hosts) = read(&path);
-        for (from, field) in [("tls", "tls.handshake.extensions_server_name"), ("http", "http.host")] {
-            let mut ours: Vec<String> =
-                hosts.iter().filter(|(by, _)| *by == from).map(|(_, host)| host.clone()).collect();
-            ours.sort_unstable();
-            let mut theirs: Vec<String> =
-                tshark(&path, field, &[field]).into_iter().flatten().flatten().collect();
-            theirs.iter_mut().for_each(|host| {
-                host.make_ascii_lowercase();
-                // A port, if any.
-                if let Some((name, port)) = host.split_once(':')
-                    && port.bytes().all(|byte| byte.is_ascii_digit())
-                {
-                    *host = name.to_owned();
-                }
-            });
-            theirs.retain(|host| host.parse::<std::net::IpAddr>().is_err());
-            compared += theirs.len();
-            // A flow is named once: by each of its requests, but those after the first are not looked for when it is.
-            ours.dedup();
-            theirs.sort_unstable();
-            theirs.dedup();
-            let (only_ours, only_theirs) = differences(&ours, &theirs);
-            if !only_ours.is_empty() || !only_theirs.is_empty() {
-                failures.push(format!(
-                    "{} {from}: only ours {only_ours:?}, only theirs {only_theirs:?}",
-                    path.display()
-                ));
+        let ours = read(&path);
+        if !ours.worth_a_look {
+            continue;
+        }
+        let theirs = dissect(&path);
+        let dns = || ours.lookups.iter().filter(|lookup| lookup.service == Service::Dns);
+        let answered: Vec<Answered> = dns()
+            .filter_map(|lookup| Some((lookup, lookup.reply()?)))
+            .map(|(lookup, reply)| (lookup.id, reply.rcode & 15, reply.latency.as_nanos() as u64))
+            .collect();
+        let repeats: u64 = dns().map(|lookup| u64::from(lookup.repeats)).sum();
+        let (more, less) = differences(&answered, &theirs.answered);
+        if !more.is_empty() || !less.is_empty() || repeats != theirs.repeats {
+            let again = theirs.repeats;
+            let found = format!(
+                "only ours {more:?}, only theirs {less:?}; {repeats} repeats of ours, {again} of theirs"
+            );
+            if !KNOWN.iter().any(|(file, known)| path.ends_with(file) && found == *known) {
+                failures.push(format!("{}: {found}", path.display()));
             }
         }
+        // How often a host is named is not compared: of ours, a flow's first request counts.
+        let once = |hosts: &[(&'static str, String)]| -> Vec<_> {
+            // QUIC's hello is TLS's.
+            let named =
+                hosts.iter().map(|(from, host)| (if *from == "quic" { "tls" } else { from }, host.clone()));
+            named.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        };
+        let (mut more, less) = differences(&once(&ours.hosts), &once(&theirs.hosts));
+        more.retain(|(from, host)| *from != "http" || !holds(&path, &format!("\r\nhost: {host}")));
+        if !more.is_empty() || !less.is_empty() {
+            failures.push(format!("{}: hosts only ours {more:?}, only theirs {less:?}", path.display()));
+        }
+        answers += theirs.answered.len();
+        hosts += once(&theirs.hosts).len();
     }
-    eprintln!("{compared} hosts compared");
-    assert!(compared > 100, "{compared} hosts compared");
+    eprintln!("{answers} answers and {hosts} hosts compared");
+    assert!(answers > 400 && hosts > 50, "{answers} answers and {hosts} hosts compared");
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
