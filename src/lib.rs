@@ -21,7 +21,7 @@
 //! | parse + verify | [`batch`] | both for a whole batch at once: the way the engine goes |
 //! | filter | [`filter`] | which packets are wanted, in the language of pcap-filter(7); here or in the kernel |
 //! | demux | [`demux`] | a port map sends each packet to an output |
-//! | flow | [`flow`] | conversations: who with whom, how much, and how they fared |
+//! | flow | [`flow`] | conversations: who with whom, how much, how they fared, and what each end said |
 //! | sink | [`sink`] | what becomes of a packet: a line, a record, a file, a count |
 //! | ring | [`ring`] | from a worker to a sink that may block: batched, lock-free, asleep when idle |
 //! | engine | [`engine`] | wires the stages and keeps the ledger; the only place that knows the order |
@@ -83,6 +83,7 @@
 //! | `checksum::x86_64`, `checksum::aarch64` | the vector kernels of [`checksum`], and its instruction for CRC32c |
 //! | `batch::x86_64`, and the one call of it in [`batch`] | several frames in the lanes of a vector register |
 //! | `demux::x86_64` | ports looked up by gather |
+//! | `filter::evaluate::x86_64` | what a filter asks of frames, loaded by gather |
 
 // For tests within that share files with those outside.
 #[cfg(test)]

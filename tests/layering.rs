@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // A rule may be a filter.
     ("demux", &["parse", "batch", "filter"]),
     // Prefetching, too.
-    ("flow", &["frame", "parse", "verify", "batch", "sys"]),
+    ("flow", &["frame", "parse", "verify", "batch", "checksum", "sys"]),
     // Types; from demux the rule by which a packet has one port; to transmit, sockets, and sums brought up to date.
     ("sink", &["frame", "parse", "verify", "batch", "flow", "demux", "checksum", "sys"]),
     // Looks at the host, not at packets.

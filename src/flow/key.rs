@@ -25,7 +25,7 @@ pub struct FlowKey {
 }
 
 /// Set beside the 12 bits of a VLAN identifier: 0 is an identifier, too.
-const TAGGED: u16 = 0x1000;
+pub(super) const TAGGED: u16 = 0x1000;
 
 /// The tunnel that a flow was seen in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,6 +141,17 @@ impl FlowKey {
         (Self { addresses, ports, vlans: [0; 2], protocol, version, tunnel: None }, reversed)
     }
 
+    /// What stands for the ports of an ICMP message.
+    pub(super) fn icmp_ports(protocol: u8, kind: u8, code: u8) -> (u16, u16) {
+        let answer = if protocol == protocol::ICMP { icmp_answer } else { icmpv6_answer };
+        (kind.into(), answer(kind.into()).unwrap_or(code.into()))
+    }
+
+    /// The same flow in the VLANs of a packet.
+    pub(super) fn in_vlans_of(self, packet: &Packet<'_>) -> Self {
+        Self { vlans: vlans_of(packet), ..self }
+    }
+
     /// Address and port of the lower end (`upper` false) or the upper one. Of a protocol without ports the port is 0.
     #[must_use]
     pub fn end(&self, upper: bool) -> (IpAddr, u16) {
@@ -156,6 +167,32 @@ impl FlowKey {
     /// Both addresses as bytes: an IPv4 one is in the first four.
     pub(super) fn addresses(&self) -> &[[u8; 16]; 2] {
         &self.addresses
+    }
+
+    /// The same flow, on the VLANs and in the tunnel that another was seen in.
+    pub(crate) fn seen_as(self, other: &Self) -> Self {
+        Self { vlans: other.vlans, tunnel: self.tunnel.or(other.tunnel), ..self }
+    }
+
+    /// Identifiers of VLAN tags as they are kept.
+    pub(super) fn vlan_tags(&self) -> [u16; 2] {
+        self.vlans
+    }
+
+    /// All of it as numbers.
+    pub(super) fn words(&self) -> [u64; 6] {
+        let [a, b] = self.addresses.map(u128::from_be_bytes);
+        let ports = u64::from(self.ports[0]) << 16 | u64::from(self.ports[1]);
+        let vlans = u64::from(self.vlans[0]) << 16 | u64::from(self.vlans[1]);
+        let tunnel = self.tunnel.map_or(0, |tunnel| (1 + tunnel.kind as u64) << 32 | u64::from(tunnel.id));
+        let kind = u64::from(self.protocol) << 8 | u64::from(self.version);
+        [a as u64, (a >> 64) as u64, b as u64, (b >> 64) as u64, ports << 32 | vlans, kind << 40 | tunnel]
+    }
+
+    /// Of IPv4 ends that are in order.
+    pub(super) fn ordered(lower: (IpAddr, u16), upper: (IpAddr, u16), protocol: u8, vlans: [u16; 2]) -> Self {
+        let addresses = [bytes_of(lower.0), bytes_of(upper.0)];
+        Self { addresses, ports: [lower.1, upper.1], vlans, protocol, version: 4, tunnel: None }
     }
 
     /// Number of the upper-layer protocol (RFC 5237).
@@ -206,20 +243,26 @@ fn bytes_of(address: IpAddr) -> [u8; 16] {
 /// The ports of an IP layer.
 fn ports_of(packet: &Packet<'_>, ip: &IpLayer) -> (u16, u16) {
     if let Some(ports) = packet.ports(ip) {
-        return ports;
+        return if has_sound_length(packet, ip) { ports } else { (0, 0) };
     }
-    let (kind, code, answer): (u8, u8, fn(u16) -> Option<u16>) = match ip.transport {
-        Transport::Icmp => {
-            let Some(icmp) = packet.icmp(ip) else { return (0, 0) };
-            (icmp.icmp_type(), icmp.code(), icmp_answer)
-        }
-        Transport::Icmpv6 => {
-            let Some(icmp) = packet.icmpv6(ip) else { return (0, 0) };
-            (icmp.icmp_type(), icmp.code(), icmpv6_answer)
-        }
-        _ => return (0, 0),
+    let icmp = match ip.transport {
+        Transport::Icmp => packet.icmp(ip).map(|icmp| (icmp.icmp_type(), icmp.code())),
+        Transport::Icmpv6 => packet.icmpv6(ip).map(|icmp| (icmp.icmp_type(), icmp.code())),
+        _ => None,
     };
-    (kind.into(), answer(kind.into()).unwrap_or(code.into()))
+    icmp.map_or((0, 0), |(kind, code)| FlowKey::icmp_ports(ip.protocol, kind, code))
+}
+
+/// A datagram whose length field is less than its header's (RFC 768) is none, whatever its ports say; over IPv6 0 stands
+/// for a jumbogram (RFC 2675 4).
+#[inline(always)]
+pub(super) fn has_sound_length(packet: &Packet<'_>, ip: &IpLayer) -> bool {
+    if ip.transport != Transport::Udp {
+        return true;
+    }
+    let field = packet.frame().data.get(ip.payload as usize + 4..).and_then(|bytes| bytes.first_chunk());
+    let length = field.map_or(0, |bytes| u16::from_be_bytes(*bytes));
+    length >= 8 || length == 0 && ip.version == IpVersion::V6
 }
 
 /// The type of the message that answers an ICMP message, or that it answers (RFC 792, 950, 1256).

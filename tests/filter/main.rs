@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use wharf::filter::Filter;
 use wharf::filter::bpf::Program;
 use wharf::filter::evaluate::Evaluator;
-use wharf::frame::{Frame, LinkType};
+use wharf::frame::{Batch, Frame, LinkType, Record};
 use wharf::sys::classic_bpf::{Instruction, Seen, run};
 
 const LINK_TYPES: [LinkType; 6] = [
@@ -130,7 +130,8 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
             tally.longer.push(format!("{our_length} {their_length} {link_type} {expression}"));
         }
     }
-    for Sample { data, wire_length, .. } in frames {
+    let chosen = choose(&evaluator, link_type, frames);
+    for (Sample { data, wire_length, .. }, chosen) in frames.iter().zip(chosen) {
         let seen = Seen { bytes: data, wire_length: Some(*wire_length), ..Seen::default() };
         let mut frame = Frame::new(link_type, data);
         frame.record.wire_length = *wire_length;
@@ -142,6 +143,10 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
             "{expression}: libpcap differs with itself"
         );
         let by_evaluator = evaluator.matches_frame(&frame);
+        assert_eq!(
+            by_evaluator, chosen,
+            "{expression} on {link_type}: a frame alone and among others differ about {data:02x?}"
+        );
         let by_their_program = if has_loop { verdict } else { run(&their_program, &seen) != 0 };
         let verdict = if asks_kernel { by_their_program } else { verdict };
         tally.verdicts += 1;
@@ -166,6 +171,21 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
             return tally.differ(expression, link_type, what);
         }
     }
+}
+
+/// What the evaluator says of each frame when it has all of them at once.
+fn choose(evaluator: &Evaluator, link_type: LinkType, frames: &[Sample]) -> Vec<bool> {
+    let (mut slab, mut records) = (Vec::new(), Vec::new());
+    for Sample { data, wire_length, .. } in frames {
+        let (offset, captured) = (slab.len() as u32, data.len() as u32);
+        records.push(Record { offset, captured, wire_length: *wire_length, link_type, ..Record::default() });
+        slab.extend_from_slice(data);
+    }
+    let mut wanted = Vec::new();
+    evaluator.choose(Batch::new(&slab, &records, &[]), &mut wanted);
+    let mut chosen = vec![false; frames.len()];
+    wanted.into_iter().for_each(|index| chosen[usize::from(index)] = true);
+    chosen
 }
 
 /// Whether the frame was cut, and all agree about it once it is filled up again, with whatever bytes: then they differ only in what

@@ -159,13 +159,13 @@ impl Options {
         Self { parts: parts.max(1), ..self }
     }
 
-    /// By what a frame goes to one of several rings.
+    /// By what a frame goes to one of several rings. Rings that have frames [in turn](Spread::RoundRobin) are not raised.
     pub fn spread(self, spread: Spread) -> Self {
         Self { spread, ..self }
     }
 
     /// Whether a frame for a full ring goes to another one, which may tear its flow apart; it does not by default.
-    /// Such rings are not raised.
+    /// Such rings are not raised either.
     pub fn rollover(self, on: bool) -> Self {
         Self { rollover: on, ..self }
     }
@@ -238,9 +238,8 @@ impl Options {
             Some(ring) => Size { ring, larger: self.raise_to },
             None => sizing::of(device, self.parts * self.among),
         };
-        let can_grow = !self.rollover && self.spread != Spread::RoundRobin;
         let frame = self.largest_frame(device, &all);
-        let larger = size.larger.filter(|_| can_grow).map(|bytes| self.geometry(bytes, frame)).transpose()?;
+        let larger = size.larger.map(|bytes| self.geometry(bytes, frame)).transpose()?;
         let interface = Interface {
             name: Some(device.name.clone()),
             description: self.time_stamps.is_the_devices().then(|| BY_DEVICE.to_owned()),
