@@ -15,6 +15,7 @@ mod kill;
 mod live;
 mod outputs;
 mod privileges;
+mod stalls;
 mod streams;
 mod trouble;
 mod usage;
