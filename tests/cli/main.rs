@@ -4,6 +4,7 @@ mod bench;
 mod capture;
 #[path = "../conversation/mod.rs"]
 mod conversation;
+mod dns;
 mod doctor;
 mod ends;
 mod files;

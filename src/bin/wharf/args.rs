@@ -3,7 +3,8 @@
 #[cfg(feature = "proxy")]
 use crate::proxy;
 use crate::{
-    bench, completions, demo, doctor, exit, filter, flows, follow, generate, interfaces, man, sniff, split,
+    bench, completions, demo, dns, doctor, exit, filter, flows, follow, generate, interfaces, man, sniff,
+    split,
 };
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -22,6 +23,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Sniff(Box<sniff::SniffArgs>),
     Split(Box<split::SplitArgs>),
+    Dns(Box<dns::DnsArgs>),
     Follow(Box<follow::FollowArgs>),
     Flows(Box<flows::FlowsArgs>),
     Filter(filter::FilterArgs),

@@ -7,6 +7,7 @@ mod colour;
 mod completions;
 mod cores;
 mod demo;
+mod dns;
 mod doctor;
 mod exit;
 mod expression;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     exit::code(match arguments.command {
         Command::Sniff(arguments) => sniff::run(*arguments),
         Command::Split(arguments) => split::run(*arguments),
+        Command::Dns(arguments) => dns::run(*arguments),
         Command::Follow(arguments) => follow::run(*arguments),
         Command::Flows(arguments) => flows::run(*arguments),
         Command::Filter(arguments) => filter::run(arguments),

@@ -335,6 +335,13 @@ mod tests {
     }
 
     #[test]
+    fn response_codes_have_names() {
+        let names = [0, 2, 3, 16, 23].map(|code| rcode_mnemonic(code).unwrap());
+        assert_eq!(names, ["NOERROR", "SERVFAIL", "NXDOMAIN", "BADVERS", "BADCOOKIE"]);
+        assert_eq!((rcode_mnemonic(0xfff), rcode_mnemonic(0x1003)), (None, None));
+    }
+
+    #[test]
     fn no_cut_of_a_message_panics() {
         let bytes = response(1, b"\xc0\x0c\0\x10\0\x01\0\0\0\x3c\0\x06\x02hi\x02\"\x01");
         for end in 0..bytes.len() {

@@ -229,7 +229,8 @@ impl fmt::Display for RecordType {
 /// The mnemonic of a response code with EDNS's further bits, such as `NXDOMAIN`; `None` for one without.
 #[must_use]
 pub fn rcode_mnemonic(code: u16) -> Option<&'static str> {
-    OptRcode::checked_from_int(code)?.to_mnemonic_str()
+    // Of these a mask keeps all bits; `checked_from_int` of domain 0.12 takes none but 0.
+    if code > 0xfff { None } else { OptRcode::masked_from_int(code).to_mnemonic_str() }
 }
 
 /// The mnemonic of a class, such as `IN`; `None` for one without.

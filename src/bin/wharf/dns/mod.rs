@@ -1,0 +1,185 @@
+//! `wharf dns`: what was asked for by name, what came of it, and how long that took.
+
+mod rows;
+mod summary;
+
+use crate::args;
+use crate::at_most::AtMost;
+use crate::exit::{Outcome, TABLE, tell};
+use crate::expression::ExpressionArgs;
+use crate::input::InputArgs;
+use crate::link_types::LinkTypeNotes;
+use crate::live::Wish;
+use crate::print::print;
+use crate::run;
+use clap::Args;
+use rows::{Format, Rows};
+use std::io::{self, Stdout, Write, stdout};
+use std::time::Duration;
+use summary::Summary;
+use wharf::demux::Rule;
+use wharf::flow::FlowKey;
+use wharf::flow::names::{LookupCounts, Names, NamesOptions};
+use wharf::frame::Timestamp;
+use wharf::sink::{self, Deliveries, InterfaceStatistics, Sink, Tee};
+
+/// The ports of DNS, multicast DNS and LLMNR.
+const PORTS: &str = "any/53,5353,5355";
+
+/// Show who asked for which name, of whom, and what came of it: result, latency, answers; then the slowest and the failed.
+///
+/// A line for each question, once its answer has come or not come in time: DNS over UDP and TCP, multicast DNS, LLMNR. A
+/// question asked again is one line, which says how often. Of a live capture the kernel leaves out all other ports.
+#[derive(Args, Debug)]
+#[command(after_help = format!("\
+Examples:
+  wharf dns -i eth0                            questions and answers as they come
+  wharf dns -r office.pcapng host 10.0.0.7     what one host asked for
+  wharf dns -r office.pcapng --json | jq 'select(.rcode == 3) | .name'
+  wharf dns -r office.pcapng --csv > dns.csv   for a spreadsheet or a database
+
+{TABLE}"))]
+pub(crate) struct DnsArgs {
+    #[command(flatten)]
+    input: InputArgs,
+
+    #[command(flatten)]
+    expression: ExpressionArgs,
+
+    /// Addresses as numbers, although a name for them was seen
+    #[arg(short, long, help_heading = "Output")]
+    numeric: bool,
+
+    /// Print a JSON object a question, and no summary
+    #[arg(long, conflicts_with = "csv", help_heading = "Output")]
+    json: bool,
+
+    /// Print comma-separated values (RFC 4180) with a header, and no summary
+    #[arg(long, help_heading = "Output")]
+    csv: bool,
+
+    /// Only questions that failed, were asked again or were not answered
+    #[arg(long, help_heading = "Output")]
+    trouble: bool,
+
+    /// Questions without an answer for so many seconds are unanswered
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Output")]
+    timeout: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "not a number of seconds such as 5 or 0.5".to_owned())
+}
+
+pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
+    let DnsArgs { input, expression, numeric, json, csv, trouble, timeout } = arguments;
+    let format = match (json, csv) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Csv,
+        (false, false) => Format::Text { numeric },
+    };
+    // A file's other packets cost little, and DNS may be in a tunnel there.
+    let rule: Rule =
+        if input.is_live() { PORTS.parse().map_err(|_| args::usage(PORTS))? } else { Rule::Rest };
+    let wish = Wish::of(vec![rule.clone()]).soon(true).matching(expression.filter()?).counting_matches();
+    let (builder, watched) = input.builder(&wish)?;
+
+    let names = Names::new(NamesOptions { timeout, ..NamesOptions::default() });
+    let mut dns = Dns {
+        names,
+        rows: Rows::new(format),
+        summary: Summary::default(),
+        trouble,
+        last: Timestamp::default(),
+        lines: Vec::new(),
+        stdout: stdout(),
+    };
+    let sink: Box<dyn Sink + Send + '_> = match watched.at_most {
+        Some(left) => Box::new(AtMost { sink: &mut dns, left }),
+        None => Box::new(&mut dns),
+    };
+    let ended = run::drive(builder.output(rule, Tee(LinkTypeNotes::default(), sink)), watched, true);
+    if ended.report().is_some() {
+        if format == (Format::Text { numeric }) {
+            print(dns.summary.to_string())?;
+        }
+        let counts = *dns.names.lookups().counts();
+        tell(&account(&counts, dns.names.streams_given_up()));
+    }
+    ended.conclude()
+}
+
+/// Every question and every response, accounted for.
+fn account(counts: &LookupCounts, given_up: u64) -> String {
+    let LookupCounts { asked, answered, unanswered, evicted, .. } = counts;
+    let LookupCounts { responses, answers, duplicates, mismatched, unsolicited, announcements, .. } = counts;
+    let mut text = format!(
+        "{asked} questions (and {} repeats) = {answered} answered + {unanswered} unanswered + {evicted} given up + {} \
+         open; {responses} responses = {answers} answers + {duplicates} duplicates + {mismatched} to another question + \
+         {unsolicited} to none seen + {announcements} announcements",
+        counts.repeats,
+        counts.open(),
+    );
+    if counts.unreadable > 0 {
+        text += &format!("; {} messages not readable", counts.unreadable);
+    }
+    if given_up > 0 {
+        text += &format!("; {given_up} TCP streams given up for others");
+    }
+    text
+}
+
+/// Looks at every packet for names, and prints each lookup once it is over.
+struct Dns {
+    names: Names,
+    rows: Rows,
+    summary: Summary,
+    trouble: bool,
+    last: Timestamp,
+    lines: Vec<u8>,
+    stdout: Stdout,
+}
+
+impl Dns {
+    fn tell_finished(&mut self) {
+        while let Some(lookup) = self.names.lookups().take() {
+            self.summary.add(&lookup);
+            if !self.trouble || summary::is_trouble(&lookup) {
+                self.rows.write(&mut self.lines, &lookup, &self.names);
+            }
+        }
+    }
+
+    fn print(&mut self) -> Result<(), sink::Error> {
+        let written = self.stdout.write_all(&self.lines).and_then(|()| self.stdout.flush());
+        self.lines.clear();
+        written.map_err(|source| match source.kind() {
+            io::ErrorKind::BrokenPipe => sink::Error::Closed,
+            _ => sink::Error::Io { path: "standard output".to_owned(), source },
+        })
+    }
+}
+
+impl Sink for &mut Dns {
+    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), sink::Error> {
+        for delivery in packets.iter() {
+            let packet = &delivery.packet;
+            let time = packet.frame().record.time.unwrap_or(self.last);
+            self.last = time;
+            let keyed = packet.innermost().and_then(|ip| FlowKey::of_layer(packet, ip));
+            if let Some(keyed) = keyed {
+                self.names.observe(packet, &keyed, time);
+                self.tell_finished();
+            }
+        }
+        if self.lines.is_empty() { Ok(()) } else { self.print() }
+    }
+
+    fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), sink::Error> {
+        self.names.lookups().finish();
+        self.tell_finished();
+        self.rows.finish(&mut self.lines);
+        self.print()
+    }
+}
