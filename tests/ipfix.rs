@@ -51,7 +51,12 @@ fn sums(records: &[FlowRecord]) -> (u64, u64) {
 }
 
 fn has(program: &str) -> bool {
-    let there = Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let there = Command::new(program)
+        .arg(if program == "tshark" { "--version" } else { "-V" })
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
     if !there {
         eprintln!("SKIPPED: no {program}");
     }
