@@ -83,6 +83,7 @@
 //! | `checksum::x86_64`, `checksum::aarch64` | the vector kernels of [`checksum`], and its instruction for CRC32c |
 //! | `batch::x86_64`, and the one call of it in [`batch`] | several frames in the lanes of a vector register |
 //! | `demux::x86_64` | ports looked up by gather |
+//! | `filter::evaluate::x86_64` | what a filter asks of frames, loaded by gather |
 
 // For tests within that share files with those outside.
 #[cfg(test)]

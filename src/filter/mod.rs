@@ -44,8 +44,9 @@
 //! - **`inbound`** and `outbound` know what a file says of its frames (pcapng's flags); those of which it says nothing were
 //!   not sent.
 //!
-//! Of what libpcap takes, wharf refuses `ip broadcast`, for which the interface's mask would have to be known, and the
-//! primitives of ATM and SS7. Beyond it, it takes `gateway`, `net 10/8`, and expressions in parentheses behind a qualifier.
+//! Of what libpcap takes, wharf refuses the primitives of ATM and SS7; and `ip broadcast` where the network's mask is not known
+//! ([`Filter::in_network`]), as it is not of a file. Beyond it, it takes `gateway`, `net 10/8`, and expressions in parentheses behind
+//! a qualifier.
 //!
 //! Names are looked up when an expression is read: of services, protocols, networks and stations in the files of `/etc`
 //! (common services and protocols are known without), of hosts by the system's resolver.
@@ -65,6 +66,7 @@ mod walk;
 mod words;
 
 pub use error::Error;
+use error::{Fault, Span};
 
 use crate::frame::{Batch, Frame, LinkType};
 use crate::parse::Packet;
@@ -75,6 +77,7 @@ use ir::Test;
 use lower::Site;
 use names::Names;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -95,10 +98,18 @@ pub struct Filter(Arc<Inner>);
 
 struct Inner {
     text: String,
-    /// None of an empty expression, which every packet matches.
-    node: Option<Node>,
+    meaning: Meaning,
+    /// Of the IPv4 network, if it is known.
+    mask: Option<Ipv4Addr>,
     /// By link type, once it has been asked for.
     known: RwLock<Vec<(LinkType, Result<Matcher, Error>)>>,
+}
+
+#[derive(Clone)]
+enum Meaning {
+    /// None of an empty expression, which every packet matches.
+    Expression(Option<Node>),
+    Program(Program),
 }
 
 /// A [`Filter`] made ready for frames of one link type. Cheap to clone.
@@ -110,6 +121,8 @@ enum Way {
     Ready(Arc<Evaluator>),
     /// Too large to be made ready.
     Tree(Arc<Test>),
+    /// Somebody else's.
+    Program(Program),
 }
 
 impl Matcher {
@@ -127,6 +140,7 @@ impl Matcher {
         match &self.0 {
             Way::Ready(evaluator) => evaluator.matches_frame(frame),
             Way::Tree(test) => walk::holds(test, frame),
+            Way::Program(program) => program.wants(frame),
         }
     }
 
@@ -134,12 +148,9 @@ impl Matcher {
     pub fn choose(&self, batch: Batch<'_>, wanted: &mut Vec<u16>) {
         match &self.0 {
             Way::Ready(evaluator) => evaluator.choose(batch, wanted),
-            Way::Tree(test) => {
-                wanted.extend(
-                    (0..batch.len())
-                        .filter(|&index| walk::holds(test, &batch.frame(index)))
-                        .map(|index| index as u16),
-                );
+            Way::Tree(_) | Way::Program(_) => {
+                let matches = |index: &usize| self.matches(&batch.frame(*index));
+                wanted.extend((0..batch.len()).filter(matches).map(|index| index as u16));
             }
         }
     }
@@ -163,21 +174,83 @@ impl FromStr for Filter {
     /// Reads an expression. Names are looked up, those of hosts where the system does.
     fn from_str(text: &str) -> Result<Self, Error> {
         let node = grammar::parse(text, &mut Names::default()).map_err(|fault| fault.within(text))?;
-        Ok(Self(Arc::new(Inner { text: text.to_owned(), node, known: RwLock::default() })))
+        Ok(Self::of(text.to_owned(), Meaning::Expression(node)))
+    }
+}
+
+/// A program in place of an expression, such as `tcpdump -ddd` prints, asked as the kernel would. It is for frames of the link type that
+/// it was written for, and nothing here knows which: it is asked of all.
+///
+/// ```
+/// use wharf::filter::{Filter, bpf::Program};
+/// use wharf::frame::{Frame, LinkType};
+///
+/// // tcpdump -ddd arp
+/// let filter = Filter::from(Program::read("4\n40 0 0 12\n21 0 1 2054\n6 0 0 262144\n6 0 0 0\n")?);
+/// let mut bytes = [0; 60];
+/// bytes[12..14].copy_from_slice(&[8, 6]);
+/// assert!(filter.on(LinkType::ETHERNET).unwrap().matches(&Frame::new(LinkType::ETHERNET, &bytes)));
+/// assert_eq!(filter.text(), "4,40 0 0 12,21 0 1 2054,6 0 0 262144,6 0 0 0");
+/// # Ok::<(), wharf::filter::bpf::ReadError>(())
+/// ```
+impl From<Program> for Filter {
+    fn from(program: Program) -> Self {
+        let text = program.show(bpf::Form::Decimal).trim_end().replace('\n', ",");
+        Self::of(text, Meaning::Program(program))
     }
 }
 
 impl Filter {
-    /// The expression as it was written.
+    fn of(text: String, meaning: Meaning) -> Self {
+        Self(Arc::new(Inner { text, meaning, mask: None, known: RwLock::default() }))
+    }
+
+    /// The same for packets of an IPv4 network with that mask: then `ip broadcast` has a meaning.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// use wharf::filter::Filter;
+    /// use wharf::frame::{Frame, LinkType};
+    ///
+    /// let filter: Filter = "ip broadcast".parse()?;
+    /// assert!(filter.on(LinkType::RAW).is_err());
+    /// let filter = filter.in_network(Ipv4Addr::new(255, 255, 255, 0)).on(LinkType::RAW)?;
+    /// let to = |last| [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, last];
+    /// assert!(filter.matches(&Frame::new(LinkType::RAW, &to(255))));
+    /// assert!(!filter.matches(&Frame::new(LinkType::RAW, &to(254))));
+    /// # Ok::<(), wharf::filter::Error>(())
+    /// ```
+    #[must_use]
+    pub fn in_network(&self, mask: Ipv4Addr) -> Self {
+        let Inner { text, meaning, .. } = &*self.0;
+        let (text, meaning) = (text.clone(), meaning.clone());
+        Self(Arc::new(Inner { text, meaning, mask: Some(mask), known: RwLock::default() }))
+    }
+
+    /// The expression as it was written; of a [program](bpf::Program) its numbers, in one line.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0.text
     }
 
+    /// The program that it was made of, if it was.
+    #[must_use]
+    pub fn given_program(&self) -> Option<&Program> {
+        match &self.0.meaning {
+            Meaning::Program(program) => Some(program),
+            Meaning::Expression(_) => None,
+        }
+    }
+
     /// In words, a line for each primitive, indented below what joins them.
     #[must_use]
     pub fn explain(&self) -> String {
-        explain::explain(self.0.node.as_ref())
+        match &self.0.meaning {
+            Meaning::Expression(node) => explain::explain(node.as_ref()),
+            Meaning::Program(program) => {
+                format!("what a program of {} instructions wants\n", program.instructions().len())
+            }
+        }
     }
 
     /// What it asks of frames of that link type.
@@ -190,7 +263,10 @@ impl Filter {
             return known.clone();
         }
         drop(known);
-        let matcher = self.test(link_type).map(|test| Matcher::new(test, link_type));
+        let matcher = match &self.0.meaning {
+            Meaning::Program(program) => Ok(Matcher(Way::Program(program.clone()))),
+            Meaning::Expression(_) => self.test(link_type).map(|test| Matcher::new(test, link_type)),
+        };
         self.0.known.write().unwrap_or_else(PoisonError::into_inner).push((link_type, matcher.clone()));
         matcher
     }
@@ -205,7 +281,7 @@ impl Filter {
     /// What it asks of a frame's bytes, as frames are in files and in this program.
     ///
     /// # Errors
-    /// As [`Filter::on`].
+    /// As [`Filter::on`]; and of a filter that was made of a program, which has no other form.
     pub fn test(&self, link_type: LinkType) -> Result<Test, Error> {
         self.lower(link_type, Site::Frames)
     }
@@ -213,17 +289,21 @@ impl Filter {
     /// What it asks of a frame before a packet socket, where the kernel keeps the outermost VLAN tag beside the frame.
     ///
     /// # Errors
-    /// As [`Filter::on`]; and where it asks for bytes of that tag by their place, which is then for whoever gets the
-    /// whole frame to answer.
+    /// As [`Filter::test`]; and where it asks for what the kernel would answer otherwise, which is then for whoever gets the whole
+    /// frame: bytes of that tag by their place, shifts by a number that depends on the packet, offsets that may be below 0.
     pub fn socket_test(&self, link_type: LinkType) -> Result<Test, Error> {
         self.lower(link_type, Site::Socket)
     }
 
-    /// The program for frames as they are in files; it gives `snap_length` (not 0) for those that are wanted.
+    /// The program for frames as they are in files; it gives `snap_length` (not 0) for those that are wanted. One that it was made
+    /// of comes back as it is.
     ///
     /// # Errors
     /// [`ProgramError`].
     pub fn program(&self, link_type: LinkType, snap_length: u32) -> Result<Program, ProgramError> {
+        if let Some(program) = self.given_program() {
+            return Ok(program.clone());
+        }
         Ok(Program::compile(&self.test(link_type)?, snap_length)?)
     }
 
@@ -232,14 +312,21 @@ impl Filter {
     /// # Errors
     /// [`ProgramError`].
     pub fn socket_program(&self, link_type: LinkType, snap_length: u32) -> Result<Program, ProgramError> {
+        if let Some(program) = self.given_program() {
+            return Ok(program.clone());
+        }
         Ok(Program::compile(&self.socket_test(link_type)?, snap_length)?)
     }
 
     fn lower(&self, link_type: LinkType, site: Site) -> Result<Test, Error> {
-        match &self.0.node {
-            None => Ok(Test::True),
-            Some(node) => lower::lower(node, link_type, site).map_err(|fault| fault.within(&self.0.text)),
-        }
+        let lowered = match &self.0.meaning {
+            Meaning::Expression(None) => Ok(Test::True),
+            Meaning::Expression(Some(node)) => {
+                lower::lower(node, link_type, site, self.0.mask.map(Ipv4Addr::to_bits))
+            }
+            Meaning::Program(_) => Err(Fault::new(Span::default(), "a program is no expression")),
+        };
+        lowered.map_err(|fault| fault.within(&self.0.text))
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`Table`] | finds a flow among millions within the time of a cache miss |
 //! | [`FlowRecord`] | what became of a flow |
 //! | [`CommunityId`] | its name as other tools compute it, too |
+//! | [`names`] | what clients asked for by name, and how that went |
 //! | [`reassembly`] | what each end said, in order |
 //! | [`fragments`] | IP packets put together, ahead of the others |
 //!
@@ -38,6 +39,7 @@ mod community_id;
 pub mod fragments;
 mod key;
 mod meter;
+pub mod names;
 mod packed;
 mod quoted;
 pub mod reassembly;
@@ -48,6 +50,8 @@ mod slab;
 mod state;
 mod table;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 pub use community_id::CommunityId;

@@ -99,6 +99,36 @@ fn what_does_not_match_is_in_the_account() {
     assert!(code == 2 && err.contains("cannot be used with"), "{err}");
 }
 
+/// What `tcpdump -ddd` prints, in lines or behind commas, is no expression and is taken for what it is.
+#[test]
+fn a_file_may_have_a_program() {
+    let (dir, path) = with_small();
+    let file = dir.path().join("program").display().to_string();
+    let (_, numbers, _) = run(["filter", "-ddd", "udp dst port 53"]);
+    for text in [numbers.clone(), format!("# who asks?\n{numbers}"), numbers.trim().replace('\n', ",")] {
+        fs::write(&file, text).unwrap();
+        let (code, out, err) = run(["sniff", "-nr", &path, "-F", &file]);
+        assert_eq!((code, out.lines().count()), (0, 2), "{err}");
+        let (code, out, err) = run(["filter", "-F", &file, "-r", &path]);
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        assert!(out.ends_with("instructions wants\n2 of 5 packets match\n"), "{out}");
+        let (_, out, _) = run(["filter", "-F", &file, "-ddd"]);
+        assert_eq!(out, numbers);
+    }
+    for (text, told) in [
+        ("2\n6 0 0 1\n", "2 instructions announced, 1 there"),
+        ("2\n6 0 0 1\n6 0 0\n", "line 3: an instruction is four numbers"),
+        ("1\n40 0 0 12\n", "does not end"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let (code, _, err) = run(["sniff", "-nr", &path, "-F", &file]);
+        assert!(code == 2 && err.contains("the BPF program: ") && err.contains(told), "{code} {err}");
+    }
+    fs::write(&file, "1\n+ 1 = 2 and arp").unwrap();
+    let (code, out, err) = run(["sniff", "-nr", &path, "-F", &file]);
+    assert_eq!((code, out.lines().count()), (0, 1), "{err}");
+}
+
 #[test]
 fn a_limit_is_one_of_packets_that_match() {
     let (dir, path) = with_small();
@@ -167,6 +197,57 @@ fn a_live_capture_is_filtered_in_the_kernel() {
     assert!(out.lines().all(|line| line.contains("127.0.0.1.9: UDP")), "{out}");
     assert!(err.contains("\n5 received = 5 delivered + 0 filtered out + 0 dropped\n"), "{err}");
     assert!(err.contains("chosen in the kernel, others are not counted: udp dst port 9"), "{err}");
+}
+
+/// The interface knows its network; a file does not.
+#[test]
+fn broadcasts_are_those_of_the_interfaces_network() {
+    let script = r#"
+        ip link add v0 type veth peer name v1; ip address add 10.1.2.3/20 dev v1; ip link set v0 up; ip link set v1 up
+        for expression in 'ip broadcast' 'not ip broadcast and udp'; do
+            err=$(mktemp); out=$(mktemp); "$0" sniff -i v1 -n $expression > "$out" 2> "$err" &
+            until grep -q listening "$err"; do sleep 0.05; done
+            for to in 10.1.15.255 10.1.2.255 10.1.0.0 255.255.255.255; do
+                "$0" gen -i v0 --destination "$to" --count 1 --size 64 --protocol udp > /dev/null 2>&1 || exit 98
+            done
+            sleep 0.3; kill -TERM $!; wait $! || exit 1
+            sed 's/.* > \([0-9.]*\)\.[0-9]*: .*/\1/' "$out" | tr '\n' ' '; echo; cat "$err" >&2
+        done"#;
+    let Some(output) = in_namespace("broadcasts_are_those_of_the_interfaces_network", script) else { return };
+    let (code, out, err) = told(output);
+    assert_eq!((code, out.as_str()), (0, "10.1.15.255 10.1.0.0 255.255.255.255 \n10.1.2.255 \n"), "{err}");
+    assert!(err.contains("chosen in the kernel, others are not counted: ip broadcast"), "{err}");
+    let (_dir, path) = with_small();
+    let (code, _, err) = run(["sniff", "-r", &path, "ip broadcast"]);
+    assert!(code == 2 && err.contains("the mask of the network is not known"), "{err}");
+}
+
+/// A program of somebody else's goes to the kernel as it is; one for which that has no memory is asked here, and it is said.
+#[test]
+fn programs_go_to_the_kernel_unless_it_has_no_memory() {
+    let script = r#"
+        try() {
+            err=$(mktemp); out=$(mktemp); "$0" sniff -i lo -n "$@" > "$out" 2> "$err" &
+            until grep -q listening "$err"; do sleep 0.05; done
+            for n in 1 2 3 4 5; do echo hello > /dev/udp/127.0.0.1/53; echo hello > /dev/udp/127.0.0.1/9; done
+            sleep 0.5; kill -TERM $!; wait $! || exit 1
+            echo "$(grep -c '127.0.0.1.9: UDP' "$out") $(wc -l < "$out")"; cat "$err" >&2
+        }
+        file=$(mktemp); "$0" filter -ddd udp dst port 9 > "$file"; try -F "$file"
+        echo 4000 > /proc/sys/net/core/optmem_max || exit 99
+        try udp dst port 9; try "udp dst port 9 or $(for n in $(seq 100); do echo "host 10.0.$n.1 or"; done) arp""#;
+    let Some(output) = in_namespace("programs_go_to_the_kernel_unless_it_has_no_memory", script) else {
+        return;
+    };
+    let (code, out, err) = told(output);
+    assert_eq!((code, out.as_str()), (0, "5 5\n5 5\n5 5\n"), "{err}");
+    let runs: Vec<_> = err.split("listening on").skip(1).collect();
+    assert!(runs[0].contains("lo: chosen in the kernel, others are not counted: "), "{err}");
+    assert!(runs[0].contains("\n5 received = 5 delivered + 0 filtered out"), "{err}");
+    assert!(runs[1].contains("\n5 received = 5 delivered + 0 filtered out"), "{err}");
+    assert!(runs[2].contains("lo: not chosen in the kernel: there is no memory for a program of"), "{err}");
+    assert!(runs[2].contains("(net.core.optmem_max)") && runs[2].contains(" = 5 delivered + "), "{err}");
+    assert!(!runs[2].contains("+ 0 filtered out"), "{err}");
 }
 
 /// The kernel keeps a tag beside the frame: a live capture answers as the file written of it would.

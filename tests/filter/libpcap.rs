@@ -91,6 +91,18 @@ impl Libpcap {
         link_type: LinkType,
         optimise: bool,
     ) -> Result<Theirs<'_>, String> {
+        // The network's mask is not known: 0xffffffff.
+        self.compile_in(expression, link_type, optimise, u32::MAX)
+    }
+
+    /// The same in a network of that mask.
+    pub(crate) fn compile_in(
+        &self,
+        expression: &str,
+        link_type: LinkType,
+        optimise: bool,
+        mask: u32,
+    ) -> Result<Theirs<'_>, String> {
         let text = CString::new(expression).map_err(|error| error.to_string())?;
         let mut program = BpfProgram { length: 0, instructions: std::ptr::null_mut() };
         // SAFETY: the handle is closed once, after its last use; libpcap copies the text and owns the program's instructions
@@ -98,8 +110,7 @@ impl Libpcap {
         unsafe {
             let handle = (self.open_dead)(dlt(link_type), 262_144);
             assert!(!handle.is_null(), "no memory");
-            // The network's mask is not known: 0xffffffff.
-            let failed = (self.compile)(handle, &mut program, text.as_ptr(), optimise.into(), u32::MAX) != 0;
+            let failed = (self.compile)(handle, &mut program, text.as_ptr(), optimise.into(), mask) != 0;
             let error = CStr::from_ptr((self.get_error)(handle)).to_string_lossy().into_owned();
             (self.close)(handle);
             if failed { Err(error) } else { Ok(Theirs { library: self, program }) }

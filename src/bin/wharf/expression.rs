@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
 use std::{fs, io};
+use wharf::filter::bpf::Program;
 use wharf::filter::{self, Filter};
 use wharf::frame::LinkType;
 
@@ -23,6 +24,9 @@ pub(crate) struct ExpressionArgs {
     expression: Vec<OsString>,
 
     /// Read the expression from FILE, `-` for standard input; what stands behind a `#` is a comment
+    ///
+    /// Or a program of classic BPF, in the numbers that `tcpdump -ddd` and `wharf filter -ddd` print: how many instructions, and
+    /// four numbers each. It is for one link type, and nobody can tell here which.
     #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "expression", help_heading = "Input")]
     filter_file: Option<PathBuf>,
 }
@@ -31,7 +35,17 @@ impl ExpressionArgs {
     /// The filter, if there is one.
     pub(crate) fn filter(&self) -> anyhow::Result<Option<Filter>> {
         let text = match &self.filter_file {
-            Some(path) => read(path)?,
+            Some(path) => {
+                let text = read(path)?;
+                if Program::is_meant_by(&text) {
+                    let program = Program::read(&text);
+                    let of = || format!("{}: the BPF program", path.display());
+                    return Ok(Some(
+                        program.map_err(|error| args::usage(&format!("{}: {error}", of())))?.into(),
+                    ));
+                }
+                text
+            }
             None if self.expression.is_empty() => return Ok(None),
             None => joined(&self.expression)?,
         };

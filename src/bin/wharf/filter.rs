@@ -31,6 +31,7 @@ Examples:
   wharf filter -d 'vlan 100 and host 10.0.0.1'       its program, as tcpdump -d prints it
   wharf filter -d --live 'vlan 100'                  the one a live capture has in the kernel
   wharf filter -y RAW -ddd tcp                       numbers, as iptables -m bpf and tc take them
+  tcpdump -ddd arp | wharf filter -d -F -             a program of numbers, in assembly
   wharf filter -r all.pcapng 'udp and not port 53'   how many packets match, here and in BPF
 
 {TABLE}"))]
@@ -180,7 +181,9 @@ fn describe(text: &mut String, trial: &Trial) {
     let Trial { packets, matched, matched_by_bpf, compared, differences, without_meaning } = trial;
     let _ = writeln!(text, "{matched} of {packets} packets match");
     let agree = if differences.is_empty() { "agree" } else { "DIFFER" };
-    let _ = writeln!(text, "{matched_by_bpf} of {compared} match in BPF: the two {agree}");
+    if *compared > 0 || *packets == 0 {
+        let _ = writeln!(text, "{matched_by_bpf} of {compared} match in BPF: the two {agree}");
+    }
     if *without_meaning > 0 {
         let _ = writeln!(text, "{without_meaning} packets are of a link type on which it has no meaning");
     }
@@ -202,7 +205,10 @@ fn attempt(filter: &Filter, path: &Path) -> anyhow::Result<Trial> {
             let link_type = frame.record.link_type;
             let place = known.iter().position(|(known, ..)| *known == link_type).unwrap_or_else(|| {
                 let matcher = filter.on(link_type).map_err(|error| fault = Some(error)).ok();
-                known.push((link_type, matcher, filter.program(link_type, WHOLE).ok()));
+                // Where it is a program, there is nothing to compare it with.
+                let is_program = filter.given_program().is_some();
+                let program = (!is_program).then(|| filter.program(link_type, WHOLE).ok()).flatten();
+                known.push((link_type, matcher, program));
                 known.len() - 1
             });
             let (_, matcher, program) = &known[place];

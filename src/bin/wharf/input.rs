@@ -117,7 +117,11 @@ impl InputArgs {
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
         let mut watched = Watched { stats: self.stats.teller(), strict: self.strict, ..Watched::default() };
-        let mut filter = wish.filter().cloned();
+        let mut filter = match self.is_live() {
+            true => wish.filter().map(|filter| self.live.in_network(filter)),
+            false => wish.filter().cloned(),
+        };
+        let wish = &wish.clone().matching(filter.clone());
         let mut builder = match &self.read {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),

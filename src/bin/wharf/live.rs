@@ -4,6 +4,7 @@ use crate::exit;
 use crate::expression::Fault;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::Duration;
 use wharf::demux::{Ports, Protocol, Rule};
@@ -65,7 +66,7 @@ pub(crate) struct LiveArgs {
     /// hash: by the pair of IP addresses, so that a flow stays on one worker, both directions and fragments too. ports:
     /// by ports as well, which spreads the flows between two hosts; fragments come apart from their flow. cpu, queue:
     /// where the kernel received them. rr, random: evenly, without regard to flows. With `,rollover` a packet whose
-    /// ring is full goes to another.
+    /// ring is full goes to another. Rings of rr and rollover are not raised when the kernel loses packets.
     #[arg(long, value_name = "MODE[,rollover]", conflicts_with = "read", requires = "cores")]
     fanout: Option<Fanout>,
 
@@ -196,6 +197,23 @@ impl LiveArgs {
         wish: &Wish,
     ) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
         self.inside(|| self.open(workers, wish))
+    }
+
+    /// The filter for packets of the network that the interfaces are in, as far as there is one.
+    pub(crate) fn in_network(&self, filter: &Filter) -> Filter {
+        let mask = self.inside(|| {
+            let all = wharf::sys::interfaces()?;
+            let prefixes = self.names()?.into_iter().map(|name| {
+                let interface = all.iter().find(|interface| interface.name == name)?;
+                interface.addresses.iter().find(|(address, _)| address.is_ipv4()).map(|(_, prefix)| *prefix)
+            });
+            let prefixes: Vec<_> = prefixes.collect();
+            Ok(prefixes[0].filter(|first| prefixes.iter().all(|prefix| *prefix == Some(*first))))
+        });
+        // What is wrong with an interface is told when it is opened.
+        let Ok(Some(prefix)) = mask else { return filter.clone() };
+        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+        filter.in_network(Ipv4Addr::from_bits(mask))
     }
 
     /// What `work` gives within the namespace that is asked for.

@@ -13,7 +13,8 @@ pub use read::ReadError;
 
 use crate::filter::graph::{self, Facts, Graph, Problem};
 use crate::filter::ir::Test;
-use crate::sys::classic_bpf::{Instruction, LONGEST, Seen, run};
+use crate::frame::{Direction, Frame};
+use crate::sys::classic_bpf::{Instruction, LONGEST, Seen, run, run_as_kernel};
 use socket2::SockFilter;
 
 /// Why a filter has no program in the kernel. It still has an evaluator.
@@ -95,6 +96,18 @@ impl Program {
         read::read(text)
     }
 
+    /// Whether a text is such numbers, right or wrong, and so no expression: a number alone in the first line, and another one at the
+    /// beginning of the next.
+    ///
+    /// ```
+    /// use wharf::filter::bpf::Program;
+    /// assert!(Program::is_meant_by("1\n6 0 0 1") && Program::is_meant_by("1,6 0 0 1") && !Program::is_meant_by("1\n+ 1 = 2"));
+    /// ```
+    #[must_use]
+    pub fn is_meant_by(text: &str) -> bool {
+        read::is_program(text)
+    }
+
     /// Its instructions.
     #[must_use]
     pub fn instructions(&self) -> &[Instruction] {
@@ -111,6 +124,19 @@ impl Program {
     #[must_use]
     pub fn run(&self, seen: &Seen<'_>) -> u32 {
         run(&self.0, seen)
+    }
+
+    /// Whether it wants the frame, asked as the kernel would of one whose VLAN tags are in it.
+    pub(super) fn wants(&self, frame: &Frame<'_>) -> bool {
+        let sent = frame.record.direction == Direction::Out;
+        let seen = Seen {
+            bytes: frame.data,
+            wire_length: Some(frame.record.wire_length),
+            packet_type: if sent { libc::PACKET_OUTGOING.into() } else { 0 },
+            interface: frame.record.interface.0,
+            ..Seen::default()
+        };
+        run_as_kernel(&self.0, &seen) != 0
     }
 
     /// As tcpdump prints it.

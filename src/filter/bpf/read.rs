@@ -33,6 +33,15 @@ pub enum ReadError {
     Invalid(#[from] Invalid),
 }
 
+/// Whether a text is a program, or means to be one: a number alone, and a number behind it in the next line or behind a comma. In no
+/// expression does a number follow a number.
+pub(super) fn is_program(text: &str) -> bool {
+    let mut lines = text.split(['\n', ',']).map(str::trim).filter(|line| !line.is_empty());
+    let is_count = |line: &str| line.bytes().all(|byte| byte.is_ascii_digit());
+    lines.next().is_some_and(is_count)
+        && lines.next().is_some_and(|line| line.starts_with(|first: char| first.is_ascii_digit()))
+}
+
 pub(super) fn read(text: &str) -> Result<Program, ReadError> {
     let mut lines = text.split(['\n', ',']).map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
     let count = lines.next().and_then(|(_, line)| line.parse::<usize>().ok());

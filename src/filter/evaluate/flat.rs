@@ -1,5 +1,6 @@
 //! Decisions in a row of equal steps.
 
+use super::plan::Word;
 use crate::filter::graph::{Value, ValueId, Values, calculate};
 use crate::filter::ir::{Metadata, Width};
 use crate::frame::{Direction, Record};
@@ -57,12 +58,15 @@ pub(super) struct Flat {
     pub(super) values: Values,
     /// Ascending numbers each.
     pub(super) sets: Vec<Vec<u32>>,
+    /// Whether any value is kept in mind.
+    pub(super) keeps: bool,
 }
 
 /// A frame while its decisions are made.
-struct Frame<'f> {
-    data: &'f [u8],
-    record: &'f Record,
+#[derive(Clone, Copy)]
+pub(super) struct Frame<'f> {
+    pub(super) data: &'f [u8],
+    pub(super) record: &'f Record,
 }
 
 impl Flat {
@@ -83,11 +87,12 @@ impl Flat {
             let value = match step.source {
                 Source::Bytes => frame.bytes(step.at as usize, step.width)?,
                 Source::BehindHeader => {
-                    let length = 4 * (u32::from(*frame.data.get(step.header as usize)?) & 15);
-                    frame.bytes((length + step.at) as usize, step.width)?
+                    frame.bytes((frame.header_length(step.header)? + step.at) as usize, step.width)?
                 }
                 Source::Length => frame.record.wire_length,
-                _ => return self.walk_on(at, frame),
+                // Room is cleared only where there is something to keep.
+                _ if self.keeps => return self.walk_on(at, frame, &mut [0; LOCALS]),
+                _ => return self.walk_on(at, frame, &mut []),
             };
             let holds = (value & step.mask).wrapping_sub(step.low) <= step.span;
             at = step.next[usize::from(holds)];
@@ -97,34 +102,32 @@ impl Flat {
 
     /// The same with everything there is, from where something uncommon was met.
     #[inline(never)]
-    fn walk_on(&self, mut at: u32, frame: &Frame<'_>) -> Option<u32> {
-        let mut locals = [0; LOCALS];
+    fn walk_on(&self, mut at: u32, frame: &Frame<'_>, locals: &mut [u32]) -> Option<u32> {
         while at >= FIRST {
             let step = self.steps.get((at - FIRST) as usize)?;
             let number = ValueNumber(step.at);
             let holds = match step.source {
                 Source::Keep => {
-                    *locals.get_mut(step.header as usize)? = self.value(number, frame, &locals)?;
+                    *locals.get_mut(step.header as usize)? = self.value(number, frame, locals)?;
                     true
                 }
                 Source::Two => {
-                    let value = self.value(number, frame, &locals)?;
-                    let other = self.value(ValueNumber(step.low), frame, &locals)?;
+                    let value = self.value(number, frame, locals)?;
+                    let other = self.value(ValueNumber(step.low), frame, locals)?;
                     if step.span == 0 { value == other } else { value >= other }
                 }
                 Source::Set => {
-                    let value = self.value(number, frame, &locals)?;
+                    let value = self.value(number, frame, locals)?;
                     self.sets.get(step.header as usize)?.binary_search(&value).is_ok()
                 }
                 source => {
                     let value = match source {
                         Source::Bytes => frame.bytes(step.at as usize, step.width)?,
                         Source::BehindHeader => {
-                            let length = 4 * (u32::from(*frame.data.get(step.header as usize)?) & 15);
-                            frame.bytes((length + step.at) as usize, step.width)?
+                            frame.bytes((frame.header_length(step.header)? + step.at) as usize, step.width)?
                         }
                         Source::Length => frame.record.wire_length,
-                        _ => self.value(number, frame, &locals)?,
+                        _ => self.value(number, frame, locals)?,
                     };
                     (value & step.mask).wrapping_sub(step.low) <= step.span
                 }
@@ -134,20 +137,19 @@ impl Flat {
         Some(at)
     }
 
-    fn value(&self, number: ValueNumber, frame: &Frame<'_>, locals: &[u32; LOCALS]) -> Option<u32> {
+    fn value(&self, number: ValueNumber, frame: &Frame<'_>, locals: &[u32]) -> Option<u32> {
         self.value_of(self.values.at(number.0), frame, locals)
     }
 
-    fn value_of(&self, id: ValueId, frame: &Frame<'_>, locals: &[u32; LOCALS]) -> Option<u32> {
+    fn value_of(&self, id: ValueId, frame: &Frame<'_>, locals: &[u32]) -> Option<u32> {
         Some(match self.values.get(id) {
             Value::Constant(constant) => constant,
             Value::Length => frame.record.wire_length,
             Value::Load { from, at, width } => {
                 let from = from.map_or(Some(0), |from| self.value_of(from, frame, locals))?;
-                let bytes = width.bytes() as u8;
-                frame.bytes(from.checked_add(at)? as usize, bytes)? >> unused_bits(width)
+                frame.load(from.checked_add(at)?, width)?
             }
-            Value::HeaderLength { at } => 4 * (u32::from(*frame.data.get(at as usize)?) & 15),
+            Value::HeaderLength { at } => frame.header_length(at)?,
             Value::Arithmetic(operator, left, right) => {
                 let left = self.value_of(left, frame, locals)?;
                 calculate(operator, left, self.value_of(right, frame, locals)?)?
@@ -171,7 +173,7 @@ pub(super) const fn unused_bits(width: Width) -> u32 {
 impl Frame<'_> {
     /// The `width` bytes there, at the upper end of a word; what is below them may be anything.
     #[inline(always)]
-    fn bytes(&self, at: usize, width: u8) -> Option<u32> {
+    pub(super) fn bytes(&self, at: usize, width: u8) -> Option<u32> {
         match self.data.get(at..).and_then(<[u8]>::first_chunk) {
             Some(bytes) => Some(u32::from_be_bytes(*bytes)),
             None => self.last_bytes(at, width),
@@ -187,7 +189,26 @@ impl Frame<'_> {
         Some(u32::from_be_bytes(bytes))
     }
 
-    fn metadata(&self, metadata: Metadata) -> u32 {
+    /// The number there.
+    #[inline]
+    pub(super) fn load(&self, at: u32, width: Width) -> Option<u32> {
+        Some(self.bytes(at as usize, width.bytes() as u8)? >> unused_bits(width))
+    }
+
+    /// The length of an IPv4 header there.
+    #[inline(always)]
+    pub(super) fn header_length(&self, at: u32) -> Option<u32> {
+        Some(4 * (u32::from(*self.data.get(at as usize)?) & 15))
+    }
+
+    /// Where a word begins.
+    #[inline(always)]
+    pub(super) fn place(&self, word: Word) -> Option<usize> {
+        let behind = word.header.map_or(Some(0), |header| self.header_length(header))?;
+        (behind as usize).checked_add(word.at as usize)
+    }
+
+    pub(super) fn metadata(&self, metadata: Metadata) -> u32 {
         match metadata {
             Metadata::VlanTagPresent | Metadata::VlanTag | Metadata::VlanProtocol | Metadata::Protocol => 0,
             Metadata::PacketType => match self.record.direction {

@@ -97,6 +97,11 @@ impl Kinds {
         Ok(Self { shape, entries, places })
     }
 
+    /// Where the decisions begin for any frame; what stands before that is all there is of them.
+    pub(super) fn general(&self) -> u32 {
+        self.entries[0]
+    }
+
     /// Where the decisions begin for this frame.
     #[inline]
     pub(super) fn entry(&self, data: &[u8]) -> u32 {

@@ -21,6 +21,7 @@ pub(super) fn lay_out(graph: &Graph, flat: &mut Flat) -> Result<u32, EvaluateErr
             Node::End(_) => continue,
             Node::Set { local, value, next } => {
                 let header = layout.local(local)?.into();
+                layout.flat.keeps = true;
                 let at = layout.value(value, 0)?.number();
                 layout.push(Step { source: Source::Keep, at, header, ..to(steps[&next], steps[&next]) })
             }

@@ -1,19 +1,30 @@
-//! Filters run here: the decisions laid out flat, for each common kind of frame those that are left of them.
+//! Filters run here: the decisions laid out flat.
 //!
-//! What a compiled BPF program asks first of nearly every frame (is it IPv4, without options, no later fragment, TCP) is asked once
-//! for all filters, in `kind`: the decisions are simplified ahead for each answer, so that of `tcp port 80` two loads of a port
-//! are left, and of `udp` nothing. What a load reads is checked against the frame's end each time; nothing is allocated.
+//! **A batch** is asked step by step, and each step of 64 frames at once (`lanes`): which frames have come to it is a mask, and so
+//! is what becomes of them. **A single frame** is walked through the steps. What a compiled BPF program asks first of nearly every one
+//! (is it IPv4, without options, no later fragment, TCP) is asked once for all filters, in `kind`: the decisions are simplified ahead
+//! for each answer, so that of `tcp port 80` two loads of a port are left, and of `udp` nothing. What a load reads is checked against
+//! the frame's end each time; nothing is allocated.
 
+mod columns;
 mod flat;
 mod kind;
+mod lanes;
 mod lay_out;
+mod plan;
+mod values;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod x86_64;
 
 use super::graph::Problem;
 use super::ir::Test;
 use crate::frame::{Batch, Frame, LinkType};
 use crate::parse::Packet;
+use columns::Portable;
 use flat::Flat;
 use kind::Kinds;
+use plan::Plan;
 
 /// Why a test cannot be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +47,9 @@ impl From<Problem> for EvaluateError {
     }
 }
 
+/// Fewer frames are walked one by one.
+const FEW: usize = 8;
+
 /// A test made ready for frames of one link type.
 ///
 /// ```
@@ -54,6 +68,8 @@ impl From<Problem> for EvaluateError {
 pub struct Evaluator {
     flat: Flat,
     kinds: Kinds,
+    /// For many frames at once; none where there are too many steps for it.
+    plan: Option<Plan>,
 }
 
 impl Evaluator {
@@ -65,7 +81,8 @@ impl Evaluator {
         let graph = super::bpf::optimised(test)?;
         let mut flat = Flat::default();
         let kinds = Kinds::new(graph, link_type, &mut flat)?;
-        Ok(Self { flat, kinds })
+        let plan = Plan::new(&flat, kinds.general());
+        Ok(Self { flat, kinds, plan })
     }
 
     /// Whether the packet is wanted.
@@ -88,19 +105,29 @@ impl Evaluator {
     /// When the batch has more than 65,536 frames; no source hands out as many.
     pub fn choose(&self, batch: Batch<'_>, wanted: &mut Vec<u16>) {
         assert!(batch.len() <= 1 << 16, "a batch of {} frames", batch.len());
+        match &self.plan {
+            Some(plan) if batch.len() >= FEW => {
+                #[cfg(target_arch = "x86_64")]
+                if x86_64::choose(plan, &self.flat, batch, wanted) {
+                    return;
+                }
+                lanes::choose(Portable, plan, &self.flat, batch, wanted);
+            }
+            _ => self.walk_each(batch, wanted),
+        }
+    }
+
+    /// Frame by frame.
+    fn walk_each(&self, batch: Batch<'_>, wanted: &mut Vec<u16>) {
         let slab = batch.slab();
-        let before = wanted.len();
-        // Every index is written, and the wanted ones stay: whether a frame is wanted is what no branch predictor knows.
-        wanted.resize(before + batch.len(), 0);
-        let mut end = before;
-        for (index, record) in batch.records().iter().enumerate() {
+        for (record, index) in batch.records().iter().zip(0..) {
             // Within the slab, as every batch promises; what is not there is an empty frame.
             let start = record.offset as usize;
             let data = slab.get(start..start + record.captured as usize).unwrap_or_default();
-            wanted[end] = index as u16;
-            end += usize::from(self.flat.run(self.kinds.entry(data), data, record));
+            if self.flat.run(self.kinds.entry(data), data, record) {
+                wanted.push(index);
+            }
         }
-        wanted.truncate(end);
     }
 }
 

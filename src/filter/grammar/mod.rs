@@ -11,6 +11,7 @@
 mod arithmetic;
 mod id;
 mod primitive;
+mod qualified;
 
 use super::ast::{Arithmetic, Direction, Node, Protocol};
 use super::error::{Fault, Span, closest};

@@ -67,6 +67,8 @@ impl Way {
 struct Lowering {
     link_type: LinkType,
     site: Site,
+    /// Of the IPv4 network, for those of its addresses that are for all.
+    mask: Option<u32>,
     /// Computed once, before anything is asked; and whether it is used.
     prelude: RefCell<Vec<(Local, Value, bool)>>,
     next_local: Cell<u16>,
@@ -75,11 +77,12 @@ struct Lowering {
 
 type Result<T> = std::result::Result<T, Fault>;
 
-/// What the expression asks of frames of a link type.
-pub(super) fn lower(node: &Node, link_type: LinkType, site: Site) -> Result<Test> {
+/// What the expression asks of frames of a link type, in a network of that mask if it is known.
+pub(super) fn lower(node: &Node, link_type: LinkType, site: Site, mask: Option<u32>) -> Result<Test> {
     let lowering = Lowering {
         link_type,
         site,
+        mask,
         prelude: RefCell::default(),
         next_local: Cell::new(0),
         copied: Cell::new(0),

@@ -153,11 +153,16 @@ impl Lowering {
             }
             None | Some(Protocol::Link) => self.station(place, Direction::Destination, BROADCAST, span),
             Some(Protocol::Ip) => {
-                let fault = Fault::new(
-                    span,
-                    "the mask of the network is not known, so `ip broadcast` has no meaning",
-                );
-                Err(fault.hint("write the address: `dst host 10.0.0.255`"))
+                let Some(mask) = self.mask else {
+                    let reason = "the mask of the network is not known, so `ip broadcast` has no meaning";
+                    return Err(Fault::new(span, reason).hint("write the address: `dst host 10.0.0.255`"));
+                };
+                // Where one or two addresses are the whole network, none of them is for all (RFC 3021): 255.255.255.255 is.
+                let hosts = if mask >= u32::MAX - 1 { u32::MAX } else { !mask };
+                let destination = || self.word(&place.network_header(), 16).and(hosts);
+                // All ones, and all zeros, as it was once (RFC 1122 3.3.6).
+                let of_all = any([destination().is(0), destination().is(hosts)]);
+                Ok(all([self.link_type(place, IP, span)?, of_all]))
             }
             Some(_) => Err(Fault::new(span, "only `ether` has `broadcast`")),
         }

@@ -13,6 +13,9 @@ use crate::frame::LinkType;
 const TAG: u32 = 4;
 const BEFORE_TAG: u32 = 12;
 
+/// The kernel adds offsets as 32-bit numbers, of which those from 2^31 on are negative; headers take no more than the difference.
+const FARTHEST: u64 = (1 << 31) - (1 << 17);
+
 impl Lowering {
     pub(super) fn comparison(
         &self,
@@ -44,13 +47,23 @@ impl Lowering {
             Arithmetic::Length if place.tag_out => Value::Length.join(Operator::Add, Value::Constant(TAG)),
             Arithmetic::Length => Value::Length,
             Arithmetic::Negate(value) => Value::Negate(Box::new(self.value(place, value, guards)?)),
-            Arithmetic::Binary { operator, left, right, .. } => {
+            Arithmetic::Binary { operator, left, right, span } => {
                 let left = self.value(place, left, guards)?;
                 let right = self.value(place, right, guards)?;
+                let is_shift = matches!(operator, Operator::ShiftLeft | Operator::ShiftRight);
+                if is_shift && self.site == Site::Socket && !matches!(right, Value::Constant(_)) {
+                    // The caller then leaves it to the evaluator.
+                    let reason = "the kernel shifts by a number that depends on the packet modulo 32";
+                    return Err(Fault::new(*span, reason));
+                }
                 left.join(*operator, right)
             }
             Arithmetic::Bytes { protocol, at, width, span } => {
                 let at = self.value(place, at, guards)?;
+                if self.site == Site::Socket && !matches!(at, Value::Constant(_)) && most(&at) > FARTHEST {
+                    let reason = "the kernel may take an offset that depends on the packet as negative";
+                    return Err(Fault::new(*span, reason));
+                }
                 let width = match width {
                     1 => Width::Byte,
                     2 => Width::Half,
@@ -155,4 +168,34 @@ impl Lowering {
             _ => Err(Fault::new(span, "bytes of a tag that the kernel keeps beside the frame")),
         }
     }
+}
+
+/// No less than what the value may be.
+fn most(value: &Value) -> u64 {
+    const ANY: u64 = u32::MAX as u64;
+    let number = match value {
+        Value::Constant(constant) => (*constant).into(),
+        Value::Load { width: Width::Byte, .. } => 0xff,
+        Value::Load { width: Width::Half, .. } => 0xffff,
+        Value::HeaderLength { .. } => 60,
+        Value::Arithmetic(operator, left, right) => {
+            let (a, b) = (most(left), most(right));
+            match (operator, &**right) {
+                (Operator::Add, _) => a + b,
+                (Operator::Multiply, _) => a * b,
+                (Operator::And, _) => a.min(b),
+                // All bits below the highest one.
+                (Operator::Or | Operator::Xor, _) => (a.max(b) + 1).next_power_of_two() - 1,
+                (Operator::Remainder, _) => a.min(b),
+                (Operator::Divide, _) => a,
+                (Operator::ShiftLeft, Value::Constant(bits @ 0..=31)) => a << bits,
+                (Operator::ShiftRight, Value::Constant(bits @ 0..=31)) => a >> bits,
+                (Operator::ShiftRight, _) => a,
+                _ => ANY,
+            }
+        }
+        _ => ANY,
+    };
+    // Beyond 32 bits it wraps.
+    if number > ANY { ANY } else { number }
 }

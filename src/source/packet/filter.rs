@@ -3,7 +3,7 @@
 use super::Directions;
 use super::ports::{self, PortSet, Start};
 use crate::sys::classic_bpf::{Assembler, Instruction, Known, LONGEST, TooLong};
-use socket2::SockFilter;
+use socket2::{Domain, SockFilter, Socket, Type};
 
 const OUTGOING: u32 = libc::PACKET_OUTGOING as u32;
 
@@ -13,6 +13,9 @@ pub(super) const NOTHING: [SockFilter; 1] = [SockFilter::new(0x06, 0, 0, 0)];
 /// `BPF_RET | BPF_K` and `BPF_JMP | BPF_JA`.
 const GIVE_CONSTANT: u16 = 0x06;
 const JUMP: u16 = 0x05;
+/// The bits of a code that tell its class (`BPF_CLASS`), and the class of loads into A; with nothing else set, of the constant.
+const CLASS: u16 = 0x07;
+const LOAD: u16 = 0x00;
 
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +79,10 @@ fn joined(
     // What ends with the wanted frames' length, before the last that drops others, goes on behind it instead.
     let give = program.len() - 2;
     program[give] = Instruction { code: JUMP, then: 0, otherwise: 0, constant: 1 };
+    // It begins with A being 0, as every program does, which matters where the first thing is not a load of A.
+    if wanted.first().is_some_and(|first| first.code & CLASS != LOAD) {
+        program.push(Instruction::default());
+    }
     program.extend(wanted.iter().map(|instruction| match instruction {
         Instruction { code: GIVE_CONSTANT, constant: 1.., .. } => {
             Instruction { constant: keep, ..*instruction }
@@ -83,6 +90,17 @@ fn joined(
         other => *other,
     }));
     if program.len() > LONGEST { Err(TooLong(program.len())) } else { Ok(program) }
+}
+
+/// Whether the kernel has memory for the program, as far as a socket's share of it goes (`net.core.optmem_max`): asked of a socket that
+/// is nobody's. Twice, as a ring that is replaced has two for a moment.
+pub(super) fn fits(program: &[SockFilter]) -> bool {
+    let Ok(socket) = Socket::new(Domain::UNIX, Type::DGRAM, None) else { return true };
+    (0..2).all(|_| {
+        let attached = socket.attach_filter(program);
+        // Whatever else is wrong, the ring's socket will tell.
+        !attached.is_err_and(|error| error.raw_os_error() == Some(libc::ENOMEM))
+    })
 }
 
 fn finished(program: Vec<Instruction>) -> Vec<SockFilter> {
@@ -160,6 +178,10 @@ mod tests {
                 "{directions:?} {place:?} {packet_type} {interface} {bytes:?}"
             );
         }
+        // What is asked of A before anything is loaded: it is 0, whatever stood there for the direction.
+        let give_a = [Instruction { code: 0x16, ..Instruction::default() }];
+        let program = joined(Directions::In, Place::Interface, 96, &give_a).expect("short");
+        assert_eq!(run(&program, &Seen { packet_type: 3, ..Seen::default() }), 0);
         let long = vec![Instruction::default(); LONGEST];
         assert!(joined(Directions::In, Place::Interface, 96, &long).is_err());
     }

@@ -159,13 +159,13 @@ impl Options {
         Self { parts: parts.max(1), ..self }
     }
 
-    /// By what a frame goes to one of several rings.
+    /// By what a frame goes to one of several rings. Rings that have frames [in turn](Spread::RoundRobin) are not raised.
     pub fn spread(self, spread: Spread) -> Self {
         Self { spread, ..self }
     }
 
     /// Whether a frame for a full ring goes to another one, which may tear its flow apart; it does not by default.
-    /// Such rings are not raised.
+    /// Such rings are not raised either.
     pub fn rollover(self, on: bool) -> Self {
         Self { rollover: on, ..self }
     }
@@ -238,15 +238,16 @@ impl Options {
             Some(ring) => Size { ring, larger: self.raise_to },
             None => sizing::of(device, self.parts * self.among),
         };
-        let can_grow = !self.rollover && self.spread != Spread::RoundRobin;
         let frame = self.largest_frame(device, &all);
-        let larger = size.larger.filter(|_| can_grow).map(|bytes| self.geometry(bytes, frame)).transpose()?;
+        let larger = size.larger.map(|bytes| self.geometry(bytes, frame)).transpose()?;
+        let (program, refusal) = self.program(device, &all, mode, link_type);
+        let wanted = self.wanted.as_ref().filter(|_| mode == Mode::Raw && refusal.is_none());
         let interface = Interface {
             name: Some(device.name.clone()),
             description: self.time_stamps.is_the_devices().then(|| BY_DEVICE.to_owned()),
             os: Some(operating_system()),
             link_type,
-            filter: self.wanted.as_ref().map(|(_, text)| text.clone()),
+            filter: wanted.map(|(_, text)| text.clone()),
             snap_length: self.snap_length,
             ..Interface::default()
         };
@@ -256,7 +257,7 @@ impl Options {
             mode,
             link_type,
             snap_length: self.snap_length,
-            filter: self.program(device, &all, mode, link_type)?,
+            filter: program,
             incoming_only: self.directions == Directions::In,
             promiscuous: self.promiscuous && !device.is_any(),
             parts: self.parts,
@@ -268,11 +269,16 @@ impl Options {
         };
         let rings = Group::open(plan)?;
         let notes = match (&self.wanted, &self.ports) {
-            (Some((_, text)), _) if mode == Mode::Raw => Some(format!(
-                "{}: chosen in the kernel, others are not counted: {}",
-                device.name,
-                in_short(text)
-            )),
+            (Some((_, text)), _) => match refusal {
+                Some(refusal) => Some(format!("{}: not chosen in the kernel: {refusal}", device.name)),
+                None => wanted.map(|_| {
+                    format!(
+                        "{}: chosen in the kernel, others are not counted: {}",
+                        device.name,
+                        in_short(text)
+                    )
+                }),
+            },
             (None, Some(ports)) if start(mode, link_type).is_some() => Some(format!(
                 "{}: chosen in the kernel by ports, others are not counted: {ports}",
                 device.name
@@ -297,14 +303,14 @@ impl Options {
         checked.map_err(|reason| format!("no time stamps of type {kind}: {reason}"))
     }
 
-    /// The program in front of the ring. A cooked frame gets its header only behind it.
+    /// The program in front of the ring, and why the one that was given is not in it. A cooked frame gets its header only behind it.
     fn program(
         &self,
         device: &InterfaceInfo,
         all: &[InterfaceInfo],
         mode: Mode,
         link_type: LinkType,
-    ) -> Result<Vec<socket2::SockFilter>, String> {
+    ) -> (Vec<socket2::SockFilter>, Option<String>) {
         let added = if mode == Mode::Cooked { restore::SLL2 as u32 } else { 0 };
         let keep = match self.snap_length {
             0 => u32::MAX,
@@ -319,16 +325,22 @@ impl Options {
         } else {
             filter::Place::Interface
         };
+        let without = |ports| filter::program(self.directions, place, keep, ports);
         match &self.wanted {
             // Without the header that it is about, a program means nothing.
-            Some((program, _)) if mode == Mode::Raw => {
-                filter::program_with(self.directions, place, keep, program).map_err(|error| error.to_string())
+            Some((wanted, _)) if mode == Mode::Raw => {
+                let refusal = match filter::program_with(self.directions, place, keep, wanted) {
+                    Ok(program) if filter::fits(&program) => return (program, None),
+                    Ok(program) => format!(
+                        "there is no memory for a program of {} instructions (net.core.optmem_max)",
+                        program.len()
+                    ),
+                    Err(error) => error.to_string(),
+                };
+                (without(None), Some(refusal))
             }
-            Some(_) => Ok(filter::program(self.directions, place, keep, None)),
-            None => {
-                let ports = self.ports.as_ref().zip(start(mode, link_type));
-                Ok(filter::program(self.directions, place, keep, ports))
-            }
+            Some(_) => (without(None), None),
+            None => (without(self.ports.as_ref().zip(start(mode, link_type))), None),
         }
     }
 

@@ -69,6 +69,21 @@ impl Seen<'_> {
         Some(number::<N>(*self.bytes.get(at as usize..)?.first_chunk()?))
     }
 
+    /// At X and a constant.
+    #[inline]
+    fn calculated<const N: usize, const AS_KERNEL: bool>(&self, x: u32, constant: u32) -> Option<u32> {
+        const NEGATIVE: u32 = 1 << 31;
+        const NETWORK: u32 = libc::SKF_NET_OFF as u32;
+        const LINK: u32 = libc::SKF_LL_OFF as u32;
+        match x.wrapping_add(constant) {
+            _ if !AS_KERNEL => self.relative::<N>(x, constant),
+            offset @ ..NEGATIVE => self.relative::<N>(0, offset),
+            offset @ NETWORK.. => self.relative::<N>(self.network, offset - NETWORK),
+            offset @ LINK.. => self.relative::<N>(0, offset - LINK),
+            _ => None,
+        }
+    }
+
     fn known(&self, known: Known) -> u32 {
         match known {
             Known::Protocol => self.protocol,
@@ -94,10 +109,10 @@ fn number<const N: usize>(bytes: [u8; N]) -> u32 {
     bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte))
 }
 
-/// What the program gives for a frame: as the kernel, 0 where it reads beyond the frame's end or divides by 0.
+/// What the program gives for a frame: 0 where it reads beyond the frame's end or divides by 0.
 ///
-/// Offsets that a program calculates (X and a constant) are not taken as negative: beyond 32 bits it gives 0, as libpcap's own
-/// interpreter does. An instruction that is none gives 0 too.
+/// As libpcap has it, where the kernel differs: a shift by more than 31 gives 0, and offsets that a program calculates (X and a
+/// constant) are not taken as negative: beyond 32 bits it gives 0. An instruction that is none gives 0 too.
 ///
 /// ```
 /// use wharf::sys::classic_bpf::{Seen, run};
@@ -105,10 +120,28 @@ fn number<const N: usize>(bytes: [u8; N]) -> u32 {
 /// ```
 #[must_use]
 pub fn run(program: &[Instruction], seen: &Seen<'_>) -> u32 {
-    interpret(program, seen).unwrap_or(0)
+    interpret::<false>(program, seen).unwrap_or(0)
 }
 
-fn interpret(program: &[Instruction], seen: &Seen<'_>) -> Option<u32> {
+/// The same as the kernel has it (`net/core/filter.c`, `kernel/bpf/core.c`, Linux 6.1): a shift by X is one by X modulo 32, and an offset
+/// that a program calculates wraps at 32 bits and is taken as negative from 2^31 on, where it may be one in a header
+/// (`SKF_LL_OFF`, `SKF_NET_OFF`).
+///
+/// ```
+/// use wharf::sys::classic_bpf::{Instruction, Seen, run, run_as_kernel};
+///
+/// // X = 33, A = 1 << X.
+/// let instruction = |code, constant| Instruction { code, constant, ..Instruction::default() };
+/// let program = [instruction(0x01, 33), instruction(0x00, 1), instruction(0x6c, 0), instruction(0x16, 0)];
+/// let seen = Seen::default();
+/// assert_eq!((run(&program, &seen), run_as_kernel(&program, &seen)), (0, 2));
+/// ```
+#[must_use]
+pub fn run_as_kernel(program: &[Instruction], seen: &Seen<'_>) -> u32 {
+    interpret::<true>(program, seen).unwrap_or(0)
+}
+
+fn interpret<const AS_KERNEL: bool>(program: &[Instruction], seen: &Seen<'_>) -> Option<u32> {
     let (mut a, mut x, mut memory, mut at) = (0_u32, 0_u32, [0_u32; 16], 0_usize);
     loop {
         let Instruction { code, then, otherwise, constant } = *program.get(at)?;
@@ -118,10 +151,10 @@ fn interpret(program: &[Instruction], seen: &Seen<'_>) -> Option<u32> {
             LOAD_WORD => a = seen.absolute::<4>(constant)?,
             LOAD_HALF => a = seen.absolute::<2>(constant)?,
             LOAD_BYTE if constant == XOR_X => a ^= x,
-            LOAD_HALF_AT_X => a = seen.relative::<2>(x, constant)?,
+            LOAD_HALF_AT_X => a = seen.calculated::<2, AS_KERNEL>(x, constant)?,
             LOAD_BYTE => a = seen.absolute::<1>(constant)?,
-            LOAD_WORD_AT_X => a = seen.relative::<4>(x, constant)?,
-            LOAD_BYTE_AT_X => a = seen.relative::<1>(x, constant)?,
+            LOAD_WORD_AT_X => a = seen.calculated::<4, AS_KERNEL>(x, constant)?,
+            LOAD_BYTE_AT_X => a = seen.calculated::<1, AS_KERNEL>(x, constant)?,
             LOAD_MEMORY => a = *memory.get(constant as usize)?,
             LOAD_LENGTH => a = seen.length(),
             LOAD_X_CONSTANT => x = constant,
@@ -143,7 +176,11 @@ fn interpret(program: &[Instruction], seen: &Seen<'_>) -> Option<u32> {
                     let holds = compare(code & !BY_X, a, operand)?;
                     at += usize::from(if holds { then } else { otherwise });
                 } else {
-                    a = calculate(code, a, operand)?;
+                    // A constant is checked when the program is loaded.
+                    let is_shift = [Operation::ShiftLeft, Operation::ShiftRight]
+                        .map(|shift| shift as u16 | BY_X)
+                        .contains(&code);
+                    a = calculate(code, a, if AS_KERNEL && is_shift { operand % 32 } else { operand })?;
                 }
             }
         }

@@ -23,7 +23,7 @@ mod interpret;
 pub(crate) mod opcode;
 
 pub use assembler::{Assembler, Label, TooLong};
-pub use interpret::{Seen, run};
+pub use interpret::{Seen, run, run_as_kernel};
 
 use socket2::SockFilter;
 
