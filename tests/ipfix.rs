@@ -17,9 +17,9 @@ fn records(count: u16) -> Vec<FlowRecord> {
             2 => ["fd00::1".parse().unwrap(), "fd00::2".parse().unwrap()],
             _ => [[10, 0, (at >> 8) as u8, at as u8].into(), [192, 0, 2, 7].into()],
         };
-        let protocol = if at % 2 == 0 { 6 } else { 17 };
+        let protocol = if at.is_multiple_of(2) { 6 } else { 17 };
         let (key, reversed) = FlowKey::new((a, 40_000 + at), (b, 443), protocol);
-        let both = u64::from(at % 4 != 0);
+        let both = u64::from(!at.is_multiple_of(4));
         let second = 1_700_000_000 + i64::from(at);
         FlowRecord {
             key,
@@ -51,7 +51,12 @@ fn sums(records: &[FlowRecord]) -> (u64, u64) {
 }
 
 fn has(program: &str) -> bool {
-    let there = Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let there = Command::new(program)
+        .arg(if program == "tshark" { "--version" } else { "-V" })
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
     if !there {
         eprintln!("SKIPPED: no {program}");
     }
@@ -152,7 +157,7 @@ fn nfcapd_takes_records_over_udp() {
     let mut ipfix = Ipfix::udp(&format!("127.0.0.1:{port}")).unwrap();
     for record in &records {
         ipfix.write(record).unwrap();
-        if ipfix.counts().records % 64 == 0 {
+        if ipfix.counts().records.is_multiple_of(64) {
             sleep(Duration::from_micros(200));
         }
     }

@@ -68,8 +68,13 @@ fn a_datagram_is_put_together_from_a_file() {
     assert_eq!(whole[&4].1, Verdict::Good);
 }
 
+/// Protocol and ports of a packet, and the verdict over its transport checksum.
+type Whole = ((u8, Option<(u16, u16)>), Verdict);
+/// A table's rows, by column.
+type Rows = Vec<BTreeMap<String, String>>;
+
 /// By the number of the frame that completed them: protocol and ports, and the verdict over the transport checksum.
-fn put_together(path: &Path) -> BTreeMap<u64, ((u8, Option<(u16, u16)>), Verdict)> {
+fn put_together(path: &Path) -> BTreeMap<u64, Whole> {
     let mut found = BTreeMap::new();
     let mut defragmenter = Defragmenter::new(Options::default());
     let sink = each(|packet: &Packet<'_>| {
@@ -93,7 +98,7 @@ fn put_together(path: &Path) -> BTreeMap<u64, ((u8, Option<(u16, u16)>), Verdict
 }
 
 /// The capture files of the corpus with an oracle of this kind, and its rows by column.
-fn oracles(suffix: &str) -> Option<Vec<(PathBuf, Vec<BTreeMap<String, String>>)>> {
+fn oracles(suffix: &str) -> Option<Vec<(PathBuf, Rows)>> {
     let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
         eprintln!("SKIPPED: WHARF_CORPUS is not set");
         return None;

@@ -11,6 +11,7 @@ pub mod follow;
 mod format;
 pub mod json;
 mod lines;
+mod opened;
 mod services;
 mod split;
 mod streams;

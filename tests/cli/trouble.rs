@@ -49,7 +49,7 @@ fn a_flow_is_written_from_before_its_trouble_to_after_it() {
     let times = times(&output);
     assert!(times.is_sorted());
     // The repetition is the packet at 4001 ms; half of all packets are of its flow.
-    assert_eq!((times.first(), times.last()), (Some(&3_002), Some(&4_500)), "{err}");
+    assert_eq!((times.first(), times.last()), (Some(&3_002), Some(&4_501)), "{err}");
     assert_eq!(times.len(), 500 + 1 + 250, "{err}");
     assert!(err.contains("8001 received = 751 delivered + 7250 filtered out + 0 dropped"), "{err}");
     assert!(err.contains("trouble: loss 1 times; 751 packets written"), "{err}");

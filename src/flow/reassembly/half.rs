@@ -1,7 +1,7 @@
 //! One direction of a connection.
 
 use super::pieces::{Overlapped, Pieces};
-use super::{Counters, Overlap, What};
+use super::{Counters, Gap, Overlap, What};
 
 /// As far ahead as the largest window reaches (RFC 7323 2.3): what is further is of another connection, or made up.
 const MOST_AHEAD: i64 = 1 << 30;
@@ -111,7 +111,7 @@ impl Half {
                 _ => end,
             };
             let new = &payload[within(self.next)..within(until)];
-            self.hand_on(new, until - self.next, counters, emit);
+            self.hand_on(new, until - self.next, Gap::Snapped, counters, emit);
             let before = self.next;
             self.drain(overlap == Overlap::Last, counters, emit);
             if overlap == Overlap::First {
@@ -120,11 +120,12 @@ impl Half {
         }
     }
 
-    /// Hands on `length` bytes at `next`, of which those captured are `bytes`.
+    /// Hands on `length` bytes at `next`, of which those captured are `bytes`; the others are missing, for this reason.
     fn hand_on(
         &mut self,
         bytes: &[u8],
         length: u64,
+        gap: Gap,
         counters: &mut Counters,
         emit: &mut impl FnMut(u64, What<'_>),
     ) {
@@ -136,7 +137,7 @@ impl Half {
         let missing = length - bytes.len() as u64;
         if missing > 0 {
             counters.missing += missing;
-            emit(self.next, What::Missing(missing));
+            emit(self.next, What::Missing(missing, gap));
             self.next += missing;
         }
     }
@@ -152,7 +153,7 @@ impl Half {
             }
             let bytes = &piece.bytes[old..];
             counters.waited += bytes.len() as u64;
-            self.hand_on(bytes, piece.length - behind, counters, emit);
+            self.hand_on(bytes, piece.length - behind, Gap::Snapped, counters, emit);
         }
     }
 
@@ -171,14 +172,19 @@ impl Half {
         self.acknowledged = self.acknowledged.max(offset);
         while self.pieces.first().is_some_and(|first| first < offset) {
             counters.acknowledged += 1;
-            self.give_up_gap(counters, emit);
+            self.give_up_gap(Gap::Acknowledged, counters, emit);
         }
     }
 
     /// Waits no longer for what is missing at `next`.
-    pub(super) fn give_up_gap(&mut self, counters: &mut Counters, emit: &mut impl FnMut(u64, What<'_>)) {
+    pub(super) fn give_up_gap(
+        &mut self,
+        gap: Gap,
+        counters: &mut Counters,
+        emit: &mut impl FnMut(u64, What<'_>),
+    ) {
         if let Some(first) = self.pieces.first() {
-            self.hand_on(&[], first.saturating_sub(self.next), counters, emit);
+            self.hand_on(&[], first.saturating_sub(self.next), gap, counters, emit);
             self.drain(true, counters, emit);
         }
     }
@@ -186,11 +192,11 @@ impl Half {
     /// There is no more: hands on all that waits, and what is known to be missing after it.
     pub(super) fn end(&mut self, counters: &mut Counters, emit: &mut impl FnMut(u64, What<'_>)) -> u64 {
         while !self.pieces.is_empty() {
-            self.give_up_gap(counters, emit);
+            self.give_up_gap(Gap::End, counters, emit);
         }
         // The last number acknowledged may be that of a FIN.
         let end = self.fin.unwrap_or(0).max(self.acknowledged.saturating_sub(1));
-        self.hand_on(&[], end.saturating_sub(self.next), counters, emit);
+        self.hand_on(&[], end.saturating_sub(self.next), Gap::End, counters, emit);
         self.next
     }
 }

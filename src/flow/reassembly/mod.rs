@@ -153,10 +153,23 @@ pub struct Slice<'a, K> {
 pub enum What<'a> {
     /// Bytes, at least one.
     Data(&'a [u8]),
-    /// So many bytes, at least one, are not in the capture.
-    Missing(u64),
+    /// So many bytes, at least one, are not in the capture, and why they are waited for no longer.
+    Missing(u64, Gap),
     /// There is no more of this side.
     End(End),
+}
+
+/// Why bytes that are missing are waited for no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Gap {
+    /// The peer has them: it has acknowledged what lies behind.
+    Acknowledged,
+    /// Their segment was captured, but cut off before them.
+    Snapped,
+    /// Too much waited behind them.
+    Full,
+    /// The connection has ended. Whether the peer had them is not known.
+    End,
 }
 
 /// Why there is no more of a stream.

@@ -1,7 +1,7 @@
 //! Many connections, within bounds.
 
 use super::half::Half;
-use super::{Counters, End, Options, Segment, Side, Slice, What};
+use super::{Counters, End, Gap, Options, Segment, Side, Slice, What};
 use crate::flow::recency::Recency;
 use crate::frame::Timestamp;
 use std::collections::HashMap;
@@ -170,7 +170,7 @@ impl<K: Hash + Eq + Clone> Reassembler<K> {
             counters.connection_full += 1;
             let most = connection.halves[0].memory() < connection.halves[1].memory();
             let side = if most { Side::Second } else { Side::First };
-            connection.with(side, handler, |half, mut emit| half.give_up_gap(counters, &mut emit));
+            connection.with(side, handler, |half, mut emit| half.give_up_gap(Gap::Full, counters, &mut emit));
         }
         let (number, after) = (connection.number, connection.memory());
         *memory = *memory - before + after;
@@ -262,7 +262,7 @@ impl<K: Hash + Eq + Clone> Reassembler<K> {
                 while connection.halves[side.index()].memory() > 0 {
                     self.counters.total_full += 1;
                     connection.with(side, handler, |half, mut emit| {
-                        half.give_up_gap(&mut self.counters, &mut emit);
+                        half.give_up_gap(Gap::Full, &mut self.counters, &mut emit);
                     });
                 }
             }

@@ -1,6 +1,6 @@
 //! Streams cut up in every way, against a model that keeps everything.
 
-use super::{Counters, End, Options, Overlap, Reassembler, Segment, Side, What};
+use super::{Counters, End, Gap, Options, Overlap, Reassembler, Segment, Side, What};
 use crate::frame::Timestamp;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl Heard {
         assert_eq!(offset, self.bytes.len() as u64, "slices follow one another");
         match what {
             What::Data(bytes) => self.bytes.extend(bytes.iter().copied().map(Some)),
-            What::Missing(count) => self.bytes.extend((0..count).map(|_| None)),
+            What::Missing(count, _) => self.bytes.extend((0..count).map(|_| None)),
             What::End(end) => self.ends.push(end),
         }
     }
@@ -253,6 +253,29 @@ fn what_the_snap_length_cut_off_is_missing() {
     listener.take(Side::First, Segment { length: 4, ..data(105, "fg") });
     listener.take(Side::First, data(113, "n"));
     assert_eq!(listener.said(0), "ab___fg__jk__n");
+}
+
+#[test]
+fn a_gap_tells_why_it_is_given_up() {
+    let mut reassembler = Reassembler::new(Options { connection: 1_000, ..Options::default() });
+    let mut gaps = Vec::new();
+    let mut heard = |slice: super::Slice<'_, u8>| {
+        if let What::Missing(bytes, gap) = slice.what {
+            gaps.push((bytes, gap));
+        }
+    };
+    let payload = "x".repeat(900);
+    for (side, segment) in [
+        (Side::First, Segment { length: 5, ..data(100, "ab") }),
+        (Side::First, data(106, "g")),
+        (Side::Second, ack(107)),
+        (Side::First, data(109, &payload)),
+        (Side::First, data(1_011, &payload)),
+    ] {
+        reassembler.segment(&0, side, &segment, None, &mut heard);
+    }
+    reassembler.finish(&mut heard);
+    assert_eq!(gaps, [(3, Gap::Snapped), (1, Gap::Acknowledged), (2, Gap::Full), (2, Gap::End)]);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Who speaks with whom: conversations, numbered as they begin.
 
+use super::super::opened::open;
 use super::super::{Deliveries, Error, InterfaceStatistics, Sink};
 use crate::flow::FlowKey;
+use crate::flow::fragments::{Defragmenter, Options};
 use crate::flow::reassembly::Side;
 use crate::frame::Timestamp;
 use crate::parse::{IpLayer, Packet, Transport};
@@ -79,11 +81,13 @@ pub(super) struct Met {
 /// All conversations of a run; a sink that lists them.
 ///
 /// Some 200 bytes each, for as long as the list is kept: at most a million are told apart, later ones are not seen.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Conversations {
     all: Vec<Conversation>,
     by_key: HashMap<FlowKey, usize>,
     unseen: u64,
+    /// As a sink: packets count as they are followed.
+    defragmenter: Option<Defragmenter>,
 }
 
 /// Conversations that are told apart.
@@ -174,11 +178,13 @@ fn side_of(conversation: &Conversation, reversed: bool) -> Side {
 impl Sink for Conversations {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         for delivery in packets.iter() {
-            let packet = delivery.packet;
-            if let Some(keyed) = FlowKey::of(&packet) {
-                let time = packet.frame().record.time;
-                self.packet(&packet, keyed.ip, keyed.key, keyed.reversed, time);
-            }
+            let time = delivery.packet.frame().record.time;
+            let defragmenter = self.defragmenter.take();
+            let mut defragmenter = defragmenter.unwrap_or_else(|| Defragmenter::new(Options::default()));
+            open(&delivery.packet, Some(&mut defragmenter), |packet, ip, (key, reversed)| {
+                self.packet(packet, ip, key, reversed, time);
+            });
+            self.defragmenter = Some(defragmenter);
         }
         Ok(())
     }

@@ -7,12 +7,12 @@ pub use conversations::{Conversation, Conversations};
 pub use show::{Form, ShowOptions};
 
 use super::lines::Lines;
+use super::opened::open;
 use super::{Deliveries, Error, InterfaceStatistics, Sink};
-use crate::flow::FlowKey;
-use crate::flow::fragments::{self, Defragmenter, Outcome};
+use crate::flow::fragments::{self, Defragmenter};
 use crate::flow::reassembly::{Options, Reassembler, Segment, Side, Slice, What};
 use crate::frame::Timestamp;
-use crate::parse::{IpLayer, Packet, Transport};
+use crate::parse::{Packet, Transport};
 use conversations::Met;
 use show::Show;
 use std::io::Write;
@@ -98,62 +98,25 @@ impl<W: Write> Follow<W> {
 
     fn packet(&mut self, packet: &Packet<'_>) {
         let time = packet.frame().record.time;
-        match self.defragmenter.packet(packet) {
-            Outcome::Kept => {}
-            Outcome::Whole => {
-                if let Some(keyed) = FlowKey::of(packet) {
-                    self.take(packet, keyed.ip, (keyed.key, keyed.reversed), time);
+        let Self { lines, show, conversations, reassembler, defragmenter, chosen, said, missing } = self;
+        open(packet, Some(defragmenter), |packet, ip, (key, reversed)| {
+            let Some(Met { number, side }) = conversations.packet(packet, ip, key, reversed, time) else {
+                return;
+            };
+            if chosen.is_some_and(|chosen| chosen != number) {
+                return;
+            }
+            let mut heard = Heard { show, out: &mut lines.buffer, conversations, chosen, said, missing };
+            match Segment::of(packet, ip) {
+                Some(segment) => {
+                    reassembler.segment(&number, side, &segment, time, |slice| heard.slice(&slice));
                 }
-            }
-            Outcome::Complete(carried) => {
-                let layers = carried.layers();
-                let whole = Packet::new(carried.frame(), &layers);
-                if let (Some(of), Some(seen)) = (FlowKey::of(&whole), FlowKey::of(packet)) {
-                    self.take(&whole, of.ip, (of.key.seen_as(&seen.key), of.reversed), time);
+                None if ip.transport != Transport::Tcp => {
+                    heard.datagram(number, side, time, (packet.payload(ip), packet.payload_length(ip)));
                 }
+                None => {}
             }
-        }
-    }
-
-    fn take(
-        &mut self,
-        packet: &Packet<'_>,
-        ip: &IpLayer,
-        (key, reversed): (FlowKey, bool),
-        time: Option<Timestamp>,
-    ) {
-        let Some(Met { number, side }) = self.conversations.packet(packet, ip, key, reversed, time) else {
-            return;
-        };
-        if self.chosen.is_some_and(|chosen| chosen != number) {
-            return;
-        }
-        match Segment::of(packet, ip) {
-            Some(segment) => {
-                let mut heard = Heard {
-                    show: &mut self.show,
-                    out: &mut self.lines.buffer,
-                    conversations: &self.conversations,
-                    chosen: &mut self.chosen,
-                    said: &mut self.said,
-                    missing: &mut self.missing,
-                };
-                self.reassembler.segment(&number, side, &segment, time, |slice| heard.slice(&slice));
-            }
-            None if ip.transport == Transport::Udp || ip.transport == Transport::UdpLite => {
-                let (bytes, length) = (packet.payload(ip), packet.payload_length(ip));
-                let mut heard = Heard {
-                    show: &mut self.show,
-                    out: &mut self.lines.buffer,
-                    conversations: &self.conversations,
-                    chosen: &mut self.chosen,
-                    said: &mut self.said,
-                    missing: &mut self.missing,
-                };
-                heard.datagram(number, side, time, (bytes, length));
-            }
-            None => {}
-        }
+        });
     }
 }
 
@@ -184,7 +147,7 @@ impl Heard<'_> {
                 self.said[slice.side.index()] += bytes.len() as u64;
                 self.show.bytes(self.out, (conversation, slice.side), slice.time, bytes);
             }
-            What::Missing(bytes) => {
+            What::Missing(bytes, _) => {
                 self.missing[slice.side.index()] += bytes;
                 self.show.missing(self.out, (conversation, slice.side), slice.time, bytes);
             }

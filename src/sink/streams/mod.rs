@@ -2,12 +2,13 @@
 
 mod files;
 
+use super::opened::open;
 use super::{Deliveries, Error, InterfaceStatistics, Sink};
-use crate::flow::fragments::{self, Defragmenter, Outcome};
-use crate::flow::reassembly::{self, Counters, Reassembler, Segment, Side, Slice, What};
+use crate::flow::fragments::{self, Defragmenter};
+use crate::flow::reassembly::{self, Counters, Gap, Reassembler, Segment, Side, Slice, What};
 use crate::flow::{FlowKey, FlowRecord};
 use crate::frame::Timestamp;
-use crate::parse::{IpLayer, Packet};
+use crate::parse::Packet;
 use files::{FileId, Files};
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,8 +16,10 @@ use std::path::Path;
 /// Writes each direction of every TCP connection to a file, its bytes in order.
 ///
 /// Files are named `tcp-SOURCE.PORT-DESTINATION.PORT`, those of further connections between the same ends `….1`, `….2` and so on,
-/// and are made when their direction says something. What is missing is left out, and counted: [`StreamFiles::of`] tells
-/// the names and the gaps of a flow. Order and bounds are those of [`reassembly`](crate::flow::reassembly).
+/// and are made when their direction says something. Of what is in a tunnel or compressed (IPComp) it is the innermost. What is
+/// missing is left out, and counted: [`StreamFiles::of`] tells the names and the gaps of a flow. Where a connection ends with
+/// a gap that the other end never acknowledged, what came behind it may not have been received: it is in a file of its own, whose
+/// name ends in `.unacknowledged`. Order and bounds are those of [`reassembly`](crate::flow::reassembly).
 ///
 /// ```
 /// use wharf::engine::Engine;
@@ -52,7 +55,12 @@ struct Connection {
     names: [Option<String>; 2],
     files: [Option<FileId>; 2],
     gaps: [u64; 2],
+    /// What is said now goes to the file for what is behind a gap.
+    behind_gap: [bool; 2],
 }
+
+/// What the name of a file for what came behind a gap ends in.
+const BEHIND_GAP: &str = "unacknowledged";
 
 /// The files of a flow, in the order of its [`FlowRecord`]: of what the end that sent first has said, then of the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,42 +121,15 @@ impl StreamFiles {
 
     fn take(&mut self, packet: &Packet<'_>) {
         let time = packet.frame().record.time;
-        let whole = match &mut self.defragmenter {
-            Some(defragmenter) => defragmenter.packet(packet),
-            None => Outcome::Whole,
-        };
-        match whole {
-            Outcome::Kept => {}
-            Outcome::Whole => {
-                if let Some(keyed) = FlowKey::of(packet) {
-                    self.segment(packet, keyed.ip, (keyed.key, keyed.reversed), time);
-                }
-            }
-            Outcome::Complete(carried) => {
-                let layers = carried.layers();
-                let whole = Packet::new(carried.frame(), &layers);
-                // On the VLANs and in the tunnel of its fragments.
-                if let (Some(of), Some(in_)) = (FlowKey::of(&whole), FlowKey::of(packet)) {
-                    self.segment(&whole, of.ip, (of.key.seen_as(&in_.key), of.reversed), time);
-                }
-            }
-        }
-    }
-
-    fn segment(
-        &mut self,
-        packet: &Packet<'_>,
-        ip: &IpLayer,
-        (key, reversed): (FlowKey, bool),
-        time: Option<Timestamp>,
-    ) {
-        let Some(segment) = Segment::of(packet, ip) else { return };
-        let side = if reversed { Side::Second } else { Side::First };
-        let shelf = &mut self.shelf;
-        let number = self.reassembler.segment(&key, side, &segment, time, |slice| shelf.put(&slice));
-        let connection = shelf.connection(&key, number);
-        connection.first = connection.first.or(time);
-        connection.last = time.or(connection.last);
+        let Self { reassembler, defragmenter, shelf } = self;
+        open(packet, defragmenter.as_mut(), |packet, ip, (key, reversed)| {
+            let Some(segment) = Segment::of(packet, ip) else { return };
+            let side = if reversed { Side::Second } else { Side::First };
+            let number = reassembler.segment(&key, side, &segment, time, |slice| shelf.put(&slice));
+            let connection = shelf.connection(&key, number);
+            connection.first = connection.first.or(time);
+            connection.last = time.or(connection.last);
+        });
     }
 }
 
@@ -167,7 +148,15 @@ impl Shelf {
     fn put(&mut self, slice: &Slice<'_, FlowKey>) {
         let (key, side) = (slice.key, slice.side.index());
         match slice.what {
-            What::Missing(bytes) => self.connection(key, slice.connection).gaps[side] += bytes,
+            What::Missing(bytes, gap) => {
+                let connection = self.connection(key, slice.connection);
+                connection.gaps[side] += bytes;
+                if let (Gap::End, Some(name)) = (gap, &connection.names[side]) {
+                    // What follows may never have been received.
+                    let name = format!("{name}.{BEHIND_GAP}");
+                    self.begin_another(slice, name);
+                }
+            }
             What::Data(bytes) => {
                 let file = match self.connection(key, slice.connection).files[side] {
                     Some(file) => file,
@@ -193,6 +182,20 @@ impl Shelf {
         connection.names[slice.side.index()] = Some(name);
         connection.files[slice.side.index()] = Some(file);
         file
+    }
+
+    /// Has what follows go to another file, unless it does already.
+    fn begin_another(&mut self, slice: &Slice<'_, FlowKey>, name: String) {
+        let side = slice.side.index();
+        let connection = self.connection(slice.key, slice.connection);
+        if !std::mem::replace(&mut connection.behind_gap[side], true)
+            && let Some(file) = connection.files[side].take()
+        {
+            let result = self.files.close(file);
+            self.keep(result);
+            let (file, _) = self.files.begin(name);
+            self.connection(slice.key, slice.connection).files[side] = Some(file);
+        }
     }
 
     fn keep(&mut self, result: Result<(), Error>) {
