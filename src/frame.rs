@@ -272,6 +272,7 @@ pub struct Batch<'a> {
     annotations: &'a [Annotation],
     captured: u64,
     cold: bool,
+    ahead: u32,
     lost: u64,
 }
 
@@ -298,7 +299,7 @@ impl<'a> Batch<'a> {
             }
         }
         assert!(rooms >= 0, "a record is not within its slab of {} bytes", slab.len());
-        Self { slab, records, interfaces, annotations: &[], captured, cold: false, lost: 0 }
+        Self { slab, records, interfaces, annotations: &[], captured, cold: false, ahead: 0, lost: 0 }
     }
 
     /// The same batch with blocks that stood in the file before its first frame.
@@ -331,6 +332,20 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn is_cold(&self) -> bool {
         self.cold
+    }
+
+    /// The same batch, said to be followed by others in one stretch of memory: what lies so many bytes behind each of its frames
+    /// will be read when its turn comes, and whoever reads this batch asks for it meanwhile; 0 for a batch that stands alone. That
+    /// changes nothing of what is found.
+    #[must_use]
+    pub fn followed(self, ahead: u32) -> Self {
+        Self { ahead, ..self }
+    }
+
+    /// How many bytes behind each frame lies what is to be [asked for](Batch::followed) while it is read; 0 for nothing.
+    #[must_use]
+    pub fn ahead(&self) -> u32 {
+        self.ahead
     }
 
     /// How many frames.

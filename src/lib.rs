@@ -21,6 +21,7 @@
 //! | parse + verify | [`batch`] | both for a whole batch at once: the way the engine goes |
 //! | filter | [`filter`] | which packets are wanted, in the language of pcap-filter(7); here or in the kernel |
 //! | demux | [`demux`] | a port map sends each packet to an output |
+//! | flow | [`flow`] | conversations: who with whom, how much, how they fared, and what each end said |
 //! | sink | [`sink`] | what becomes of a packet: a line, a record, a file, a count |
 //! | ring | [`ring`] | from a worker to a sink that may block: batched, lock-free, asleep when idle |
 //! | engine | [`engine`] | wires the stages and keeps the ledger; the only place that knows the order |
@@ -95,6 +96,7 @@ pub mod demux;
 pub mod doctor;
 pub mod engine;
 pub mod filter;
+pub mod flow;
 pub mod frame;
 pub mod parse;
 pub mod ring;

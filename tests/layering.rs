@@ -22,8 +22,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("batch", &["frame", "parse", "verify", "checksum", "sys"]),
     // A rule may be a filter.
     ("demux", &["parse", "batch", "filter"]),
+    // Prefetching, too.
+    ("flow", &["frame", "parse", "verify", "batch", "checksum", "sys"]),
     // Types; from demux the rule by which a packet has one port; to transmit, sockets, and sums brought up to date.
-    ("sink", &["frame", "parse", "verify", "batch", "demux", "checksum", "sys"]),
+    ("sink", &["frame", "parse", "verify", "batch", "flow", "demux", "checksum", "sys"]),
     // Looks at the host, not at packets.
     ("doctor", &["sys"]),
     // The only place that knows the order.

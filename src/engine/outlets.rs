@@ -84,6 +84,7 @@ impl<'s, S: Sink> Outlets<'s, S> {
             let failed_before = self.failures.iter().any(|failure| failure.is_of(output));
             let statistics = stats::as_seen_by(output, statistics, tallies);
             self.failures.extend(failure(output, sink.finish(&statistics)).filter(|_| !failed_before));
+            stats::pass_over(tallies, output, sink.passed_over());
             if let Some(kept) = sink.kept() {
                 stats::settle(tallies, output, kept);
             }

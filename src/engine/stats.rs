@@ -100,7 +100,7 @@ pub(super) struct OutputTally {
     pub(super) delivered: u64,
     /// Handed to a sink that failed.
     pub(super) failed: u64,
-    /// Handed to a sink that had all it wanted.
+    /// Handed to a sink that had all it wanted, or did not want it.
     pub(super) surplus: u64,
     /// Not handed over: the ring was full.
     pub(super) ring_full: u64,
@@ -117,6 +117,15 @@ pub(super) fn settle(tallies: &mut [Tally], output: usize, kept: u64) {
         let (more, fewer) = (found.min(*failed), lost.min(*delivered));
         (*delivered, *failed) = (*delivered + more - fewer, *failed + fewer - more);
         (found, lost) = (found - more, lost - fewer);
+    }
+}
+
+/// So many of what was handed to an output its sink did not want, as it found out. Of which workers' packets they were is
+/// not known; the first answer for them.
+pub(super) fn pass_over(tallies: &mut [Tally], output: usize, mut packets: u64) {
+    for OutputTally { delivered, surplus, .. } in tallies.iter_mut().map(|tally| &mut tally.outputs[output]) {
+        let fewer = packets.min(*delivered);
+        (*delivered, *surplus, packets) = (*delivered - fewer, *surplus + fewer, packets - fewer);
     }
 }
 

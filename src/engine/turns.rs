@@ -67,11 +67,11 @@ pub(super) struct Rest<'a> {
 impl<'a> Turns<'a> {
     pub(super) fn new(
         mut source: BoxedSource<'a>,
-        limit: Option<u64>,
+        (workers, limit): (usize, Option<u64>),
         shutdown: &'a Shutdown,
         ending: &'a Ending,
     ) -> Self {
-        let ahead = source.chunks().and_then(|source| source.ahead());
+        let ahead = source.chunks().and_then(|source| source.ahead()).map(|ahead| ahead.among(workers));
         let reading = Reading::of(source, limit.unwrap_or(u64::MAX));
         let turn = CachePadded::new(AtomicU64::new(0));
         Self { ahead, reading: Mutex::new(reading), turn, passed_on: Condvar::new(), shutdown, ending }
@@ -291,7 +291,7 @@ mod tests {
     fn pieces_fetched_side_by_side_make_chunks_in_order() {
         let (shutdown, ending) = (Shutdown::default(), Ending::default());
         for limit in [None, Some(7_777)] {
-            let turns = Turns::new(Box::new(brittle(u64::MAX)), limit, &shutdown, &ending);
+            let turns = Turns::new(Box::new(brittle(u64::MAX)), (2, limit), &shutdown, &ending);
             assert!(turns.ahead.is_some());
             let mut chunks: Vec<_> =
                 share(&turns).into_iter().flat_map(|chunks| chunks.expect("no panic")).collect();
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_panic_over_one_piece_ends_the_wait_for_the_next() {
         let (shutdown, ending) = (Shutdown::default(), Ending::default());
-        let turns = Turns::new(Box::new(brittle(FRAMES / 2)), None, &shutdown, &ending);
+        let turns = Turns::new(Box::new(brittle(FRAMES / 2)), (1, None), &shutdown, &ending);
         let panics = share(&turns).iter().filter(|chunks| chunks.is_err()).count();
         assert_eq!(panics, 1);
     }

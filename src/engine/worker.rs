@@ -70,6 +70,9 @@ impl Worker<'_> {
             }
         }
         let Bench { mut outlets, mut tally, .. } = bench;
+        if outlets.failures.is_empty() {
+            outlets.failures.extend(source.settle().err().map(Failure::Source));
+        }
         tally.source = source.counters();
         let mut tallies = vec![tally];
         let statistics = tallies[0].interface_statistics(&Said::by(&*source));

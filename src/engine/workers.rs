@@ -93,7 +93,7 @@ impl Workers<'_> {
         let parts = if workers > 1 { source.divide(workers) } else { None };
         let (handled, rest) = match parts {
             None => {
-                let turns = Turns::new(source, self.limit, self.shutdown, &ending);
+                let turns = Turns::new(source, (workers, self.limit), self.shutdown, &ending);
                 let supplies = (0..workers).map(|_| Supply::Turns(&turns)).collect();
                 let handled = self.run_threads(supplies, &ending, sinks, true);
                 let rest = turns.into_rest();
@@ -230,6 +230,7 @@ impl Handled {
 fn settle(handled: Handled, failures: Vec<Failure>, rest: Rest<'_>, sinks: &mut [BoxedSink<'_>]) -> Outcome {
     let Handled { mut tallies, ended_at } = handled;
     let Rest { mut source, taken, error } = rest;
+    let error = error.or_else(|| source.settle().err());
     let counted = source.counters();
     let mut handled = 0;
     for tally in &mut tallies {

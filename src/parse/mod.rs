@@ -3,13 +3,17 @@
 //! [`parse`] gives [`Layers`], plain offsets without a borrow; [`Packet`] puts them together with the
 //! frame again. What a frame's bytes cannot honour is recorded as [`Malformed`] and the walk stops
 //! there: everything found before stays valid, and accessors over it cannot panic.
+//!
+//! Beyond the headers stand readers of what names a conversation: [`dns`], [`http`], [`tls`], [`quic`].
 
 mod arp;
 mod carried;
+mod cursor;
 pub mod dns;
 mod ethernet;
 mod gre;
 mod gtp;
+pub mod http;
 mod icmp;
 mod ipv4;
 mod ipv6;
@@ -21,10 +25,13 @@ mod llc;
 mod mpls;
 mod packet;
 mod ppp;
+mod prefix;
+pub mod quic;
 mod sctp;
 mod switch_tag;
 mod tcp;
 mod tcp_options;
+pub mod tls;
 mod transport;
 mod tunnel;
 mod udp;
@@ -46,6 +53,7 @@ pub use linux_cooked::{Sll2Header, SllHeader};
 pub use mpls::MplsLabel;
 pub use packet::Packet;
 pub use ppp::PppoeHeader;
+pub use prefix::Prefix;
 pub use sctp::{DccpHeader, SctpHeader};
 pub use tcp::{TcpFlags, TcpHeader};
 pub use tcp_options::{SackBlocks, TcpOption, TcpOptions};

@@ -81,6 +81,11 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         }
     }
 
+    /// The more of what either passed over, as [`Tee::kept`] is the fewer.
+    fn passed_over(&self) -> u64 {
+        self.0.passed_over().max(self.1.passed_over())
+    }
+
     /// That of the first which has any.
     fn strain(&self) -> Option<Strain> {
         self.0.strain().or_else(|| self.1.strain())
@@ -159,6 +164,10 @@ macro_rules! forward {
 
             fn kept(&self) -> Option<u64> {
                 (**self).kept()
+            }
+
+            fn passed_over(&self) -> u64 {
+                (**self).passed_over()
             }
 
             fn strain(&self) -> Option<Strain> {

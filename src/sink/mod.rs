@@ -5,21 +5,31 @@
 mod capture_file;
 mod combine;
 mod count;
+mod export;
+mod flows;
+pub mod follow;
 mod format;
 pub mod json;
 mod lines;
 mod services;
 mod split;
+mod streams;
 pub mod text;
 pub mod transmit;
+mod trouble;
 
 pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
 pub use combine::{Discard, Each, Tee, each};
 pub use count::{Count, CountTable, Row};
+pub use export::{Ipfix, IpfixCounts, IpfixEncoder};
+pub use flows::{FlowFormat, Flows, FlowsOptions, flow_story};
+pub use follow::Follow;
 pub use json::Json;
 pub use split::{Split, SplitFile, Template};
+pub use streams::{FlowStreams, StreamFiles};
 pub use text::{Text, TextOptions};
 pub use transmit::Transmit;
+pub use trouble::{Trouble, TroubleCounts, TroubleKind, TroubleKinds, TroubleOptions};
 
 pub use crate::frame::InterfaceStatistics;
 
@@ -226,6 +236,12 @@ pub trait Sink {
     /// `None`, the default, is for a sink whose [`Sink::write`] keeps a batch as a whole or fails as a whole.
     fn kept(&self) -> Option<u64> {
         None
+    }
+
+    /// How many of the packets handed over it took only to find that they are not wanted: they count as filtered out.
+    /// Asked after [`Sink::finish`]; they are not among those [kept](Sink::kept).
+    fn passed_over(&self) -> u64 {
+        0
     }
 
     /// How hard it was to write all this in time; `None`, the default, for a sink that does not watch it.

@@ -102,12 +102,17 @@ impl Chunk {
         lease: Option<&'c Lease>,
     ) -> impl ExactSizeIterator<Item = Batch<'c>> {
         let slab = lease.map_or(&self.slab[..], Lease::bytes);
+        let ahead = lease.map_or(0, Lease::ahead);
         self.cuts.iter().enumerate().map(move |(index, end)| {
             let start = index.checked_sub(1).map_or_else(Cut::default, |before| self.cuts[before]);
             let records = &self.records[start.records..end.records];
             let annotations = &self.annotations[start.annotations..end.annotations];
             let batch = Batch::new(slab, records, &self.interfaces[..end.interfaces]);
-            batch.with_annotations(annotations).after_loss(if index == 0 { self.lost } else { 0 })
+            batch.with_annotations(annotations).followed(ahead).after_loss(if index == 0 {
+                self.lost
+            } else {
+                0
+            })
         })
     }
 

@@ -43,6 +43,15 @@ pub trait Source {
     /// When the kernel refuses; the source is then at its end.
     fn stop(&mut self) -> Result<(), Error>;
 
+    /// Asked once, when all frames that were handed out have been dealt with: whether they were what they seemed.
+    ///
+    /// # Errors
+    /// When bytes of some of them were gone before they were looked at: the source lent its frames, and whoever has their memory
+    /// took it back.
+    fn settle(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Counters up to now. Exact once the source has ended.
     fn counters(&mut self) -> Counters;
 
@@ -98,6 +107,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
 
     fn stop(&mut self) -> Result<(), Error> {
         (**self).stop()
+    }
+
+    fn settle(&mut self) -> Result<(), Error> {
+        (**self).settle()
     }
 
     fn counters(&mut self) -> Counters {

@@ -49,10 +49,19 @@ impl Lab {
     /// # Errors
     /// `PermissionDenied` unless root or after [`super::namespace::enter_private`]; the kernel's refusal.
     pub fn new() -> io::Result<Self> {
+        Self::of_queues(1)
+    }
+
+    /// The same with so many queues (at least 1) at each end of the wire, over which the sender's kernel spreads flows.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn of_queues(queues: u32) -> io::Result<Self> {
         let client = Host::new("client", 1)?;
         let server = Host::new("server", 2)?;
         client.namespace.run(|| {
-            link::add_veth(client.interface, client.mac, (server.interface, server.mac), &server.namespace)
+            let ends = [&client, &server].map(|host| (host.interface, host.mac));
+            link::add_veth(ends[0], ends[1], &server.namespace, queues)
         })?;
         for host in [&client, &server] {
             host.namespace.run(|| {

@@ -59,14 +59,24 @@ const VETH_INFO_PEER: u16 = 1;
 /// `IFLA_INET6_ADDR_GEN_MODE` of `linux/if_link.h`, and its value `IN6_ADDR_GEN_MODE_NONE`.
 const INET6_ADDRESS_GENERATION: (u16, [u8; 1]) = (8, [1]);
 
-/// Makes a virtual Ethernet pair: `name` here, its peer in another namespace. Both are down.
+/// Makes a virtual Ethernet pair: `name` here, its peer in another namespace, each with so many queues (at least 1)
+/// in either direction. Both are down.
 ///
 /// # Errors
 /// The kernel's refusal: `AlreadyExists`, `PermissionDenied` without `CAP_NET_ADMIN` in both namespaces.
-pub fn add_veth(name: &str, mac: Mac, peer: (&str, Mac), peer_namespace: &Namespace) -> io::Result<()> {
+pub fn add_veth(
+    (name, mac): (&str, Mac),
+    peer: (&str, Mac),
+    peer_namespace: &Namespace,
+    queues: u32,
+) -> io::Result<()> {
     let peer_namespace = peer_namespace.as_raw_fd().to_ne_bytes();
     let end = |message: Message, name: &str, mac: Mac| {
-        message.with(libc::IFLA_IFNAME, &[name.as_bytes(), &[0]].concat()).with(libc::IFLA_ADDRESS, &mac)
+        let message = message.with(libc::IFLA_IFNAME, &[name.as_bytes(), &[0]].concat());
+        [libc::IFLA_NUM_TX_QUEUES, libc::IFLA_NUM_RX_QUEUES]
+            .into_iter()
+            .fold(message, |message, kind| message.with(kind, &queues.to_ne_bytes()))
+            .with(libc::IFLA_ADDRESS, &mac)
     };
     let create = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
     let message = Message::new(libc::RTM_NEWLINK, create, &LinkMessage::default());

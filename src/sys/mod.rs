@@ -1,7 +1,8 @@
 //! The kernel's side: sockets, mappings, namespaces. The island of unsafe code.
 //!
 //! One kernel concept a file. What leaves this module is safe to use: memory the kernel may still
-//! write is never handed out as a slice, and every length read from shared memory is checked.
+//! write is never handed out as a slice, and every length read from shared memory is checked. Files are mapped
+//! only where nobody has them open for writing ([`file_mapping`] says what if somebody opens one later).
 //!
 //! | file | concept |
 //! | --- | --- |
@@ -11,6 +12,8 @@
 //! | [`fanout`] | packet sockets that share an interface's frames |
 //! | [`classic_bpf`] | programs that choose frames: instructions, assembler, interpreter |
 //! | [`mapping`] | memory shared with the kernel |
+//! | [`file_mapping`] | a part of a file, mapped to be read |
+//! | `bus_guard` | what becomes of `SIGBUS` when such a file is cut |
 //! | [`block_ring`] | who owns which block of a `TPACKET_V3` ring, and who may read it how long |
 //! | [`netlink`] | rtnetlink messages: build, send, read the answer |
 //! | [`link`] | make, address and remove network interfaces |
@@ -34,9 +37,11 @@ compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Li
 pub mod block_ring;
 #[cfg(feature = "xdp")]
 pub mod bpf;
+mod bus_guard;
 pub mod classic_bpf;
 pub mod ethtool;
 pub mod fanout;
+pub mod file_mapping;
 pub mod generic_netlink;
 pub mod interfaces;
 pub mod lab;

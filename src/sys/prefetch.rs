@@ -42,3 +42,20 @@ pub(crate) fn for_reading<T>(address: *const T) {
     #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
     let _ = address;
 }
+
+/// Asks for the line at `address`, to be read a good while later: it need not come nearer than the second cache.
+#[inline(always)]
+pub(crate) fn for_reading_later<T>(address: *const T) {
+    // SAFETY: as above.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    unsafe {
+        std::arch::asm!("prefetcht1 [{}]", in(reg) address, options(nostack, nomem, preserves_flags));
+    }
+    // SAFETY: as above.
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    unsafe {
+        std::arch::asm!("prfm pldl2keep, [{}]", in(reg) address, options(nostack, nomem, preserves_flags));
+    }
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    let _ = address;
+}

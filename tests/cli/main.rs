@@ -2,15 +2,20 @@
 
 mod bench;
 mod capture;
+#[path = "../conversation/mod.rs"]
+mod conversation;
 mod doctor;
 mod ends;
 mod files;
 mod filter;
+mod follow;
 mod generate;
 mod kill;
 mod live;
 mod outputs;
 mod privileges;
+mod streams;
+mod trouble;
 mod usage;
 
 use assert_cmd::Command;

@@ -188,6 +188,39 @@ pub(crate) fn any_sees_every_interface_cooked() {
     assert_eq!(indices.len(), 2, "two interfaces");
 }
 
+/// Of several tags the kernel takes out the outermost, and tells the protocol behind them all.
+pub(crate) fn any_puts_stacked_tags_back() {
+    let lab = quiet_lab();
+    let plain = frames::udp(1, 2, 9, 0);
+    let arp = [&plain[..12], &[0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1], &[0; 20]].concat();
+    let stack = |tags: &[(u16, u16)], frame: &[u8]| {
+        tags.iter().rev().fold(frame.to_vec(), |frame, &(kind, tag)| frames::tagged(&frame, kind, tag))
+    };
+    let sent: Vec<_> = [&plain, &arp]
+        .into_iter()
+        .flat_map(|frame| {
+            let stacks: [&[(u16, u16)]; 5] = [
+                &[(0x8100, 0x2005)],
+                &[(0x8100, 2), (0x8100, 0x4001)],
+                &[(0x88a8, 9), (0x8100, 7)],
+                &[(0x88a8, 9), (0x8100, 7), (0x8100, 0x6003)],
+                &[(0x8100, 9), (0x8100, 7), (0x88a8, 5), (0x8100, 3)],
+            ];
+            stacks.map(|tags| stack(tags, frame))
+        })
+        .collect();
+    let mut capture = open(&lab.server, Capture::on("any").directions(Directions::In)).expect("a capture");
+    let socket = sender(&lab.client);
+    sent.iter().for_each(|frame| send(&socket, frame));
+    let seen = stop_and_collect(&mut capture);
+    assert_eq!(seen.len(), sent.len());
+    for ((data, record), sent) in seen.iter().zip(&sent) {
+        // The EtherType behind the addresses stands at the head, all else behind the header.
+        assert_eq!([&data[..2], &data[20..]].concat(), sent[12..]);
+        assert_eq!(record.wire_length as usize, sent.len() + 6);
+    }
+}
+
 pub(crate) fn times_are_the_kernels() {
     let lab = quiet_lab();
     let mut capture = capture(&lab.server);

@@ -85,6 +85,32 @@ pub(crate) fn a_ring_that_overflows_is_raised_once_without_loss_or_repetition() 
     assert_eq!(capture.ring_use().expect("rings").rings, 2, "once only");
 }
 
+/// No program keeps frames away from a ring that joins until it can take them; which is said, with the remedy.
+pub(crate) fn rings_that_the_kernel_chooses_by_itself_are_not_raised_and_say_so() {
+    for (spread, rollover) in [(Spread::RoundRobin, false), (Spread::Hash, true)] {
+        let lab = quiet_lab();
+        let options = Capture::on("server")
+            .ring_bytes(256 << 10)
+            .block_bytes(64 << 10)
+            .raise_to(16 << 20)
+            .parts(2)
+            .spread(spread)
+            .rollover(rollover);
+        let mut capture = open(&lab.server, options).expect("a capture");
+        let socket = sender(&lab.client);
+        let told = capture.ring_use().expect("rings");
+        assert!(!told.to_string().contains("raised"), "nothing is lost yet: {told}");
+        (0..10_000).for_each(|number| send(&socket, &frames::udp(1, 2, number, 100)));
+        assert!(capture.counters().dropped_ring > 0);
+        thread::sleep(Duration::from_millis(50));
+        let told = capture.ring_use().expect("rings");
+        assert_eq!((told.rings, told.raised_from), (2, None), "{told}");
+        let said = told.to_string();
+        assert!(said.contains("server: the ring could not be raised: packets "), "{said}");
+        assert!(said.contains("; --ring 16M has more from the start"), "{said}");
+    }
+}
+
 /// What it says that it would bridge, read promptly, is what it then does when nobody reads: 16 blocks of 20 ms, however
 /// little is in them.
 pub(crate) fn what_a_ring_bridges_is_what_it_tells() {

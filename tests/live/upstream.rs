@@ -1,9 +1,13 @@
 //! What was lost before the ring is named, as far as the host tells.
 
 use crate::support::frames;
-use crate::support::network::{device_counters, open, quiet_lab, send, sender, stop_and_collect};
+use crate::support::network::{
+    LIMIT, capture, device_counters, open, quiet_lab, send, sender, stop_and_collect,
+};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 use wharf::source::Source;
 use wharf::source::packet::{Capture, Upstream};
 use wharf::sys::lab::Host;
@@ -94,6 +98,24 @@ pub(crate) fn the_meter_shows_a_ring_that_is_full() {
         (5_000, counters.dropped_ring, counters.freezes)
     );
     assert_eq!(state.in_use, 0, "all has been given back");
+}
+
+/// Their 32 bits come round in 71 minutes at a million frames a second, and a worker may be held up for longer.
+pub(crate) fn the_kernels_counters_are_read_while_nobody_reads_the_ring() {
+    let lab = quiet_lab();
+    let mut capture = capture(&lab.server);
+    let meter = capture.meter();
+    let socket = sender(&lab.client);
+    let begun = Instant::now();
+    for sent in [50, 100] {
+        (0..50).for_each(|number| send(&socket, &frames::udp(1, 2, number, 0)));
+        while meter.read().received < sent {
+            assert!(begun.elapsed() < LIMIT, "not read: {:?}", meter.read());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    assert_eq!(stop_and_collect(&mut capture).len(), 100);
+    assert_eq!((capture.counters().received, meter.read().received), (100, 100), "each once");
 }
 
 pub(crate) fn an_interface_that_goes_away_takes_its_counters_along() {

@@ -13,6 +13,9 @@ const LINES: usize = 24;
 /// The lines of a frame in which its headers are.
 const HEADERS: usize = 2;
 
+/// Bytes of a file between two frames, about.
+const RECORD_HEADER: usize = 16;
+
 /// Whether and what to ask for.
 pub(super) trait Ask: Copy {
     /// What will be read a while after the group with this number.
@@ -86,6 +89,50 @@ impl Ask for Ahead {
         let last = &groups.last()?[7];
         let shift = (last.offset.wrapping_add(last.captured)).wrapping_sub(from[0].offset);
         Some(Frames { slab, records: &groups[group], shift, long })
+    }
+}
+
+/// Frames that are in a cache; behind them lies what is not, and will be read next.
+#[derive(Clone, Copy)]
+pub(super) struct Followed {
+    distance: u32,
+}
+
+impl Followed {
+    pub(super) fn of(batch: Batch<'_>) -> Self {
+        Self { distance: batch.ahead() }
+    }
+}
+
+impl Ask for Followed {
+    #[inline(always)]
+    fn later<'r>(self, slab: &'r [u8], groups: &'r [[Record; 8]], group: usize) -> impl Later + use<'r> {
+        Stretch { start: slab.as_ptr().wrapping_add(self.distance as usize), records: &groups[group] }
+    }
+}
+
+/// The memory some way behind frames, whatever is in it: what lies between frames is asked for with them.
+#[derive(Clone, Copy)]
+struct Stretch<'r> {
+    start: *const u8,
+    records: &'r [Record; 8],
+}
+
+impl Later for Stretch<'_> {
+    #[inline(always)]
+    fn ask_for_headers(self) {}
+
+    #[inline(always)]
+    fn ask_for_rest(self, lane: usize) {
+        let Record { offset, captured, .. } = self.records[lane];
+        // From the line behind the one in which the frame before ended, as a rule.
+        let start = self.start.wrapping_add(offset as usize);
+        let end = start.addr() + captured as usize;
+        let mut line = start.wrapping_sub(RECORD_HEADER).map_addr(|address| address.next_multiple_of(LINE));
+        while line.addr() < end {
+            prefetch::for_reading_later(line);
+            line = line.wrapping_add(LINE);
+        }
     }
 }
 

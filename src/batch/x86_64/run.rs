@@ -1,6 +1,6 @@
 //! A whole batch.
 
-use super::ahead::{Ahead, Ask, Hot, Later};
+use super::ahead::{Ahead, Ask, Followed, Hot, Later};
 use super::lanes::Lanes;
 use super::shape::Shapes;
 use super::sums::{self, HELD};
@@ -19,6 +19,8 @@ const SEGMENT: usize = 256;
 pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batch: Batch<'_>) {
     if batch.is_cold() {
         read_groups(kernel, findings, batch, Ahead::of(batch));
+    } else if batch.ahead() > 0 {
+        read_groups(kernel, findings, batch, Followed::of(batch));
     } else {
         read_groups(kernel, findings, batch, Hot);
     }

@@ -1,8 +1,11 @@
 //! The command line as a whole, and the values that several subcommands take.
 
-use crate::{bench, completions, demo, doctor, exit, filter, generate, interfaces, man, sniff, split};
+use crate::{
+    bench, completions, demo, doctor, exit, filter, flows, follow, generate, interfaces, man, sniff, split,
+};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use std::time::Duration;
 
 /// Capture packets, or read them from capture files: print them, count them, sort them into files by port; send some.
 #[derive(Debug, Parser)]
@@ -17,6 +20,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Sniff(Box<sniff::SniffArgs>),
     Split(Box<split::SplitArgs>),
+    Follow(Box<follow::FollowArgs>),
+    Flows(Box<flows::FlowsArgs>),
     Filter(filter::FilterArgs),
     Interfaces(interfaces::InterfacesArgs),
     Demo(demo::DemoArgs),
@@ -51,9 +56,36 @@ pub(crate) fn size_or_none(text: &str) -> Result<u64, String> {
     if text == "0" { Ok(0) } else { file_size(text) }
 }
 
+/// Reads `1s`, `500ms`, `2m`, `1h`; a number alone is seconds.
+pub(crate) fn time_or_never(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("", 1_000)];
+    let millis = units.iter().find_map(|(unit, millis)| {
+        text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*millis).map(Duration::from_millis)
+    });
+    millis.ok_or_else(|| "not a time such as 1s, 500ms or 30m".to_owned())
+}
+
+/// The same, where 0 is none.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    time_or_never(text).and_then(|time| if time.is_zero() { Err("more than 0".to_owned()) } else { Ok(time) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times() {
+        for (text, millis) in
+            [("0", 0), ("1s", 1_000), ("500ms", 500), ("2m", 120_000), ("3", 3_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(time_or_never(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "s", "-1s", "1.5s", "1d", "99999999999999999h"] {
+            assert!(time_or_never(text).is_err(), "{text:?}");
+        }
+        assert!(time("0s").is_err());
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

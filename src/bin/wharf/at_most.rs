@@ -34,6 +34,10 @@ impl<S: Sink> Sink for AtMost<S> {
         self.sink.kept()
     }
 
+    fn passed_over(&self) -> u64 {
+        self.sink.passed_over()
+    }
+
     fn strain(&self) -> Option<Strain> {
         self.sink.strain()
     }

@@ -66,7 +66,7 @@ pub(crate) struct LiveArgs {
     /// hash: by the pair of IP addresses, so that a flow stays on one worker, both directions and fragments too. ports:
     /// by ports as well, which spreads the flows between two hosts; fragments come apart from their flow. cpu, queue:
     /// where the kernel received them. rr, random: evenly, without regard to flows. With `,rollover` a packet whose
-    /// ring is full goes to another.
+    /// ring is full goes to another. Rings of rr and rollover are not raised when the kernel loses packets.
     #[arg(long, value_name = "MODE[,rollover]", conflicts_with = "read", requires = "cores")]
     fanout: Option<Fanout>,
 

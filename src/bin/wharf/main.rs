@@ -3,6 +3,7 @@
 mod args;
 mod at_most;
 mod bench;
+mod colour;
 mod completions;
 mod cores;
 mod demo;
@@ -11,6 +12,8 @@ mod exit;
 mod expression;
 mod files;
 mod filter;
+mod flows;
+mod follow;
 mod generate;
 mod input;
 mod interfaces;
@@ -24,6 +27,7 @@ mod signals;
 mod sniff;
 mod split;
 mod stats;
+mod trouble;
 #[cfg(feature = "xdp")]
 mod xdp;
 
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
     exit::code(match arguments.command {
         Command::Sniff(arguments) => sniff::run(*arguments),
         Command::Split(arguments) => split::run(*arguments),
+        Command::Follow(arguments) => follow::run(*arguments),
+        Command::Flows(arguments) => flows::run(*arguments),
         Command::Filter(arguments) => filter::run(arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -2,7 +2,7 @@
 
 use crate::args;
 use crate::at_most::AtMost;
-use crate::exit::{Outcome, TABLE};
+use crate::exit::{self, Outcome, TABLE};
 use crate::expression::ExpressionArgs;
 use crate::files::{self, WriteArgs};
 use crate::input::InputArgs;
@@ -11,12 +11,13 @@ use crate::link_types::LinkTypeNotes;
 use crate::live::Wish;
 use crate::print::print;
 use crate::run;
+use crate::trouble::{self, TroubleArgs};
 use anyhow::bail;
 use clap::Args;
 use std::io::{IsTerminal, stdout};
 use wharf::demux::Rule;
 use wharf::sink::text::{Dump, TimeStyle};
-use wharf::sink::{Count, CountTable, Json, Sink, Tee, Text, TextOptions};
+use wharf::sink::{Count, CountTable, Json, Sink, Tee, Text, TextOptions, Trouble};
 
 /// Print packets, one a line; or write them to a file with -w; or count them by port with --count.
 ///
@@ -29,6 +30,8 @@ Examples:
   wharf sniff -i any -nnvvXs0 -c 10             ten packets, in full
   wharf sniff -i eth0 -w web-%H.pcapng -G 3600  a file an hour, until ^C
   wharf sniff -r web.pcapng --json | jq .dst    a JSON object a packet
+  wharf sniff -i eth0 --trouble loss,reset -w bad.pcapng
+                                                only flows that had trouble, from 5 s before it
   wharf sniff -i eth0 tcp port 80 or 443        what matches, chosen in the kernel
   wharf sniff -r web.pcapng.gz --count          who used which port, and were the checksums right
   ssh host tcpdump -U -w - | wharf sniff -r -   packets from elsewhere, as they come
@@ -60,6 +63,9 @@ pub(crate) struct SniffArgs {
     /// Print no packets but, at the end, a table of packets and bytes by port
     #[arg(long, help_heading = "Output")]
     count: bool,
+
+    #[command(flatten)]
+    trouble: TroubleArgs,
 
     /// Print packets (or --count) although they are written to a file with -w
     #[arg(long, requires = "write", help_heading = "Output")]
@@ -161,8 +167,18 @@ impl TextArgs {
 type BoxedSink<'a> = Box<dyn Sink + Send + 'a>;
 
 pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
-    let SniffArgs { input, write, text, expression, ports, json, count: counting, print: printed, .. } =
-        arguments;
+    let SniffArgs {
+        input,
+        write,
+        text,
+        expression,
+        ports,
+        json,
+        count: counting,
+        print: printed,
+        trouble,
+        ..
+    } = arguments;
     if arguments.list_interfaces {
         return interfaces::list(false);
     }
@@ -194,10 +210,14 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
             (false, false) => Box::new(Text::new(stdout(), text.options(write.nanoseconds()))),
         }
     };
-    let sink: BoxedSink<'_> = match file {
-        None => shown(&mut count),
-        Some(file) if printed => Box::new(Tee(file, shown(&mut count))),
-        Some(file) => Box::new(file),
+    let mut troubled = None;
+    let sink: BoxedSink<'_> = match (file, trouble.options()) {
+        (Some(file), Some(options)) => Box::new(troubled.insert(Trouble::new(file, options))),
+        (file, _) => match file {
+            None => shown(&mut count),
+            Some(file) if printed => Box::new(Tee(file, shown(&mut count))),
+            Some(file) => Box::new(file),
+        },
     };
     let sink: BoxedSink<'_> = match watched.at_most {
         Some(left) => Box::new(AtMost { sink, left }),
@@ -207,6 +227,9 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let ended = run::drive(builder, watched, printing && !counting);
     if printing && counting && ended.report().is_some() {
         print_table(&count.table(), json)?;
+    }
+    if let (Some(troubled), Some(_)) = (&troubled, ended.report()) {
+        exit::tell(&trouble::account(&troubled.counts()));
     }
     ended.conclude()
 }

@@ -34,7 +34,7 @@ enum Format {
 }
 
 /// Reads `1s`, `500ms`, `2m`; a number alone is seconds.
-fn interval(text: &str) -> Result<Duration, String> {
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("", 1_000)];
     let millis = units.iter().find_map(|(unit, millis)| {
         text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*millis).map(Duration::from_millis)

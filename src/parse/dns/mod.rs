@@ -6,9 +6,11 @@
 
 mod name;
 mod record;
+mod stream;
 
 pub use name::Name;
-pub use record::{Other, Record, RecordData, RecordType, Records, Strings, class_mnemonic};
+pub use record::{Other, Record, RecordData, RecordType, Records, Strings, class_mnemonic, rcode_mnemonic};
+pub use stream::TcpMessages;
 
 use domain::base::Message;
 use domain::base::message::QuestionSection;

@@ -3,7 +3,7 @@
 use super::DnsError;
 use super::name::{Name, write_escaped};
 use domain::base::ParsedRecord;
-use domain::base::iana::{Class, Rtype};
+use domain::base::iana::{Class, OptRcode, Rtype};
 use domain::base::message::RecordSection;
 use domain::base::name::ParsedName;
 use domain::base::rdata::UnknownRecordData;
@@ -202,8 +202,16 @@ impl<'a> Iterator for Strings<'a> {
 pub struct RecordType(pub u16);
 
 impl RecordType {
+    /// RFC 1035 3.4.1.
+    pub const A: Self = Self(1);
+    /// RFC 1035 3.3.1.
+    pub const CNAME: Self = Self(5);
+    /// RFC 3596 2.1.
+    pub const AAAA: Self = Self(28);
     /// EDNS, RFC 6891.
     pub const OPT: Self = Self(41);
+    /// Of a question: all types (RFC 1035 3.2.3).
+    pub const ANY: Self = Self(255);
 
     /// Its mnemonic, such as `AAAA`.
     #[must_use]
@@ -216,6 +224,12 @@ impl fmt::Display for RecordType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Rtype::from_int(self.0).fmt(f)
     }
+}
+
+/// The mnemonic of a response code with EDNS's further bits, such as `NXDOMAIN`; `None` for one without.
+#[must_use]
+pub fn rcode_mnemonic(code: u16) -> Option<&'static str> {
+    OptRcode::checked_from_int(code)?.to_mnemonic_str()
 }
 
 /// The mnemonic of a class, such as `IN`; `None` for one without.

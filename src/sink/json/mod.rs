@@ -34,7 +34,7 @@ mod dns;
 mod head;
 mod ip;
 mod members;
-mod object;
+pub(super) mod object;
 
 use super::lines::Lines;
 use super::{Deliveries, Delivery, Error, InterfaceStatistics, Sink};

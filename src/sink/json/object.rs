@@ -4,21 +4,21 @@ use crate::sink::format::Put;
 use std::fmt;
 
 /// An object that is being written: opened by [`Object::write`], one member a call.
-pub(super) struct Object<'l> {
+pub(in crate::sink) struct Object<'l> {
     line: &'l mut Vec<u8>,
     empty: bool,
 }
 
 impl Object<'_> {
     /// Writes an object whose members `members` adds.
-    pub(super) fn write(line: &mut Vec<u8>, members: impl FnOnce(&mut Object<'_>)) {
+    pub(in crate::sink) fn write(line: &mut Vec<u8>, members: impl FnOnce(&mut Object<'_>)) {
         line.push(b'{');
         members(&mut Object { line: &mut *line, empty: true });
         line.push(b'}');
     }
 
     /// More members for an object of which `line` has some already, and not its end.
-    pub(super) fn more(line: &mut Vec<u8>) -> Object<'_> {
+    pub(in crate::sink) fn more(line: &mut Vec<u8>) -> Object<'_> {
         Object { line, empty: false }
     }
 
@@ -32,18 +32,27 @@ impl Object<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn number(&mut self, name: &str, value: impl Into<u64>) {
+    pub(in crate::sink) fn number(&mut self, name: &str, value: impl Into<u64>) {
         self.name(name).decimal(value.into());
     }
 
     #[inline(always)]
-    pub(super) fn boolean(&mut self, name: &str, value: bool) {
+    pub(in crate::sink) fn boolean(&mut self, name: &str, value: bool) {
         self.name(name).text(if value { "true" } else { "false" });
+    }
+
+    /// A value written as it shall stand: a number.
+    pub(in crate::sink) fn raw(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        write(self.name(name));
+    }
+
+    pub(in crate::sink) fn null(&mut self, name: &str) {
+        self.name(name).text("null");
     }
 
     /// A text of ours, which needs no escaping: a name, digits.
     #[inline(always)]
-    pub(super) fn plain(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(in crate::sink) fn plain(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
         let line = self.name(name);
         line.push(b'"');
         write(line);
@@ -51,22 +60,22 @@ impl Object<'_> {
     }
 
     /// Any text.
-    pub(super) fn text(&mut self, name: &str, text: &str) {
+    pub(in crate::sink) fn text(&mut self, name: &str, text: &str) {
         self.plain(name, |line| escape(line, text));
     }
 
     /// Whatever can be displayed, as text.
     #[inline(always)]
-    pub(super) fn display(&mut self, name: &str, value: impl fmt::Display) {
+    pub(in crate::sink) fn display(&mut self, name: &str, value: impl fmt::Display) {
         self.plain(name, |line| display(line, value));
     }
 
-    pub(super) fn object(&mut self, name: &str, members: impl FnOnce(&mut Object<'_>)) {
+    pub(in crate::sink) fn object(&mut self, name: &str, members: impl FnOnce(&mut Object<'_>)) {
         Object::write(self.name(name), members);
     }
 
     /// An array with one element for each item, written by `element`.
-    pub(super) fn array<T>(
+    pub(in crate::sink) fn array<T>(
         &mut self,
         name: &str,
         items: impl IntoIterator<Item = T>,
@@ -85,7 +94,7 @@ impl Object<'_> {
 }
 
 /// Appends a value as it is displayed, escaped.
-pub(super) fn display(line: &mut Vec<u8>, value: impl fmt::Display) {
+pub(in crate::sink) fn display(line: &mut Vec<u8>, value: impl fmt::Display) {
     use fmt::Write as _;
     // Writing to memory cannot fail; a value that refuses to be shown leaves its text short.
     let _ = write!(Escaped(line), "{value}");

@@ -89,6 +89,14 @@ impl Input {
         }
     }
 
+    /// The same, to change how they are read.
+    pub(super) fn positioned_mut(&mut self) -> Option<&mut Positioned> {
+        match &mut self.stream {
+            Stream::Plain(Raw { handle: Handle::File(file), .. }) => Some(file),
+            _ => None,
+        }
+    }
+
     /// Decompresses from here on; `head` was read already and is read again, first.
     pub(super) fn decompress(&mut self, compression: Compression, head: &[u8]) {
         self.stream = match (std::mem::replace(&mut self.stream, Stream::Moving), compression) {

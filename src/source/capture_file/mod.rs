@@ -1,13 +1,14 @@
 //! Capture files as a source: pcap and pcapng, from a path, standard input or any reader.
 //!
-//! An ordinary file is read by offset, in pieces of equal length; of anything else, large reads fill one piece of
-//! memory, and what is left of an unfinished record moves to the front before the next read. Records are cut out of
-//! that memory where they lie: the usual ones by a walk in bulk, whatever else there is step by step. A pipe that is
+//! An ordinary file is read by offset, in pieces of equal length, or mapped, where nobody writes to it ([`mapped`]); of anything else,
+//! large reads fill one piece of memory, and what is left of an unfinished record moves to the front before the next read.
+//! Records are cut out of that memory where they lie: the usual ones by a walk in bulk, whatever else there is step by step. A pipe that is
 //! still being written gives each packet as soon as it is there.
 
 mod annotation;
 mod buffer;
 mod input;
+mod mapped;
 mod not_a_capture;
 mod options;
 mod pcap;
@@ -20,12 +21,15 @@ mod zstd;
 
 pub use read_ahead::ReadAhead;
 
+pub(super) use mapped::Window;
 pub(super) use read_ahead::Fetched;
 
 use super::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Progress, Source};
 use crate::frame::{Annotation, Batch, Interface, InterfaceStatistics, Record};
 use buffer::Buffer;
 use input::{Compression, Input};
+use mapped::Mapped;
+use read_ahead::Positioned;
 use rustix::fd::AsFd;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -44,6 +48,13 @@ const READ: usize = 1 << 18;
 /// crate's feature `zstd` is on.
 ///
 /// Interfaces are numbered in order of appearance over all sections of the file.
+///
+/// A [path](CaptureFile::open) to an ordinary file of 1 MiB or more, not compressed, is mapped rather than read, if nobody has
+/// it open for writing (the kernel says so of files of one's own, or with `CAP_LEASE`, on most local file systems). Should the
+/// file be made shorter meanwhile, the source ends with [`Error::Damaged`], as it would have if it had been so before; packets
+/// that were handed out already and are still to be looked at may then be zeros. This takes a handler of `SIGBUS`, which
+/// is installed with the first mapping and passes on what is not its own. Bytes that somebody changes in place meanwhile may be seen
+/// before or after: where that is to be feared, see [`CaptureFile::without_mapping`].
 ///
 /// ```
 /// use wharf::source::{CaptureFile, Fill, Source};
@@ -87,7 +98,7 @@ impl CaptureFile {
     /// [`Error::Io`] when it cannot be opened or read, [`Error::NotACapture`] when it is something else.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let name = path.as_ref().display().to_string();
-        Self::of_file(File::open(path), name, READ)
+        Self::of_file(File::open(path), name, READ, true)
     }
 
     /// Reads standard input, from where it is. Of an ordinary file the header is read at once, from a pipe nothing before
@@ -97,17 +108,42 @@ impl CaptureFile {
     /// [`Error::Io`] when there is no standard input, [`Error::NotACapture`] when it is an ordinary file and something else.
     pub fn stdin() -> Result<Self, Error> {
         let opened = std::io::stdin().as_fd().try_clone_to_owned();
-        Self::of_file(opened.map(File::from), "standard input".to_owned(), READ)
+        Self::of_file(opened.map(File::from), "standard input".to_owned(), READ, false)
     }
 
-    /// Reads a file in pieces of `size` bytes.
-    fn of_file(opened: io::Result<File>, name: String, size: usize) -> Result<Self, Error> {
+    /// Reads a file in pieces of `size` bytes, or maps it if it may.
+    fn of_file(opened: io::Result<File>, name: String, size: usize, map: bool) -> Result<Self, Error> {
         let opened = opened.and_then(|file| Input::file(file, name.clone()));
         let mut file = Self::new(opened.map_err(|source| Error::Io { path: name, source })?, size);
         if file.input.total.is_some() {
             file.read_header()?;
         }
+        if let Some(positioned) = file.input.positioned_mut().filter(|_| map) {
+            positioned.map(size);
+        }
         Ok(file)
+    }
+
+    /// Reads the file into memory of its own, and never maps it. `WHARF_MAP=off` in the environment does the same for all files.
+    ///
+    /// ```
+    /// # let mut file = tempfile::NamedTempFile::new()?;
+    /// # let header = [0xD4, 0xC3, 0xB2, 0xA1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0, 1, 0, 0, 0];
+    /// # std::io::Write::write_all(&mut file, &header)?;
+    /// # let path = file.path();
+    /// use wharf::source::CaptureFile;
+    ///
+    /// // Somebody else may write to it while it is read.
+    /// let capture = CaptureFile::open(path)?.without_mapping();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn without_mapping(mut self) -> Self {
+        if let Some(positioned) = self.input.positioned_mut() {
+            positioned.unmap();
+        }
+        self.buffer.leave_window();
+        self
     }
 
     /// Reads what `reader` gives; `name` stands for it in errors. A read that blocks blocks
@@ -226,6 +262,19 @@ impl CaptureFile {
         Error::NotACapture { path, reason }
     }
 
+    /// Whether all that was handed out of a mapping was there. `self` is at its end if not.
+    fn check_mapping(&mut self, (offset, frames): (u64, u64)) -> Result<(), Error> {
+        let mapped = self.input.positioned().and_then(Positioned::mapped);
+        if !mapped.is_some_and(Mapped::is_cut) {
+            return Ok(());
+        }
+        self.ended = true;
+        self.frames = frames;
+        let reason =
+            "the file was made shorter while it was read; packets before this may have been read as zeros";
+        Err(Error::Damaged { path: self.input.name.clone(), offset, frames, reason: reason.to_owned() })
+    }
+
     /// Takes a batch of records off the buffer, until `limit`, the buffer's end, or what must begin a new batch.
     fn gather(&mut self, limit: usize) -> Option<Step> {
         let (before, annotations_before) = (self.records.len(), self.annotations.len());
@@ -307,11 +356,14 @@ impl Source for CaptureFile {
         self.records.clear();
         self.annotations.clear();
         while !self.ended {
+            let before = (self.buffer.offset(), self.frames);
             let stopped_by = self.gather(limit.clamp(1, BATCH));
+            self.check_mapping(before)?;
             // Whatever stopped the walk is met again at the next call, with nothing before it.
             if !self.records.is_empty() || !self.annotations.is_empty() {
                 let batch = Batch::new(self.buffer.slab(), &self.records, &self.interfaces);
-                return Ok(Fill::Batch(batch.with_annotations(&self.annotations)));
+                let batch = batch.with_annotations(&self.annotations).followed(self.buffer.ahead());
+                return Ok(Fill::Batch(batch));
             }
             if self.get_on(stopped_by)? == More::Silence {
                 return Ok(Fill::Idle);
@@ -323,6 +375,10 @@ impl Source for CaptureFile {
     fn stop(&mut self) -> Result<(), Error> {
         self.ended = true;
         Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), Error> {
+        self.check_mapping((self.buffer.offset(), self.frames))
     }
 
     fn counters(&mut self) -> Counters {
@@ -367,6 +423,7 @@ impl ChunkSource for CaptureFile {
         self.annotations.clear();
         self.swap_lists(chunk);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let before_all = (self.buffer.offset(), self.frames);
         while !self.ended && self.records.len() < limit {
             let before = (self.records.len(), self.annotations.len());
             let stopped_by = self.gather((limit - self.records.len()).min(BATCH));
@@ -379,6 +436,7 @@ impl ChunkSource for CaptureFile {
             }
             // As in `fill`, what stopped the walk is met again at the next call.
             let goes_on = if chunk.is_empty() {
+                self.check_mapping(before_all)?;
                 self.get_on(stopped_by)? != More::Silence
             } else {
                 self.finish_piece(&stopped_by)
@@ -388,8 +446,12 @@ impl ChunkSource for CaptureFile {
             }
         }
         self.swap_lists(chunk);
-        self.buffer.exchange(&mut memory);
+        let lease = self.buffer.exchange(&mut memory);
         chunk.slab = memory;
+        if let Some(lease) = lease {
+            self.check_mapping(before_all).inspect_err(|_| chunk.clear())?;
+            chunk.lie_in(lease);
+        }
         Ok(!self.ended || !chunk.is_empty())
     }
 

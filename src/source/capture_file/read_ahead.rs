@@ -1,6 +1,7 @@
 //! Reading a file by offset: any worker can fetch any piece of it.
 
 use super::super::Chunk;
+use super::mapped::{Mapped, Window};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek};
 use std::os::unix::fs::FileExt;
@@ -16,11 +17,27 @@ pub(super) struct Positioned {
     file: Arc<File>,
     /// Position of the file when it was handed to us: standard input may have been read before.
     origin: u64,
+    /// The same bytes where the page cache has them, if they are read there.
+    mapped: Option<Arc<Mapped>>,
 }
 
 impl Positioned {
     pub(super) fn new(mut file: File) -> io::Result<Self> {
-        Ok(Self { origin: file.stream_position()?, file: Arc::new(file) })
+        Ok(Self { origin: file.stream_position()?, file: Arc::new(file), mapped: None })
+    }
+
+    /// From here on the file, of which the capture is the whole, is mapped in such pieces, if that can be done.
+    pub(super) fn map(&mut self, size: usize) {
+        self.mapped = if self.origin == 0 { Mapped::new(&self.file, size) } else { None };
+    }
+
+    /// From here on it is not.
+    pub(super) fn unmap(&mut self) {
+        self.mapped = None;
+    }
+
+    pub(super) fn mapped(&self) -> Option<&Mapped> {
+        self.mapped.as_deref()
     }
 
     /// Offset in the file of the capture's first byte.
@@ -50,11 +67,18 @@ impl Positioned {
     }
 }
 
-/// A piece of a file: where it begins and how much of the memory it has filled.
-#[derive(Clone, Copy, Debug)]
+/// A piece of a file, and where it is.
+#[derive(Debug)]
 pub(in super::super) struct Fetched {
     pub(super) piece: u64,
-    pub(super) length: usize,
+    pub(super) place: Place,
+}
+
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In a chunk's own memory, of which so many bytes are filled.
+    Slab(usize),
+    Window(Window),
 }
 
 /// Fetches the bytes of a file's chunks before it is their turn, on any number of threads at once.
@@ -86,12 +110,20 @@ pub struct ReadAhead {
     size: usize,
     first: u64,
     claimed: AtomicU64,
+    /// How many take turns.
+    readers: u64,
 }
 
 impl ReadAhead {
     /// Pieces of `size` bytes, the first of which is the one with this number in the file.
     pub(super) fn new(file: Positioned, size: usize, first: u64) -> Self {
-        Self { file, size, first, claimed: AtomicU64::new(0) }
+        Self { file, size, first, claimed: AtomicU64::new(0), readers: 1 }
+    }
+
+    /// The same for so many (at least 1) who will take turns: a hint as to which piece comes next to each of them.
+    #[must_use]
+    pub fn among(self, readers: usize) -> Self {
+        Self { readers: readers.max(1) as u64, ..self }
     }
 
     /// Gives out the next piece, to one thread only: its number, from 0.
@@ -104,13 +136,17 @@ impl ReadAhead {
     /// reported, when the chunk is filled.
     pub fn fetch(&self, piece: u64, chunk: &mut Chunk) {
         let mut memory = chunk.take_memory();
-        let length = self.size + BEYOND;
-        if memory.len() < length {
-            memory.resize(length, 0);
-        }
         let piece = self.first + piece;
-        let length = self.file.read_at(&mut memory[..length], piece * self.size as u64).unwrap_or(0);
+        let window = self.file.mapped().and_then(|mapped| mapped.fetch(piece, self.readers));
+        let place = window.map(Place::Window).unwrap_or_else(|| {
+            let length = self.size + BEYOND;
+            if memory.len() < length {
+                memory.resize(length, 0);
+            }
+            let offset = piece * self.size as u64;
+            Place::Slab(self.file.read_at(&mut memory[..length], offset).unwrap_or(0))
+        });
         chunk.slab = memory;
-        chunk.fetched = Some(Fetched { piece, length });
+        chunk.fetched = Some(Fetched { piece, place });
     }
 }

@@ -147,7 +147,10 @@ fn same_by_all_ways(bytes: &[u8], size: usize, limit: usize) {
     let stream = || Ok(CaptureFile::from_reader(Cursor::new(bytes.to_vec()), "bytes"));
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
-    let open = || CaptureFile::of_file(File::open(file.path()), "file".into(), size);
+    // Nobody writes to it any more.
+    let file = file.into_temp_path();
+    let opened = |map| CaptureFile::of_file(File::open(&file), "file".into(), size, map);
+    let (open, mapped) = (|| opened(false), || opened(true));
     // A file that is wrong from the beginning is refused before there are interfaces.
     let is = |(mut taken, _): (Taken, Vec<usize>), way: &str| {
         if expected.error.as_deref() == Some("not a capture") {
@@ -163,6 +166,10 @@ fn same_by_all_ways(bytes: &[u8], size: usize, limit: usize) {
     };
     is(filled(stream(), limit), "a stream");
     is(filled(open(), limit), "a file");
+    is(filled(mapped(), limit), "a file mapped");
+    is(filled(mapped().map(CaptureFile::without_mapping), limit), "a file that might have been mapped");
+    is(chunked(mapped(), limit as u64, 0), "chunks mapped");
+    is(chunked(mapped(), limit as u64, 3), "chunks mapped ahead, limited");
     is(chunked(open(), limit as u64, 0), "chunks");
     is(chunked(open(), limit as u64, 3), "chunks fetched ahead, limited");
     let (alone, whole) = filled(open(), BATCH);
@@ -171,6 +178,9 @@ fn same_by_all_ways(bytes: &[u8], size: usize, limit: usize) {
         let (shared, batches) = chunked(open(), u64::MAX, ahead);
         is((shared, Vec::new()), "chunks in full");
         assert_eq!(batches, whole, "the same batches, {ahead} ahead, in pieces of {size}");
+        let (shared, batches) = chunked(mapped(), u64::MAX, ahead);
+        is((shared, Vec::new()), "chunks mapped in full");
+        assert_eq!(batches, whole, "the same batches, {ahead} ahead, in mapped pieces of {size}");
     }
 }
 
@@ -350,7 +360,7 @@ fn a_file_that_grows_is_read_on() {
     file.write_all(&order.words(&[0xA1B2_C3D4, 0x0004_0002, 0, 0, 0, 1])).unwrap();
     let record = order.words(&[1, 2, 4, 4, 0]);
     file.write_all(&record.repeat(30)).unwrap();
-    let mut source = CaptureFile::of_file(File::open(file.path()), "file".into(), 256).unwrap();
+    let mut source = CaptureFile::of_file(File::open(file.path()), "file".into(), 256, true).unwrap();
     let ahead = source.ahead().unwrap();
     let mut chunks: Vec<Chunk> = (0..8).map(|_| Chunk::default()).collect();
     // Fetched while the file ends in the third piece.
@@ -375,6 +385,6 @@ fn standard_input_begins_where_it_is() {
     )
     .unwrap();
     file.seek(SeekFrom::Start(21)).unwrap();
-    let (taken, _) = filled(CaptureFile::of_file(Ok(file), "file".into(), 4096), 256);
+    let (taken, _) = filled(CaptureFile::of_file(Ok(file), "file".into(), 4096, false), 256);
     assert_eq!((taken.frames.len(), taken.error), (3, None));
 }

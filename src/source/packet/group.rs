@@ -7,6 +7,7 @@
 //! new ring when the old one has nothing of the time before any more, so that none is overtaken. The old rings stay:
 //! a member that leaves would change the others' numbers.
 
+use super::counts::Keeper;
 use super::meter::Meter;
 use super::ring::Ring;
 use super::spread::{self, Spread};
@@ -62,6 +63,8 @@ pub(super) struct Group {
     pub(super) retire: Duration,
     /// What its rings show of themselves.
     pub(super) meter: Meter,
+    /// Reads the kernel's counters when nobody else does.
+    _keeper: Option<Keeper>,
     fanout: Option<(Fanout, GroupId)>,
     growth: Mutex<Growth>,
     /// There is something to [take](Group::take_raised).
@@ -83,6 +86,8 @@ enum Growth {
     /// By part, until taken.
     Done(Vec<Option<(PacketSocket, BlockRing)>>),
     Failed(String),
+    /// It cannot be, for that reason.
+    Barred(&'static str),
     /// There is to be no more of it.
     Over,
 }
@@ -124,14 +129,22 @@ impl Group {
             members[0].0.set_promiscuous(plan.index).map_err(context("cannot set promiscuous mode"))?;
         }
         let can_grow = fanout.is_some() && plan.larger.is_some() && plan.parts * 2 <= MOST_MEMBERS;
-        let growth = if can_grow { Growth::Ready(sockets(plan.parts)?) } else { Growth::Over };
+        let growth = match plan.bar() {
+            _ if !can_grow => Growth::Over,
+            Some(reason) => Growth::Barred(reason),
+            None => Growth::Ready(sockets(plan.parts)?),
+        };
+        let meter = Meter::default();
+        let kept = meter.clone();
+        let keeper = Keeper::of(move || kept.counts());
         let group = Arc::new(Self {
             mode: plan.mode,
             link_type: plan.link_type,
             snap_length: plan.snap_length,
             index: plan.index,
             retire: Duration::from_millis(u64::from(plan.request.retire_timeout)),
-            meter: Meter::default(),
+            meter,
+            _keeper: Some(keeper.map_err(context("cannot start a thread"))?),
             fanout,
             growth: Mutex::new(growth),
             raised: AtomicBool::new(false),
@@ -167,8 +180,14 @@ impl Group {
     /// Raises the rings once, on a thread of its own: the kernel takes its time to find the memory.
     pub(super) fn raise(self: &Arc<Self>) {
         let mut growth = self.lock();
-        let Growth::Ready(sockets) = &mut *growth else { return };
-        let sockets = std::mem::take(sockets);
+        let sockets = match &mut *growth {
+            Growth::Ready(sockets) => std::mem::take(sockets),
+            Growth::Barred(reason) => {
+                *growth = Growth::Failed((*reason).to_owned());
+                return;
+            }
+            _ => return,
+        };
         *growth = Growth::UnderWay;
         drop(growth);
         let group = Arc::clone(self);
@@ -244,8 +263,12 @@ impl Group {
                     "{name}: raised from {from} to {to} MiB when the kernel lost packets; --ring {to}M has it so from the start"
                 ));
             }
-            (Growth::Failed(reason), _) => {
-                notes.push(format!("{}: the ring could not be raised: {reason}", plan.name));
+            (Growth::Failed(reason), larger) => {
+                let mebibytes = larger.as_ref().map_or(0, |larger| bytes(larger).div_ceil(1 << 20));
+                notes.push(format!(
+                    "{}: the ring could not be raised: {reason}; --ring {mebibytes}M has more from the start",
+                    plan.name
+                ));
             }
             _ => {}
         }
@@ -290,6 +313,21 @@ impl Plan {
         let heeding = Fanout { ignore_outgoing: false, ..fanout };
         let found = |fanout| socket.found_fanout(fanout).map(|group| (fanout, group));
         found(fanout).or_else(|error| if self.incoming_only { found(heeding) } else { Err(error) })
+    }
+
+    /// Why the rings cannot be raised between two frames, where that is so.
+    ///
+    /// A ring lets nothing in until it has joined the group: it would have every frame a second time. A program that
+    /// does not name it yet keeps frames away from it until its filter lets them in. In turn, or when another is
+    /// full, the kernel goes to it at once, and what it gives to a filter that refuses it is lost and not counted.
+    fn bar(&self) -> Option<&'static str> {
+        match (self.spread, self.rollover) {
+            (Spread::RoundRobin, _) => {
+                Some("packets go to rings in turn, and would be lost uncounted when one joins")
+            }
+            (_, true) => Some("packets roll over to other rings, and would be lost uncounted when one joins"),
+            _ => None,
+        }
     }
 
     /// From now on frames go to the members from number `first` on, one for each part.
@@ -337,6 +375,7 @@ pub(super) mod tests {
             index: plan.index,
             retire: Duration::from_millis(1),
             meter: Meter::default(),
+            _keeper: None,
             fanout: None,
             growth: Mutex::new(Growth::Over),
             raised: AtomicBool::new(false),

@@ -8,7 +8,6 @@
 
 use crate::frame::Timestamp;
 use crate::sys::packet_abi::{BlockDescriptor, STATUS_LOSING};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Losses that have been counted and are yet to be told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,12 +26,10 @@ pub(super) fn is_marked(block: &BlockDescriptor) -> bool {
 }
 
 impl Losses {
-    /// Takes in a reading of the kernel's counters, which had come to `drops` by then.
-    pub(super) fn count(&mut self, drops: u64) {
+    /// Takes in the kernel's counters, which had come to `drops` when they last moved, `at` that time.
+    pub(super) fn count(&mut self, drops: u64, at: Timestamp) {
         if drops > self.counted {
-            self.counted = drops;
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.counted_at = Timestamp::new(now.as_secs().cast_signed(), now.subsec_nanos());
+            (self.counted, self.counted_at) = (drops, at);
         }
     }
 
@@ -61,23 +58,26 @@ mod tests {
         BlockDescriptor { status, first: [opened, 0], ..BlockDescriptor::default() }
     }
 
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::new(seconds, 0)
+    }
+
     #[test]
     fn each_loss_is_told_once_at_the_first_block_after_it() {
         let mut losses = Losses::default();
         let (plain, marked) = (block(1, 0), block(1 | STATUS_LOSING, 0));
         assert_eq!(losses.before(&marked), 0, "nothing counted");
-        losses.count(5);
+        losses.count(5, at(100));
         assert_eq!(losses.before(&plain), 0, "it had been closed before");
         assert_eq!(losses.before(&marked), 5);
         assert_eq!(losses.before(&marked), 0, "once");
         // Read while the ring was full: the next blocks have no mark.
-        losses.count(12);
-        let begun = losses.counted_at.seconds as u32;
-        losses.count(12);
-        assert_eq!(losses.before(&block(1, begun - 1)), 0);
-        assert_eq!(losses.before(&block(1, begun + 1)), 7);
-        assert_eq!(losses.before(&block(1, begun + 2)), 0);
-        losses.count(14);
+        losses.count(12, at(200));
+        losses.count(12, at(200));
+        assert_eq!(losses.before(&block(1, 199)), 0);
+        assert_eq!(losses.before(&block(1, 201)), 7);
+        assert_eq!(losses.before(&block(1, 202)), 0);
+        losses.count(14, at(300));
         assert_eq!((losses.take(), losses.take()), (2, 0));
     }
 }

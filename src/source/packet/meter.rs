@@ -1,9 +1,8 @@
 //! What a running capture shows to others: how full its ring is, and what the kernel has counted.
 
+use super::counts::{Counts, Totals};
 use crate::sys::block_ring::{BlockRing, Watch};
-use crate::sys::packet_abi::Statistics;
 use serde::Serialize;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A look at a capture from outside, while it runs. Looking costs the capture nothing.
@@ -30,10 +29,7 @@ impl Default for Meter {
 
 #[derive(Debug, Default)]
 struct Shared {
-    rings: Mutex<Vec<Watch>>,
-    received: AtomicU64,
-    dropped: AtomicU64,
-    freezes: AtomicU64,
+    rings: Mutex<Vec<(Watch, Arc<Counts>)>>,
 }
 
 /// State of a capture at a moment.
@@ -43,8 +39,8 @@ pub struct RingState {
     pub blocks: usize,
     /// Of these, how many are not the kernel's to fill: waiting to be read, or being read.
     pub in_use: usize,
-    /// Frames the kernel had for it, those dropped among them; as of the last reading, a tenth of a second ago or so,
-    /// and as old as the last block where none came since.
+    /// Frames the kernel had for it, those dropped among them; as of the last reading, a tenth of a second ago or so
+    /// while frames come and are read, and some two seconds at most.
     pub received: u64,
     /// Frames the kernel dropped because a ring was full; likewise.
     pub dropped: u64,
@@ -65,38 +61,38 @@ impl Meter {
     }
 
     /// One ring more.
-    pub(super) fn add_ring(&self, ring: &BlockRing) {
-        self.0.iter().for_each(|shared| shared.rings().push(ring.watch()));
+    pub(super) fn add_ring(&self, ring: &BlockRing, counts: &Arc<Counts>) {
+        self.0.iter().for_each(|shared| shared.rings().push((ring.watch(), Arc::clone(counts))));
     }
 
-    /// What the kernel has counted since it was last asked, of one of the rings.
-    pub(super) fn add(&self, counted: Statistics) {
-        for shared in &self.0 {
-            shared.received.fetch_add(counted.packets.into(), Ordering::Relaxed);
-            shared.dropped.fetch_add(counted.drops.into(), Ordering::Relaxed);
-            shared.freezes.fetch_add(counted.freezes.into(), Ordering::Relaxed);
-        }
+    /// The counters of its rings.
+    pub(super) fn counts(&self) -> Vec<Arc<Counts>> {
+        let of = |shared: &Arc<Shared>| -> Vec<_> {
+            shared.rings().iter().map(|(_, counts)| Arc::clone(counts)).collect()
+        };
+        self.0.iter().flat_map(of).collect()
     }
 
     /// As it is now.
     #[must_use]
     pub fn read(&self) -> RingState {
-        let sum = |of: fn(&Shared) -> u64| self.0.iter().map(|shared| of(shared)).sum();
-        let blocks = |of: fn(&Watch) -> usize| -> usize {
-            self.0.iter().map(|shared| shared.rings().iter().map(of).sum::<usize>()).sum()
-        };
-        RingState {
-            blocks: blocks(Watch::blocks),
-            in_use: blocks(Watch::in_use),
-            received: sum(|shared| shared.received.load(Ordering::Relaxed)),
-            dropped: sum(|shared| shared.dropped.load(Ordering::Relaxed)),
-            freezes: sum(|shared| shared.freezes.load(Ordering::Relaxed)),
+        let mut state = RingState::default();
+        for shared in &self.0 {
+            for (watch, counts) in shared.rings().iter() {
+                let Totals { packets, drops, freezes, .. } = counts.last();
+                state.blocks += watch.blocks();
+                state.in_use += watch.in_use();
+                state.received += packets;
+                state.dropped += drops;
+                state.freezes += freezes;
+            }
         }
+        state
     }
 }
 
 impl Shared {
-    fn rings(&self) -> MutexGuard<'_, Vec<Watch>> {
+    fn rings(&self) -> MutexGuard<'_, Vec<(Watch, Arc<Counts>)>> {
         self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,6 +24,7 @@
 //! ```
 
 mod block;
+mod counts;
 mod filter;
 mod group;
 mod link_type;
@@ -52,10 +53,11 @@ pub use upstream::{InterfaceLosses, Lost, Upstream, UpstreamLosses};
 use crate::frame::{Batch, Interface, InterfaceStatistics, Record};
 use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, RingUse, Source};
 use block::Damage;
+use counts::Totals;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use pause::Pause;
-use ring::{Growth, Ring, Totals};
+use ring::{Growth, Ring};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -381,7 +383,7 @@ impl Source for Capture {
         self.statistics.resize(self.interfaces.len(), None);
         for ring in &mut self.rings {
             let unread = ring.unread();
-            let Totals { packets, drops, freezes } = ring.totals();
+            let Totals { packets, drops, freezes, .. } = ring.totals();
             counters.unread += unread;
             counters.received += packets;
             counters.dropped_ring += drops;

@@ -133,7 +133,8 @@ impl Options {
     ///
     /// The program sees frames as the kernel has them, without their outermost VLAN tag. Of several calls, and of this and
     /// [`Options::only_ports`], this one's last counts. Frames for which there is no link-layer header in the kernel
-    /// ([`Options::link_type`] is `LINUX_SLL2`) are all let through.
+    /// ([`Options::link_type`] is `LINUX_SLL2`) are all let through; and so are all where the program is too long for the kernel or
+    /// for its memory: the interface then names no filter, and a note of the capture says why.
     pub fn only_wanted(self, program: Vec<Instruction>, text: impl Into<String>) -> Self {
         Self { wanted: Some((program, text.into())), ..self }
     }
@@ -159,13 +160,13 @@ impl Options {
         Self { parts: parts.max(1), ..self }
     }
 
-    /// By what a frame goes to one of several rings.
+    /// By what a frame goes to one of several rings. Rings that have frames [in turn](Spread::RoundRobin) are not raised.
     pub fn spread(self, spread: Spread) -> Self {
         Self { spread, ..self }
     }
 
     /// Whether a frame for a full ring goes to another one, which may tear its flow apart; it does not by default.
-    /// Such rings are not raised.
+    /// Such rings are not raised either.
     pub fn rollover(self, on: bool) -> Self {
         Self { rollover: on, ..self }
     }
@@ -238,9 +239,8 @@ impl Options {
             Some(ring) => Size { ring, larger: self.raise_to },
             None => sizing::of(device, self.parts * self.among),
         };
-        let can_grow = !self.rollover && self.spread != Spread::RoundRobin;
         let frame = self.largest_frame(device, &all);
-        let larger = size.larger.filter(|_| can_grow).map(|bytes| self.geometry(bytes, frame)).transpose()?;
+        let larger = size.larger.map(|bytes| self.geometry(bytes, frame)).transpose()?;
         let (program, refusal) = self.program(device, &all, mode, link_type);
         let wanted = self.wanted.as_ref().filter(|_| mode == Mode::Raw && refusal.is_none());
         let interface = Interface {

@@ -15,6 +15,8 @@ pub(super) const SLL2: usize = 20;
 const ADDRESSES: usize = 12;
 /// EtherType of a tag whose own the kernel does not tell (before Linux 3.14).
 const DEFAULT_TPID: u16 = 0x8100;
+/// EtherTypes of tags that the kernel knows as such: IEEE 802.1Q and 802.1ad.
+const TPIDS: [u16; 2] = [0x8100, 0x88a8];
 /// Values below this in an EtherType's place are the kernel's names for frames with a length there.
 const FIRST_ETHERTYPE: u16 = 0x0600;
 
@@ -94,8 +96,15 @@ pub(super) fn cooked(body: &mut [u8], slot: &Slot) -> Span {
     let mut span = bare(slot);
     let mut protocol = u16::from_be_bytes(slot.address.protocol);
     if let Some((tpid, tci)) = tag(slot) {
-        // What follows a tag is an EtherType or a length, never one of the kernel's own names.
-        let inner = if protocol < FIRST_ETHERTYPE { span.length as u16 } else { protocol };
+        let data = &body[span.start..span.start + span.captured];
+        let inner = if is_stacked(protocol, data, span.length) {
+            DEFAULT_TPID
+        } else if protocol < FIRST_ETHERTYPE {
+            // What follows a tag is an EtherType or a length, never one of the kernel's own names.
+            span.length as u16
+        } else {
+            protocol
+        };
         span.start -= TAG;
         put(body, span.start, &tci.to_be_bytes());
         put(body, span.start + 2, &inner.to_be_bytes());
@@ -116,6 +125,37 @@ pub(super) fn cooked(body: &mut [u8], slot: &Slot) -> Span {
     span
 }
 
+/// Whether `data`, which follows a tag that the kernel took out, begins with another tag's control information.
+///
+/// Of stacked tags the kernel takes out the outermost alone, and what follows is in the frame. A cooked socket is told
+/// the protocol behind all of them all the same (`vlan_get_protocol_dgram` in `net/packet/af_packet.c`, since Linux
+/// 6.10), and the EtherType of the second tag nowhere: it is taken for [`DEFAULT_TPID`]. What tells is that the frame's
+/// own tags lead to that protocol. Where a packet without them reads so by chance (an IPv4 datagram of 2048 bytes),
+/// lengths decide.
+fn is_stacked(protocol: u16, data: &[u8], length: u32) -> bool {
+    let mut tags = 0;
+    let found = data.chunks_exact(TAG).find_map(|tag| {
+        tags += TAG;
+        let kind = u16::from_be_bytes([tag[2], tag[3]]);
+        (!TPIDS.contains(&kind)).then_some(kind)
+    });
+    let is_one = |data| is_ip(protocol, data, length);
+    let is_behind = |data| is_ip(protocol, data, length.saturating_sub(tags as u32));
+    found == Some(protocol) && (is_behind(&data[tags..]) || !is_one(data))
+}
+
+/// Whether an IP packet of that protocol that fits `length` bytes begins here, as far as its first words tell.
+fn is_ip(protocol: u16, data: &[u8], length: u32) -> bool {
+    let word =
+        |at: usize| data.get(at..at + 2).map_or(0, |word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let version = data.first().map_or(0, |first| first >> 4);
+    match protocol {
+        0x0800 => version == 4 && (20..=length).contains(&word(2)),
+        0x86dd => version == 6 && word(4) + 40 <= length,
+        _ => false,
+    }
+}
+
 fn put(body: &mut [u8], offset: usize, bytes: &[u8]) {
     body[offset..offset + bytes.len()].copy_from_slice(bytes);
 }
@@ -129,8 +169,12 @@ mod tests {
     const FRAME: [u8; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x08, 0x00, 0x45, 0x00];
 
     fn one(header: FrameHeader, data: &[u8]) -> (Vec<u8>, Slot) {
+        of(0x0800, header, data)
+    }
+
+    fn of(protocol: u16, header: FrameHeader, data: &[u8]) -> (Vec<u8>, Slot) {
         let address = LinkAddress {
-            protocol: [0x08, 0x00],
+            protocol: protocol.to_be_bytes(),
             interface: 7,
             hardware: 1,
             packet_type: 4,
@@ -196,5 +240,48 @@ mod tests {
             (&[0x88, 0xa8][..], &[0x60, 0x05, 0x08, 0x00, 0x45, 0x00][..])
         );
         assert_eq!(span.length, 1024);
+    }
+
+    /// The EtherType written behind the tag taken out, of a frame of that protocol that begins like this.
+    fn behind(protocol: u16, begin: &[u8], length: u32) -> u16 {
+        let mut data = begin.to_vec();
+        data.resize(begin.len().max(64), 0);
+        let (mut block, slot) = of(protocol, FrameHeader { length, ..tagged(true) }, &data);
+        let span = cooked(&mut block, &slot);
+        let bytes = &block[span.start..][..span.captured];
+        assert_eq!((&bytes[..2], &bytes[SLL2 + TAG..]), (&[0x88, 0xa8][..], &data[..]));
+        u16::from_be_bytes([bytes[SLL2 + 2], bytes[SLL2 + 3]])
+    }
+
+    #[test]
+    fn a_second_tag_is_seen_where_the_kernel_tells_what_is_behind_it() {
+        const IPV4: [u8; 4] = [0x45, 0, 0, 60];
+        const IPV6: [u8; 6] = [0x60, 0, 0, 0, 0, 20];
+        for (protocol, packet) in [(0x0800, &IPV4[..]), (0x86dd, &IPV6), (0x0806, &[0, 1, 8, 0, 6, 4])] {
+            assert_eq!(behind(protocol, packet, 64), protocol, "one tag");
+            let kind = protocol.to_be_bytes();
+            for more in [&[][..], &[0x81, 0x00, 0x20, 0x06], &[0x88, 0xa8, 0, 3, 0x81, 0x00, 0x20, 0x06]] {
+                let stacked = [&[0x60, 0x05], more, &kind, packet].concat();
+                assert_eq!(behind(protocol, &stacked, 80), 0x8100, "{more:?}");
+                assert_eq!(behind(0x8100, &stacked, 80), 0x8100, "an older kernel");
+            }
+        }
+        // A length in the place of an EtherType, which the kernel has from the frame there.
+        assert_eq!(behind(4, &[0x42, 0x42, 3], 64), 64);
+        assert_eq!(behind(43, &[0x60, 0x05, 0, 43, 0x42, 0x42, 3], 60), 0x8100);
+    }
+
+    #[test]
+    fn a_packet_that_reads_like_a_second_tag_by_chance_is_none() {
+        // A total length of 2048 bytes, a flow label that ends like the EtherType.
+        assert_eq!(behind(0x0800, &[0x45, 0, 0x08, 0x00, 0x12, 0x34, 0x40, 0], 2048), 0x0800);
+        assert_eq!(behind(0x86dd, &[0x60, 0, 0x86, 0xdd, 0, 20, 17, 64], 60), 0x86dd);
+        // And tags that read like a packet.
+        assert_eq!(behind(0x0800, &[0x45, 0, 0x08, 0x00, 0x45, 0, 0, 60], 64), 0x8100);
+        assert_eq!(behind(0x86dd, &[0x60, 0, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 20], 64), 0x8100);
+        // Cut before that can be seen.
+        let (mut block, slot) = one(tagged(true), &[0x60, 0x05]);
+        let span = cooked(&mut block, &slot);
+        assert_eq!(block[span.start..][SLL2 + 2..span.captured], [0x08, 0x00, 0x60, 0x05]);
     }
 }

@@ -1,6 +1,7 @@
 //! One socket with its ring: the frames of one interface, or one worker's share of them.
 
 use super::block::{Damage, Walk};
+use super::counts::{Counts, Totals};
 use super::group::Group;
 use super::loss::{self, Losses};
 use super::usage::Usage;
@@ -20,7 +21,7 @@ const NO_PROTOCOL: u16 = 0x88b5;
 #[derive(Debug)]
 pub(super) struct Ring {
     pub(super) blocks: BlockRing,
-    pub(super) socket: PacketSocket,
+    pub(super) socket: Arc<PacketSocket>,
     pub(super) group: Arc<Group>,
     /// Whose: its worker's number among those that share the interface.
     pub(super) part: usize,
@@ -37,6 +38,8 @@ pub(super) struct Ring {
     /// Of these, how many have the device's time.
     stamped: u64,
     last_reading: Instant,
+    counts: Arc<Counts>,
+    /// As of the last reading here.
     totals: Totals,
     losses: Losses,
     /// Frames lost before the next that is handed out.
@@ -55,14 +58,6 @@ pub(super) enum Growth {
     Larger,
 }
 
-/// What the kernel has counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Totals {
-    pub(super) packets: u64,
-    pub(super) drops: u64,
-    pub(super) freezes: u64,
-}
-
 /// How far a ring has come.
 #[derive(Clone, Copy, Debug)]
 enum State {
@@ -77,7 +72,9 @@ enum State {
 
 impl Ring {
     pub(super) fn new(group: &Arc<Group>, part: usize, socket: PacketSocket, blocks: BlockRing) -> Self {
-        group.meter.add_ring(&blocks);
+        let socket = Arc::new(socket);
+        let counts = Arc::new(Counts::of(&socket));
+        group.meter.add_ring(&blocks, &counts);
         let usage = Usage::of(blocks.len());
         Self {
             blocks,
@@ -92,6 +89,7 @@ impl Ring {
             handed: 0,
             stamped: 0,
             last_reading: Instant::now(),
+            counts,
             totals: Totals::default(),
             losses: Losses::default(),
             lost: 0,
@@ -241,18 +239,12 @@ impl Ring {
         self.totals
     }
 
-    /// Adds up the kernel's counters, which start again at each reading.
     fn read_statistics(&mut self) {
         self.last_reading = Instant::now();
-        if let Ok(statistics) = self.socket.statistics() {
-            self.totals.packets += u64::from(statistics.packets);
-            self.totals.drops += u64::from(statistics.drops);
-            self.totals.freezes += u64::from(statistics.freezes);
-            self.losses.count(self.totals.drops);
-            self.group.meter.add(statistics);
-            if statistics.drops > 0 && self.is_running() {
-                self.group.raise();
-            }
+        let before = std::mem::replace(&mut self.totals, self.counts.read());
+        self.losses.count(self.totals.drops, self.totals.dropped_at);
+        if self.totals.drops > before.drops && self.is_running() {
+            self.group.raise();
         }
     }
 

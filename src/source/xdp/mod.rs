@@ -5,7 +5,8 @@
 //! are taken, by a look-up in the kernel, and all others go on up the host's stack as ever. For a tap that takes nothing
 //! away there is [`packet`](super::packet).
 //!
-//! A small program is attached to the interface, one socket to each queue. Everything goes when the source is dropped,
+//! A small program is attached to the interface, one socket to each queue. Several workers share the queues, where there are as
+//! many ([`Source::divide`]). Everything goes when the source is dropped,
 //! and when the process dies, however it does. Frames are read where the kernel (or the device, where driver and
 //! mode allow it) has put them, in runs of neighbouring chunks of the socket's memory. A [`Chunk`] takes a run with it,
 //! leased; never more than half of the memory is out in this way, beyond that frames are copied.
@@ -130,23 +131,32 @@ impl Capture {
     /// A capture for each queue, to be read side by side, each without regard to the others. Nothing must have been
     /// read yet. Stopping one takes the program off for all of them.
     #[must_use]
-    pub fn apart(self) -> Vec<Self> {
-        let Self { queues, attachment, watch, interfaces, offload, patience, state, notes, .. } = self;
-        let one = |queue| Self {
-            queues: vec![queue],
+    pub fn apart(mut self) -> Vec<Self> {
+        self.share_out(self.queues.len())
+    }
+
+    /// As many captures, no more than there are queues, with a share of the queues each; none is left to this one.
+    fn share_out(&mut self, parts: usize) -> Vec<Self> {
+        let mut shares: Vec<Vec<Queue>> = (0..parts).map(|_| Vec::new()).collect();
+        for (number, queue) in self.queues.drain(..).enumerate() {
+            shares[number % parts].push(queue);
+        }
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        let one = |queues| Self {
+            queues,
             current: 0,
-            attachment: Arc::clone(&attachment),
-            watch: Arc::clone(&watch),
-            interfaces: interfaces.clone(),
-            offload,
+            attachment: Arc::clone(&self.attachment),
+            watch: Arc::clone(&self.watch),
+            interfaces: self.interfaces.clone(),
+            offload: self.offload,
             records: Vec::with_capacity(LONGEST_RUN),
             lost: 0,
             handed: 0,
-            patience: patience.clone(),
+            patience: self.patience.clone(),
             state,
-            notes: notes.clone(),
+            notes: self.notes.clone(),
         };
-        queues.into_iter().map(one).collect()
+        shares.into_iter().map(one).collect()
     }
 
     /// What the kernel counts, over all queues.
@@ -293,6 +303,16 @@ impl Source for Capture {
 
     fn is_live(&self) -> bool {
         true
+    }
+
+    /// Where there are as many queues or more.
+    fn divide(&mut self, parts: usize) -> Option<Result<Vec<Box<dyn Source + Send>>, Error>> {
+        let untouched = self.handed == 0 && self.state == State::Running;
+        if !untouched || parts < 2 || parts > self.queues.len() {
+            return None;
+        }
+        let boxed = |part| Box::new(part) as Box<dyn Source + Send>;
+        Some(Ok(self.share_out(parts).into_iter().map(boxed).collect()))
     }
 
     fn ring_use(&self) -> Option<RingUse> {

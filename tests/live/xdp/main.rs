@@ -45,6 +45,8 @@ fn main() -> ExitCode {
         leases::chunks_outlive_their_turn_and_go_back_in_any_order,
         leases::when_too_much_is_out_frames_are_copied,
         engine::runs_by_workers_and_rings_balance,
+        engine::queues_are_shared_out_among_workers,
+        engine::workers_with_queues_of_their_own_make_one_account,
         command::sniff_takes_packets_and_says_so,
         command::generic_mode_that_was_fallen_back_to_is_not_advised,
         command::what_was_lost_before_the_ring_is_named_and_minded,

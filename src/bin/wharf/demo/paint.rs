@@ -1,6 +1,6 @@
 //! Colour for the story's labels, on a terminal only, and not where NO_COLOR is set (no-color.org).
 
-use std::ffi::OsStr;
+use crate::colour;
 use std::fmt;
 
 /// Decides once whether labels are coloured.
@@ -36,10 +36,7 @@ impl Style {
 
 impl Paint {
     pub(super) fn on(terminal: bool) -> Self {
-        let set =
-            |name, wanted: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|value| wanted(&value));
-        let unwanted = set("NO_COLOR", |value| !value.is_empty()) || set("TERM", |value| value == "dumb");
-        Self { colour: terminal && !unwanted }
+        Self { colour: colour::wanted(terminal) }
     }
 
     pub(super) fn as_(self, style: Style, text: impl fmt::Display) -> String {

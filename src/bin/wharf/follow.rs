@@ -1,0 +1,154 @@
+//! `wharf follow`: what the two ends of a conversation said.
+
+use crate::args;
+use crate::colour;
+use crate::exit::{self, Outcome, TABLE};
+use crate::expression::ExpressionArgs;
+use crate::input::InputArgs;
+use crate::link_types::LinkTypeNotes;
+use crate::live::Wish;
+use crate::print::print;
+use crate::run;
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use std::io::{IsTerminal, stdout};
+use wharf::demux::Rule;
+use wharf::flow::reassembly::Side;
+use wharf::sink::follow::{Choice, Conversations, Form, ShowOptions};
+use wharf::sink::{Follow, Tee};
+
+/// Follow one conversation over TCP or UDP: what each end said, in order, each in turn.
+///
+/// Without a number it is the first conversation in which anybody says anything; an expression narrows the choice. What is
+/// missing is told in its place. On a terminal each end has a colour of its own.
+#[derive(Args, Debug)]
+#[command(after_help = format!("\
+Examples:
+  wharf follow -r chat.pcap                   the first conversation, as text
+  wharf follow -r chat.pcap --list            all conversations, with their numbers
+  wharf follow -r chat.pcap --number 3        the third of them
+  wharf follow -r chat.pcap --number 3 --as hex
+  wharf follow -r web.pcap --number 1 --as raw --only second > answer
+  wharf follow -i eth0 tcp port 6667          live, as it is said
+
+{TABLE}"))]
+pub(crate) struct FollowArgs {
+    #[command(flatten)]
+    input: InputArgs,
+
+    #[command(flatten)]
+    expression: ExpressionArgs,
+
+    /// The conversation of this number in the list (of the same expression)
+    #[arg(short = 'N', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(help_heading = "Output", conflicts_with = "list")]
+    number: Option<u64>,
+
+    /// List the conversations with their numbers
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["form", "only"])]
+    list: bool,
+
+    /// Show bytes as text, in hexadecimal, or raw: nothing but the bytes
+    #[arg(long = "as", value_name = "text|hex|raw", value_enum, default_value = "text")]
+    #[arg(hide_default_value = true, hide_possible_values = true, help_heading = "Output")]
+    form: FormName,
+
+    /// Only what this side says: first, who sent first, or second
+    #[arg(
+        long,
+        value_name = "first|second",
+        value_enum,
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    only: Option<SideName>,
+
+    /// With --list: a JSON object a conversation
+    #[arg(long, requires = "list", help_heading = "Output")]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FormName {
+    Text,
+    Hex,
+    Raw,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SideName {
+    First,
+    Second,
+}
+
+pub(crate) fn run(arguments: FollowArgs) -> anyhow::Result<Outcome> {
+    let FollowArgs { input, expression, number, list, form, only, json } = arguments;
+    let form = match form {
+        FormName::Text => Form::Text,
+        FormName::Hex => Form::Hex,
+        FormName::Raw => Form::Raw,
+    };
+    let only = only.map(|side| match side {
+        SideName::First => Side::First,
+        SideName::Second => Side::Second,
+    });
+    if form == Form::Raw && stdout().is_terminal() {
+        bail!(args::usage("raw bytes would be obeyed by the terminal: send them to a file or a pipe"));
+    }
+    let wish = Wish::of(vec![Rule::Rest]).soon(!list && stdout().is_terminal());
+    let (builder, watched) = input.builder(&wish.matching(expression.filter()?))?;
+    if list {
+        let mut conversations = Conversations::new();
+        let builder = builder.rest(Tee(LinkTypeNotes::default(), &mut conversations));
+        let ended = run::drive(builder, watched, false);
+        if ended.report().is_some() {
+            print(listed(&conversations, json)?)?;
+        }
+        return ended.conclude();
+    }
+    let colour = colour::wanted(stdout().is_terminal());
+    let choice = number.map_or(Choice::First, Choice::Number);
+    let mut follow = Follow::new(stdout(), choice, ShowOptions { form, colour, only });
+    let builder = builder.rest(Tee(LinkTypeNotes::default(), &mut follow));
+    let ended = run::drive(builder, watched, true);
+    let found = tell(&follow, number);
+    let outcome = ended.conclude()?;
+    found.map(|()| outcome)
+}
+
+fn listed(conversations: &Conversations, json: bool) -> anyhow::Result<String> {
+    if !json {
+        return Ok(conversations.to_string());
+    }
+    let mut text = String::new();
+    for conversation in conversations.iter() {
+        text += &serde_json::to_string(conversation)?;
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Says what was followed.
+///
+/// # Errors
+/// When there was nothing to follow.
+fn tell<W: std::io::Write>(follow: &Follow<W>, number: Option<u64>) -> anyhow::Result<()> {
+    let all = follow.conversations().iter().len();
+    let Some(conversation) = follow.followed() else {
+        match number {
+            Some(number) => bail!("there is no conversation {number}, but {all} in all: --list shows them"),
+            None if all == 0 => bail!("there is no conversation over TCP or UDP to follow"),
+            None => bail!("nobody says anything: {all} conversations without a byte of data"),
+        }
+    };
+    let [(said, missing), (answered, missing_too)] = follow.shown();
+    let mut line = format!("followed {conversation}: {said} bytes, {answered} back");
+    if missing + missing_too > 0 {
+        line += &format!("; {} bytes are missing", missing + missing_too);
+    }
+    if all > 1 {
+        line += &format!("; conversation {} of {all}, --list shows them", conversation.number);
+    }
+    exit::tell(&line);
+    Ok(())
+}

@@ -1,0 +1,436 @@
+//! Counts packets by flow, and gives the record of each flow when it ends.
+
+use super::packed::{Packed, Seed};
+use super::record::{EndReason, FlowRecord};
+use super::sighting::Sighting;
+use super::slab::Slab;
+use super::state::{self, Cold, Hot, NEVER, NONE};
+use super::table::{BATCH, Table};
+use super::tcp::Connection;
+use super::wheel::Wheel;
+use super::{FlowKey, quoted::Quoted};
+use crate::parse::Packet;
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How long a flow is kept, and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeterOptions {
+    /// At most so many at a time, at least 1. One more, and that whose timeout is the nearest makes room; its record comes out.
+    pub max_flows: usize,
+    /// A flow ends when nothing has come for that long; `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// A record ends when the flow has gone on for that long, and the next begins; `None`: never.
+    pub active_timeout: Option<Duration>,
+    /// A TCP connection that has ended is kept that long, for what comes late.
+    pub linger: Duration,
+}
+
+impl Default for MeterOptions {
+    /// A million flows, idle after a minute (UDP programs are silent for less, and TCP keeps alive), a record at least every
+    /// half hour, five seconds after the end of a connection.
+    fn default() -> Self {
+        Self {
+            max_flows: 1 << 20,
+            idle_timeout: Some(Duration::from_secs(60)),
+            active_timeout: Some(Duration::from_secs(1800)),
+            linger: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a meter has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MeterCounts {
+    /// Packets of flows.
+    pub packets: u64,
+    /// Packets of none: not IP, or their addresses were not captured.
+    pub without_flow: u64,
+    /// Records of flows that have ended.
+    pub records: u64,
+    /// Of those, how many had to make room.
+    pub evicted: u64,
+    /// The most flows at a time.
+    pub most: u64,
+}
+
+impl MeterCounts {
+    /// Adds what another meter has seen of other packets.
+    pub fn merge(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.without_flow += other.without_flow;
+        self.records += other.records;
+        self.evicted += other.evicted;
+        self.most += other.most;
+    }
+}
+
+/// Flows that are evicted before it has been looked at once more whether they still last: a flow that goes on is seldom
+/// evicted, and looking has an end.
+const SECOND_LOOKS: u32 = 8;
+/// When to look at a flow that never times out.
+const NEVER_MIND: i64 = 60_000_000_000;
+
+/// Counts packets by flow; time is that of the packets.
+#[derive(Debug)]
+pub struct Meter {
+    options: MeterOptions,
+    idle: i64,
+    active: i64,
+    linger: i64,
+    seed: Seed,
+    table: Table<Hot>,
+    /// By entry of the table.
+    cold: Vec<Cold>,
+    connections: Slab<Connection>,
+    /// Keys that are not whole.
+    long: Slab<FlowKey>,
+    wheel: Wheel,
+    due: VecDeque<u32>,
+    now: i64,
+    /// How often the capture has lost packets.
+    epoch: u16,
+    batch: Vec<Sighting>,
+    counts: MeterCounts,
+}
+
+impl Meter {
+    /// Without flows yet.
+    #[must_use]
+    pub fn new(options: MeterOptions) -> Self {
+        let nanos = |time: Option<Duration>| {
+            time.map_or(i64::MAX, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
+        };
+        let (idle, active) = (nanos(options.idle_timeout), nanos(options.active_timeout));
+        let linger = nanos(Some(options.linger));
+        let horizon = [idle, active, linger].into_iter().filter(|&time| time < i64::MAX / 4).max();
+        let seed = Seed::random();
+        Self {
+            options: MeterOptions { max_flows: options.max_flows.clamp(1, NONE as usize - 1), ..options },
+            idle,
+            active,
+            linger,
+            seed,
+            table: Table::new(seed),
+            cold: Vec::new(),
+            connections: Slab::default(),
+            long: Slab::default(),
+            wheel: Wheel::new(horizon.unwrap_or(0).max(NEVER_MIND)),
+            due: VecDeque::new(),
+            now: NEVER,
+            epoch: 0,
+            batch: Vec::with_capacity(BATCH),
+            counts: MeterCounts::default(),
+        }
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn counts(&self) -> MeterCounts {
+        self.counts
+    }
+
+    /// How many flows there are now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// There is no flow.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Bytes that it takes, without what few flows have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.table.bytes()
+            + self.cold.capacity() * size_of::<Cold>()
+            + self.connections.bytes()
+            + self.long.bytes()
+            + self.table.len() * size_of::<u32>()
+    }
+
+    /// The capture has lost packets here: a gap in what comes next need not be the network's doing.
+    pub fn lost_packets(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// Takes in packets, in order; the records of flows that end by them go to `out`.
+    pub fn observe<'a>(
+        &mut self,
+        packets: impl IntoIterator<Item = Packet<'a>>,
+        mut out: impl FnMut(FlowRecord),
+    ) {
+        let mut batch = std::mem::take(&mut self.batch);
+        for packet in packets {
+            match Sighting::of(&packet, &self.seed) {
+                Some(sighting) => batch.push(sighting),
+                None => self.counts.without_flow += 1,
+            }
+            if batch.len() == BATCH {
+                self.handle(&mut batch, &mut out);
+            }
+        }
+        self.handle(&mut batch, &mut out);
+        self.batch = batch;
+    }
+
+    /// All lines are asked for before the first is used.
+    fn handle(&mut self, batch: &mut Vec<Sighting>, out: &mut impl FnMut(FlowRecord)) {
+        batch.iter().for_each(|sighting| self.table.ask(sighting.hash));
+        let mut guesses = [NONE; BATCH];
+        for (guess, sighting) in guesses.iter_mut().zip(&*batch) {
+            *guess = self.table.guess(sighting.hash);
+        }
+        for (sighting, guess) in batch.iter().zip(guesses) {
+            self.take(sighting, guess, out);
+        }
+        batch.clear();
+    }
+
+    #[inline]
+    fn take(&mut self, sighting: &Sighting, guess: u32, out: &mut impl FnMut(FlowRecord)) {
+        let time = sighting.time.unwrap_or(self.now);
+        if time > self.now {
+            self.now = time;
+            if self.wheel.is_due(time) {
+                self.turn(out);
+            }
+        }
+        if sighting.lost_before > 0 {
+            self.lost_packets();
+        }
+        self.counts.packets += 1;
+        if let Some(quoted) = &sighting.quoted {
+            self.tie(quoted);
+        }
+        let flow = match self.table.find(sighting.key.0, sighting.hash, guess) {
+            Some(flow) => match self.cut(flow, sighting, time) {
+                None => flow,
+                Some(EndReason::ActiveTimeout) => {
+                    self.renew(flow, time, out);
+                    flow
+                }
+                Some(end) => {
+                    self.end(flow, end, out);
+                    self.begin(sighting, time, out)
+                }
+            },
+            None => self.begin(sighting, time, out),
+        };
+        let cold = &mut self.cold[flow as usize];
+        let direction = usize::from(sighting.reversed != cold.reversed);
+        cold.take(sighting, direction);
+        let (_, hot) = self.table.entry(flow);
+        hot.packets[direction] += 1;
+        hot.bytes[direction] += u64::from(sighting.wire_length);
+        hot.payload[direction] += u64::from(sighting.payload);
+        hot.last = hot.last.max(time);
+        let Some(segment) = &sighting.tcp else { return };
+        if cold.connection == NONE {
+            cold.connection = self.connections.insert(Connection::default());
+        }
+        let connection = &mut self.connections[cold.connection];
+        connection.observe(segment, direction, time, self.epoch);
+        if connection.is_over() && !cold.over {
+            cold.over = true;
+            cold.place = self.wheel.schedule(flow, time.saturating_add(self.linger));
+        }
+    }
+
+    /// Why a flow's record ends before this packet, if it does.
+    #[inline(always)]
+    fn cut(&mut self, flow: u32, sighting: &Sighting, time: i64) -> Option<EndReason> {
+        let cold = &self.cold[flow as usize];
+        let (_, hot) = self.table.entry(flow);
+        if time.saturating_sub(hot.last) > self.idle {
+            return Some(EndReason::IdleTimeout);
+        }
+        if let Some(segment) = &sighting.tcp
+            && segment.flags.syn()
+            && cold.connection != NONE
+        {
+            let direction = usize::from(sighting.reversed != cold.reversed);
+            if self.connections[cold.connection].is_followed_by(segment, direction) {
+                return Some(EndReason::Reused);
+            }
+        }
+        // Counters that are full end a record, too.
+        let full = hot.packets[0].max(hot.packets[1]) == u32::MAX;
+        (full || time.saturating_sub(cold.first) > self.active).then_some(EndReason::ActiveTimeout)
+    }
+
+    /// A flow begins with this packet.
+    #[inline(never)]
+    fn begin(&mut self, sighting: &Sighting, time: i64, out: &mut impl FnMut(FlowRecord)) -> u32 {
+        while self.table.len() >= self.options.max_flows {
+            self.evict(out);
+        }
+        let hot = Hot { last: time, ..Hot::default() };
+        let flow = self.table.insert(sighting.key.0, sighting.hash, hot);
+        let mut cold = Cold::new(sighting, time);
+        if let Some(long) = sighting.long {
+            cold.long = self.long.insert(long);
+        }
+        cold.place = self.wheel.schedule(flow, self.deadline(time, time, false));
+        match self.cold.get_mut(flow as usize) {
+            Some(place) => *place = cold,
+            None => self.cold.push(cold),
+        }
+        self.counts.most = self.counts.most.max(self.table.len() as u64);
+        flow
+    }
+
+    /// When a flow times out for one reason or another.
+    fn deadline(&self, first: i64, last: i64, over: bool) -> i64 {
+        let idle = match (over, self.idle) {
+            (true, idle) => self.linger.min(idle),
+            (false, i64::MAX) => NEVER_MIND,
+            (false, idle) => idle,
+        };
+        last.saturating_add(idle).min(first.saturating_add(self.active))
+    }
+
+    /// Ends what has timed out.
+    #[inline(never)]
+    fn turn(&mut self, out: &mut impl FnMut(FlowRecord)) {
+        let mut due = std::mem::take(&mut self.due);
+        while let Some(place) = self.wheel.turn(self.now, &mut due) {
+            for flow in due.drain(..) {
+                if self.is_at(flow, place) {
+                    self.look(flow, out);
+                }
+            }
+        }
+        self.due = due;
+    }
+
+    /// Whether that entry of the wheel is the flow's own.
+    fn is_at(&self, flow: u32, place: u16) -> bool {
+        self.table.get(flow).is_some() && self.cold[flow as usize].place == place
+    }
+
+    /// Ends a flow whose time has come, or puts it where that will be.
+    fn look(&mut self, flow: u32, out: &mut impl FnMut(FlowRecord)) {
+        let cold = &self.cold[flow as usize];
+        let (first, over) = (cold.first, cold.over);
+        let last = self.table.entry(flow).1.last;
+        let quiet = self.now.saturating_sub(last);
+        if over && quiet > self.linger {
+            return self.end(flow, EndReason::Closed, out);
+        }
+        if quiet > self.idle {
+            return self.end(flow, EndReason::IdleTimeout, out);
+        }
+        if self.now.saturating_sub(first) > self.active {
+            // What comes next begins with its own time.
+            self.renew(flow, self.now, out);
+        }
+        let first = self.cold[flow as usize].first;
+        self.cold[flow as usize].place = self.wheel.schedule(flow, self.deadline(first, last, over));
+    }
+
+    /// Makes room: the flow goes whose timeout is the nearest, as far as is known without looking at all.
+    #[inline(never)]
+    fn evict(&mut self, out: &mut impl FnMut(FlowRecord)) {
+        let mut looks = 0;
+        while let Some((flow, place)) = self.wheel.take_first() {
+            if !self.is_at(flow, place) {
+                continue;
+            }
+            let cold = &self.cold[flow as usize];
+            let (first, over) = (cold.first, cold.over);
+            let last = self.table.entry(flow).1.last;
+            looks += 1;
+            if looks <= SECOND_LOOKS && !over {
+                let now = self.wheel.schedule(flow, self.deadline(first, last, over));
+                self.cold[flow as usize].place = now;
+                if now != place {
+                    continue;
+                }
+            }
+            self.counts.evicted += 1;
+            return self.end(flow, EndReason::Evicted, out);
+        }
+        unreachable!("every flow is on the wheel");
+    }
+
+    /// An error quotes a packet of a flow.
+    #[inline(never)]
+    fn tie(&mut self, quoted: &Quoted) {
+        let key = Packed::pack(&quoted.key, &self.seed);
+        if let Some(flow) = self.table.find(key.0, self.seed.hash(key.0), NONE) {
+            let cold = &mut self.cold[flow as usize];
+            cold.refused(usize::from(quoted.reversed != cold.reversed), quoted.kind);
+        }
+    }
+
+    fn record(&self, flow: u32, end: EndReason) -> Option<FlowRecord> {
+        let (packed, hot) = self.table.get(flow)?;
+        let cold = &self.cold[flow as usize];
+        let key = Packed(packed).unpack().unwrap_or_else(|| self.long[cold.long]);
+        let connection = (cold.connection != NONE).then(|| &self.connections[cold.connection]);
+        Some(state::record(key, hot, cold, connection, end))
+    }
+
+    /// The record so far goes out, and the flow goes on.
+    #[inline(never)]
+    fn renew(&mut self, flow: u32, time: i64, out: &mut impl FnMut(FlowRecord)) {
+        if let Some(record) =
+            self.record(flow, EndReason::ActiveTimeout).filter(|record| record.all_packets() > 0)
+        {
+            self.counts.records += 1;
+            out(record);
+        }
+        let cold = &mut self.cold[flow as usize];
+        cold.restart(time);
+        if cold.connection != NONE {
+            self.connections[cold.connection].restart();
+        }
+        let (_, hot) = self.table.entry(flow);
+        *hot = Hot { last: hot.last, ..Hot::default() };
+    }
+
+    #[inline(never)]
+    fn end(&mut self, flow: u32, end: EndReason, out: &mut impl FnMut(FlowRecord)) {
+        if let Some(record) = self.record(flow, end).filter(|record| record.all_packets() > 0) {
+            self.counts.records += 1;
+            out(record);
+        }
+        let cold = &self.cold[flow as usize];
+        if cold.connection != NONE {
+            self.connections.remove(cold.connection);
+        }
+        if cold.long != NONE {
+            self.long.remove(cold.long);
+        }
+        self.table.remove(flow);
+    }
+
+    /// The flows that are going on, the largest first, as records; at most so many.
+    #[must_use]
+    pub fn largest(&self, count: usize) -> Vec<FlowRecord> {
+        let mut flows: Vec<_> = self.table.numbers().collect();
+        let size = |flow: &u32| {
+            let bytes = self.table.get(*flow).map_or(0, |(_, hot)| hot.bytes[0] + hot.bytes[1]);
+            (Reverse(bytes), self.cold[*flow as usize].first)
+        };
+        flows.sort_by_cached_key(size);
+        flows.iter().take(count).filter_map(|&flow| self.record(flow, EndReason::CaptureEnd)).collect()
+    }
+
+    /// Ends all flows. Their records come by the time of their first packets.
+    pub fn finish(&mut self, mut out: impl FnMut(FlowRecord)) {
+        let mut records: Vec<FlowRecord> = Vec::with_capacity(self.table.len());
+        for flow in self.table.numbers().collect::<Vec<_>>() {
+            let over = self.cold[flow as usize].over;
+            let end = if over { EndReason::Closed } else { EndReason::CaptureEnd };
+            self.end(flow, end, &mut |record| records.push(record));
+        }
+        records.sort_by_key(|record| (record.first, record.key));
+        records.into_iter().for_each(&mut out);
+    }
+}

@@ -1,0 +1,136 @@
+//! Which name a client had asked for when it was given an address.
+
+use super::generations::Generations;
+use crate::frame::Timestamp;
+use crate::parse::dns::{DnsMessage, Name, Record, RecordData, RecordType};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Most aliases of an answer that are followed; resolvers stop sooner.
+const MAX_ALIASES: usize = 64;
+
+/// The names of addresses, for each client its own: an address that serves many names is to each client the one it asked
+/// for last. What multicast answers say holds for every client.
+///
+/// An answer holds for its TTL and [`AddressNames::GRACE`]: programs go on using an address for a while. There are at most
+/// as many entries as asked for; room is made by forgetting the older half of what was learned.
+#[derive(Debug)]
+pub struct AddressNames {
+    entries: Generations<(Option<IpAddr>, IpAddr), Known>,
+    evicted: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    name: Arc<str>,
+    learned: Timestamp,
+    ttl: u32,
+}
+
+impl AddressNames {
+    /// Seconds for which an answer is believed beyond its TTL.
+    pub const GRACE: u32 = 300;
+
+    /// Of at most so many addresses, each of some 150 bytes and its name.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self { entries: Generations::new(capacity), evicted: 0 }
+    }
+
+    /// Learns from a response to `client`; `None` where everybody was to hear it.
+    ///
+    /// The name kept is that of the question, not the alias at the end of a chain of CNAMEs (RFC 1034 3.6.2); of a response
+    /// without a question, such as mDNS's, it is the record's own. In lower case.
+    pub fn learn(&mut self, client: Option<IpAddr>, response: &DnsMessage<'_>, time: Timestamp) {
+        let question = response.questions().next().and_then(Result::ok).map(|question| text(&question.name));
+        let records: Vec<Record<'_>> = response.answers().map_while(Result::ok).collect();
+        let chain = question.map(|question| Chain::new(question, &records));
+        for record in &records {
+            let address: IpAddr = match record.kind() {
+                RecordType::A | RecordType::AAAA => match record.data() {
+                    RecordData::A(address) => address.into(),
+                    RecordData::Aaaa(address) => address.into(),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            let owner = text(&record.name());
+            let name = match &chain {
+                Some(chain) if chain.leads_to(&owner) => Arc::clone(&chain.question),
+                _ => owner.into(),
+            };
+            let known = Known { name, learned: time, ttl: record.ttl() };
+            self.evicted += self.entries.insert((client, address), known).len() as u64;
+        }
+    }
+
+    /// The name that `client` had asked for and been given `server` for, by `time`.
+    #[must_use]
+    pub fn name_for(&self, client: IpAddr, server: IpAddr, time: Timestamp) -> Option<&str> {
+        let by = |client| self.entries.get(&(client, server)).filter(|known| known.holds(time));
+        by(Some(client)).or_else(|| by(None)).map(|known| &*known.name)
+    }
+
+    /// How many addresses have a name.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// None has.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many were forgotten to make room, whether they still held or not.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+}
+
+impl Known {
+    fn holds(&self, time: Timestamp) -> bool {
+        let seconds = i64::from(self.ttl) + i64::from(AddressNames::GRACE);
+        (0..=seconds * 1_000_000_000).contains(&time.nanos_since(self.learned))
+    }
+}
+
+/// The names that a question leads to.
+struct Chain {
+    question: Arc<str>,
+    aliases: Vec<String>,
+}
+
+impl Chain {
+    fn new(question: String, records: &[Record<'_>]) -> Self {
+        let aliases = records.iter().filter(|record| record.kind() == RecordType::CNAME).take(MAX_ALIASES);
+        let targets: HashMap<String, String> = aliases
+            .filter_map(|record| match record.data() {
+                RecordData::Name(target) => Some((text(&record.name()), text(&target))),
+                _ => None,
+            })
+            .collect();
+        let mut chain = Self { aliases: Vec::new(), question: question.into() };
+        // No alias is followed twice, so a loop ends.
+        while let Some(target) = targets.get(chain.aliases.last().map_or(&*chain.question, |last| last))
+            && !chain.leads_to(target)
+        {
+            chain.aliases.push(target.clone());
+        }
+        chain
+    }
+
+    fn leads_to(&self, name: &str) -> bool {
+        *self.question == *name || self.aliases.iter().any(|alias| alias == name)
+    }
+}
+
+/// A name in lower case: case tells nothing (RFC 4343), and some clients write it at random.
+pub(super) fn text(name: &Name<'_>) -> String {
+    let mut text = name.to_string();
+    text.make_ascii_lowercase();
+    text
+}

@@ -1,0 +1,84 @@
+//! A map that is bounded by forgetting its older half.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Two maps: what was put in lately, and what was before that. When the young one has half of what may be kept, it
+/// becomes the old one, and what was old is forgotten: whatever is put in stays for at least half the capacity of
+/// further entries. No step takes more than a look-up, but for forgetting, which is shared by all that are forgotten.
+#[derive(Debug)]
+pub(super) struct Generations<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    half: usize,
+}
+
+impl<K: Eq + Hash, V> Generations<K, V> {
+    /// Of at most `capacity` entries, and at least two.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half: (capacity / 2).max(1) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        match self.young.get_mut(key) {
+            Some(value) => Some(value),
+            None => self.old.get_mut(key),
+        }
+    }
+
+    /// Puts in, or replaces. Gives back what had to be forgotten for it.
+    pub(super) fn insert(&mut self, key: K, value: V) -> HashMap<K, V> {
+        self.old.remove(&key);
+        let full = self.young.len() >= self.half && !self.young.contains_key(&key);
+        let forgotten = if full { self.turn() } else { HashMap::new() };
+        self.young.insert(key, value);
+        forgotten
+    }
+
+    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+        self.young.remove(key).or_else(|| self.old.remove(key))
+    }
+
+    /// What is young grows old; gives back what was.
+    pub(super) fn turn(&mut self) -> HashMap<K, V> {
+        std::mem::replace(&mut self.old, std::mem::take(&mut self.young))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_in_stays_for_half_the_capacity() {
+        let mut map = Generations::new(8);
+        let mut forgotten = 0;
+        for key in 0..100 {
+            forgotten += map.insert(key, key).len();
+            assert!(map.len() <= 8);
+            assert!((key - 4..=key).all(|kept| kept < 0 || map.get(&kept) == Some(&kept)), "{key}");
+        }
+        assert_eq!(forgotten + map.len(), 100);
+        assert_eq!(map.get(&0), None);
+    }
+
+    #[test]
+    fn an_entry_is_there_once() {
+        let mut map = Generations::new(4);
+        map.insert(1, "a");
+        map.insert(2, "b");
+        map.insert(3, "c");
+        map.insert(1, "d");
+        *map.get_mut(&2).unwrap() = "e";
+        assert_eq!((map.get(&1), map.get(&2), map.len()), (Some(&"d"), Some(&"e"), 3));
+        assert_eq!((map.remove(&1), map.remove(&1), map.remove(&2)), (Some("d"), None, Some("e")));
+    }
+}

@@ -1,0 +1,162 @@
+//! The name a connection's first bytes tell: TLS, QUIC, HTTP/1.
+
+use super::in_order::InOrder;
+use super::streams::{Held, Streams};
+use crate::flow::{FlowKey, FlowNames};
+use crate::parse::Prefix;
+use crate::parse::http::Request;
+use crate::parse::quic::{self, HelloCollector};
+use crate::parse::tls::ClientHello;
+use std::net::IpAddr;
+
+/// Most bytes of an opening that are kept.
+const MAX_OPENING: usize = 1 << 14;
+
+/// Openings that are not whole yet, of many flows: so many at most, of so many bytes in all. The older ones are given up
+/// for younger ones.
+#[derive(Debug)]
+pub(super) struct Openings {
+    tcp: Streams<(FlowKey, bool), Opening>,
+    quic: Streams<FlowKey, Option<Box<HelloCollector>>>,
+}
+
+/// One direction of a connection, from its first bytes on.
+#[derive(Debug)]
+struct Opening {
+    order: InOrder,
+    bytes: Vec<u8>,
+    /// Not worth another look before there are so many.
+    need: usize,
+}
+
+impl Held for Opening {
+    fn held(&self) -> usize {
+        self.order.held() + self.bytes.len()
+    }
+}
+
+/// `None` of a flow whose opening is known or will not be: further packets are not looked at.
+impl Held for Option<Box<HelloCollector>> {
+    fn held(&self) -> usize {
+        self.as_ref().map_or(0, |collector| size_of::<HelloCollector>() + collector.held())
+    }
+}
+
+impl Openings {
+    pub(super) fn new(flows: usize, bytes: usize) -> Self {
+        Self { tcp: Streams::new(flows, bytes), quic: Streams::new(flows, bytes) }
+    }
+
+    pub(super) fn given_up(&self) -> u64 {
+        self.tcp.given_up() + self.quic.given_up()
+    }
+
+    /// Takes a segment with data. What begins like an opening is one: so a connection need not have been seen from its
+    /// handshake on.
+    pub(super) fn segment(&mut self, key: (FlowKey, bool), sequence: u32, data: &[u8]) -> Option<FlowNames> {
+        let result = match self.tcp.update(&key, |opening| opening.push(sequence, data)) {
+            Some(result) => result,
+            None => match read(data) {
+                Prefix::Complete(names) => return names,
+                Prefix::Other(()) => return None,
+                Prefix::NeedMore { length } => {
+                    let order = InOrder::from(sequence.wrapping_add(data.len() as u32));
+                    self.tcp.insert(key, Opening { order, bytes: data.to_vec(), need: length });
+                    return None;
+                }
+            },
+        };
+        match result {
+            Prefix::NeedMore { .. } => None,
+            done => {
+                self.tcp.remove(&key);
+                done.complete().flatten()
+            }
+        }
+    }
+
+    /// Takes a UDP payload.
+    pub(super) fn datagram(&mut self, key: FlowKey, data: &[u8]) -> Option<FlowNames> {
+        if let Some(result) = self.quic.update(&key, |collector| push_datagram(collector, data)) {
+            return result;
+        }
+        // Most datagrams are none: nothing is kept of them.
+        quic::initials(data).next()?;
+        let mut collector = Some(Box::default());
+        let names = push_datagram(&mut collector, data);
+        self.quic.insert(key, collector);
+        names
+    }
+}
+
+impl Opening {
+    fn push(&mut self, sequence: u32, data: &[u8]) -> Prefix<Option<FlowNames>, ()> {
+        let Self { order, bytes, need } = self;
+        let pushed = order.push(sequence, data, |slice| bytes.extend_from_slice(slice));
+        if pushed.is_err() || bytes.len() > MAX_OPENING {
+            return Prefix::Other(());
+        }
+        if bytes.len() < *need {
+            return Prefix::NeedMore { length: *need };
+        }
+        let read = read(bytes);
+        if let Prefix::NeedMore { length } = read {
+            *need = length;
+        }
+        read
+    }
+}
+
+fn push_datagram(collector: &mut Option<Box<HelloCollector>>, data: &[u8]) -> Option<FlowNames> {
+    let result = match collector.as_mut()?.push(data) {
+        Ok(None) => return None,
+        Ok(Some(hello)) => of_hello(&hello, "quic"),
+        Err(_) => None,
+    };
+    *collector = None;
+    result
+}
+
+/// The names in an opening, if it has any.
+fn read(bytes: &[u8]) -> Prefix<Option<FlowNames>, ()> {
+    match ClientHello::read(bytes) {
+        Prefix::Complete(hello) => return Prefix::Complete(of_hello(&hello, "tls")),
+        Prefix::NeedMore { length } if length <= MAX_OPENING => return Prefix::NeedMore { length },
+        Prefix::NeedMore { .. } => return Prefix::Other(()),
+        Prefix::Other(_) => {}
+    }
+    match Request::read(bytes) {
+        Prefix::Complete(request) => Prefix::Complete(of_request(&request)),
+        // A word's beginning is too little to keep every flow for.
+        Prefix::NeedMore { .. } if !bytes.contains(&b' ') => Prefix::Other(()),
+        Prefix::NeedMore { length } => Prefix::NeedMore { length },
+        Prefix::Other(_) => Prefix::Other(()),
+    }
+}
+
+fn of_hello(hello: &ClientHello<'_>, from: &'static str) -> Option<FlowNames> {
+    let mut offered = hello.alpn();
+    // Of several the server's choice would have to be known; it is encrypted.
+    let only = offered.next().filter(|_| offered.next().is_none());
+    let application = only
+        .and_then(|name| std::str::from_utf8(name).ok())
+        .filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()));
+    names(hello.server_name(), from, application)
+}
+
+fn of_request(request: &Request<'_>) -> Option<FlowNames> {
+    names(request.host(), "http", Some("http/1.1"))
+}
+
+fn names(host: Option<&str>, from: &'static str, application: Option<&str>) -> Option<FlowNames> {
+    // An address is no name.
+    let host = host.filter(|host| host.parse::<IpAddr>().is_err());
+    if host.is_none() && application.is_none() {
+        return None;
+    }
+    Some(FlowNames {
+        server: host.map(|host| host.to_ascii_lowercase().into()),
+        server_from: host.map(|_| from),
+        application: application.map(Into::into),
+    })
+}

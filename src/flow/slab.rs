@@ -1,0 +1,58 @@
+//! Things by number, whose places are used again.
+
+use std::ops::{Index, IndexMut};
+
+/// Things by number.
+#[derive(Clone, Debug)]
+pub(super) struct Slab<T> {
+    things: Vec<T>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { things: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Puts a thing in; its number.
+    pub(super) fn insert(&mut self, thing: T) -> u32 {
+        match self.free.pop() {
+            Some(number) => {
+                self.things[number as usize] = thing;
+                number
+            }
+            None => {
+                self.things.push(thing);
+                (self.things.len() - 1) as u32
+            }
+        }
+    }
+
+    /// The number may be used again. The thing stays until then.
+    pub(super) fn remove(&mut self, number: u32) {
+        self.free.push(number);
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.things.capacity() * size_of::<T>() + self.free.capacity() * size_of::<u32>()
+    }
+}
+
+impl<T> Index<u32> for Slab<T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn index(&self, number: u32) -> &T {
+        &self.things[number as usize]
+    }
+}
+
+impl<T> IndexMut<u32> for Slab<T> {
+    #[inline(always)]
+    fn index_mut(&mut self, number: u32) -> &mut T {
+        &mut self.things[number as usize]
+    }
+}

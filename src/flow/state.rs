@@ -1,0 +1,153 @@
+//! A flow while it lasts: what every packet touches, what stands beside it, and what few have.
+
+use super::record::{EndReason, FlowRecord};
+use super::sighting::Sighting;
+use super::tcp::Connection;
+use super::{CommunityId, FlowKey};
+use crate::frame::Timestamp;
+use crate::parse::TcpFlags;
+
+/// No time is known.
+pub(super) const NEVER: i64 = i64::MIN;
+/// Not an entry's number.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// What every packet touches: with its key, one cache line. Pairs are by direction, that of the first packet first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hot {
+    pub(super) last: i64,
+    pub(super) bytes: [u64; 2],
+    pub(super) payload: [u64; 2],
+    pub(super) packets: [u32; 2],
+}
+
+/// What stands beside it.
+#[derive(Debug)]
+pub(super) struct Cold {
+    pub(super) first: i64,
+    /// What few flows have.
+    odd: Option<Box<Odd>>,
+    marks: [u32; 2],
+    /// Of the connections, where this is one.
+    pub(super) connection: u32,
+    /// Of the keys that are not whole, where its key is none.
+    pub(super) long: u32,
+    flags: [u16; 2],
+    /// Where it is on the wheel.
+    pub(super) place: u16,
+    ttl: [(u8, u8); 2],
+    last_ttl: [u8; 2],
+    /// The upper end of the key sent first.
+    pub(super) reversed: bool,
+    /// The connection is over.
+    pub(super) over: bool,
+}
+
+/// What is out of the ordinary.
+#[derive(Clone, Copy, Debug, Default)]
+struct Odd {
+    ttl_changes: [u32; 2],
+    duplicates: [u32; 2],
+    icmp_errors: [u32; 2],
+    icmp_error: [Option<(u8, u8)>; 2],
+}
+
+impl Cold {
+    /// Of a flow that begins with this packet.
+    pub(super) fn new(sighting: &Sighting, time: i64) -> Self {
+        Self {
+            first: time,
+            odd: None,
+            marks: [0; 2],
+            connection: NONE,
+            long: NONE,
+            flags: [0; 2],
+            place: 0,
+            ttl: [(0, 0); 2],
+            last_ttl: [0; 2],
+            reversed: sighting.reversed,
+            over: false,
+        }
+    }
+
+    /// Goes on after a record.
+    pub(super) fn restart(&mut self, time: i64) {
+        self.first = time;
+        (self.odd, self.flags, self.ttl) = (None, [0; 2], [(0, 0); 2]);
+    }
+
+    /// Takes in a packet of a direction.
+    #[inline(always)]
+    pub(super) fn take(&mut self, sighting: &Sighting, direction: usize) {
+        let at = direction & 1;
+        if let Some(segment) = &sighting.tcp {
+            self.flags[at] |= segment.flags.0;
+        }
+        if sighting.ttl != self.last_ttl[at] {
+            self.new_ttl(sighting.ttl, at);
+        }
+        if sighting.mark != 0 && sighting.mark == self.marks[at] {
+            self.odd().duplicates[at] += 1;
+        }
+        self.marks[at] = sighting.mark;
+        let (least, most) = &mut self.ttl[at];
+        *least = if *most == 0 { sighting.ttl } else { sighting.ttl.min(*least) };
+        *most = sighting.ttl.max(*most);
+    }
+
+    #[inline(never)]
+    fn new_ttl(&mut self, ttl: u8, at: usize) {
+        if self.last_ttl[at] != 0 {
+            self.odd().ttl_changes[at] += 1;
+        }
+        self.last_ttl[at] = ttl;
+    }
+
+    /// An error came that quotes a packet of this direction.
+    pub(super) fn refused(&mut self, direction: usize, kind: (u8, u8)) {
+        let odd = self.odd();
+        odd.icmp_errors[direction & 1] += 1;
+        odd.icmp_error[direction & 1] = Some(kind);
+    }
+
+    #[inline(never)]
+    fn odd(&mut self) -> &mut Odd {
+        self.odd.get_or_insert_default()
+    }
+}
+
+/// A time as records have it.
+pub(super) fn timestamp(nanos: i64) -> Option<Timestamp> {
+    let within = nanos.rem_euclid(1_000_000_000) as u32;
+    (nanos != NEVER).then(|| Timestamp::new(nanos.div_euclid(1_000_000_000), within))
+}
+
+/// The record of a flow.
+pub(super) fn record(
+    key: FlowKey,
+    hot: &Hot,
+    cold: &Cold,
+    connection: Option<&Connection>,
+    end: EndReason,
+) -> FlowRecord {
+    let odd = cold.odd.as_deref().copied().unwrap_or_default();
+    FlowRecord {
+        key,
+        reversed: cold.reversed,
+        first: timestamp(cold.first),
+        last: timestamp(hot.last),
+        packets: hot.packets.map(u64::from),
+        bytes: hot.bytes,
+        payload: hot.payload,
+        tcp_flags: cold.flags.map(TcpFlags),
+        ttl: cold.ttl,
+        ttl_changes: odd.ttl_changes,
+        duplicates: odd.duplicates,
+        icmp_errors: odd.icmp_errors,
+        icmp_error: odd.icmp_error,
+        community_id: CommunityId::of(&key, 0),
+        end,
+        tcp: connection.map(|connection| Box::new(connection.story([0, 1]))),
+        names: None,
+    }
+}

@@ -1,0 +1,133 @@
+//! When to look at a flow again: a timing wheel in packet time.
+//!
+//! A flow stands in the tick in which it would time out had nothing more come. Packets do not move it: when the tick has
+//! come, whoever owns the flow looks, and puts it where it belongs by then. What is moved forward (a connection has
+//! closed) leaves its old entry behind, which nobody minds: a flow knows its own tick.
+
+use std::collections::VecDeque;
+
+/// Ticks around the wheel.
+const TICKS: i64 = 1024;
+
+/// Where on the wheel a tick is.
+fn place(tick: i64) -> usize {
+    tick.rem_euclid(TICKS) as usize
+}
+
+/// The wheel; times are nanoseconds since 1970.
+#[derive(Clone, Debug)]
+pub(super) struct Wheel {
+    ticks: Vec<VecDeque<u32>>,
+    /// Nanoseconds of a tick.
+    length: i64,
+    /// All ticks up to this one have been looked at. `None` before the first packet.
+    passed: Option<i64>,
+    /// When the next tick begins.
+    due: i64,
+    /// No tick between the last passed and this one has anything.
+    lowest: i64,
+}
+
+impl Wheel {
+    /// For times that lie up to `horizon` nanoseconds ahead.
+    pub(super) fn new(horizon: i64) -> Self {
+        let length = (horizon / (TICKS - 2) + 1).max(1_000_000);
+        Self { ticks: vec![VecDeque::new(); TICKS as usize], length, passed: None, due: i64::MIN, lowest: 0 }
+    }
+
+    /// Puts a flow where it is looked at soon after `deadline`; the place on the wheel, which it is to remember.
+    pub(super) fn schedule(&mut self, flow: u32, deadline: i64) -> u16 {
+        let tick = deadline.div_euclid(self.length) + 1;
+        let next = 1 + *self.passed.get_or_insert_with(|| {
+            self.lowest = tick;
+            tick - 1
+        });
+        let tick = tick.clamp(next, next + TICKS - 2);
+        self.ticks[place(tick)].push_back(flow);
+        self.lowest = self.lowest.min(tick);
+        place(tick) as u16
+    }
+
+    /// Whether it [turns](Self::turn) at this time.
+    #[inline(always)]
+    pub(super) fn is_due(&self, now: i64) -> bool {
+        now >= self.due
+    }
+
+    /// Turns by one tick, if `now` is that far: the place, and the flows there. What is in `flows` is overwritten.
+    pub(super) fn turn(&mut self, now: i64, flows: &mut VecDeque<u32>) -> Option<u16> {
+        let target = now.div_euclid(self.length);
+        let passed = *self.passed.get_or_insert_with(|| {
+            self.lowest = target;
+            target
+        });
+        self.due = passed.saturating_add(1).saturating_mul(self.length);
+        if target <= passed {
+            return None;
+        }
+        // One time around sees them all.
+        let tick = (passed + 1).max(target - TICKS + 1);
+        self.passed = Some(tick);
+        self.due = tick.saturating_add(1).saturating_mul(self.length);
+        self.lowest = self.lowest.max(tick);
+        flows.clear();
+        std::mem::swap(flows, &mut self.ticks[place(tick)]);
+        Some(place(tick) as u16)
+    }
+
+    /// Takes out the first flow of the next tick that has any: whose turn would come first, as far as is known here.
+    pub(super) fn take_first(&mut self) -> Option<(u32, u16)> {
+        let passed = self.passed?;
+        self.lowest = self.lowest.max(passed + 1);
+        while self.lowest < passed + TICKS {
+            if let Some(flow) = self.ticks[place(self.lowest)].pop_front() {
+                return Some((flow, place(self.lowest) as u16));
+            }
+            self.lowest += 1;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    fn turns(wheel: &mut Wheel, now: i64) -> Vec<u32> {
+        let (mut flows, mut all) = (VecDeque::new(), Vec::new());
+        while wheel.turn(now, &mut flows).is_some() {
+            all.extend(&flows);
+        }
+        all
+    }
+
+    #[test]
+    fn a_flow_comes_after_its_deadline_and_not_much() {
+        let mut wheel = Wheel::new(1_000 * MS);
+        assert_eq!(turns(&mut wheel, 5_000 * MS), []);
+        for (flow, deadline) in [(1, 5_100), (2, 5_050), (3, 6_000), (4, 4_000)] {
+            wheel.schedule(flow, deadline * MS);
+        }
+        assert_eq!(turns(&mut wheel, 5_002 * MS), [4], "overdue ones come next");
+        assert_eq!(turns(&mut wheel, 5_050 * MS), []);
+        assert_eq!(turns(&mut wheel, 5_053 * MS), [2]);
+        assert_eq!(turns(&mut wheel, 4_000 * MS), [], "time does not run back");
+        assert_eq!(turns(&mut wheel, 900_000 * MS), [1, 3], "a leap passes all");
+    }
+
+    #[test]
+    fn the_first_is_whose_turn_comes_first() {
+        let mut wheel = Wheel::new(1_000 * MS);
+        assert_eq!(wheel.take_first(), None);
+        turns(&mut wheel, 0);
+        wheel.schedule(1, 500 * MS);
+        wheel.schedule(2, 300 * MS);
+        wheel.schedule(3, 300 * MS);
+        assert_eq!(wheel.take_first().map(|(flow, _)| flow), Some(2));
+        wheel.schedule(4, 100 * MS);
+        let rest: Vec<u32> = std::iter::from_fn(|| wheel.take_first()).map(|(flow, _)| flow).collect();
+        assert_eq!(rest, [4, 3, 1]);
+    }
+}

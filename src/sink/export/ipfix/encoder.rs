@@ -1,0 +1,168 @@
+//! Messages made of records.
+
+use super::template::Template;
+use crate::flow::FlowRecord;
+use crate::frame::Timestamp;
+use crate::parse::IpVersion;
+use std::net::IpAddr;
+
+/// RFC 7011 3.1.
+const HEADER: usize = 16;
+/// Number of a set of templates (RFC 7011 3.3.2).
+const TEMPLATES: u16 = 2;
+
+/// Puts flow records into messages. What becomes of those is the caller's.
+///
+/// ```
+/// use wharf::sink::IpfixEncoder;
+/// let mut encoder = IpfixEncoder::new(1_400);
+/// let message = encoder.message(); // Templates only: no record was pushed.
+/// assert_eq!(u16::from_be_bytes([message[2], message[3]]) as usize, message.len());
+/// ```
+#[derive(Debug)]
+pub struct IpfixEncoder {
+    most: usize,
+    message: Vec<u8>,
+    /// Where the set that is being filled begins, and of which template it is.
+    set: Option<(usize, Template)>,
+    records: u64,
+    /// Records in earlier messages (RFC 7011 3.1), modulo 2^32.
+    sequence: u32,
+    /// The last packet's time of all records: when this was exported, by the packets' own clock.
+    time: u32,
+}
+
+impl IpfixEncoder {
+    /// Messages of at most so many bytes, at least 1,024 and at most 65,535. The first begins with the templates.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        let most = most.clamp(1_024, 65_535);
+        let mut encoder =
+            Self { most, message: Vec::with_capacity(most), set: None, records: 0, sequence: 0, time: 0 };
+        encoder.message.resize(HEADER, 0);
+        encoder.repeat_templates();
+        encoder
+    }
+
+    /// Puts the templates into this message too: whoever comes later, or has lost them, can read on. To be called before
+    /// any record is pushed.
+    pub fn repeat_templates(&mut self) {
+        self.close_set();
+        let at = self.message.len();
+        self.message.extend(TEMPLATES.to_be_bytes());
+        self.message.extend([0, 0]);
+        Template::ALL.iter().for_each(|template| template.write(&mut self.message));
+        self.set_length(at);
+    }
+
+    /// Whether a record has room in this message.
+    #[must_use]
+    pub fn fits(&self, record: &FlowRecord) -> bool {
+        let template = template_of(record);
+        let header = if self.set.is_some_and(|(_, of)| of == template) { 0 } else { 4 };
+        self.message.len() + header + template.length() <= self.most
+    }
+
+    /// No record is in this message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// How many are.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Puts a record into this message; it should [fit](IpfixEncoder::fits).
+    pub fn push(&mut self, record: &FlowRecord) {
+        let template = template_of(record);
+        if self.set.is_none_or(|(_, of)| of != template) {
+            self.close_set();
+            self.set = Some((self.message.len(), template));
+            self.message.extend(template.id().to_be_bytes());
+            self.message.extend([0, 0]);
+        }
+        let before = self.message.len();
+        self.write(record, template);
+        debug_assert_eq!(self.message.len() - before, template.length());
+        self.records += 1;
+        let seconds = record.last.map_or(0, |last| u32::try_from(last.seconds).unwrap_or(0));
+        self.time = self.time.max(seconds);
+    }
+
+    /// The message as it is to be sent.
+    #[must_use]
+    pub fn message(&mut self) -> &[u8] {
+        self.close_set();
+        let length = u16::try_from(self.message.len()).unwrap_or(u16::MAX);
+        // Version, length, export time, sequence number, observation domain.
+        self.message[..2].copy_from_slice(&10_u16.to_be_bytes());
+        self.message[2..4].copy_from_slice(&length.to_be_bytes());
+        self.message[4..8].copy_from_slice(&self.time.to_be_bytes());
+        self.message[8..12].copy_from_slice(&self.sequence.to_be_bytes());
+        self.message[12..16].copy_from_slice(&1_u32.to_be_bytes());
+        &self.message
+    }
+
+    /// Begins the next message.
+    pub fn begin_next(&mut self) {
+        self.message.clear();
+        self.message.resize(HEADER, 0);
+        self.set = None;
+        self.sequence = self.sequence.wrapping_add(self.records as u32);
+        self.records = 0;
+    }
+
+    fn close_set(&mut self) {
+        if let Some((at, _)) = self.set.take() {
+            self.set_length(at);
+        }
+    }
+
+    fn set_length(&mut self, at: usize) {
+        let length = u16::try_from(self.message.len() - at).unwrap_or(u16::MAX);
+        self.message[at + 2..at + 4].copy_from_slice(&length.to_be_bytes());
+    }
+
+    fn write(&mut self, record: &FlowRecord, template: Template) {
+        let out = &mut self.message;
+        for time in [record.first, record.last] {
+            out.extend(millis(time).to_be_bytes());
+        }
+        let ((source, from), (destination, to)) = (record.source(), record.destination());
+        for address in [source, destination] {
+            match address {
+                IpAddr::V4(address) => out.extend(address.octets()),
+                IpAddr::V6(address) => out.extend(address.octets()),
+            }
+        }
+        let ports = if record.key.has_ports() { [from, to] } else { [0; 2] };
+        for port in ports {
+            out.extend(port.to_be_bytes());
+        }
+        out.extend([record.key.protocol(), record.end.ipfix()]);
+        out.extend(record.key.vlans()[0].unwrap_or(0).to_be_bytes());
+        for side in 0..if template.both { 2 } else { 1 } {
+            out.extend(record.bytes[side].to_be_bytes());
+            out.extend(record.packets[side].to_be_bytes());
+            out.extend(record.tcp_flags[side].0.to_be_bytes());
+            let (least, most) = record.ttl[side];
+            out.extend([least, most]);
+        }
+    }
+}
+
+fn template_of(record: &FlowRecord) -> Template {
+    let version = if record.key.ip_version() == IpVersion::V4 { IpVersion::V4 } else { IpVersion::V6 };
+    Template { version, both: !record.is_one_way() }
+}
+
+/// Milliseconds since 1970; 0 where there is no time.
+fn millis(time: Option<Timestamp>) -> u64 {
+    let millis = |time: Timestamp| {
+        u64::try_from(time.seconds).unwrap_or(0).saturating_mul(1_000) + u64::from(time.nanos / 1_000_000)
+    };
+    time.map_or(0, millis)
+}

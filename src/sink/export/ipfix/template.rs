@@ -1,0 +1,88 @@
+//! Which elements a record has, in order (IANA "IPFIX Information Elements").
+
+use crate::parse::IpVersion;
+
+/// RFC 5103 6.1: the number under which an element is of the reverse direction.
+const REVERSE: u32 = 29_305;
+/// Set in an element's number where an enterprise number follows (RFC 7011 3.2).
+const ENTERPRISE: u16 = 0x8000;
+
+/// Elements before those of the addresses: number, bytes.
+pub(super) const HEAD: [(u16, u16); 2] = [
+    (152, 8), // flowStartMilliseconds
+    (153, 8), // flowEndMilliseconds
+];
+
+/// sourceIPv4Address and destinationIPv4Address, or those of IPv6.
+const ADDRESSES: [[(u16, u16); 2]; 2] = [[(8, 4), (12, 4)], [(27, 16), (28, 16)]];
+
+/// Elements after them.
+pub(super) const COMMON: [(u16, u16); 5] = [
+    (7, 2),   // sourceTransportPort
+    (11, 2),  // destinationTransportPort
+    (4, 1),   // protocolIdentifier
+    (136, 1), // flowEndReason
+    (58, 2),  // vlanId
+];
+
+/// Elements of each direction.
+pub(super) const DIRECTION: [(u16, u16); 5] = [
+    (1, 8),  // octetDeltaCount
+    (2, 8),  // packetDeltaCount
+    (6, 2),  // tcpControlBits
+    (52, 1), // minimumTTL
+    (53, 1), // maximumTTL
+];
+
+/// A template: of which version, and of both directions or one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Template {
+    pub(super) version: IpVersion,
+    pub(super) both: bool,
+}
+
+impl Template {
+    /// Every template.
+    pub(super) const ALL: [Self; 4] = [
+        Self { version: IpVersion::V4, both: false },
+        Self { version: IpVersion::V4, both: true },
+        Self { version: IpVersion::V6, both: false },
+        Self { version: IpVersion::V6, both: true },
+    ];
+
+    /// Its number, and that of its sets: 256 and on (RFC 7011 3.4.1).
+    pub(super) fn id(self) -> u16 {
+        256 + 2 * u16::from(self.version == IpVersion::V6) + u16::from(self.both)
+    }
+
+    /// Bytes of a record.
+    pub(super) fn length(self) -> usize {
+        let sum =
+            |elements: &[(u16, u16)]| elements.iter().map(|(_, bytes)| usize::from(*bytes)).sum::<usize>();
+        let directions = if self.both { 2 } else { 1 };
+        sum(&HEAD) + sum(&ADDRESSES[self.addresses()]) + sum(&COMMON) + directions * sum(&DIRECTION)
+    }
+
+    fn addresses(self) -> usize {
+        usize::from(self.version == IpVersion::V6)
+    }
+
+    /// Appends the template record (RFC 7011 3.4.1).
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        let forward = HEAD.iter().chain(&ADDRESSES[self.addresses()]).chain(&COMMON).chain(&DIRECTION);
+        let reverse = if self.both { &DIRECTION[..] } else { &[] };
+        let count = forward.clone().count() + reverse.len();
+        for number in [self.id(), count as u16] {
+            out.extend(number.to_be_bytes());
+        }
+        for (element, bytes) in forward {
+            out.extend(element.to_be_bytes());
+            out.extend(bytes.to_be_bytes());
+        }
+        for (element, bytes) in reverse {
+            out.extend((element | ENTERPRISE).to_be_bytes());
+            out.extend(bytes.to_be_bytes());
+            out.extend(REVERSE.to_be_bytes());
+        }
+    }
+}

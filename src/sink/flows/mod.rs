@@ -1,0 +1,245 @@
+//! Flows: what became of each, as a table, JSON lines or CSV.
+
+mod csv;
+mod json;
+mod story;
+mod table;
+
+pub use story::flow_story;
+
+use super::export::Ipfix;
+use super::lines::Lines;
+use super::services::Services;
+use super::streams::StreamFiles;
+use super::{Deliveries, Error, InterfaceStatistics, Sink};
+use crate::flow::{FlowRecord, Meter, MeterCounts, MeterOptions};
+use std::io::Write;
+use std::time::{Duration, Instant};
+use table::Table;
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlowFormat {
+    /// A table for people, at the end, by the time of the first packets.
+    #[default]
+    Table,
+    /// A JSON object a line, as soon as a record is complete.
+    Json,
+    /// Comma-separated values (RFC 4180) with a line of names, likewise.
+    Csv,
+}
+
+/// What is metered and how it is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FlowsOptions {
+    /// How long flows are kept, and how many.
+    pub meter: MeterOptions,
+    /// How records are written.
+    pub format: FlowFormat,
+    /// Ports as numbers.
+    pub numeric: bool,
+    /// Of a table, show the largest flows that often while packets come.
+    pub every: Option<Duration>,
+}
+
+/// Rows shown while packets come.
+const LARGEST: usize = 20;
+/// Records handed to the writer at a time.
+const BATCH: usize = 256;
+
+/// Meters flows and writes a record of each.
+///
+/// Of JSON the members are: `proto`, `src`, `sport`, `dst`, `dport` (`src` sent first), `packets`, `bytes` (on the wire),
+/// `payload`, `tcp_flags`, each a pair: what `src` has sent and what `dst` has; `first`, `last` (seconds since 1970),
+/// `duration`, `community_id`, `end` (an [`EndReason`](crate::flow::EndReason)), `story` (in words). Where they apply: `vlan`,
+/// `tunnel`, `icmp`, `name`, `application`, `ttl`, `ttl_changes`, `duplicates`, `icmp_errors`, and `tcp` with `state`,
+/// `handshake`, and pairs of what each side has said and how that fared; times in it are seconds.
+///
+/// ```
+/// use wharf::engine::Engine;
+/// use wharf::sink::{FlowFormat, Flows, FlowsOptions};
+/// use wharf::source::synthetic::{Synthetic, Traffic};
+///
+/// let mut lines = Vec::new();
+/// let source = Synthetic::new(&Traffic { frames: 100, flows: 4, ..Traffic::default() });
+/// let options = FlowsOptions { format: FlowFormat::Json, ..FlowsOptions::default() };
+/// Engine::builder().source(source).rest(Flows::new(&mut lines, options)).run()?;
+///
+/// let packets = String::from_utf8(lines)?.lines().map(|line| {
+///     let flow: serde_json::Value = serde_json::from_str(line)?;
+///     Ok(flow["packets"][0].as_u64().unwrap_or(0) + flow["packets"][1].as_u64().unwrap_or(0))
+/// }).sum::<Result<u64, serde_json::Error>>()?;
+/// assert_eq!(packets, 100);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Flows<W> {
+    meter: Meter,
+    writer: Writer<W>,
+    every: Option<Duration>,
+    shown: Instant,
+}
+
+/// Records on their way out.
+struct Writer<W> {
+    lines: Lines<W>,
+    format: FlowFormat,
+    services: Option<Services>,
+    table: Table,
+    /// Records in the lines.
+    waiting: usize,
+    /// The first line of CSV has been written.
+    headed: bool,
+    streams: Option<StreamFiles>,
+    ipfix: Option<Ipfix>,
+    /// What went wrong with a record.
+    failure: Option<Error>,
+}
+
+impl<W: Write> Flows<W> {
+    /// Records on `writer`, which an error calls `standard output`.
+    #[must_use]
+    pub fn new(writer: W, options: FlowsOptions) -> Self {
+        let FlowsOptions { meter, format, numeric, every } = options;
+        let writer = Writer {
+            lines: Lines::new(writer),
+            format,
+            services: (!numeric).then(Services::system),
+            table: Table::new(meter.max_flows),
+            waiting: 0,
+            headed: false,
+            streams: None,
+            ipfix: None,
+            failure: None,
+        };
+        Self { meter: Meter::new(meter), writer, every, shown: Instant::now() }
+    }
+
+    /// Writes what was said over TCP to files, too. Of JSON the members `streams` and `gaps` tell the files of a flow and how
+    /// many bytes are missing in each, as far as that was known when its record was written.
+    #[must_use]
+    pub fn streams(mut self, streams: StreamFiles) -> Self {
+        self.writer.streams = Some(streams);
+        self
+    }
+
+    /// Sends the records on as IPFIX, too.
+    #[must_use]
+    pub fn ipfix(mut self, ipfix: Ipfix) -> Self {
+        self.writer.ipfix = Some(ipfix);
+        self
+    }
+
+    /// What was said over TCP, where it is [written](Flows::streams).
+    #[must_use]
+    pub fn said(&self) -> Option<&StreamFiles> {
+        self.writer.streams.as_ref()
+    }
+
+    /// Where records are [sent](Flows::ipfix).
+    #[must_use]
+    pub fn exporter(&self) -> Option<&Ipfix> {
+        self.writer.ipfix.as_ref()
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn counts(&self) -> MeterCounts {
+        self.meter.counts()
+    }
+
+    /// Shows the largest flows, if it is time.
+    fn show(&mut self) -> Result<(), Error> {
+        let Some(every) = self.every.filter(|_| self.writer.format == FlowFormat::Table) else {
+            return Ok(());
+        };
+        if self.shown.elapsed() < every || self.meter.is_empty() {
+            return Ok(());
+        }
+        self.shown = Instant::now();
+        let mut table = Table::new(LARGEST);
+        self.meter.largest(LARGEST).into_iter().for_each(|record| table.add(record));
+        let Writer { lines, services, .. } = &mut self.writer;
+        table.write(&mut lines.buffer, services.as_ref(), self.meter.len());
+        lines.write(0)?;
+        lines.flush()
+    }
+}
+
+impl<W: Write> Writer<W> {
+    fn add(&mut self, record: FlowRecord) {
+        if let Some(Err(error)) = self.ipfix.as_mut().map(|ipfix| ipfix.write(&record)) {
+            self.failure.get_or_insert(error);
+        }
+        match self.format {
+            FlowFormat::Table => self.table.add(record),
+            FlowFormat::Json => {
+                let streams = self.streams.as_ref().filter(|_| record.tcp.is_some());
+                let streams = streams.map(|streams| streams.of(&record));
+                json::write(&mut self.lines.buffer, &record, streams.as_ref());
+            }
+            FlowFormat::Csv => {
+                self.head();
+                csv::write(&mut self.lines.buffer, &record);
+            }
+        }
+        self.waiting += 1;
+    }
+
+    fn head(&mut self) {
+        if self.format == FlowFormat::Csv && !std::mem::replace(&mut self.headed, true) {
+            csv::head(&mut self.lines.buffer);
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        self.lines.write(std::mem::take(&mut self.waiting))
+    }
+}
+
+impl<W: Write> Sink for Flows<W> {
+    fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
+        let Self { meter, writer, .. } = self;
+        if let Some(streams) = &mut writer.streams {
+            streams.write(packets)?;
+        }
+        if packets.lost() > 0 {
+            meter.lost_packets();
+        }
+        meter.observe(packets.iter().map(|delivery| delivery.packet), |record| writer.add(record));
+        if writer.waiting >= BATCH {
+            writer.write()?;
+        }
+        writer.failure.take().map_or(Ok(()), Err)?;
+        self.show()
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.writer.write()?;
+        self.writer.lines.flush()?;
+        let Writer { streams, ipfix, .. } = &mut self.writer;
+        streams.as_mut().map_or(Ok(()), Sink::flush)?;
+        ipfix.as_mut().map_or(Ok(()), Ipfix::flush)?;
+        self.show()
+    }
+
+    fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
+        let Self { meter, writer, .. } = self;
+        // Before the last records, which then tell all gaps.
+        let mut failed = writer.streams.as_mut().map_or(Ok(()), |streams| streams.finish(statistics));
+        meter.finish(|record| {
+            writer.add(record);
+            if writer.waiting >= BATCH && failed.is_ok() {
+                failed = writer.write();
+            }
+        });
+        let sent = writer.ipfix.as_mut().map_or(Ok(()), Ipfix::finish);
+        failed.and(writer.failure.take().map_or(Ok(()), Err)).and(sent)?;
+        if writer.format == FlowFormat::Table {
+            let Writer { lines, table, services, .. } = writer;
+            table.write(&mut lines.buffer, services.as_ref(), table.len());
+        }
+        writer.head();
+        writer.write()?;
+        writer.lines.flush()
+    }
+}

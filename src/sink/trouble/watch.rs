@@ -1,0 +1,156 @@
+//! Which flows have had trouble, and when.
+
+use super::super::Delivery;
+use super::{TroubleKind, TroubleKinds};
+use crate::flow::{FlowKey, Keyed};
+use crate::parse::{Packet, Transport};
+use crate::verify::Verdict;
+use std::collections::HashMap;
+
+/// Flows that are watched at a time, some 200 bytes each.
+const MOST: usize = 1 << 18;
+
+/// What is known of one flow. Times are in nanoseconds since the run's first packet.
+#[derive(Default)]
+struct Flow {
+    /// Of each side of the key: sequence number of the next byte, once known.
+    next: [Option<u32>; 2],
+    /// Of each side: sequence number of its SYN.
+    syn: [Option<u32>; 2],
+    /// Of each side: its oldest packet that wants an answer and has none.
+    asked: [Option<i64>; 2],
+    /// From when to when its packets are wanted.
+    wanted: Vec<(i64, i64)>,
+    last: i64,
+}
+
+/// What a packet is.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    /// It wants an answer.
+    pub(super) asks: bool,
+}
+
+/// Watches flows.
+pub(super) struct Watch {
+    kinds: TroubleKinds,
+    before: i64,
+    after: i64,
+    flows: HashMap<FlowKey, Flow>,
+    pub(super) found: [u64; 4],
+    pub(super) forgotten: u64,
+}
+
+impl Watch {
+    pub(super) fn new(kinds: TroubleKinds, before: i64, after: i64) -> Self {
+        Self { kinds, before, after, flows: HashMap::new(), found: [0; 4], forgotten: 0 }
+    }
+
+    /// Takes a packet.
+    pub(super) fn packet(&mut self, delivery: &Delivery<'_>, keyed: &Keyed<'_>, now: i64) -> Seen {
+        self.make_room(now);
+        let side = usize::from(keyed.reversed);
+        let flow = self.flows.entry(keyed.key).or_default();
+        flow.last = now;
+        flow.asked[1 - side] = None;
+        let asks = asks(&delivery.packet, keyed);
+        if asks {
+            flow.asked[side].get_or_insert(now);
+        }
+        let verdicts = delivery.verdicts;
+        let all = [verdicts.ip, verdicts.l4, verdicts.inner_ip, verdicts.inner_l4];
+        let wrong = all.iter().any(|verdict| matches!(verdict, Verdict::Bad { .. }));
+        let (loss, reset) = flow.tcp(&delivery.packet, keyed, side);
+        for (kind, there) in
+            [(TroubleKind::Loss, loss), (TroubleKind::Reset, reset), (TroubleKind::Checksum, wrong)]
+        {
+            if there && self.kinds.contains(kind) {
+                self.found[kind as usize] += 1;
+                flow.want(now - self.before, now + self.after);
+            }
+        }
+        Seen { asks }
+    }
+
+    /// Whether a packet that leaves the memory is to be written. `asks`: it wants an answer, and has waited for it.
+    pub(super) fn is_wanted(&mut self, key: &FlowKey, time: i64, asks: bool) -> bool {
+        let Some(flow) = self.flows.get_mut(key) else { return false };
+        // Asked when it came, and nobody has answered since.
+        let unanswered = asks && flow.asked.iter().flatten().any(|asked| *asked <= time);
+        if unanswered && self.kinds.contains(TroubleKind::Unanswered) {
+            self.found[TroubleKind::Unanswered as usize] += 1;
+            flow.want(time, time + self.before + self.after);
+        }
+        flow.wanted.retain(|(_, until)| *until >= time);
+        flow.wanted.iter().any(|(from, _)| *from <= time)
+    }
+
+    /// Forgets flows that are at rest, and if need be others, so that there is room for half of all at least.
+    fn make_room(&mut self, now: i64) {
+        if self.flows.len() < MOST {
+            return;
+        }
+        let oldest = now - self.before - self.after;
+        self.flows.retain(|_, flow| flow.last >= oldest);
+        if self.flows.len() > MOST / 2 {
+            let before = self.flows.len();
+            self.flows.retain(|_, flow| !flow.wanted.is_empty());
+            if self.flows.len() > MOST / 2 {
+                self.flows.clear();
+            }
+            self.forgotten += (before - self.flows.len()) as u64;
+        }
+    }
+}
+
+impl Flow {
+    /// Whether bytes were lost on the way, and whether the connection was cut off.
+    fn tcp(&mut self, packet: &Packet<'_>, keyed: &Keyed<'_>, side: usize) -> (bool, bool) {
+        let Some(tcp) = packet.tcp(keyed.ip) else { return (false, false) };
+        let flags = tcp.flags();
+        if flags.rst() {
+            return (false, true);
+        }
+        let sequence = tcp.sequence();
+        if flags.syn() {
+            let again = self.syn[side] == Some(sequence);
+            self.syn[side] = Some(sequence);
+            // Of another connection, be it between the same ports.
+            self.next[side] = Some(sequence.wrapping_add(1));
+            return (again, false);
+        }
+        let length = packet.payload_length(keyed.ip);
+        let end = sequence.wrapping_add(length).wrapping_add(flags.fin().into());
+        let Some(next) = self.next[side] else {
+            self.next[side] = Some(end);
+            return (false, false);
+        };
+        let ahead = sequence.wrapping_sub(next) as i32;
+        // A keep-alive repeats one byte at most, that before the next (RFC 9293 3.8.4).
+        let keep_alive = ahead == -1 && length <= 1 && !flags.fin();
+        let lost = ahead > 0 || ahead < 0 && length > 0 && !keep_alive;
+        if end.wrapping_sub(next) as i32 > 0 {
+            self.next[side] = Some(end);
+        }
+        (lost, false)
+    }
+
+    fn want(&mut self, from: i64, until: i64) {
+        match self.wanted.last_mut() {
+            Some((first, last)) if *last >= from => (*first, *last) = (from.min(*first), until.max(*last)),
+            _ => self.wanted.push((from, until)),
+        }
+    }
+}
+
+/// Whether a packet wants an answer.
+fn asks(packet: &Packet<'_>, keyed: &Keyed<'_>) -> bool {
+    let ip = keyed.ip;
+    match ip.transport {
+        Transport::Tcp => packet.tcp(ip).is_some_and(|tcp| tcp.flags().syn() && !tcp.flags().ack()),
+        Transport::Udp => ip.destination_port == 53,
+        Transport::Icmp => packet.icmp(ip).is_some_and(|icmp| icmp.icmp_type() == 8),
+        Transport::Icmpv6 => packet.icmpv6(ip).is_some_and(|icmp| icmp.icmp_type() == 128),
+        _ => false,
+    }
+}

@@ -1,0 +1,147 @@
+//! Reading a file where the page cache has it: windows of mappings, one a piece.
+//!
+//! Bytes that are copied out of the page cache come from memory while the copy waits for them, and only then begins the work on
+//! them. Of a mapping the next piece is asked for while this one is worked on (see [`Batch::followed`]), so that memory and
+//! the processor are busy at the same time (measured: perf/README.md).
+//!
+//! [`Batch::followed`]: crate::frame::Batch::followed
+
+use super::read_ahead::BEYOND;
+use crate::sys::file_mapping::{FileMapping, is_written};
+use std::fs::File;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Environment variable that switches mapping off for the process: `WHARF_MAP=off`.
+const ENVIRONMENT: &str = "WHARF_MAP";
+
+/// Pieces that are mapped together: 64 MiB. Unmapping them one by one would interrupt every other CPU each time, and mapping a
+/// large file whole would keep page tables for all of it.
+const PIECES: u64 = 256;
+
+/// Pieces that a file has at least which is mapped.
+const FEWEST: u64 = 4;
+
+/// A file that is mapped, part by part. Files of which that cannot be done well are none: those that somebody may write to, and
+/// short ones.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    file: Arc<File>,
+    /// Length of the file when it was opened. What it has grown by since is not mapped.
+    length: u64,
+    /// Length of a piece in bytes.
+    size: u64,
+    /// The parts in use, by number; the last two at most. Frames keep those they lie in.
+    sections: Mutex<Vec<(u64, Arc<FileMapping>)>>,
+    /// Some of it was gone when it was read.
+    cut: Arc<AtomicBool>,
+    /// The kernel would not: from here on the file is read.
+    refused: AtomicBool,
+}
+
+impl Mapped {
+    /// The file, of such pieces; `None` if it is better read.
+    pub(super) fn new(file: &Arc<File>, size: usize) -> Option<Arc<Self>> {
+        let size = size as u64;
+        let length = file.metadata().ok()?.len();
+        let wanted = length >= FEWEST * size && std::env::var_os(ENVIRONMENT).is_none_or(|set| set != "off");
+        // Where the kernel does not say who writes, somebody might.
+        if !wanted || is_written(file).unwrap_or(true) {
+            return None;
+        }
+        let (file, sections) = (Arc::clone(file), Mutex::default());
+        Some(Arc::new(Self { file, length, size, sections, cut: Arc::default(), refused: false.into() }))
+    }
+
+    /// A piece and what may belong to it, for one of so many readers who take turns: the piece that it will be this reader's turn
+    /// to take next is made ready to be asked for. `None` where that is not mapped.
+    pub(super) fn fetch(&self, piece: u64, readers: u64) -> Option<Window> {
+        let mapping = self.section(piece / PIECES)?;
+        let number = piece % PIECES;
+        let start = (number * self.size) as usize;
+        let mut window = Window { mapping, bytes: start..start, ahead: 0 };
+        window = window.extended(self.size as usize + BEYOND)?;
+        let whole = window.mapping.bytes().len();
+        let populate = |number: u64| {
+            let start = (number * self.size) as usize;
+            let end = start + self.size as usize;
+            (end <= whole).then(|| window.mapping.populate(start..end))
+        };
+        // The first ones were nobody's next.
+        let own = if number < readers { populate(number).transpose() } else { Ok(None) };
+        match own.and_then(|_| populate(number + readers).transpose()) {
+            Ok(next) => {
+                let distance = readers * self.size;
+                window.ahead = if next.is_some() { u32::try_from(distance).unwrap_or(0) } else { 0 };
+                Some(window)
+            }
+            Err(_) => {
+                // A read will say what is the matter, if anything is.
+                self.refused.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    /// Whether zeros have been read in place of what was there.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
+    fn section(&self, number: u64) -> Option<Arc<FileMapping>> {
+        if self.refused.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut sections = self.sections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, mapping)) = sections.iter().find(|(known, _)| *known == number) {
+            return Some(Arc::clone(mapping));
+        }
+        let start = number.checked_mul(PIECES * self.size)?;
+        // The last piece, what may belong to it, and a record of ordinary length that begins in it.
+        let end = (start + (PIECES + 2) * self.size + BEYOND as u64).min(self.length);
+        if start >= end {
+            return None;
+        }
+        // Somebody may have come since.
+        let mapping = match is_written(&self.file) {
+            Ok(false) => FileMapping::of(&self.file, start..end, Arc::clone(&self.cut)).ok(),
+            _ => None,
+        };
+        let Some(mapping) = mapping.map(Arc::new) else {
+            self.refused.store(true, Ordering::Relaxed);
+            return None;
+        };
+        // Of two who read in turns one may still be in the part before.
+        if sections.len() > 1 {
+            sections.remove(0);
+        }
+        sections.push((number, Arc::clone(&mapping)));
+        Some(mapping)
+    }
+}
+
+/// Bytes of a mapping, which lives as long as they are read.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Window {
+    mapping: Arc<FileMapping>,
+    bytes: Range<usize>,
+    /// How far behind each byte lies what its reader will read next; 0 where that is not mapped.
+    ahead: u32,
+}
+
+impl Window {
+    pub(in super::super) fn bytes(&self) -> &[u8] {
+        &self.mapping.bytes()[self.bytes.clone()]
+    }
+
+    pub(in super::super) fn ahead(&self) -> u32 {
+        self.ahead
+    }
+
+    /// The same, of this length, if so much is mapped.
+    pub(super) fn extended(&self, length: usize) -> Option<Self> {
+        let end = self.bytes.start.checked_add(length)?;
+        (end <= self.mapping.bytes().len()).then(|| Self { bytes: self.bytes.start..end, ..self.clone() })
+    }
+}

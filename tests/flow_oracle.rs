@@ -1,0 +1,135 @@
+//! What is found of TCP segments, against what an independent dissector found: with `WHARF_CORPUS` set.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use wharf::batch;
+use wharf::flow::{Connection, Findings, FlowKey, Segment};
+use wharf::parse::Packet;
+use wharf::source::{CaptureFile, Fill, Source};
+
+/// Of the frames that one side or both have found something in.
+#[derive(Clone, Copy, Debug, Default)]
+struct Agreement {
+    both: u32,
+    ours: u32,
+    theirs: u32,
+}
+
+impl Agreement {
+    fn add(&mut self, ours: bool, theirs: bool) {
+        self.both += u32::from(ours && theirs);
+        self.ours += u32::from(ours && !theirs);
+        self.theirs += u32::from(theirs && !ours);
+    }
+
+    fn precision(&self) -> f64 {
+        f64::from(self.both) / f64::from(self.both + self.ours)
+    }
+
+    fn recall(&self) -> f64 {
+        f64::from(self.both) / f64::from(self.both + self.theirs)
+    }
+}
+
+/// What is compared: our finding, and the dissector's columns, any of which counts.
+const COMPARED: [(&str, Findings, &[&str], f64); 5] = [
+    (
+        "old data",
+        Findings::OLD_DATA,
+        &["retransmission", "fast_retransmission", "spurious_retransmission", "out_of_order"],
+        0.97,
+    ),
+    ("lost segment", Findings::AFTER_LOSS, &["lost_segment"], 0.95),
+    ("acknowledged and not seen", Findings::ACKS_UNSEEN, &["ack_lost_segment"], 0.95),
+    ("keep-alive", Findings::KEEP_ALIVE, &["keep_alive"], 0.95),
+    ("zero window", Findings::ZERO_WINDOW, &["zero_window"], 0.95),
+];
+
+/// Each TCP frame's findings, by number.
+fn ours(path: &Path) -> HashMap<u64, Findings> {
+    let mut found = HashMap::new();
+    let Ok(mut source) = CaptureFile::open(path) else { return found };
+    let mut connections: HashMap<FlowKey, Connection> = HashMap::new();
+    let mut findings = batch::Findings::new();
+    // A damaged file ends with what could be read of it.
+    while let Ok(Fill::Batch(batch)) = source.fill(256) {
+        findings.read(batch);
+        for (index, frame) in batch.frames().enumerate() {
+            let packet = Packet::new(frame, findings.layers(&frame, index));
+            let Some(keyed) = FlowKey::of(&packet) else { continue };
+            let Some(segment) = Segment::of(&packet, keyed.ip) else { continue };
+            let from = usize::from(keyed.reversed);
+            let connection = connections.entry(keyed.key).or_default();
+            if connection.is_followed_by(&segment, from) {
+                *connection = Connection::default();
+            }
+            let time = frame.record.time.map_or(0, |time| {
+                time.seconds.saturating_mul(1_000_000_000).saturating_add(time.nanos.into())
+            });
+            found.insert(frame.record.number, connection.observe(&segment, from, time, 0));
+        }
+    }
+    found
+}
+
+fn tables(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut tables: Vec<_> = entries
+        .flat_map(|path| if path.is_dir() { tables(&path) } else { vec![path] })
+        .filter(|path| {
+            let name = path.to_str().unwrap_or_default();
+            name.ends_with(".tsv")
+                && ![".flows.tsv", ".follow.tsv", ".defrag.tsv"].iter().any(|end| name.ends_with(end))
+        })
+        .collect();
+    tables.sort();
+    tables
+}
+
+#[test]
+fn segments_are_judged_as_by_an_independent_dissector() {
+    let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
+        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        return;
+    };
+    let (captures, oracle) = (Path::new(&corpus).join("captures"), Path::new(&corpus).join("oracle"));
+    let mut agreements = [Agreement::default(); COMPARED.len()];
+    let mut differences = Vec::new();
+    for table in tables(&oracle) {
+        let name = table.strip_prefix(&oracle).unwrap().with_extension("");
+        let text = fs::read_to_string(&table).unwrap();
+        let mut lines = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+        let head = lines.next().unwrap();
+        let column = |name: &str| head.iter().position(|column| *column == name).unwrap();
+        let (number, protocol, depth) = (column("pkt_number"), column("outer_l4"), column("l3_depth"));
+        let found = ours(&captures.join(&name));
+        for row in lines {
+            let value = |at: usize| row.get(at).copied().unwrap_or_default();
+            let Ok(packet) = value(number).parse() else { continue };
+            if value(protocol) != "tcp" || value(depth) != "1" {
+                continue;
+            }
+            let Some(ours) = found.get(&packet) else { continue };
+            for ((what, finding, columns, _), agreement) in COMPARED.iter().zip(&mut agreements) {
+                let theirs =
+                    columns.iter().any(|name| !value(column(&format!("tcp.analysis.{name}"))).is_empty());
+                let ours = ours.contains(*finding);
+                agreement.add(ours, theirs);
+                if ours != theirs {
+                    differences
+                        .push(format!("{}#{packet}: {what}: ours {ours}, theirs {theirs}", name.display()));
+                }
+            }
+        }
+    }
+    for ((what, .., owed), agreement) in COMPARED.iter().zip(agreements) {
+        let (precision, recall) = (agreement.precision(), agreement.recall());
+        println!("{what}: {agreement:?}, precision {precision:.4}, recall {recall:.4}, owed {owed}");
+    }
+    println!("{}", differences.join("\n"));
+    for ((what, .., owed), agreement) in COMPARED.iter().zip(agreements) {
+        assert!(agreement.both > 10, "{what}: too few to tell");
+        assert!(agreement.precision() >= *owed && agreement.recall() >= *owed, "{what}: {agreement:?}");
+    }
+}

@@ -1,0 +1,200 @@
+//! Flow records as IPFIX, taken in by other tools: what they count is what was sent.
+
+use std::net::{IpAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use wharf::flow::{CommunityId, EndReason, FlowKey, FlowRecord};
+use wharf::frame::Timestamp;
+use wharf::parse::TcpFlags;
+use wharf::sink::{Ipfix, IpfixEncoder};
+
+/// Flows of both versions, TCP, UDP and ICMP, in one direction and in both.
+fn records(count: u16) -> Vec<FlowRecord> {
+    let record = |at: u16| {
+        let [a, b]: [IpAddr; 2] = match at % 3 {
+            2 => ["fd00::1".parse().unwrap(), "fd00::2".parse().unwrap()],
+            _ => [[10, 0, (at >> 8) as u8, at as u8].into(), [192, 0, 2, 7].into()],
+        };
+        let protocol = if at % 2 == 0 { 6 } else { 17 };
+        let (key, reversed) = FlowKey::new((a, 40_000 + at), (b, 443), protocol);
+        let both = u64::from(at % 4 != 0);
+        let second = 1_700_000_000 + i64::from(at);
+        FlowRecord {
+            key,
+            reversed,
+            first: Some(Timestamp::new(second, 500_000_000)),
+            last: Some(Timestamp::new(second + 2, 0)),
+            packets: [3 + u64::from(at), both * 2],
+            bytes: [300 + u64::from(at), both * 5_000_000_000],
+            payload: [100, 100],
+            tcp_flags: [TcpFlags(0x1b), TcpFlags(0x12)],
+            ttl: [(63, 64), (50, 55)],
+            ttl_changes: [0; 2],
+            duplicates: [0; 2],
+            icmp_errors: [0; 2],
+            icmp_error: [None; 2],
+            community_id: CommunityId::of(&key, 0),
+            end: EndReason::Closed,
+            tcp: None,
+            names: None,
+        }
+    };
+    (0..count).map(record).collect()
+}
+
+/// Records, packets and bytes of both directions together.
+fn sums(records: &[FlowRecord]) -> (u64, u64) {
+    let sum = |pair: fn(&FlowRecord) -> [u64; 2]| records.iter().flat_map(pair).sum();
+    (sum(|record| record.packets), sum(|record| record.bytes))
+}
+
+fn has(program: &str) -> bool {
+    let there = Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !there {
+        eprintln!("SKIPPED: no {program}");
+    }
+    there
+}
+
+#[test]
+fn messages_keep_to_their_length_and_count_their_records() {
+    let mut encoder = IpfixEncoder::new(1_400);
+    let (mut messages, mut sequence) = (0, 0);
+    let mut check = |encoder: &mut IpfixEncoder| {
+        let records = encoder.records();
+        let message = encoder.message();
+        let word = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
+        assert!(message.len() <= 1_400);
+        assert_eq!((word(0), usize::from(word(2))), (10, message.len()));
+        assert_eq!(u32::from_be_bytes(message[8..12].try_into().unwrap()), sequence);
+        // The sets fill the message, to its last byte.
+        let mut at = 16;
+        while at < message.len() {
+            assert!(word(at) == 2 || (256..260).contains(&word(at)), "set {}", word(at));
+            at += usize::from(word(at + 2));
+        }
+        assert_eq!(at, message.len());
+        messages += 1;
+        sequence += records as u32;
+        encoder.begin_next();
+    };
+    for record in records(100) {
+        if !encoder.fits(&record) {
+            check(&mut encoder);
+        }
+        encoder.push(&record);
+    }
+    check(&mut encoder);
+    assert_eq!(sequence, 100);
+    assert!(messages > 5, "{messages}");
+}
+
+#[test]
+fn tshark_reads_a_file_without_complaint() {
+    if !has("tshark") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flows.ipfix");
+    let records = records(500);
+    let mut ipfix = Ipfix::create(&path).unwrap();
+    records.iter().for_each(|record| ipfix.write(record).unwrap());
+    ipfix.finish().unwrap();
+    assert_eq!(ipfix.counts().records, 500);
+    let shown = Command::new("tshark").arg("-r").arg(&path).args(["-V"]).output().unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout);
+    assert!(!text.contains("Malformed") && !text.contains("Expert Info"));
+    let sum = |name: &str| -> u64 {
+        let lines = text.lines().filter_map(|line| line.trim().strip_prefix(name));
+        lines.map(|number| number.trim().split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    let all = (sum("Packets:") + sum("Reverse Packets:"), sum("Octets:") + sum("Reverse Octets:"));
+    assert_eq!(all, sums(&records), "{}", &text[..text.len().min(6_000)]);
+}
+
+/// Ends a collector when dropped.
+struct Collector(Child);
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn nfcapd_takes_records_over_udp() {
+    if !has("nfcapd") || !has("nfdump") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let collector = Command::new("nfcapd")
+        .args(["-b", "127.0.0.1", "-p", &port, "-t", "3600", "-w"])
+        .arg(directory.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut collector = Collector(collector.unwrap());
+    let listening = || {
+        let sockets = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
+        sockets.contains(&format!(":{:04X} ", port.parse::<u16>().unwrap()))
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !listening() {
+        assert!(Instant::now() < deadline, "nfcapd does not listen");
+        sleep(Duration::from_millis(20));
+    }
+    // More than 50 messages: templates come again.
+    let records = records(1_200);
+    let mut ipfix = Ipfix::udp(&format!("127.0.0.1:{port}")).unwrap();
+    for record in &records {
+        ipfix.write(record).unwrap();
+        if ipfix.counts().records % 64 == 0 {
+            sleep(Duration::from_micros(200));
+        }
+    }
+    ipfix.finish().unwrap();
+    assert_eq!((ipfix.counts().records, ipfix.counts().refused), (1_200, 0));
+    sleep(Duration::from_millis(500));
+    let ended = Command::new("kill").arg("-TERM").arg(collector.0.id().to_string()).status().unwrap();
+    assert!(ended.success());
+    collector.0.wait().unwrap();
+    assert_eq!(taken_in(directory.path()), sums(&records));
+}
+
+/// The packets and bytes in what nfcapd has written, by nfdump.
+fn taken_in(directory: &Path) -> (u64, u64) {
+    let mut nfdump = Command::new("nfdump");
+    nfdump.arg("-R").arg(directory).args(["-q", "-N", "-o", "fmt:%pkt %byt %opkt %obyt"]);
+    let shown = nfdump.output().unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout);
+    let rows = text.lines().map(|line| {
+        line.split_whitespace().map(|number| number.parse::<u64>().expect("a number")).collect::<Vec<_>>()
+    });
+    let (mut packets, mut bytes) = (0, 0);
+    for row in rows.filter(|row| row.len() == 4) {
+        packets += row[0] + row[2];
+        bytes += row[1] + row[3];
+    }
+    (packets, bytes)
+}
+
+#[test]
+fn a_collector_that_is_not_there_is_named() {
+    let unused = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let Err(error) = Ipfix::tcp(&unused.to_string()) else { panic!("nobody listens") };
+    assert!(error.to_string().starts_with(&format!("tcp://{unused}: ")), "{error}");
+    let Err(error) = Ipfix::udp("127.0.0.1") else { panic!("no port") };
+    assert!(error.to_string().starts_with("udp://127.0.0.1: "), "{error}");
+    // Over UDP the host says it of an earlier datagram.
+    let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut ipfix = Ipfix::udp(&gone.to_string()).unwrap();
+    for record in records(2_000) {
+        ipfix.write(&record).unwrap();
+    }
+    ipfix.finish().unwrap();
+    assert!(ipfix.counts().refused > 0, "{:?}", ipfix.counts());
+}
