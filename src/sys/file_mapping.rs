@@ -4,7 +4,7 @@
 //! happen to it that cannot happen to memory a file was read into:
 //!
 //! - **The file is made shorter.** Pages beyond its new end are gone, and reading there raises `SIGBUS`, which ends a process.
-//!   [`bus_guard`] has it read zeros instead, and the mapping says that it [is cut](FileMapping::is_cut).
+//!   `bus_guard` has it read zeros instead, and the mapping says that it [is cut](FileMapping::is_cut).
 //! - **Somebody writes to it in place.** Then bytes change between two readings of them. [`is_written`] asks whether anybody
 //!   could, before a mapping is made; nothing keeps others from it afterwards. See [`FileMapping::bytes`].
 

@@ -14,6 +14,7 @@ mod kill;
 mod live;
 mod outputs;
 mod privileges;
+mod stalls;
 mod streams;
 mod trouble;
 mod usage;

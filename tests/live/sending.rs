@@ -215,23 +215,27 @@ pub(crate) fn an_interface_with_a_default_route_is_refused() {
         assert!(ip(&lab.client, remove).status.success(), "{remove}");
         assert_eq!(refusal(), "", "{remove}");
     }
-    // On what stands on it.
-    if !ip(&lab.client, "link add link client name tagged type vlan id 5").status.success() {
-        return println!("SKIPPED the device under a VLAN: this kernel has none");
+    // And on what stands on it, in either order.
+    for kind in ["vlan id 5", "macvlan"] {
+        if !ip(&lab.client, &format!("link add link client name upper type {kind}")).status.success() {
+            println!("SKIPPED what stands on another device: this kernel has no {kind}");
+            continue;
+        }
+        assert!(ip(&lab.client, "link set upper up").status.success());
+        assert_eq!(refusal(), "");
+        let added = ip(&lab.client, "route add default dev upper");
+        assert!(added.status.success(), "{added:?}");
+        assert!(refusal().contains("default route"), "{kind}");
+        // The frames of what stands on the one with the route go out there.
+        let added = ip(&lab.client, "route replace default via 10.77.0.2 dev client");
+        assert!(added.status.success(), "{added:?}");
+        let on_upper = |allowed| open(&lab.client, Transmit::on("upper").with_default_route(allowed));
+        assert!(on_upper(false).err().unwrap_or_default().contains("default route"), "{kind}");
+        on_upper(true).expect("it is meant");
+        assert!(ip(&lab.client, "route del default").status.success());
+        on_upper(false).expect("no route");
+        assert!(ip(&lab.client, "link del upper").status.success());
     }
-    assert!(ip(&lab.client, "link set tagged up").status.success());
-    assert_eq!(refusal(), "");
-    let added = ip(&lab.client, "route add default dev tagged");
-    assert!(added.status.success(), "{added:?}");
-    assert!(refusal().contains("default route"));
-    // And what stands on the one with the route: its frames go out there.
-    let added = ip(&lab.client, "route replace default via 10.77.0.2 dev client");
-    assert!(added.status.success(), "{added:?}");
-    let on_tagged = |allowed| open(&lab.client, Transmit::on("tagged").with_default_route(allowed));
-    assert!(on_tagged(false).err().unwrap_or_default().contains("default route"));
-    on_tagged(true).expect("it is meant");
-    assert!(ip(&lab.client, "route del default").status.success());
-    on_tagged(false).expect("no route");
 }
 
 pub(crate) fn a_default_route_over_ipv6_counts() {

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Environment variable that switches mapping off for the process: `WHARF_MAP=off`.
 const ENVIRONMENT: &str = "WHARF_MAP";
 
-/// Pieces that are mapped together: 64 MiB. Unmapping them one by one would interrupt every other CPU each time, and mapping a
-/// large file whole would keep page tables for all of it.
-const PIECES: u64 = 256;
+/// Pieces that are mapped together: 16 MiB. Unmapping them one by one would interrupt every other CPU each time; a large file
+/// mapped whole would keep page tables for all of it, and leave all the unmapping to one thread at the end.
+const PIECES: u64 = 64;
 
 /// Pieces that a file has at least which is mapped.
 const FEWEST: u64 = 4;
@@ -113,10 +113,11 @@ impl Mapped {
             return None;
         };
         // Of two who read in turns one may still be in the part before.
-        if sections.len() > 1 {
-            sections.remove(0);
-        }
+        let done = (sections.len() > 1).then(|| sections.remove(0));
         sections.push((number, Arc::clone(&mapping)));
+        // Unmapped, which takes a while, only when nobody waits for it.
+        drop(sections);
+        drop(done);
         Some(mapping)
     }
 }

@@ -115,11 +115,11 @@ impl CaptureFile {
     fn of_file(opened: io::Result<File>, name: String, size: usize, map: bool) -> Result<Self, Error> {
         let opened = opened.and_then(|file| Input::file(file, name.clone()));
         let mut file = Self::new(opened.map_err(|source| Error::Io { path: name, source })?, size);
-        if file.input.total.is_some() {
-            file.read_header()?;
-        }
         if let Some(positioned) = file.input.positioned_mut().filter(|_| map) {
             positioned.map(size);
+        }
+        if file.input.total.is_some() {
+            file.read_header()?;
         }
         Ok(file)
     }
