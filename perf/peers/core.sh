@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The hot core beside the crates that do the same, in one process, interleaved, pinned to two cores.
 #
-#   perf/peers/core.sh [MODULE...]     checksum, ring, parse, growth, capture_read; all without one
+#   perf/peers/core.sh [MODULE...]     checksum, ring, parse, growth, capture_read, filter, flow; all without one
 #
 # ROUNDS (15), CORES (0,1) and CAPTURE in the environment: with a capture file, perf/peers/testpmd.sh runs too after all
 # modules. Writes perf/results/core.tsv when all modules run, and exits with 0
@@ -14,7 +14,7 @@ cargo build --release --quiet --locked
 
 version() { awk -v name="$1" '$1 == "name" && $3 == "\"" name "\"" { getline; gsub(/"/, "", $3); print name, $3; exit }' Cargo.lock; }
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2-), $(nproc) cores, Linux $(uname -r), $(rustc --version)"
-echo "versions:$(for crate in wharf internet-checksum etherparse pnet_packet smoltcp rtrb ringbuf crossbeam crossbeam-queue crossbeam-channel; do printf ' %s,' "$(version "$crate")"; done | sed 's/,$//'), DPDK $(pkg-config --modversion libdpdk 2>/dev/null || echo none)"
+echo "versions:$(for crate in wharf hashbrown foldhash internet-checksum etherparse pnet_packet smoltcp rtrb ringbuf crossbeam crossbeam-queue crossbeam-channel; do printf ' %s,' "$(version "$crate")"; done | sed 's/,$//'), DPDK $(pkg-config --modversion libdpdk 2>/dev/null || echo none)"
 echo
 
 # Large areas lie in huge pages where the kernel gives them out, for ours and the peers alike: frames in memory come from

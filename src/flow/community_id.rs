@@ -63,8 +63,11 @@ mod tests {
     use super::*;
     use std::net::IpAddr;
 
-    /// The specification's baseline, with seeds 0 and 1.
-    const VECTORS: [(u8, &str, &str, [u16; 2], &str, &str); 12] = [
+    /// Protocol, source, destination, ports, and the identifiers with seeds 0 and 1.
+    type Vector = (u8, &'static str, &'static str, [u16; 2], &'static str, &'static str);
+
+    /// The specification's baseline.
+    const VECTORS: [Vector; 12] = [
         (
             58,
             "fe80::200:86ff:fe05:80da",

@@ -4,7 +4,7 @@ use super::packed::{Packed, Seed};
 use super::record::{EndReason, FlowRecord};
 use super::sighting::Sighting;
 use super::slab::Slab;
-use super::state::{self, Cold, Hot, NEVER, NONE};
+use super::state::{self, Cold, Hot, NEVER, NONE, NOWHERE};
 use super::table::{BATCH, Table};
 use super::tcp::Connection;
 use super::wheel::Wheel;
@@ -17,7 +17,8 @@ use std::time::Duration;
 /// How long a flow is kept, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MeterOptions {
-    /// At most so many at a time, at least 1. One more, and that whose timeout is the nearest makes room; its record comes out.
+    /// At most so many at a time, at least 1. One more, and that whose timeout is the nearest makes room, unless packets have
+    /// come since it was passed over; its record comes out.
     pub max_flows: usize,
     /// A flow ends when nothing has come for that long; `None`: never.
     pub idle_timeout: Option<Duration>,
@@ -66,8 +67,8 @@ impl MeterCounts {
     }
 }
 
-/// Flows that are evicted before it has been looked at once more whether they still last: a flow that goes on is seldom
-/// evicted, and looking has an end.
+/// Flows that are passed over for one that is evicted, as packets have come since they were looked at last: what goes on is
+/// seldom evicted, a flood of single packets evicts itself, and looking has an end.
 const SECOND_LOOKS: u32 = 8;
 /// When to look at a flow that never times out.
 const NEVER_MIND: i64 = 60_000_000_000;
@@ -81,8 +82,8 @@ pub struct Meter {
     linger: i64,
     seed: Seed,
     table: Table<Hot>,
-    /// By entry of the table.
-    cold: Vec<Cold>,
+    /// What stands beside the table. By its numbers flows are known here: they do not change while a flow lasts.
+    cold: Slab<Cold>,
     connections: Slab<Connection>,
     /// Keys that are not whole.
     long: Slab<FlowKey>,
@@ -113,7 +114,7 @@ impl Meter {
             linger,
             seed,
             table: Table::new(seed),
-            cold: Vec::new(),
+            cold: Slab::default(),
             connections: Slab::default(),
             long: Slab::default(),
             wheel: Wheel::new(horizon.unwrap_or(0).max(NEVER_MIND)),
@@ -147,7 +148,7 @@ impl Meter {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.table.bytes()
-            + self.cold.capacity() * size_of::<Cold>()
+            + self.cold.bytes()
             + self.connections.bytes()
             + self.long.bytes()
             + self.table.len() * size_of::<u32>()
@@ -185,6 +186,11 @@ impl Meter {
         for (guess, sighting) in guesses.iter_mut().zip(&*batch) {
             *guess = self.table.guess(sighting.hash);
         }
+        for guess in &guesses[..batch.len()] {
+            if let Some((_, hot)) = self.table.get(*guess) {
+                self.cold.ask(hot.cold);
+            }
+        }
         for (sighting, guess) in batch.iter().zip(guesses) {
             self.take(sighting, guess, out);
         }
@@ -207,9 +213,13 @@ impl Meter {
         if let Some(quoted) = &sighting.quoted {
             self.tie(quoted);
         }
-        let flow = match self.table.find(sighting.key.0, sighting.hash, guess) {
+        let found = self.table.find(sighting.key.0, sighting.hash, guess);
+        let flow = match found.map(|entry| self.table.entry(entry).1.cold) {
             Some(flow) => match self.cut(flow, sighting, time) {
-                None => flow,
+                None => {
+                    self.cold[flow].busy = true;
+                    flow
+                }
                 Some(EndReason::ActiveTimeout) => {
                     self.renew(flow, time, out);
                     flow
@@ -221,14 +231,15 @@ impl Meter {
             },
             None => self.begin(sighting, time, out),
         };
-        let cold = &mut self.cold[flow as usize];
+        let cold = &mut self.cold[flow];
         let direction = usize::from(sighting.reversed != cold.reversed);
         cold.take(sighting, direction);
-        let (_, hot) = self.table.entry(flow);
-        hot.packets[direction] += 1;
-        hot.bytes[direction] += u64::from(sighting.wire_length);
-        hot.payload[direction] += u64::from(sighting.payload);
-        hot.last = hot.last.max(time);
+        let (_, hot) = self.table.entry(cold.entry);
+        if hot.packets == [0; 2] {
+            // A record that a timeout has begun begins with this packet.
+            cold.first = time;
+        }
+        hot.count(direction, time, sighting.wire_length, sighting.payload);
         let Some(segment) = &sighting.tcp else { return };
         if cold.connection == NONE {
             cold.connection = self.connections.insert(Connection::default());
@@ -244,8 +255,8 @@ impl Meter {
     /// Why a flow's record ends before this packet, if it does.
     #[inline(always)]
     fn cut(&mut self, flow: u32, sighting: &Sighting, time: i64) -> Option<EndReason> {
-        let cold = &self.cold[flow as usize];
-        let (_, hot) = self.table.entry(flow);
+        let cold = &self.cold[flow];
+        let (_, hot) = self.table.entry(cold.entry);
         if time.saturating_sub(hot.last) > self.idle {
             return Some(EndReason::IdleTimeout);
         }
@@ -269,17 +280,17 @@ impl Meter {
         while self.table.len() >= self.options.max_flows {
             self.evict(out);
         }
-        let hot = Hot { last: time, ..Hot::default() };
-        let flow = self.table.insert(sighting.key.0, sighting.hash, hot);
         let mut cold = Cold::new(sighting, time);
         if let Some(long) = sighting.long {
             cold.long = self.long.insert(long);
         }
-        cold.place = self.wheel.schedule(flow, self.deadline(time, time, false));
-        match self.cold.get_mut(flow as usize) {
-            Some(place) => *place = cold,
-            None => self.cold.push(cold),
-        }
+        let flow = self.cold.insert(cold);
+        let Self { table, cold, .. } = self;
+        let hot = Hot::new(time, flow);
+        let moved = |hot: &Hot, entry| cold[hot.cold].entry = entry;
+        let entry = table.insert(sighting.key.0, sighting.hash, hot, moved);
+        let place = self.wheel.schedule(flow, self.deadline(time, time, false));
+        (self.cold[flow].entry, self.cold[flow].place) = (entry, place);
         self.counts.most = self.counts.most.max(self.table.len() as u64);
         flow
     }
@@ -310,14 +321,14 @@ impl Meter {
 
     /// Whether that entry of the wheel is the flow's own.
     fn is_at(&self, flow: u32, place: u16) -> bool {
-        self.table.get(flow).is_some() && self.cold[flow as usize].place == place
+        self.cold[flow].place == place
     }
 
     /// Ends a flow whose time has come, or puts it where that will be.
     fn look(&mut self, flow: u32, out: &mut impl FnMut(FlowRecord)) {
-        let cold = &self.cold[flow as usize];
+        let cold = &self.cold[flow];
         let (first, over) = (cold.first, cold.over);
-        let last = self.table.entry(flow).1.last;
+        let last = self.table.entry(cold.entry).1.last;
         let quiet = self.now.saturating_sub(last);
         if over && quiet > self.linger {
             return self.end(flow, EndReason::Closed, out);
@@ -329,11 +340,12 @@ impl Meter {
             // What comes next begins with its own time.
             self.renew(flow, self.now, out);
         }
-        let first = self.cold[flow as usize].first;
-        self.cold[flow as usize].place = self.wheel.schedule(flow, self.deadline(first, last, over));
+        let first = self.cold[flow].first;
+        self.cold[flow].place = self.wheel.schedule(flow, self.deadline(first, last, over));
     }
 
-    /// Makes room: the flow goes whose timeout is the nearest, as far as is known without looking at all.
+    /// Makes room: the flow goes whose timeout is the nearest and of which no second packet has come, or none since it was
+    /// passed over.
     #[inline(never)]
     fn evict(&mut self, out: &mut impl FnMut(FlowRecord)) {
         let mut looks = 0;
@@ -341,16 +353,15 @@ impl Meter {
             if !self.is_at(flow, place) {
                 continue;
             }
-            let cold = &self.cold[flow as usize];
+            let cold = &self.cold[flow];
             let (first, over) = (cold.first, cold.over);
-            let last = self.table.entry(flow).1.last;
+            let last = self.table.entry(cold.entry).1.last;
             looks += 1;
-            if looks <= SECOND_LOOKS && !over {
-                let now = self.wheel.schedule(flow, self.deadline(first, last, over));
-                self.cold[flow as usize].place = now;
-                if now != place {
-                    continue;
-                }
+            let next = self.wheel.schedule(flow, self.deadline(first, last, over));
+            let cold = &mut self.cold[flow];
+            cold.place = next;
+            if looks <= SECOND_LOOKS && !over && (std::mem::take(&mut cold.busy) || next != place) {
+                continue;
             }
             self.counts.evicted += 1;
             return self.end(flow, EndReason::Evicted, out);
@@ -362,15 +373,15 @@ impl Meter {
     #[inline(never)]
     fn tie(&mut self, quoted: &Quoted) {
         let key = Packed::pack(&quoted.key, &self.seed);
-        if let Some(flow) = self.table.find(key.0, self.seed.hash(key.0), NONE) {
-            let cold = &mut self.cold[flow as usize];
+        if let Some(entry) = self.table.find(key.0, self.seed.hash(key.0), NONE) {
+            let cold = &mut self.cold[self.table.entry(entry).1.cold];
             cold.refused(usize::from(quoted.reversed != cold.reversed), quoted.kind);
         }
     }
 
     fn record(&self, flow: u32, end: EndReason) -> Option<FlowRecord> {
-        let (packed, hot) = self.table.get(flow)?;
-        let cold = &self.cold[flow as usize];
+        let cold = &self.cold[flow];
+        let (packed, hot) = self.table.get(cold.entry)?;
         let key = Packed(packed).unpack().unwrap_or_else(|| self.long[cold.long]);
         let connection = (cold.connection != NONE).then(|| &self.connections[cold.connection]);
         Some(state::record(key, hot, cold, connection, end))
@@ -385,13 +396,13 @@ impl Meter {
             self.counts.records += 1;
             out(record);
         }
-        let cold = &mut self.cold[flow as usize];
+        let cold = &mut self.cold[flow];
         cold.restart(time);
         if cold.connection != NONE {
             self.connections[cold.connection].restart();
         }
-        let (_, hot) = self.table.entry(flow);
-        *hot = Hot { last: hot.last, ..Hot::default() };
+        let (_, hot) = self.table.entry(cold.entry);
+        *hot = Hot::new(hot.last, flow);
     }
 
     #[inline(never)]
@@ -400,23 +411,30 @@ impl Meter {
             self.counts.records += 1;
             out(record);
         }
-        let cold = &self.cold[flow as usize];
+        let cold = &mut self.cold[flow];
+        cold.place = NOWHERE;
         if cold.connection != NONE {
             self.connections.remove(cold.connection);
         }
         if cold.long != NONE {
             self.long.remove(cold.long);
         }
-        self.table.remove(flow);
+        self.table.remove(cold.entry);
+        self.cold.remove(flow);
+    }
+
+    fn flows(&self) -> Vec<u32> {
+        self.cold.all().filter(|(_, cold)| cold.place != NOWHERE).map(|(flow, _)| flow).collect()
     }
 
     /// The flows that are going on, the largest first, as records; at most so many.
     #[must_use]
     pub fn largest(&self, count: usize) -> Vec<FlowRecord> {
-        let mut flows: Vec<_> = self.table.numbers().collect();
+        let mut flows = self.flows();
         let size = |flow: &u32| {
-            let bytes = self.table.get(*flow).map_or(0, |(_, hot)| hot.bytes[0] + hot.bytes[1]);
-            (Reverse(bytes), self.cold[*flow as usize].first)
+            let cold = &self.cold[*flow];
+            let bytes = self.table.get(cold.entry).map_or(0, |(_, hot)| hot.bytes().iter().sum());
+            (Reverse::<u64>(bytes), cold.first)
         };
         flows.sort_by_cached_key(size);
         flows.iter().take(count).filter_map(|&flow| self.record(flow, EndReason::CaptureEnd)).collect()
@@ -425,8 +443,8 @@ impl Meter {
     /// Ends all flows. Their records come by the time of their first packets.
     pub fn finish(&mut self, mut out: impl FnMut(FlowRecord)) {
         let mut records: Vec<FlowRecord> = Vec::with_capacity(self.table.len());
-        for flow in self.table.numbers().collect::<Vec<_>>() {
-            let over = self.cold[flow as usize].over;
+        for flow in self.flows() {
+            let over = self.cold[flow].over;
             let end = if over { EndReason::Closed } else { EndReason::CaptureEnd };
             self.end(flow, end, &mut |record| records.push(record));
         }

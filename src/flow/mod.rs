@@ -50,6 +50,8 @@ mod slab;
 mod state;
 mod table;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 pub use community_id::CommunityId;

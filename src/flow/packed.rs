@@ -198,7 +198,7 @@ mod tests {
                 let mut tags = vec![0_u32; 1024];
                 for key in 0..16_384_u128 {
                     let hash = seed.hash(key.wrapping_mul(step));
-                    buckets[((hash & 0xffff_ffff) * 1024 >> 32) as usize] += 1;
+                    buckets[((hash as u32) >> 22) as usize] += 1;
                     tags[(hash >> 54) as usize] += 1;
                 }
                 // 16 on average; a fair throw has 40 nowhere.

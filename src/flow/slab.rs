@@ -1,5 +1,6 @@
 //! Things by number, whose places are used again.
 
+use crate::sys::prefetch;
 use std::ops::{Index, IndexMut};
 
 /// Things by number.
@@ -33,6 +34,19 @@ impl<T> Slab<T> {
     /// The number may be used again. The thing stays until then.
     pub(super) fn remove(&mut self, number: u32) {
         self.free.push(number);
+    }
+
+    /// All of them, those that were removed too.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..).zip(&self.things)
+    }
+
+    /// Asks for the lines of a thing.
+    #[inline(always)]
+    pub(super) fn ask(&self, number: u32) {
+        if let Some(thing) = self.things.get(number as usize) {
+            prefetch::for_writing(&raw const *thing);
+        }
     }
 
     /// Bytes that it takes.

@@ -12,13 +12,55 @@ pub(super) const NEVER: i64 = i64::MIN;
 /// Not an entry's number.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// Not a place on the wheel.
+pub(super) const NOWHERE: u16 = u16::MAX;
+
 /// What every packet touches: with its key, one cache line. Pairs are by direction, that of the first packet first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Hot {
     pub(super) last: i64,
-    pub(super) bytes: [u64; 2],
-    pub(super) payload: [u64; 2],
+    /// The lower 32 bits of 48 each, and the upper 16: 281 TB, and a line would not hold more.
+    bytes: [u32; 2],
+    payload: [u32; 2],
     pub(super) packets: [u32; 2],
+    bytes_above: [u16; 2],
+    payload_above: [u16; 2],
+    /// The number of what stands beside it.
+    pub(super) cold: u32,
+}
+
+const _: () = assert!(size_of::<Hot>() <= 48);
+
+impl Hot {
+    /// Of a flow of which nothing has been counted.
+    pub(super) fn new(last: i64, cold: u32) -> Self {
+        Self { last, cold, ..Self::default() }
+    }
+
+    /// Counts a packet of a direction.
+    #[inline(always)]
+    pub(super) fn count(&mut self, direction: usize, time: i64, bytes: u32, payload: u32) {
+        let at = direction & 1;
+        self.last = self.last.max(time);
+        self.packets[at] += 1;
+        add(&mut self.bytes[at], &mut self.bytes_above[at], bytes);
+        add(&mut self.payload[at], &mut self.payload_above[at], payload);
+    }
+
+    pub(super) fn bytes(&self) -> [u64; 2] {
+        [0, 1].map(|at| u64::from(self.bytes_above[at]) << 32 | u64::from(self.bytes[at]))
+    }
+
+    fn payload(&self) -> [u64; 2] {
+        [0, 1].map(|at| u64::from(self.payload_above[at]) << 32 | u64::from(self.payload[at]))
+    }
+}
+
+#[inline(always)]
+fn add(low: &mut u32, above: &mut u16, more: u32) {
+    let (sum, carry) = low.overflowing_add(more);
+    *low = sum;
+    *above = above.wrapping_add(carry.into());
 }
 
 /// What stands beside it.
@@ -33,7 +75,9 @@ pub(super) struct Cold {
     /// Of the keys that are not whole, where its key is none.
     pub(super) long: u32,
     flags: [u16; 2],
-    /// Where it is on the wheel.
+    /// Its place in the table.
+    pub(super) entry: u32,
+    /// Where it is on the wheel; [`NOWHERE`] once it has ended.
     pub(super) place: u16,
     ttl: [(u8, u8); 2],
     last_ttl: [u8; 2],
@@ -41,6 +85,8 @@ pub(super) struct Cold {
     pub(super) reversed: bool,
     /// The connection is over.
     pub(super) over: bool,
+    /// A packet has come since it began, or since it was looked at for room.
+    pub(super) busy: bool,
 }
 
 /// What is out of the ordinary.
@@ -62,11 +108,13 @@ impl Cold {
             connection: NONE,
             long: NONE,
             flags: [0; 2],
-            place: 0,
+            entry: NONE,
+            place: NOWHERE,
             ttl: [(0, 0); 2],
             last_ttl: [0; 2],
             reversed: sighting.reversed,
             over: false,
+            busy: false,
         }
     }
 
@@ -137,8 +185,8 @@ pub(super) fn record(
         first: timestamp(cold.first),
         last: timestamp(hot.last),
         packets: hot.packets.map(u64::from),
-        bytes: hot.bytes,
-        payload: hot.payload,
+        bytes: hot.bytes(),
+        payload: hot.payload(),
         tcp_flags: cold.flags.map(TcpFlags),
         ttl: cold.ttl,
         ttl_changes: odd.ttl_changes,

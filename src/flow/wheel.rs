@@ -106,14 +106,14 @@ mod tests {
     #[test]
     fn a_flow_comes_after_its_deadline_and_not_much() {
         let mut wheel = Wheel::new(1_000 * MS);
-        assert_eq!(turns(&mut wheel, 5_000 * MS), []);
+        assert!(turns(&mut wheel, 5_000 * MS).is_empty());
         for (flow, deadline) in [(1, 5_100), (2, 5_050), (3, 6_000), (4, 4_000)] {
             wheel.schedule(flow, deadline * MS);
         }
         assert_eq!(turns(&mut wheel, 5_002 * MS), [4], "overdue ones come next");
-        assert_eq!(turns(&mut wheel, 5_050 * MS), []);
+        assert!(turns(&mut wheel, 5_050 * MS).is_empty());
         assert_eq!(turns(&mut wheel, 5_053 * MS), [2]);
-        assert_eq!(turns(&mut wheel, 4_000 * MS), [], "time does not run back");
+        assert!(turns(&mut wheel, 4_000 * MS).is_empty(), "time does not run back");
         assert_eq!(turns(&mut wheel, 900_000 * MS), [1, 3], "a leap passes all");
     }
 

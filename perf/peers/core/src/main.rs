@@ -2,13 +2,14 @@
 //!
 //!     wharf-peers [--rounds N] [--cores A,B] [--tsv FILE] [--check] [MODULE...]
 //!
-//! Modules: checksum, ring, parse, growth, capture_read, filter. Without one, all. Exits with 1 when an owed ratio does not hold. `--check` runs every contestant
+//! Modules: checksum, ring, parse, growth, capture_read, filter, flow. Without one, all. Exits with 1 when an owed ratio does not hold. `--check` runs every contestant
 //! once over little work, for the sake of the answers it asserts, and judges no ratio.
 
 mod capture_read;
 mod checksum;
 mod contest;
 mod filter;
+mod flow;
 mod parse;
 mod ring;
 
@@ -26,6 +27,7 @@ const MODULES: &[Module] = &[
     ("growth", parse::growth),
     ("capture_read", capture_read::contests),
     ("filter", filter::contests),
+    ("flow", flow::contests),
 ];
 
 fn main() -> ExitCode {
