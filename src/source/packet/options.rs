@@ -133,7 +133,8 @@ impl Options {
     ///
     /// The program sees frames as the kernel has them, without their outermost VLAN tag. Of several calls, and of this and
     /// [`Options::only_ports`], this one's last counts. Frames for which there is no link-layer header in the kernel
-    /// ([`Options::link_type`] is `LINUX_SLL2`) are all let through.
+    /// ([`Options::link_type`] is `LINUX_SLL2`) are all let through; and so are all where the program is too long for the kernel or
+    /// for its memory: the interface then names no filter, and a note of the capture says why.
     pub fn only_wanted(self, program: Vec<Instruction>, text: impl Into<String>) -> Self {
         Self { wanted: Some((program, text.into())), ..self }
     }
