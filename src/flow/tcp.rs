@@ -134,7 +134,7 @@ impl BitOr for Findings {
 /// use wharf::flow::{Connection, Findings, Segment};
 ///
 /// let mut connection = Connection::default();
-/// let first = Segment { sequence: 1_000, length: 100, ..Segment::default() };
+/// let first = Segment { sequence: 1_000, length: 100, window: 8_192, ..Segment::default() };
 /// assert_eq!(connection.observe(&first, 0, 0, 0), Findings::default());
 /// let later = Segment { sequence: 1_300, ..first };
 /// assert_eq!(connection.observe(&later, 0, 1, 0), Findings::AFTER_LOSS);

@@ -22,6 +22,12 @@ impl Counter {
     }
 }
 
+/// Counters that have names.
+pub(super) trait Named {
+    /// One of these in words; nothing where it is another's.
+    fn name(&self, counter: &Counter) -> &'static str;
+}
+
 /// Declares counters, what they are read into, and their sum.
 macro_rules! counters {
     ($(#[$about:meta])* $counters:ident => $totals:ident { $($(#[$doc:meta])* $name:ident: $text:literal,)* }) => {
@@ -38,17 +44,17 @@ macro_rules! counters {
         }
 
         impl $counters {
-            /// One of these in words. Not all of them are asked.
-            #[allow(dead_code)]
-            pub(super) fn name(&self, counter: &Counter) -> &'static str {
+            pub(super) fn read(&self) -> $totals {
+                $totals { $($name: self.$name.get(),)* }
+            }
+        }
+
+        impl Named for $counters {
+            fn name(&self, counter: &Counter) -> &'static str {
                 $(if std::ptr::eq(counter, &self.$name) {
                     return $text;
                 })*
                 ""
-            }
-
-            pub(super) fn read(&self) -> $totals {
-                $totals { $($name: self.$name.get(),)* }
             }
         }
 

@@ -215,7 +215,8 @@ fn nothing_is_left_behind() {
     // Pipes are kept for the next one.
     let (descriptors, memory) = (proxy.descriptors(), proxy.memory());
     (1..6).for_each(|seed| round(seed * 1_000));
-    until("as many descriptors as before", || proxy.descriptors() <= descriptors);
+    // And there are as many as were ever in use at once, two connections' more at most here, not one a connection.
+    until("as many descriptors as before", || proxy.descriptors() <= descriptors + 8);
     let more = proxy.memory().saturating_sub(memory);
     assert!(more < 2 << 20, "{more} bytes more than before");
     proxy.end();

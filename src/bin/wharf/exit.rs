@@ -62,6 +62,7 @@ pub(crate) fn bad_environment(error: &dyn std::error::Error) -> ExitCode {
 }
 
 /// What a failure comes to in words, for where it is not the end.
+#[cfg(feature = "proxy")]
 pub(crate) fn told(error: &anyhow::Error) -> String {
     match error.downcast_ref::<clap::Error>() {
         Some(error) => one_line(error).trim_end_matches("; see --help").to_owned(),

@@ -266,13 +266,14 @@ impl LiveArgs {
         let mut captures = names.iter().map(|name| self.open_one(name, names.len(), workers, wish));
         let first = captures.next().context("no interface")??;
         let capture = captures.try_fold(first, |all, one| anyhow::Ok(all.and(one?)?))?;
+        // Before it is said: whoever waits for that may send at once, and what gets lost counts.
+        let upstream = upstream_of(names.iter().map(String::as_str));
         for Interface { name, link_type, snap_length, .. } in capture.interfaces() {
             let name = name.as_deref().unwrap_or("?");
             exit::tell(&format!(
                 "listening on {name}, link type {link_type}, snapshot length {snap_length} bytes"
             ));
         }
-        let upstream = upstream_of(names.iter().map(String::as_str));
         Ok((capture, upstream))
     }
 

@@ -64,8 +64,10 @@ impl XdpArgs {
         }
         let ports = table(rules);
         let capture = ports.iter().cloned().fold(options, Options::ports).open()?;
+        // Before it is said: whoever waits for that may send at once, and what gets lost counts.
+        let upstream = upstream_of(std::iter::once(name));
         tell(&capture, ports.as_ref().map(|_| rules));
-        Ok((capture, upstream_of(std::iter::once(name))))
+        Ok((capture, upstream))
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) use connection::End;
 
 use super::access_log::Record;
 use super::config::Transport;
-use super::counters::{Counter, Counters};
+use super::counters::{Counter, Counters, Named};
 use super::detect::Patience;
 use super::plan::Plan;
 use super::shared::{ListenPlace, Shared};

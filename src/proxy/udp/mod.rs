@@ -14,7 +14,7 @@ mod recency;
 
 use super::access_log::Record;
 use super::config::Transport;
-use super::counters::{Counter, UdpCounters};
+use super::counters::{Counter, Named, UdpCounters};
 use super::detect::{self, Choice, Patience};
 use super::limits::Admission;
 use super::listen::Listening;

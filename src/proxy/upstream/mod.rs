@@ -87,19 +87,26 @@ impl Upstream {
     /// ```
     /// use std::sync::Arc;
     /// use std::time::Instant;
-    /// use wharf::proxy::upstream::{Address, Member, Balance, Server, Turn, Upstream};
+    /// use wharf::proxy::config::{Balance, Ejection};
+    /// use wharf::proxy::upstream::{Address, Member, Server, Turn, Upstream};
     ///
+    /// let now = Instant::now();
     /// let member = |name: &str| Member {
-    ///     server: Arc::new(Server::new(name, Address::Ip(name.parse().unwrap()))),
+    ///     server: Arc::new(Server::new(
+    ///         name,
+    ///         Address::Ip { address: name.parse().unwrap(), port: Some(80) },
+    ///         now,
+    ///     )),
     ///     weight: 1,
     ///     max_connections: 0,
     ///     draining: false,
     /// };
-    /// let upstream = Upstream::new(Balance::ConsistentHash, vec![member("192.0.2.1:80"), member("192.0.2.2:80")]);
+    /// let members = vec![member("192.0.2.1"), member("192.0.2.2")];
+    /// let upstream = Upstream::new(Balance::ConsistentHash, Ejection::default(), members);
     /// let (mut turn, client) = (Turn::default(), "198.51.100.7".parse().unwrap());
-    /// let first = upstream.pick(&mut turn, Some(client), &[], Duration::ZERO).unwrap();
+    /// let first = upstream.pick(&mut turn, Some(client), &[], now).unwrap();
     /// let tried = [Arc::clone(first.server())];
-    /// let second = upstream.pick(&mut turn, Some(client), &tried, Duration::ZERO).unwrap();
+    /// let second = upstream.pick(&mut turn, Some(client), &tried, now).unwrap();
     /// assert_ne!(first.server().name(), second.server().name());
     /// ```
     #[must_use]
