@@ -192,9 +192,13 @@ mod tests {
         udp: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static,
         tcp: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
     ) -> (Resolver, tempfile::TempDir) {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let port = socket.local_addr().unwrap().port();
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        // A port that is free for both, which takes several tries where other tests take theirs.
+        let pair = || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let port = socket.local_addr().unwrap().port();
+            TcpListener::bind(("127.0.0.1", port)).ok().map(|listener| (socket, port, listener))
+        };
+        let (socket, port, listener) = (0..100).find_map(|_| pair()).expect("a free port");
         std::thread::spawn(move || {
             let mut bytes = [0; 512];
             while let Ok((length, client)) = socket.recv_from(&mut bytes) {

@@ -130,6 +130,16 @@ impl Reader<'_> {
         for listener in file.listener {
             let place = listener.span();
             let listener = self.listener(listener.into_inner(), &places)?;
+            let headed = |route: &&Route| upstreams[route.upstream].send_proxy.is_some();
+            if let (Some(bind), Some(route)) =
+                (of_datagrams(&listener.binds), listener.routes.iter().find(headed))
+            {
+                let reason = format!(
+                    "`{bind}` takes datagrams, before which no PROXY header is written: give it an upstream other than `{}`, which has `send-proxy`",
+                    upstreams[route.upstream].name
+                );
+                return self.error(place, reason);
+            }
             if listeners.iter().any(|other| other.name == listener.name) {
                 let reason =
                     format!("there are two listeners `{}`: give each a `name` of its own", listener.name);
@@ -333,8 +343,7 @@ impl Reader<'_> {
 
     /// What a client says first is known of connections only.
     fn possible(&self, binds: &[Bind], condition: &Condition, place: Range<usize>) -> Result<(), FileError> {
-        let datagrams = binds.iter().find(|bind| bind.transports().contains(&Transport::Udp));
-        match datagrams {
+        match of_datagrams(binds) {
             Some(bind) if condition.needs_bytes() => {
                 let reason = format!(
                     "`{bind}` takes datagrams, of which only the source is known: `from`, but not `spoken`, `names` or `alpn`"
@@ -344,6 +353,11 @@ impl Reader<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// The first of these that takes datagrams.
+fn of_datagrams(binds: &[Bind]) -> Option<&Bind> {
+    binds.iter().find(|bind| bind.transports().contains(&Transport::Udp))
 }
 
 fn values<T>(texts: Vec<raw::Text<T>>) -> Vec<T> {

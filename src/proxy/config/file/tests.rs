@@ -197,6 +197,12 @@ fn errors_name_the_line_the_key_and_what_to_do() {
             "[[listener.route]]",
             "of which only the source is known",
         ),
+        (
+            format!("{UPSTREAM}send-proxy = \"v2\"\n[[listener]]\nbind = [\"udp/53\"]\nto = \"web\""),
+            4,
+            "[[listener]]",
+            "before which no PROXY header is written",
+        ),
         (format!("[limits]\nclient-rate = 10001\n{good}"), 2, "client-rate", "at most 10000"),
         (format!("[limits]\nattempts = 0\n{good}"), 2, "attempts", "a number from 1"),
         (format!("[admin]\nlisten = \"9901\"\n{good}"), 2, "listen", "socket address"),
