@@ -48,7 +48,10 @@ pub(crate) fn pair() -> (Running, TcpStream, TcpStream) {
 }
 
 pub(crate) fn listen() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").expect("a port")
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    // Room for as many as a test opens at once: of those beyond, the kernel drops some that say nothing for good.
+    rustix::net::listen(&listener, 4096).expect("room");
+    listener
 }
 
 pub(crate) fn connect(to: SocketAddr) -> TcpStream {

@@ -13,6 +13,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// A TCP server that says its name at once and then echoes, for as long as the process lives.
 pub(crate) fn named(name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Room for as many as a test opens at once: of those beyond, the kernel drops some that say nothing for good.
+    rustix::net::listen(&listener, 4096).unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {

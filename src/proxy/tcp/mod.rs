@@ -208,6 +208,8 @@ impl Tcp {
                     Some(Errno::TIMEDOUT) => &ended.connect_timeout,
                     Some(Errno::ADDRNOTAVAIL) => &ended.no_port,
                     Some(Errno::MFILE | Errno::NFILE) => &ended.no_descriptor,
+                    // It had taken the connection, and dropped it before that was noticed here.
+                    Some(Errno::CONNRESET | Errno::PIPE) => &ended.server_reset,
                     Some(_) => &ended.refused,
                 };
                 self.end(cx, number, counter, Reset::Client);
