@@ -474,15 +474,19 @@ fn what_an_output_did_not_get_stands_before_the_next_packet_it_got() {
     }
     let told = Arc::new(Mutex::new(Told::default()));
     let open = Arc::new(AtomicBool::new(false));
-    let gate = Arc::clone(&open);
+    let begun = Arc::new(AtomicBool::new(false));
+    let (gate, entered) = (Arc::clone(&open), Arc::clone(&begun));
     let (probe, shown) = Probe::new(move |_| {
+        entered.store(true, Ordering::SeqCst);
         wait_until("the gate", || gate.load(Ordering::SeqCst));
         Ok(())
     });
-    // The gate opens after twenty chunks; once what was queued is through, the others come one by one.
+    // The gate opens after twenty chunks, of which the output has the first in hand before the second comes; once what
+    // was queued is through, the others come one by one.
     let watched = Arc::clone(&shown);
     let mut before = 0;
     let mut source = Paced::new(40 * 256, move |readings| match readings {
+        1 => wait_until("the output begins", || begun.load(Ordering::SeqCst)),
         0..20 => {}
         20 => {
             open.store(true, Ordering::SeqCst);
