@@ -9,6 +9,7 @@ use super::table::{BATCH, Table};
 use super::tcp::Connection;
 use super::wheel::Wheel;
 use super::{FlowKey, quoted::Quoted};
+use crate::frame::Timestamp;
 use crate::parse::Packet;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -177,6 +178,17 @@ impl Meter {
         }
         self.handle(&mut batch, &mut out);
         self.batch = batch;
+    }
+
+    /// No packet came until then: flows that have timed out end.
+    pub fn advance(&mut self, now: Timestamp, mut out: impl FnMut(FlowRecord)) {
+        let now = now.seconds.saturating_mul(1_000_000_000).saturating_add(now.nanos.into());
+        if now > self.now {
+            self.now = now;
+            if self.wheel.is_due(now) {
+                self.turn(&mut out);
+            }
+        }
     }
 
     /// All lines are asked for before the first is used.
