@@ -48,6 +48,12 @@
 //! ([`Filter::in_network`]), as it is not of a file. Beyond it, it takes `gateway`, `net 10/8`, and expressions in parentheses behind
 //! a qualifier.
 //!
+//! # Where libpcap answers otherwise
+//!
+#![doc = include_str!("differences.md")]
+//!
+//! # Names
+//!
 //! Names are looked up when an expression is read: of services, protocols, networks and stations in the files of `/etc`
 //! (common services and protocols are known without), of hosts by the system's resolver.
 
