@@ -98,7 +98,7 @@ pub(crate) fn to_cooked(sample: &Sample) -> Option<Sample> {
     }
     let start = [0, header[10], header[8], header[9], 0, header[11]];
     let data = [&start[..], &header[12..20], &header[..2], packet].concat();
-    Some(Sample { link_type: LinkType::LINUX_SLL, data, wire_length: sample.wire_length - 4 })
+    Some(Sample { link_type: LinkType::LINUX_SLL, data, wire_length: sample.wire_length.saturating_sub(4) })
 }
 
 /// With the number that this system has for the address family; `None` where it has it already, or it is none that is known.
@@ -117,12 +117,23 @@ pub(crate) fn with_own_family(sample: &Sample) -> Option<Sample> {
     Some(sample)
 }
 
-/// Without the authentication headers between IP's and what they are of; `None` where there are none. Behind VLAN tags too.
+/// Without the authentication headers between IP's and what they are of; `None` where there are none. Behind VLAN tags, labels and
+/// PPPoE too.
 pub(crate) fn without_authentication(sample: &Sample) -> Option<Sample> {
     let (mut kind, mut packet) = network(sample)?;
-    while matches!(kind, 0x8100 | 0x88a8 | 0x9100) {
-        kind = u16::from_be_bytes(*packet.get(2..)?.first_chunk()?);
-        packet = packet.get(4..)?;
+    loop {
+        let bytes = match kind {
+            0x8100 | 0x88a8 | 0x9100 | 0x8847 | 0x8848 => 4,
+            0x8864 => 8,
+            _ => break,
+        };
+        let (before, behind) = packet.split_at_checked(bytes)?;
+        packet = behind;
+        kind = match kind {
+            0x8847 | 0x8848 if before[2] & 1 == 0 => kind,
+            0x8847 | 0x8848 | 0x8864 => by_version(packet)?,
+            _ => u16::from_be_bytes([before[2], before[3]]),
+        };
     }
     let begin = sample.data.len() - packet.len();
     let mut sample = sample.clone();
@@ -142,7 +153,7 @@ pub(crate) fn without_authentication(sample: &Sample) -> Option<Sample> {
             }
             sample.data[number_at] = sample.data[next];
             sample.data.drain(next..end);
-            sample.wire_length -= (end - next) as u32;
+            sample.wire_length = sample.wire_length.saturating_sub((end - next) as u32);
             found = true;
         } else if is_extension {
             let length = 8 * (usize::from(*sample.data.get(next + 1)?) + 1);

@@ -11,6 +11,7 @@ pub(crate) enum Reason {
     Optimiser,
     Division,
     Known,
+    LinkType,
     Family,
     Sap,
     NoMpls,
@@ -18,17 +19,19 @@ pub(crate) enum Reason {
     Radiotap,
     Authentication,
     Endless,
+    Places,
     Cut,
     Missing,
 }
 
 impl Reason {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Moved,
         Self::Guard,
         Self::Optimiser,
         Self::Division,
         Self::Known,
+        Self::LinkType,
         Self::Family,
         Self::Sap,
         Self::NoMpls,
@@ -36,6 +39,7 @@ impl Reason {
         Self::Radiotap,
         Self::Authentication,
         Self::Endless,
+        Self::Places,
         Self::Cut,
         Self::Missing,
     ];
@@ -48,6 +52,7 @@ impl Reason {
             Self::Optimiser => "optimiser",
             Self::Division => "division",
             Self::Known => "direction",
+            Self::LinkType => "link types",
             Self::Family => "families",
             Self::Sap => "access points",
             Self::NoMpls => "labels",
@@ -55,6 +60,7 @@ impl Reason {
             Self::Radiotap => "radiotap",
             Self::Authentication => "authentication",
             Self::Endless => "endless",
+            Self::Places => "places",
             Self::Cut => "cut frames",
             Self::Missing => "missing bytes",
         }

@@ -107,7 +107,11 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
             return;
         }
         (Err(error), Ok(_)) => {
-            return tally.differ(expression, link_type, &format!("refused by us alone: {error}"));
+            match Again::new(library, expression, link_type).shows_refusal(&error.to_string()) {
+                Some(reason) => tally.excused.count(BTreeMap::from([(reason.to_string(), 1)])),
+                None => tally.differ(expression, link_type, &format!("refused by us alone: {error}")),
+            }
+            return;
         }
     };
     tally.expressions += 1;
@@ -150,14 +154,10 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
         if verdict == Ok(Some(by_program)) {
             continue;
         }
-        let is_cut = judge
-            .as_ref()
-            .is_ok_and(|judge| excusably_cut(&judge.program, &program, &evaluator, sample));
-        let reasons = if is_cut {
-            Some(BTreeSet::from([Reason::Cut]))
-        } else {
-            again.shows(sample, by_program)
-        };
+        let is_cut =
+            judge.as_ref().is_ok_and(|judge| excusably_cut(&judge.program, &program, &evaluator, sample));
+        let reasons =
+            if is_cut { Some(BTreeSet::from([Reason::Cut])) } else { again.shows(sample, by_program) };
         let Some(reasons) = reasons else {
             let says = match verdict {
                 Ok(Some(verdict)) => format!("libpcap {verdict}"),
@@ -214,7 +214,11 @@ impl<'l> Theirs<'l> {
             let wire_length = seen.wire_length.unwrap_or_default();
             let theirs = self.library.matches(seen.bytes, wire_length);
             let expression = self.expression;
-            assert_eq!(self.library.run(seen.bytes, wire_length), theirs, "{expression}: libpcap differs with itself");
+            assert_eq!(
+                self.library.run(seen.bytes, wire_length),
+                theirs,
+                "{expression}: libpcap differs with itself"
+            );
             assert_eq!(verdict, theirs, "{expression}: our interpreter, of {:02x?}", seen.bytes);
         }
         Some(verdict)

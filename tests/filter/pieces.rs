@@ -143,7 +143,7 @@ fn word(text: &str) -> &str {
 }
 
 /// Where the parenthesis or bracket closes that was opened before.
-fn closing(text: &str, [open, close]: [char; 2]) -> Option<usize> {
+pub(crate) fn closing(text: &str, [open, close]: [char; 2]) -> Option<usize> {
     let mut depth = 0;
     text.char_indices().find_map(|(at, c)| {
         match c {

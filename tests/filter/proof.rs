@@ -5,7 +5,7 @@ use crate::carry;
 use crate::differences::Reason;
 use crate::frames::{Random, Sample};
 use crate::libpcap::Libpcap;
-use crate::pieces::{Piece, moves};
+use crate::pieces::{Piece, closing, moves};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use wharf::filter::Filter;
@@ -18,6 +18,7 @@ const ALLOWED: &[&[Reason]] = &[
     &[Reason::Guard],
     &[Reason::Division],
     &[Reason::Known],
+    &[Reason::LinkType],
     &[Reason::Family],
     &[Reason::Sap],
     &[Reason::Labels],
@@ -33,6 +34,7 @@ const ALLOWED: &[&[Reason]] = &[
         Reason::Guard,
         Reason::Division,
         Reason::Known,
+        Reason::LinkType,
         Reason::Family,
         Reason::Sap,
         Reason::Labels,
@@ -44,9 +46,14 @@ const ALLOWED: &[&[Reason]] = &[
 
 /// Rounds of filling up what is missing of a frame.
 const FILLINGS: usize = 16;
+/// How many places an expression may lead to.
+const MOST_PLACES: usize = 16;
 /// As often as a program that goes back is let do so.
 const ROUNDS: u32 = 64;
 const NO_END: &str = "it does not end";
+
+/// `LINKTYPE_USER0`, of whose frames nothing is known but the bytes.
+const PRIVATE: LinkType = LinkType(147);
 
 type Compiled = Result<Vec<Instruction>, String>;
 
@@ -66,7 +73,10 @@ pub(crate) struct Again<'l> {
 impl<'l> Again<'l> {
     pub(crate) fn new(library: &'l Libpcap, expression: &'l str, link_type: LinkType) -> Self {
         let refused = library.compile(expression, link_type, false).err().and_then(|error| match error {
+            // It takes them to stand behind what is written before.
+            error if error.starts_with("no VLAN") => Some(Reason::Moved),
             error if error.starts_with("no MPLS support") => Some(Reason::NoMpls),
+            error if error.starts_with("unknown data link type") => Some(Reason::LinkType),
             error if error == "division by zero" || error == "modulus by zero" => Some(Reason::Division),
             _ => None,
         });
@@ -92,62 +102,89 @@ impl<'l> Again<'l> {
             _ => {}
         }
         let pieces = self.pieces.as_ref()?;
-        let whole = ALLOWED.iter().find_map(|allowed| {
-            let (verdict, reasons) = self.judge(pieces, allowed, sample)?;
-            (verdict == ours && self.judge_ourselves(pieces, sample) == Some(ours)).then_some(reasons)
-        });
-        whole.or_else(|| {
-            // A byte is missing, and it is chance who asks for it first.
-            let filled: Vec<Sample> = fillings(sample).collect();
-            let allowed = ALLOWED.iter().find_map(|allowed| {
-                let mut all = BTreeSet::from([Reason::Missing]);
-                for sample in &filled {
-                    let ours = self.ours(self.expression, sample)?;
-                    let (verdict, reasons) = self.judge(pieces, allowed, sample)?;
-                    if verdict != ours || self.judge_ourselves(pieces, sample) != Some(ours) {
-                        return None;
-                    }
-                    all.extend(reasons);
-                }
-                Some(all)
-            });
-            allowed.filter(|_| self.misses(sample, ours, &filled))
+        if let Some(mut avoided) = self.agrees(pieces, sample, ours, None) {
+            if !avoided.is_empty() {
+                return Some(avoided);
+            }
+            // To take it apart was enough, for one of these reasons.
+            let reason = match self.refused {
+                // What is refused is not asked of this frame.
+                Some(reason) => reason,
+                None if pieces.any(&moves) => Reason::Moved,
+                None if self.link_type == LinkType::IEEE802_11_RADIOTAP => Reason::Radiotap,
+                None => return None,
+            };
+            avoided.insert(reason);
+            return Some(avoided);
+        }
+        // Something rejects the frame, and it is chance whether it is asked; but whatever it had said, the verdict would be ours.
+        let whatever = [true, false].map(|said| self.agrees(pieces, sample, ours, Some(said)));
+        if let [Some(avoided), Some(others)] = whatever {
+            return Some(
+                [BTreeSet::from([Reason::Missing]), avoided, others].into_iter().flatten().collect(),
+            );
+        }
+        // A byte is missing, and it is chance what asks for it first.
+        let is_cut = sample.data.len() < sample.wire_length as usize;
+        let mut all = BTreeSet::from([Reason::Missing]);
+        for sample in fillings(sample) {
+            let filled = self.ours(self.expression, &sample)?;
+            if !is_cut && ours && !filled {
+                return None;
+            }
+            all.extend(self.agrees(pieces, &sample, filled, None)?);
+        }
+        Some(all)
+    }
+
+    /// Whether libpcap says the same of the pieces, joined; and what was avoided for that. What rejects the frame is taken to have
+    /// `said` that.
+    fn agrees(
+        &self,
+        pieces: &Piece,
+        sample: &Sample,
+        ours: bool,
+        said: Option<bool>,
+    ) -> Option<BTreeSet<Reason>> {
+        let instead = |stop: Stop| match (stop, said) {
+            (Stop::Rejected, Some(said)) => Ok(said),
+            (stop, _) => Err(stop),
+        };
+        // That shows that the pieces are what the expression is made of.
+        let mut ask = |prefix: &[String], primitive: &str| {
+            let holds = self.ours(&behind(prefix, primitive), sample);
+            let fails = || self.ours(&behind(prefix, &format!("not ( {primitive} )")), sample);
+            told(holds, fails).or_else(instead)
+        };
+        if verdict(&mut ask, pieces) != Some(ours) {
+            return None;
+        }
+        ALLOWED.iter().find_map(|allowed| {
+            let mut avoided = BTreeSet::new();
+            let mut ask = |prefix: &[String], primitive: &str| {
+                self.ask(prefix, primitive, allowed, sample, &mut avoided).or_else(instead)
+            };
+            (verdict(&mut ask, pieces) == Some(ours)).then_some(avoided)
         })
     }
 
-    /// Whether a missing byte explains a verdict: we reject the frame, or it does not matter which bytes are there.
-    fn misses(&self, sample: &Sample, ours: bool, filled: &[Sample]) -> bool {
-        let is_cut = sample.data.len() < sample.wire_length as usize;
-        is_cut || !ours || filled.iter().all(|sample| self.ours(self.expression, sample) == Some(ours))
-    }
-
-    /// Joins what libpcap says of the pieces, and tells what was avoided for that.
-    fn judge(
-        &self,
-        piece: &Piece,
-        allowed: &[Reason],
-        sample: &Sample,
-    ) -> Option<(bool, BTreeSet<Reason>)> {
-        let mut avoided = BTreeSet::new();
-        let mut ask =
-            |prefix: &[String], primitive: &str| self.ask(prefix, primitive, allowed, sample, &mut avoided);
-        let verdict = !holding(&mut ask, Vec::new(), piece)?.is_empty();
-        if avoided.is_empty() {
-            avoided.insert(match () {
-                // Where what it refuses is not asked of the frame.
-                () if self.refused.is_some() => self.refused?,
-                () if piece.any(&moves) => Reason::Moved,
-                () if self.link_type == LinkType::IEEE802_11_RADIOTAP => Reason::Radiotap,
-                () => return None,
-            });
+    /// Why an expression that libpcap takes is rightly refused: libpcap itself refuses one of its primitives behind what it is joined
+    /// to, or they lead to more places than is allowed.
+    pub(crate) fn shows_refusal(&self, error: &str) -> Option<Reason> {
+        let (mut is_refused, mut most) = (false, 0);
+        let mut visit = |places: &BTreeSet<Vec<String>>, primitive: &str| {
+            let refuses = |prefix: &Vec<String>| {
+                self.library.compile(&behind(prefix, primitive), self.link_type, false).is_err()
+            };
+            is_refused |= places.iter().any(refuses);
+            most = most.max(count(places));
+        };
+        let pieces = self.pieces.as_ref()?;
+        let end = places(&mut visit, BTreeSet::from([Vec::new()]), pieces);
+        if error.contains("too many places") {
+            return (most.max(count(&end)) > MOST_PLACES).then_some(Reason::Places);
         }
-        Some((verdict, avoided))
-    }
-
-    /// The same of ourselves, which shows that the pieces are what the expression is made of.
-    fn judge_ourselves(&self, piece: &Piece, sample: &Sample) -> Option<bool> {
-        let mut ask = |prefix: &[String], primitive: &str| self.ours(&behind(prefix, primitive), sample);
-        Some(!holding(&mut ask, Vec::new(), piece)?.is_empty())
+        is_refused.then_some(Reason::Moved)
     }
 
     fn ours(&self, text: &str, sample: &Sample) -> Option<bool> {
@@ -166,7 +203,7 @@ impl<'l> Again<'l> {
         allowed: &[Reason],
         sample: &Sample,
         avoided: &mut BTreeSet<Reason>,
-    ) -> Option<bool> {
+    ) -> Result<bool, Stop> {
         let mut avoid = |reason| {
             let is_allowed = allowed.contains(&reason);
             avoided.extend(is_allowed.then_some(reason));
@@ -179,7 +216,10 @@ impl<'l> Again<'l> {
             prefix.clear();
             sample.link_type = LinkType::ETHERNET;
         }
-        if let Some(written_otherwise) = without_leading_zero(&primitive)
+        if self.refused == Some(Reason::LinkType) && avoid(Reason::LinkType) {
+            sample.link_type = PRIVATE;
+        }
+        if let Some(written_otherwise) = with_divisors_times_one(&primitive)
             && avoid(Reason::Division)
         {
             primitive = written_otherwise;
@@ -210,7 +250,7 @@ impl<'l> Again<'l> {
             prefix.retain(|text| !text.starts_with("mpls"));
             sample = bare;
         }
-        let of_link = asks_link(&primitive);
+        let of_link = asks_link(&primitive) && !prefix.iter().any(|text| text.starts_with("geneve"));
         let on_radiotap = sample.link_type == LinkType::IEEE802_11_RADIOTAP;
         if on_radiotap && !of_link && avoid(Reason::Radiotap) {
             sample = carry::to_ethernet(&sample);
@@ -219,14 +259,16 @@ impl<'l> Again<'l> {
         if by_label && !of_link && sample.link_type != LinkType::ETHERNET && avoid(Reason::NoMpls) {
             sample = carry::to_ethernet(&sample);
         }
-        let mut asked = vec![primitive.clone()];
         let guards = headers_read(&primitive);
         if !guards.is_empty() && avoid(Reason::Guard) {
-            asked.splice(0..0, guards);
+            for guard in guards {
+                if !self.run(&behind(&prefix, &guard), &sample).map_err(|_| Stop::Unknown)? {
+                    return Ok(false);
+                }
+            }
         }
-        let mut verdicts = asked.iter().map(|text| self.run(&behind(&prefix, text), &sample));
-        // Whichever is not so decides, and is not to be asked further.
-        verdicts.try_fold(true, |all, verdict| verdict.ok().map(|verdict| all && verdict))
+        let holds = self.run(&behind(&prefix, &primitive), &sample).ok();
+        told(holds, || self.run(&behind(&prefix, &format!("not ( {primitive} )")), &sample).ok())
     }
 
     fn run(&self, text: &str, sample: &Sample) -> Result<bool, String> {
@@ -234,8 +276,7 @@ impl<'l> Again<'l> {
         let program = programs.entry((text.to_owned(), sample.link_type)).or_insert_with(|| {
             Ok(unrolled(self.library.compile(text, sample.link_type, false)?.instructions()))
         });
-        let seen =
-            Seen { bytes: &sample.data, wire_length: Some(sample.wire_length), ..Seen::default() };
+        let seen = Seen { bytes: &sample.data, wire_length: Some(sample.wire_length), ..Seen::default() };
         match run(program.as_ref().map_err(Clone::clone)?, &seen) {
             ENDLESS => Err(NO_END.to_owned()),
             given => Ok(given != 0),
@@ -243,13 +284,38 @@ impl<'l> Again<'l> {
     }
 }
 
+/// Why there is no answer to go on with.
+enum Stop {
+    /// It rejects the frame, whatever stands around it: it reads beyond the end, or divides by 0.
+    Rejected,
+    Unknown,
+}
+
+/// What is neither so nor not so rejects the frame.
+fn told(holds: Option<bool>, fails: impl FnOnce() -> Option<bool>) -> Result<bool, Stop> {
+    match holds {
+        Some(true) => Ok(true),
+        Some(false) if fails() == Some(true) => Ok(false),
+        Some(false) => Err(Stop::Rejected),
+        None => Err(Stop::Unknown),
+    }
+}
+
+/// A question about a primitive behind others.
+trait Ask: FnMut(&[String], &str) -> Result<bool, Stop> {}
+impl<F: FnMut(&[String], &str) -> Result<bool, Stop>> Ask for F {}
+
+fn verdict(ask: &mut impl Ask, piece: &Piece) -> Option<bool> {
+    match holding(ask, Vec::new(), piece) {
+        Ok(ways) => Some(!ways.is_empty()),
+        Err(Stop::Rejected) => Some(false),
+        Err(Stop::Unknown) => None,
+    }
+}
+
 /// The ways in which a piece holds behind what has moved: each the primitives behind which one is then.
-fn holding(
-    ask: &mut impl FnMut(&[String], &str) -> Option<bool>,
-    prefix: Vec<String>,
-    piece: &Piece,
-) -> Option<Vec<Vec<String>>> {
-    Some(match piece {
+fn holding(ask: &mut impl Ask, prefix: Vec<String>, piece: &Piece) -> Result<Vec<Vec<String>>, Stop> {
+    Ok(match piece {
         Piece::Primitive(text) => match ask(&prefix, text)? {
             false => Vec::new(),
             true if moves(text) => vec![[prefix, vec![text.clone()]].concat()],
@@ -263,7 +329,9 @@ fn holding(
             ways
         }
         Piece::Or(left, right) => {
-            [holding(ask, prefix.clone(), left)?, holding(ask, prefix, right)?].concat()
+            let left = holding(ask, prefix.clone(), left)?;
+            // What already holds, and has not moved, is not asked further.
+            if left.contains(&prefix) { left } else { [left, holding(ask, prefix, right)?].concat() }
         }
         Piece::Not(piece) => match holding(ask, prefix.clone(), piece)?.is_empty() {
             true => vec![prefix],
@@ -272,22 +340,66 @@ fn holding(
     })
 }
 
+/// Places that are told apart: which number a tag has makes no other place, and Geneve has four, over IPv4 and IPv6, with Ethernet
+/// inside or without.
+fn count(places: &BTreeSet<Vec<String>>) -> usize {
+    let kinds = |prefix: &Vec<String>| -> Vec<String> {
+        prefix.iter().map(|text| text.split(' ').next().unwrap_or_default().to_owned()).collect()
+    };
+    let places: BTreeSet<Vec<String>> = places.iter().map(kinds).collect();
+    let ways =
+        |kinds: &Vec<String>| 4_usize.pow(kinds.iter().filter(|kind| *kind == "geneve").count() as u32);
+    places.iter().map(ways).sum()
+}
+
+/// Where one may be behind a piece, begun anywhere of `begin`, whatever the frame; each primitive is shown with where it is asked.
+fn places(
+    visit: &mut impl FnMut(&BTreeSet<Vec<String>>, &str),
+    begin: BTreeSet<Vec<String>>,
+    piece: &Piece,
+) -> BTreeSet<Vec<String>> {
+    match piece {
+        Piece::Primitive(text) => {
+            visit(&begin, text);
+            if !moves(text) {
+                return begin;
+            }
+            begin.into_iter().map(|prefix| [prefix, vec![text.clone()]].concat()).collect()
+        }
+        Piece::And(left, right) => {
+            let begin = places(visit, begin, left);
+            places(visit, begin, right)
+        }
+        Piece::Or(left, right) => {
+            let mut behind = places(visit, begin.clone(), left);
+            behind.extend(places(visit, begin, right));
+            behind
+        }
+        Piece::Not(piece) => {
+            places(visit, begin.clone(), piece);
+            begin
+        }
+    }
+}
+
 fn behind(prefix: &[String], primitive: &str) -> String {
     prefix.iter().fold(String::new(), |text, before| text + before + " and ") + primitive
 }
 
-/// The frame filled up, so that no byte is missing that anything could read.
+/// The frame filled up, so that no byte is missing that anything could read. A header that says how long it is says no more than there
+/// is, and few headers follow one another.
 fn fillings(sample: &Sample) -> impl Iterator<Item = Sample> + '_ {
     let mut random = Random::new(3);
     (0..FILLINGS).map(move |round| {
-        let mut sample = sample.clone();
+        let mut filled = sample.clone();
         let length = (sample.wire_length as usize).max(sample.data.len() + 256);
-        sample.data.resize_with(length, || match round {
-            0 => 0,
-            1 => 0xff,
-            _ => random.next() as u8,
-        });
-        sample
+        filled.data.resize_with(length, || if round == 0 { 0xff } else { random.next() as u8 });
+        if sample.link_type == LinkType::IEEE802_11_RADIOTAP && sample.data.len() < 8 {
+            let header = [0, 0, 8 + 4 * (round % 5) as u8, 0, 0x22 & filled.data[4], 0, 0, 0];
+            let known = sample.data.len();
+            filled.data[known..8].copy_from_slice(&header[known..]);
+        }
+        filled
     })
 }
 
@@ -334,35 +446,38 @@ fn is_by_sap(primitive: &str) -> bool {
     names.iter().any(|name| primitive.contains(name))
 }
 
-/// Of divisors that begin with an offset 0 others of the same value.
-fn without_leading_zero(primitive: &str) -> Option<String> {
-    let mut written = String::new();
-    let mut rest = primitive;
-    while let Some(at) = rest.find(['/', '%']) {
-        let (before, divisor) = rest.split_at(at + 1);
-        let divisor = divisor.trim_start();
-        let parentheses = divisor.len() - divisor.trim_start_matches('(').len();
-        let (opening, divisor) = divisor.split_at(parentheses);
-        written += before;
-        written += opening;
-        let name = divisor.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(divisor.len());
-        if divisor[name..].starts_with("[0") && !divisor.starts_with(|c: char| c.is_ascii_digit()) {
-            let end = name + divisor[name..].find(']')? + 1;
-            written += &format!("(1 * {})", &divisor[..end]);
-            rest = &divisor[end..];
-        } else {
-            rest = divisor;
-        }
-    }
-    written += rest;
-    (written.replace(' ', "") != primitive.replace(' ', "")).then_some(written)
+/// The same with each divisor that is no number written as itself times 1; `None` where there is none.
+fn with_divisors_times_one(primitive: &str) -> Option<String> {
+    let at = primitive.match_indices(['/', '%']).map(|(at, _)| at + 1).find(|at| {
+        let divisor = primitive[*at..].trim_start();
+        // Those that were written so already, and `net 10.0.0.0/8`.
+        !divisor.starts_with("(1 * ") && !divisor.starts_with(|c: char| c.is_ascii_digit())
+    })?;
+    let (before, divisor) = primitive.split_at(at);
+    let divisor = divisor.trim_start();
+    let end = operand(divisor)?;
+    let written = format!("{before} (1 * {}){}", &divisor[..end], &divisor[end..]);
+    Some(with_divisors_times_one(&written).unwrap_or(written))
+}
+
+/// Where a number, bytes of a header, or what is in parentheses ends.
+fn operand(text: &str) -> Option<usize> {
+    let name = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let pair = match text[name..].chars().next() {
+        Some('[') => ['[', ']'],
+        Some('(') if name == 0 => ['(', ')'],
+        _ => return Some(name),
+    };
+    Some(name + 1 + closing(&text[name + 1..], pair)? + 1)
 }
 
 /// Whether there are the headers that it reads of, as questions that libpcap asks rightly.
 fn headers_read(primitive: &str) -> Vec<String> {
     let names: BTreeSet<&str> = primitive
         .match_indices('[')
-        .map(|(at, _)| primitive[..at].rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default())
+        .map(|(at, _)| {
+            primitive[..at].rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()
+        })
         .filter(|name| !["ether", "link", "wlan", "radio", "fddi", "tr", "ppp", "slip"].contains(name))
         .collect();
     names.into_iter().map(|name| format!("{name}[0] >= 0")).collect()
