@@ -215,10 +215,7 @@ mod tests {
         assert_eq!(rows.len(), KINDS.len());
         for ((key, counts), (.., expected)) in rows.into_iter().zip(KINDS) {
             assert_eq!(key, expected);
-            assert_eq!(
-                (counts.packets, counts.bytes, counts.bad_ip),
-                (12 * times, 1200 * times, 6 * times)
-            );
+            assert_eq!((counts.packets, counts.bytes, counts.bad_ip), (12 * times, 1200 * times, 6 * times));
             let counted: Vec<_> = counts.l4.iter().filter(|(_, count)| *count > 0).collect();
             let each = 2 * times;
             let verdicts =

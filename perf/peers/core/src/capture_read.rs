@@ -347,10 +347,13 @@ fn of_capture(setup: &Setup, name: &str, capture: &Rc<Capture>, owed: f64) -> Ve
     let counted = counted.owed("libpcap next_ex", owed, read(libpcap::next_ex));
     #[cfg(not(pcap))]
     println!("SKIPPED: no libpcap to be {owed} times as fast as (libpcap-dev, pkg-config)");
-    let scaling =
-        Contest::new(format!("the same on 2 cores, {name}, M/s"), Better::Higher, counting(capture, two, Way::Own))
-            .owed("wharf on 1 core", 1.6, counting(capture, one, Way::Own))
-            .peer("wharf, not mapped", counting(capture, two, Way::Unmapped));
+    let scaling = Contest::new(
+        format!("the same on 2 cores, {name}, M/s"),
+        Better::Higher,
+        counting(capture, two, Way::Own),
+    )
+    .owed("wharf on 1 core", 1.6, counting(capture, one, Way::Own))
+    .peer("wharf, not mapped", counting(capture, two, Way::Unmapped));
     let mut contests = vec![records, scaling];
     if cfg!(pcap) {
         contests.insert(1, counted);
