@@ -17,9 +17,9 @@ use super::config::Transport;
 use super::counters::{Counter, Named, UdpCounters};
 use super::detect::{self, Choice, Patience};
 use super::limits::Admission;
-use super::listen::Listening;
+use super::listen::{Listening, Present};
 use super::plan::{Plan, Service};
-use super::shared::Shared;
+use super::shared::{Endpoint, Shared};
 use super::slab::Slab;
 use super::tcp::{Context, turn_of};
 use super::token::Token;
@@ -64,6 +64,8 @@ struct Session {
     held: Held,
     /// Its right to be there.
     _admission: Admission,
+    /// Its place among those of its listening sockets.
+    _present: Present,
     service: Arc<Service>,
     way: usize,
     began: Instant,
@@ -112,10 +114,10 @@ pub(super) struct Udp {
 }
 
 impl Udp {
-    pub(super) fn new(shared: Arc<Shared>, worker: usize, most: usize, now: Instant) -> Self {
-        let used = most > 0;
+    pub(super) fn new(shared: Arc<Shared>, worker: usize, plan: Arc<Plan>, now: Instant) -> Self {
+        let most = plan.share.sessions;
         Self {
-            plan: shared.plan.get(),
+            plan,
             shared,
             worker,
             sessions: Slab::new(),
@@ -123,7 +125,7 @@ impl Udp {
             recency: Recency::new(),
             wheel: Wheel::new(now),
             turns: Vec::new(),
-            inbox: if used { Inbox::new(BATCH, ROOM) } else { Inbox::new(1, 0) },
+            inbox: inbox_for(most),
             outbox: Outbox::new(),
             pack: Pack::default(),
             shares: Vec::new(),
@@ -137,6 +139,10 @@ impl Udp {
 
     /// Goes by another plan from now on. Sessions that there are keep their servers.
     pub(super) fn set_plan(&mut self, plan: Arc<Plan>) {
+        if (self.most == 0) != (plan.share.sessions == 0) {
+            self.inbox = inbox_for(plan.share.sessions.max(self.sessions.len()));
+        }
+        self.most = plan.share.sessions;
         self.plan = plan;
     }
 
@@ -149,15 +155,15 @@ impl Udp {
     }
 
     /// Datagrams came from clients.
-    pub(super) fn receive_from_clients(&mut self, cx: Context<'_>, listening: &[Listening], number: u32) {
-        let Some(socket) = listening.get(number as usize) else { return };
+    pub(super) fn receive_from_clients(&mut self, cx: Context<'_>, listening: &Slab<Listening>, number: u32) {
+        let Some(socket) = listening.get(number) else { return };
         for _ in 0..BATCHES {
             let received = match self.inbox.receive(&socket.socket, BATCH) {
                 Ok(received) => received,
                 // Nothing more, or what ICMP said of an answer: that is not told of which.
                 Err(_) => return,
             };
-            self.sort(cx, number, socket.endpoint, received);
+            self.sort(cx, number, socket, received);
             self.flush(cx);
             if received < BATCH {
                 return;
@@ -185,7 +191,7 @@ impl Udp {
     }
 
     /// Finds the session of each message received.
-    fn sort(&mut self, cx: Context<'_>, listening: u32, endpoint: u32, received: usize) {
+    fn sort(&mut self, cx: Context<'_>, listening: u32, socket: &Listening, received: usize) {
         let udp = &cx.counters.udp;
         for index in 0..received {
             let Some(message) = self.inbox.get(index) else { continue };
@@ -202,7 +208,7 @@ impl Udp {
             let key = Key { listening, client, asked: message.to };
             let session = match self.by_key.get(&key) {
                 Some(&session) => Some(session),
-                None => match self.begin(cx, key, endpoint) {
+                None => match self.begin(cx, key, socket) {
                     Ok(session) => session,
                     Err(Refusal) => {
                         udp.limited.add(datagrams);
@@ -226,22 +232,21 @@ impl Udp {
     }
 
     /// A session for a new client; `None` where there is no server, or no room to be made.
-    fn begin(&mut self, cx: Context<'_>, key: Key, endpoint: u32) -> Result<Option<u32>, Refusal> {
-        if self.shared.stop.load(std::sync::atomic::Ordering::Relaxed) {
+    fn begin(&mut self, cx: Context<'_>, key: Key, socket: &Listening) -> Result<Option<u32>, Refusal> {
+        if socket.retired {
             return Ok(None);
         }
         let admission = self.plan.limits.admit(Some(key.client.ip()), cx.now).map_err(|_| Refusal)?;
-        Ok(self.begin_admitted(cx, key, endpoint, admission))
+        Ok(self.begin_admitted(cx, key, &socket.endpoint, admission))
     }
 
     fn begin_admitted(
         &mut self,
         cx: Context<'_>,
         key: Key,
-        endpoint: u32,
+        endpoint: &Endpoint,
         admission: Admission,
     ) -> Option<u32> {
-        let endpoint = &self.shared.endpoints[endpoint as usize];
         let (port, service) = (endpoint.port, Arc::clone(&self.plan.services[endpoint.listener]));
         while self.sessions.len() >= self.most {
             self.make_room(cx)?;
@@ -269,6 +274,7 @@ impl Udp {
             socket,
             held,
             _admission: admission,
+            _present: Present::at(endpoint),
             service,
             way: chosen,
             began: cx.now,
@@ -315,11 +321,11 @@ impl Udp {
     }
 
     /// Datagrams came from a session's server, or word of it.
-    pub(super) fn receive_from_server(&mut self, cx: Context<'_>, listening: &[Listening], number: u32) {
+    pub(super) fn receive_from_server(&mut self, cx: Context<'_>, listening: &Slab<Listening>, number: u32) {
         let udp = &cx.counters.udp;
         let (mut heard, mut refused, mut more) = (false, false, true);
         let Some(session) = self.sessions.get_mut(number) else { return };
-        let Some(near) = listening.get(session.key.listening as usize) else { return };
+        let Some(near) = listening.get(session.key.listening) else { return };
         for _ in 0..BATCHES {
             let received = match self.inbox.receive(&session.socket, BATCH) {
                 Ok(received) => received,
@@ -380,7 +386,7 @@ impl Udp {
     }
 
     /// Goes on with sockets that had given way to others.
-    pub(super) fn turn(&mut self, cx: Context<'_>, listening: &[Listening]) {
+    pub(super) fn turn(&mut self, cx: Context<'_>, listening: &Slab<Listening>) {
         std::mem::swap(&mut self.ready, &mut self.taken);
         for index in 0..self.taken.len() {
             match self.taken[index] {
@@ -465,6 +471,11 @@ fn open(server: &SocketAddr) -> Result<OwnedFd, Errno> {
     // An older kernel gives them one by one.
     let _ = socket_options::set_udp_gro(&socket);
     Ok(socket)
+}
+
+/// Room for what comes, where there may be sessions.
+fn inbox_for(sessions: usize) -> Inbox {
+    if sessions > 0 { Inbox::new(BATCH, ROOM) } else { Inbox::new(1, 0) }
 }
 
 fn is_unreachable(error: &io::Error) -> bool {
