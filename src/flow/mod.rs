@@ -60,6 +60,7 @@ mod window;
 
 pub use community_id::CommunityId;
 pub use key::{FlowKey, Keyed, Tunnel, TunnelKind};
+pub(crate) use last::Last;
 pub use meter::Meter;
 pub use options::{MeterCounts, MeterOptions};
 pub use packed::Seed;

@@ -105,6 +105,11 @@ impl Exchange {
         self.changed.notify_all();
     }
 
+    /// How many have begun.
+    pub(super) fn workers(&self) -> usize {
+        lock(&self.state).workers.max(1)
+    }
+
     /// Somebody has left a chunk.
     pub(super) fn was_used(&self) -> bool {
         lock(&self.state).unnumbered > 0

@@ -15,11 +15,12 @@ use super::lines::Lines;
 use super::services::Services;
 use super::streams::StreamFiles;
 use super::{Deliveries, Error, InterfaceStatistics, Part, Sink};
-use crate::flow::{FlowRecord, MeterCounts, MeterOptions, Shards, Window};
+use crate::flow::{FlowRecord, Last, MeterCounts, MeterOptions, Shards, Window};
 use exchange::Exchange;
 use part::FlowsPart;
 use std::any::Any;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::Table;
@@ -53,6 +54,8 @@ pub struct FlowsOptions {
 const LARGEST: usize = 20;
 /// Records handed to the writer at a time.
 const BATCH: usize = 256;
+/// Records that a thread writes at a time when the capture has ended.
+const ROUND: usize = 1024;
 /// Packets that the meters take in at a time: for each of them a few batches, and all of it within the second cache.
 const WINDOW: usize = 1024;
 
@@ -87,6 +90,8 @@ pub struct Flows<W> {
     window: Window,
     /// Where workers have tables of their own.
     exchange: Option<Arc<Exchange>>,
+    /// How many there were.
+    threads: usize,
     writer: Writer<W>,
     every: Option<Duration>,
     shown: Instant,
@@ -128,7 +133,7 @@ impl<W: Write> Flows<W> {
         };
         let shards = Shards::new(meter);
         let window = shards.window();
-        Self { shards, window, exchange: None, writer, every, shown: Instant::now() }
+        Self { shards, window, exchange: None, threads: 1, writer, every, shown: Instant::now() }
     }
 
     /// Lets several workers share the work: for a source that is not live, as a worker may then have to wait. The records, and
@@ -220,6 +225,35 @@ impl<W: Write> Writer<W> {
         self.waiting += 1;
     }
 
+    /// Adds the records of some flows that are left, in order; lines are made by so many threads.
+    fn add_last(&mut self, last: &Last<'_>, range: Range<usize>, threads: usize) {
+        let format = self.format;
+        if threads == 1 || format == FlowFormat::Table || self.streams.is_some() || self.ipfix.is_some() {
+            return range.filter_map(|at| last.record(at)).for_each(|record| self.add(record));
+        }
+        self.head();
+        let share = range.len().div_ceil(threads);
+        let lines = |from: usize| {
+            let mut lines = Vec::new();
+            for record in (from..range.end.min(from + share)).filter_map(|at| last.record(at)) {
+                match format {
+                    FlowFormat::Csv => csv::write(&mut lines, &record),
+                    _ => json::write(&mut lines, &record, None),
+                }
+            }
+            lines
+        };
+        std::thread::scope(|scope| {
+            let starts = range.clone().step_by(share.max(1));
+            let shares: Vec<_> = starts.map(|from| scope.spawn(move || lines(from))).collect();
+            for share in shares {
+                let lines = share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                self.lines.buffer.extend_from_slice(&lines);
+            }
+        });
+        self.waiting += range.len();
+    }
+
     fn head(&mut self) {
         if self.format == FlowFormat::Csv && !std::mem::replace(&mut self.headed, true) {
             csv::head(&mut self.lines.buffer);
@@ -272,6 +306,7 @@ impl<W: Write> Sink for Flows<W> {
 
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
         if let Some(exchange) = self.exchange.take_if(|exchange| exchange.was_used()) {
+            self.threads = exchange.workers();
             self.shards = exchange.shards().unwrap_or_else(|| Shards::new(self.writer.meter));
         }
         self.take_in();
@@ -279,11 +314,14 @@ impl<W: Write> Sink for Flows<W> {
         // Before the last records, which then tell all gaps.
         let mut failed = writer.streams.as_mut().map_or(Ok(()), |streams| streams.finish(statistics));
         let last = shards.last();
-        for record in (0..last.len()).filter_map(|at| last.record(at)) {
-            writer.add(record);
+        let mut at = 0;
+        while at < last.len() {
+            let next = (at + self.threads * ROUND).min(last.len());
+            writer.add_last(&last, at..next, self.threads);
             if writer.waiting >= BATCH && failed.is_ok() {
                 failed = writer.write();
             }
+            at = next;
         }
         let records = last.len() as u64;
         shards.forget(records);
@@ -320,7 +358,9 @@ impl<W: Write> Sink for Flows<W> {
         let Self { exchange: Some(exchange), writer, .. } = self else { return Ok(()) };
         let gathered = loop {
             let more = exchange.collect(&mut |record| writer.add(record));
-            let written = writer.write().and(writer.failure.take().map_or(Ok(()), Err));
+            let many = writer.waiting >= BATCH || !more;
+            let written = if many { writer.write() } else { Ok(()) };
+            let written = written.and(writer.failure.take().map_or(Ok(()), Err));
             if written.is_err() || !more {
                 break written;
             }
