@@ -93,6 +93,7 @@ impl Eight {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
     fn parse(slab: &[u8], records: &[Record; 8], later: impl Later) -> Self {
         later.ask_for_headers();
+        later.ask_for_what_follows();
         let Some(lanes) = Lanes::load(slab, records) else { return Self::default() };
         let Shapes { faults, odd, summaries, v6, .. } = Shapes::of(&lanes);
         let sound = _mm512_testn_epi64_mask(faults, faults) & !odd;

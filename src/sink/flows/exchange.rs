@@ -228,3 +228,102 @@ impl Exchange {
         Some(shards)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Findings;
+    use crate::flow::MeterOptions;
+    use crate::sink::flows::part::FlowsPart;
+    use crate::sink::flows::see;
+    use crate::sink::{Deliveries, Mark, Sink};
+    use crate::source::synthetic::{Synthetic, Traffic};
+    use std::thread;
+
+    const CHUNK: usize = 50;
+
+    fn options(max_flows: usize) -> MeterOptions {
+        MeterOptions { max_flows, ..MeterOptions::default() }
+    }
+
+    fn source() -> Synthetic {
+        Synthetic::new(&Traffic { distinct: 16_000, flows: 4_000, ipv6_percent: 20, ..Traffic::default() })
+    }
+
+    /// Indices of chunks of packets, of which some have none.
+    fn chunks(packets: usize) -> Vec<Vec<u16>> {
+        let all: Vec<u16> = (0..packets as u16).collect();
+        let chunks = all.chunks(CHUNK).map(<[u16]>::to_vec);
+        chunks.enumerate().flat_map(|(at, chunk)| if at % 7 == 0 { vec![vec![], chunk] } else { vec![chunk] }).collect()
+    }
+
+    fn alone(source: &Synthetic, max_flows: usize) -> (Vec<FlowRecord>, usize) {
+        let mut findings = Findings::new();
+        findings.read_unverified(source.table());
+        let (mut shards, mut records) = (Shards::new(options(max_flows)), Vec::new());
+        let mut window = shards.window();
+        for chunk in chunks(source.table().len()) {
+            see(&mut window, Deliveries::new(source.table(), &findings, &chunk));
+            shards.take_in(&mut window, &mut |record| records.push(record));
+        }
+        (records, shards.len())
+    }
+
+    /// Whoever brings what chunk when, the records are the same and in one order. With room for few flows, there are many.
+    #[test]
+    fn workers_together_find_what_one_finds() {
+        let source = source();
+        for max_flows in [1_000, 1 << 16] {
+            let (expected, left) = alone(&source, max_flows);
+            assert!(left >= 900 && (expected.len() > 1_000 || max_flows > 1_000), "{} {left}", expected.len());
+            let exchange = Arc::new(Exchange::new(Shards::new(options(max_flows))));
+            // Asked for and not used.
+            drop(FlowsPart::new(Arc::clone(&exchange)));
+            let parts: Vec<_> = (0..3).map(|_| FlowsPart::new(Arc::clone(&exchange))).collect();
+            let (next, chunks) = (AtomicUsize::new(0), chunks(source.table().len()));
+            let mut records = Vec::new();
+            thread::scope(|scope| {
+                for mut part in parts {
+                    let (next, chunks, source) = (&next, &chunks, &source);
+                    scope.spawn(move || {
+                        let mut findings = Findings::new();
+                        findings.read_unverified(source.table());
+                        loop {
+                            let number = next.fetch_add(1, Ordering::Relaxed);
+                            let Some(chunk) = chunks.get(number) else { break };
+                            if number % 5 == 3 {
+                                thread::yield_now();
+                            }
+                            part.write(Deliveries::new(source.table(), &findings, chunk)).unwrap();
+                            part.mark(Mark::Chunk(Some(number as u64))).unwrap();
+                        }
+                        part.mark(Mark::End).unwrap();
+                    });
+                }
+                while exchange.collect(&mut |record| records.push(record)) {}
+            });
+            assert!(exchange.was_used() && exchange.workers() == 3);
+            let shards = exchange.shards().unwrap();
+            assert_eq!(shards.len(), left);
+            assert_eq!(shards.counts().packets as usize, source.table().len());
+            assert!(records == expected, "{max_flows}: {} and {}", records.len(), expected.len());
+        }
+    }
+
+    /// The chunk of a worker that has panicked will not come: nobody waits for it, however many follow.
+    #[test]
+    fn nobody_waits_for_a_worker_that_has_gone() {
+        let exchange = Arc::new(Exchange::new(Shards::new(options(1 << 16))));
+        let (gone, mut other) = (FlowsPart::new(Arc::clone(&exchange)), FlowsPart::new(Arc::clone(&exchange)));
+        let panicked = thread::spawn(move || {
+            let _part = gone;
+            panic!("on purpose, with chunk 0");
+        });
+        let worker = thread::spawn(move || {
+            (1..3 * UNDER_WAY).for_each(|number| other.mark(Mark::Chunk(Some(number))).unwrap());
+            other.mark(Mark::End).unwrap();
+        });
+        while exchange.collect(&mut |_| {}) {}
+        assert!(panicked.join().is_err() && worker.join().is_ok());
+    }
+}
