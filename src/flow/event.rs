@@ -257,9 +257,9 @@ fn options_of(segment: &[u8]) -> SynOptions {
 
 #[inline(always)]
 fn time_of(record: &Record) -> i64 {
-    record.time.map_or(NEVER, |time| {
-        time.seconds.saturating_mul(1_000_000_000).saturating_add(time.nanos.into())
-    })
+    record
+        .time
+        .map_or(NEVER, |time| time.seconds.saturating_mul(1_000_000_000).saturating_add(time.nanos.into()))
 }
 
 /// The 16 bits at a place; 0 where there are none.

@@ -153,8 +153,7 @@ impl Meter {
         let mut asked = self.table.prepare(current.iter().map(|event| event.key.0));
         loop {
             let next = batches.next();
-            let next_asked =
-                next.map(|events| self.table.prepare(events.iter().map(|event| event.key.0)));
+            let next_asked = next.map(|events| self.table.prepare(events.iter().map(|event| event.key.0)));
             for (_, guess) in &asked[..current.len()] {
                 if let Some((_, hot)) = self.table.get(*guess) {
                     self.cold.ask(hot.cold);
@@ -460,9 +459,8 @@ impl Meter {
 pub(super) fn largest(meters: &[Meter], count: usize) -> Vec<FlowRecord> {
     let flows = meters.iter().map(|meter| meter.flows().map(move |flow| (meter, flow)));
     let mut flows: Vec<_> = flows.flatten().collect();
-    flows.sort_by_cached_key(|(meter, (entry, first, bytes))| {
-        (Reverse(*bytes), *first, meter.key_at(*entry))
-    });
+    flows
+        .sort_by_cached_key(|(meter, (entry, first, bytes))| (Reverse(*bytes), *first, meter.key_at(*entry)));
     let records = flows.iter().map(|(meter, (entry, ..))| meter.record(*entry, EndReason::CaptureEnd));
     records.flatten().take(count).collect()
 }

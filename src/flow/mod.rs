@@ -67,7 +67,7 @@ pub use packed::Seed;
 pub use record::{
     EndReason, FlowNames, FlowRecord, Gaps, Handshake, RoundTrips, TcpSide, TcpState, TcpStory, Trouble,
 };
-pub use table::Table;
 pub(crate) use shards::{Shard, Shards, in_order};
+pub use table::Table;
 pub use tcp::{Connection, Findings, Segment, SynOptions};
 pub(crate) use window::Window;

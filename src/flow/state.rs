@@ -1,7 +1,7 @@
 //! A flow while it lasts: what every packet touches, what stands beside it, and what few have.
 
-use super::record::{EndReason, FlowRecord};
 use super::event::Event;
+use super::record::{EndReason, FlowRecord};
 use super::slab::Slab;
 use super::tcp::Connection;
 use super::{CommunityId, FlowKey};

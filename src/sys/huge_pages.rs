@@ -12,7 +12,8 @@ const SIZE: usize = 2 << 20;
 pub(crate) fn ask_for<T>(memory: &mut [MaybeUninit<T>]) {
     let range = memory.as_mut_ptr_range();
     let start = range.start.addr().next_multiple_of(SIZE);
-    let Some(length) = (range.end.addr() & !(SIZE - 1)).checked_sub(start).filter(|&length| length > 0) else {
+    let Some(length) = (range.end.addr() & !(SIZE - 1)).checked_sub(start).filter(|&length| length > 0)
+    else {
         return;
     };
     let start = range.start.with_addr(start);

@@ -99,10 +99,7 @@ fn losses_and_repeats_are_found_across_the_wrap() {
         // Between these two this capture has lost packets.
         assert_eq!(send(3_500, 100, 501, 1), Findings::AFTER_LOSS);
         let trouble = connection.story([0, 1]).sides[0].trouble;
-        assert_eq!(
-            (trouble.retransmissions, trouble.retransmitted_bytes, trouble.out_of_order),
-            (1, 500, 1)
-        );
+        assert_eq!((trouble.retransmissions, trouble.retransmitted_bytes, trouble.out_of_order), (1, 500, 1));
         assert_eq!((trouble.gaps.lost, trouble.gaps.ours), (2, 1));
         assert!(trouble.any());
     }

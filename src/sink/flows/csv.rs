@@ -100,7 +100,9 @@ fn text(line: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         let quotes = line[start..].iter().filter(|&&byte| byte == b'"').count();
         if quotes > 0 {
             let doubled = line.split_off(start);
-            doubled.iter().for_each(|&byte| line.extend(std::iter::repeat_n(byte, 1 + usize::from(byte == b'"'))));
+            doubled
+                .iter()
+                .for_each(|&byte| line.extend(std::iter::repeat_n(byte, 1 + usize::from(byte == b'"'))));
         }
         line.insert(start, b'"');
         line.push(b'"');

@@ -254,7 +254,10 @@ mod tests {
     fn chunks(packets: usize) -> Vec<Vec<u16>> {
         let all: Vec<u16> = (0..packets as u16).collect();
         let chunks = all.chunks(CHUNK).map(<[u16]>::to_vec);
-        chunks.enumerate().flat_map(|(at, chunk)| if at % 7 == 0 { vec![vec![], chunk] } else { vec![chunk] }).collect()
+        chunks
+            .enumerate()
+            .flat_map(|(at, chunk)| if at % 7 == 0 { vec![vec![], chunk] } else { vec![chunk] })
+            .collect()
     }
 
     fn alone(source: &Synthetic, max_flows: usize) -> (Vec<FlowRecord>, usize) {
@@ -275,7 +278,11 @@ mod tests {
         let source = source();
         for max_flows in [1_000, 1 << 16] {
             let (expected, left) = alone(&source, max_flows);
-            assert!(left >= 900 && (expected.len() > 1_000 || max_flows > 1_000), "{} {left}", expected.len());
+            assert!(
+                left >= 900 && (expected.len() > 1_000 || max_flows > 1_000),
+                "{} {left}",
+                expected.len()
+            );
             let exchange = Arc::new(Exchange::new(Shards::new(options(max_flows))));
             // Asked for and not used.
             drop(FlowsPart::new(Arc::clone(&exchange)));
@@ -314,7 +321,8 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_worker_that_has_gone() {
         let exchange = Arc::new(Exchange::new(Shards::new(options(1 << 16))));
-        let (gone, mut other) = (FlowsPart::new(Arc::clone(&exchange)), FlowsPart::new(Arc::clone(&exchange)));
+        let (gone, mut other) =
+            (FlowsPart::new(Arc::clone(&exchange)), FlowsPart::new(Arc::clone(&exchange)));
         let panicked = thread::spawn(move || {
             let _part = gone;
             panic!("on purpose, with chunk 0");

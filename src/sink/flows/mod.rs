@@ -271,7 +271,8 @@ fn see(window: &mut Window, packets: Deliveries<'_>) {
         window.loss();
     }
     for brief in packets.briefs() {
-        let quick = packets.common(brief).is_some_and(|data| window.add_common(brief.record, data, brief.summary));
+        let quick =
+            packets.common(brief).is_some_and(|data| window.add_common(brief.record, data, brief.summary));
         if !quick {
             window.add(&packets.packet(brief));
         }
