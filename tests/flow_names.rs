@@ -66,7 +66,8 @@ fn objects(path: &Path, cores: &[usize], names: bool) -> (String, Vec<Value>) {
 fn objects_by(options: FlowsOptions, path: &Path, cores: &[usize], names: bool) -> (String, Vec<Value>) {
     let mut lines = Vec::new();
     let source = CaptureFile::open(path).unwrap();
-    let mut flows = Flows::new(&mut lines, FlowsOptions { format: FlowFormat::Json, ..options });
+    // As the command does with a file: names are not shared out among workers all the same.
+    let mut flows = Flows::new(&mut lines, FlowsOptions { format: FlowFormat::Json, ..options }).shared();
     if names {
         flows = flows.names(NamesOptions::default());
     }

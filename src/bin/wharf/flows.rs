@@ -134,6 +134,9 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
     if !options.numeric {
         flows = flows.names(NamesOptions::default());
     }
+    if !input.is_live() {
+        flows = flows.shared();
+    }
     if let Some(directory) = streams {
         let streams = StreamFiles::create(directory)?;
         flows = flows.streams(if defragment {

@@ -1,9 +1,12 @@
 //! Flows: what became of each, as a table, JSON lines or CSV.
 
 mod csv;
+mod exchange;
 mod json;
+mod part;
 mod story;
 mod table;
+mod values;
 
 pub use story::flow_story;
 
@@ -12,11 +15,16 @@ use super::format::Put;
 use super::lines::Lines;
 use super::services::Services;
 use super::streams::StreamFiles;
-use super::{Deliveries, Error, InterfaceStatistics, Sink};
+use super::{Deliveries, Error, InterfaceStatistics, Part, Sink};
 use crate::flow::names::{NamesOptions, Naming};
-use crate::flow::{FlowRecord, Meter, MeterCounts, MeterOptions};
+use crate::flow::{FlowRecord, Last, MeterCounts, MeterOptions, Shards, Window};
 use crate::frame::Timestamp;
+use exchange::Exchange;
+use part::FlowsPart;
+use std::any::Any;
 use std::io::Write;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::Table;
 
@@ -57,6 +65,10 @@ const SOON: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 /// Records handed to the writer at a time.
 const BATCH: usize = 256;
+/// Records that a thread writes at a time when the capture has ended.
+const ROUND: usize = 1024;
+/// Packets that the meters take in at a time: for each of them a few batches, and all of it within the second cache.
+const WINDOW: usize = 1024;
 
 /// The line of a record, as [`FlowFormat::Json`] has it.
 #[cfg(feature = "kafka")]
@@ -90,7 +102,13 @@ pub(super) fn json_line(line: &mut Vec<u8>, record: &FlowRecord) {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Flows<W> {
-    meter: Meter,
+    shards: Shards,
+    /// Packets that the meters have not taken in.
+    window: Window,
+    /// Where workers have tables of their own.
+    exchange: Option<Arc<Exchange>>,
+    /// How many there were.
+    threads: usize,
     writer: Writer<W>,
     every: Option<Duration>,
     screen: bool,
@@ -105,6 +123,7 @@ pub struct Flows<W> {
 /// Records on their way out.
 struct Writer<W> {
     lines: Lines<W>,
+    meter: MeterOptions,
     format: FlowFormat,
     services: Option<Services>,
     table: Table,
@@ -127,6 +146,7 @@ impl<W: Write> Flows<W> {
         let now = Instant::now();
         let writer = Writer {
             lines: Lines::new(writer),
+            meter,
             format,
             services: (!numeric).then(Services::system),
             table: Table::new(meter.max_flows),
@@ -137,7 +157,31 @@ impl<W: Write> Flows<W> {
             exports: Vec::new(),
             failure: None,
         };
-        Self { meter: Meter::new(meter), writer, every, screen, shown: now, live, sent: now, last: None }
+        let shards = Shards::new(meter);
+        let window = shards.window();
+        let (exchange, threads) = (None, 1);
+        Self {
+            shards,
+            window,
+            exchange,
+            threads,
+            writer,
+            every,
+            screen,
+            shown: now,
+            live,
+            sent: now,
+            last: None,
+        }
+    }
+
+    /// Lets several workers share the work: for a source that is not live, as a worker may then have to wait. The records, and
+    /// their order, stay the same. Where [streams](Flows::streams) are written or flows have [names](Flows::names) there is still one
+    /// thread for all.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.exchange = Some(Arc::new(Exchange::new(Shards::new(self.writer.meter))));
+        self
     }
 
     /// Writes what was said over TCP to files, too. Of JSON the members `streams` and `gaps` tell the files of a flow and how
@@ -182,7 +226,13 @@ impl<W: Write> Flows<W> {
     /// What was seen so far.
     #[must_use]
     pub fn counts(&self) -> MeterCounts {
-        self.meter.counts()
+        self.shards.counts()
+    }
+
+    /// Lets the meters take in what has been seen.
+    fn take_in(&mut self) {
+        let Self { shards, window, writer, .. } = self;
+        shards.take_in(window, &mut |record| writer.add(record));
     }
 
     /// Shows the largest flows, if it is time.
@@ -190,20 +240,24 @@ impl<W: Write> Flows<W> {
         let Some(every) = self.every.filter(|_| self.writer.format == FlowFormat::Table) else {
             return Ok(());
         };
-        if self.shown.elapsed() < every || self.meter.is_empty() {
+        if self.shown.elapsed() < every {
+            return Ok(());
+        }
+        self.take_in();
+        if self.shards.len() == 0 {
             return Ok(());
         }
         self.shown = Instant::now();
         let mut table = Table::new(LARGEST);
         let Writer { lines, services, naming, .. } = &mut self.writer;
-        for mut record in self.meter.largest(LARGEST) {
+        for mut record in self.shards.largest(LARGEST) {
             naming.iter_mut().for_each(|naming| naming.name(&mut record));
             table.add(record);
         }
         if self.screen {
             lines.buffer.text(CLEAR);
         }
-        table.write(&mut lines.buffer, services.as_ref(), self.meter.len());
+        table.write(&mut lines.buffer, services.as_ref(), self.shards.len());
         // One table from the next.
         lines.buffer.push(b'\n');
         lines.write(0)?;
@@ -236,6 +290,36 @@ impl<W: Write> Writer<W> {
         self.waiting += 1;
     }
 
+    /// Adds the records of some flows that are left, in order; lines are made by so many threads.
+    fn add_last(&mut self, last: &Last<'_>, range: Range<usize>, threads: usize) {
+        let format = self.format;
+        let in_turn = self.streams.is_some() || self.naming.is_some() || !self.exports.is_empty();
+        if threads == 1 || format == FlowFormat::Table || in_turn {
+            return range.filter_map(|at| last.record(at)).for_each(|record| self.add(record));
+        }
+        self.head();
+        let share = range.len().div_ceil(threads);
+        let lines = |from: usize| {
+            let mut lines = Vec::new();
+            for record in (from..range.end.min(from + share)).filter_map(|at| last.record(at)) {
+                match format {
+                    FlowFormat::Csv => csv::write(&mut lines, &record),
+                    _ => json::write(&mut lines, &record, None),
+                }
+            }
+            lines
+        };
+        std::thread::scope(|scope| {
+            let starts = range.clone().step_by(share.max(1));
+            let shares: Vec<_> = starts.map(|from| scope.spawn(move || lines(from))).collect();
+            for share in shares {
+                let lines = share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                self.lines.buffer.extend_from_slice(&lines);
+            }
+        });
+        self.waiting += range.len();
+    }
+
     fn head(&mut self) {
         if self.format == FlowFormat::Csv && !std::mem::replace(&mut self.headed, true) {
             csv::head(&mut self.lines.buffer);
@@ -247,23 +331,36 @@ impl<W: Write> Writer<W> {
     }
 }
 
+/// Takes in packets, the quick way those that can be.
+fn see(window: &mut Window, packets: Deliveries<'_>) {
+    if packets.lost() > 0 {
+        window.loss();
+    }
+    for brief in packets.briefs() {
+        let quick =
+            packets.common(brief).is_some_and(|data| window.add_common(brief.record, data, brief.summary));
+        if !quick {
+            window.add(&packets.packet(brief));
+        }
+    }
+}
+
 impl<W: Write> Sink for Flows<W> {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
-        let Self { meter, writer, .. } = self;
-        if let Some(streams) = &mut writer.streams {
+        if let Some(streams) = &mut self.writer.streams {
             streams.write(packets)?;
         }
-        if let Some(naming) = &mut writer.naming {
+        if let Some(naming) = &mut self.writer.naming {
             packets.iter().for_each(|delivery| naming.observe(&delivery.packet));
         }
-        if packets.lost() > 0 {
-            meter.lost_packets();
+        see(&mut self.window, packets);
+        if self.window.len() >= WINDOW || self.writer.streams.is_some() {
+            self.take_in();
+            if self.writer.waiting >= BATCH {
+                self.writer.write()?;
+            }
         }
-        meter.observe(packets.iter().map(|delivery| delivery.packet), |record| writer.add(record));
-        if writer.waiting >= BATCH {
-            writer.write()?;
-        }
-        writer.failure.take().map_or(Ok(()), Err)?;
+        self.writer.failure.take().map_or(Ok(()), Err)?;
         if self.live {
             let time = packets.records().last().and_then(|record| record.time);
             let now = Instant::now();
@@ -277,12 +374,13 @@ impl<W: Write> Sink for Flows<W> {
 
     fn flush(&mut self) -> Result<(), Error> {
         self.sent = Instant::now();
-        let Self { meter, writer, last, .. } = self;
+        self.take_in();
+        let Self { shards, writer, last, .. } = self;
         if let Some((time, since)) = last {
             // By the packets' own clock, which need not be this host's.
-            meter.advance(time.plus(since.elapsed()), |record| writer.add(record));
-            writer.failure.take().map_or(Ok(()), Err)?;
+            shards.advance(time.plus(since.elapsed()), &mut |record| writer.add(record));
         }
+        writer.failure.take().map_or(Ok(()), Err)?;
         self.writer.write()?;
         self.writer.lines.flush()?;
         let Writer { streams, exports, .. } = &mut self.writer;
@@ -292,15 +390,26 @@ impl<W: Write> Sink for Flows<W> {
     }
 
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
-        let Self { meter, writer, .. } = self;
+        if let Some(exchange) = self.exchange.take_if(|exchange| exchange.was_used()) {
+            self.threads = exchange.workers();
+            self.shards = exchange.shards().unwrap_or_else(|| Shards::new(self.writer.meter));
+        }
+        self.take_in();
+        let Self { shards, writer, .. } = self;
         // Before the last records, which then tell all gaps.
         let mut failed = writer.streams.as_mut().map_or(Ok(()), |streams| streams.finish(statistics));
-        meter.finish(|record| {
-            writer.add(record);
+        let last = shards.last();
+        let mut at = 0;
+        while at < last.len() {
+            let next = (at + self.threads * ROUND).min(last.len());
+            writer.add_last(&last, at..next, self.threads);
             if writer.waiting >= BATCH && failed.is_ok() {
                 failed = writer.write();
             }
-        });
+            at = next;
+        }
+        let records = last.len() as u64;
+        shards.forget(records);
         // Each is to have its end, whatever became of the others.
         let sent = writer.exports.iter_mut().map(|export| export.finish()).fold(Ok(()), Result::and);
         failed.and(writer.failure.take().map_or(Ok(()), Err)).and(sent)?;
@@ -312,4 +421,41 @@ impl<W: Write> Sink for Flows<W> {
         writer.write()?;
         writer.lines.flush()
     }
+
+    /// Only of what has not a [common shape](crate::batch), but for streams and names.
+    fn wants_layers(&self) -> bool {
+        self.writer.streams.is_some() || self.writer.naming.is_some()
+    }
+
+    fn wants_verdicts(&self) -> bool {
+        false
+    }
+
+    fn part(&self) -> Option<Box<dyn Part>> {
+        // Those want all packets in their order.
+        let in_order = self.writer.streams.is_some() || self.writer.naming.is_some();
+        let exchange = self.exchange.as_ref().filter(|_| !in_order)?;
+        Some(Box::new(FlowsPart::new(Arc::clone(exchange))))
+    }
+
+    fn gathers(&self) -> bool {
+        true
+    }
+
+    fn gather(&mut self) -> Result<(), Error> {
+        let Self { exchange: Some(exchange), writer, .. } = self else { return Ok(()) };
+        let gathered = loop {
+            let more = exchange.collect(&mut |record| writer.add(record));
+            let many = writer.waiting >= BATCH || !more;
+            let written = if many { writer.write() } else { Ok(()) };
+            let written = written.and(writer.failure.take().map_or(Ok(()), Err));
+            if written.is_err() || !more {
+                break written;
+            }
+        };
+        exchange.abandon();
+        gathered
+    }
+
+    fn merge(&mut self, _: Box<dyn Any>) {}
 }
