@@ -27,7 +27,8 @@ pub(super) use connection::End;
 use super::counters::{Counter, Counters};
 use super::detect::Patience;
 use super::plan::Plan;
-use super::shared::{ListenPlace, Shared};
+use super::share::Share;
+use super::shared::{Endpoint, ListenPlace, Shared};
 use super::slab::Slab;
 use super::token::Token;
 use super::upstream::Turn;
@@ -74,9 +75,10 @@ pub(super) struct Tcp {
 }
 
 impl Tcp {
-    pub(super) fn new(shared: Arc<Shared>, worker: usize, most: usize, pipes: usize, now: Instant) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, worker: usize, plan: Arc<Plan>, now: Instant) -> Self {
+        let Share { connections: most, pipes, .. } = plan.share;
         Self {
-            plan: shared.plan.get(),
+            plan,
             shared,
             worker,
             connections: Slab::new(),
@@ -93,6 +95,7 @@ impl Tcp {
 
     /// Goes by another plan from now on.
     pub(super) fn set_plan(&mut self, plan: Arc<Plan>) {
+        self.most = plan.share.connections;
         self.plan = plan;
     }
 
@@ -125,14 +128,13 @@ impl Tcp {
     pub(super) fn accept(
         &mut self,
         cx: Context<'_>,
-        endpoint: u32,
+        endpoint: &Endpoint,
         socket: OwnedFd,
         peer: Option<SocketAddr>,
     ) {
         cx.counters.tcp.accepted.add(1);
         let tick = self.wheel.tick(cx.now);
         // Many clients speak as soon as they are connected: their bytes are tried for at once.
-        let endpoint = &self.shared.endpoints[endpoint as usize];
         let service = Arc::clone(&self.plan.services[endpoint.listener]);
         let side = Side::new(socket, true);
         let port = match endpoint.place {

@@ -77,10 +77,10 @@ pub(super) struct Udp {
 }
 
 impl Udp {
-    pub(super) fn new(shared: Arc<Shared>, worker: usize, most: usize, now: Instant) -> Self {
-        let used = most > 0;
+    pub(super) fn new(shared: Arc<Shared>, worker: usize, plan: Arc<Plan>, now: Instant) -> Self {
+        let most = plan.share.sessions;
         Self {
-            plan: shared.plan.get(),
+            plan,
             shared,
             worker,
             sessions: Slab::new(),
@@ -88,7 +88,7 @@ impl Udp {
             recency: Recency::new(),
             wheel: Wheel::new(now),
             turns: Vec::new(),
-            inbox: if used { Inbox::new(BATCH, ROOM) } else { Inbox::new(1, 0) },
+            inbox: inbox_for(most),
             outbox: Outbox::new(),
             pack: Pack::default(),
             shares: Vec::new(),
@@ -102,6 +102,10 @@ impl Udp {
 
     /// Goes by another plan from now on. Sessions that there are keep their servers.
     pub(super) fn set_plan(&mut self, plan: Arc<Plan>) {
+        if (self.most == 0) != (plan.share.sessions == 0) {
+            self.inbox = inbox_for(plan.share.sessions.max(self.sessions.len()));
+        }
+        self.most = plan.share.sessions;
         self.plan = plan;
     }
 
@@ -114,15 +118,15 @@ impl Udp {
     }
 
     /// Datagrams came from clients.
-    pub(super) fn receive_from_clients(&mut self, cx: Context<'_>, listening: &[Listening], number: u32) {
-        let Some(socket) = listening.get(number as usize) else { return };
+    pub(super) fn receive_from_clients(&mut self, cx: Context<'_>, listening: &Slab<Listening>, number: u32) {
+        let Some(socket) = listening.get(number) else { return };
         for _ in 0..BATCHES {
             let received = match self.inbox.receive(&socket.socket, BATCH) {
                 Ok(received) => received,
                 // Nothing more, or what ICMP said of an answer: that is not told of which.
                 Err(_) => return,
             };
-            self.sort(cx, number, socket.endpoint, received);
+            self.sort(cx, number, socket, received);
             self.flush(cx);
             if received < BATCH {
                 return;
@@ -141,7 +145,7 @@ impl Udp {
     }
 
     /// Finds the session of each message received.
-    fn sort(&mut self, cx: Context<'_>, listening: u32, endpoint: u32, received: usize) {
+    fn sort(&mut self, cx: Context<'_>, listening: u32, socket: &Listening, received: usize) {
         let udp = &cx.counters.udp;
         // Datagrams of one client often come together. Nothing ends a session meanwhile but what makes room for another.
         let mut last: Option<(Key, u32)> = None;
@@ -164,7 +168,7 @@ impl Udp {
             };
             let session = match known {
                 Some(session) => Some(session),
-                None => match self.begin(cx, key, endpoint) {
+                None => match self.begin(cx, key, socket) {
                     Ok(session) => session,
                     Err(Refusal) => {
                         udp.limited.add(datagrams);
@@ -213,11 +217,11 @@ impl Udp {
     }
 
     /// Datagrams came from a session's server, or word of it.
-    pub(super) fn receive_from_server(&mut self, cx: Context<'_>, listening: &[Listening], number: u32) {
+    pub(super) fn receive_from_server(&mut self, cx: Context<'_>, listening: &Slab<Listening>, number: u32) {
         let udp = &cx.counters.udp;
         let (mut heard, mut refused, mut more) = (false, false, true);
         let Some(session) = self.sessions.get_mut(number) else { return };
-        let Some(near) = listening.get(session.key.listening as usize) else { return };
+        let Some(near) = listening.get(session.key.listening) else { return };
         for _ in 0..BATCHES {
             let received = match self.inbox.receive_connected(&session.socket, BATCH) {
                 Ok(received) => received,
@@ -268,7 +272,7 @@ impl Udp {
     }
 
     /// Goes on with sockets that had given way to others.
-    pub(super) fn turn(&mut self, cx: Context<'_>, listening: &[Listening]) {
+    pub(super) fn turn(&mut self, cx: Context<'_>, listening: &Slab<Listening>) {
         std::mem::swap(&mut self.ready, &mut self.taken);
         for index in 0..self.taken.len() {
             match self.taken[index] {
@@ -284,4 +288,9 @@ impl Udp {
         }
         self.taken.clear();
     }
+}
+
+/// Room for what comes, where there may be sessions.
+fn inbox_for(sessions: usize) -> Inbox {
+    if sessions > 0 { Inbox::new(BATCH, ROOM) } else { Inbox::new(1, 0) }
 }

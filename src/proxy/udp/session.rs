@@ -2,7 +2,9 @@
 
 use super::super::detect::{self, Choice, Patience};
 use super::super::limits::Admission;
+use super::super::listen::{Listening, Present};
 use super::super::plan::Service;
+use super::super::shared::Endpoint;
 use super::super::token::Token;
 use super::super::upstream::Held;
 use super::super::wheel::{Tick, Wheel};
@@ -34,6 +36,8 @@ pub(super) struct Session {
     pub(super) held: Held,
     /// Its right to be there.
     _admission: Admission,
+    /// Its place among those of its listening sockets.
+    _present: Present,
     pub(super) service: Arc<Service>,
     pub(super) way: usize,
     pub(super) began: Instant,
@@ -50,22 +54,26 @@ pub(super) struct Refusal;
 
 impl Udp {
     /// A session for a new client; `None` where there is no server, or no room to be made.
-    pub(super) fn begin(&mut self, cx: Context<'_>, key: Key, endpoint: u32) -> Result<Option<u32>, Refusal> {
-        if self.shared.stop.load(std::sync::atomic::Ordering::Relaxed) {
+    pub(super) fn begin(
+        &mut self,
+        cx: Context<'_>,
+        key: Key,
+        socket: &Listening,
+    ) -> Result<Option<u32>, Refusal> {
+        if socket.retired {
             return Ok(None);
         }
         let admission = self.plan.limits.admit(Some(key.client.ip()), cx.now).map_err(|_| Refusal)?;
-        Ok(self.begin_admitted(cx, key, endpoint, admission))
+        Ok(self.begin_admitted(cx, key, &socket.endpoint, admission))
     }
 
     fn begin_admitted(
         &mut self,
         cx: Context<'_>,
         key: Key,
-        endpoint: u32,
+        endpoint: &Endpoint,
         admission: Admission,
     ) -> Option<u32> {
-        let endpoint = &self.shared.endpoints[endpoint as usize];
         let (port, service) = (endpoint.port, Arc::clone(&self.plan.services[endpoint.listener]));
         while self.sessions.len() >= self.most {
             self.make_room(cx)?;
@@ -93,6 +101,7 @@ impl Udp {
             socket,
             held,
             _admission: admission,
+            _present: Present::at(endpoint),
             service,
             way: chosen,
             began: cx.now,
