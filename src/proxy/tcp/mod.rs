@@ -20,7 +20,8 @@ use super::access_log::Record;
 use super::config::Transport;
 use super::counters::{Counter, Counters, Named};
 use super::detect::Patience;
-use super::plan::Plan;
+use super::listen::Listening;
+use super::plan::{Plan, Service};
 use super::share::Share;
 use super::shared::{Endpoint, ListenPlace, Shared};
 use super::slab::Slab;
@@ -103,6 +104,11 @@ impl Tcp {
         self.plan = plan;
     }
 
+    /// What is done for those who come to a place.
+    pub(super) fn service(&self, endpoint: &Endpoint) -> Arc<Service> {
+        Arc::clone(&self.plan.services[endpoint.listener])
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.connections.len() == 0
     }
@@ -132,14 +138,15 @@ impl Tcp {
     pub(super) fn accept(
         &mut self,
         cx: Context<'_>,
-        endpoint: &Endpoint,
+        listening: &Listening,
         socket: OwnedFd,
         peer: Option<SocketAddr>,
     ) {
         cx.counters.tcp.accepted.add(1);
         let tick = self.wheel.tick(cx.now);
         // Many clients speak as soon as they are connected: their bytes are tried for at once.
-        let service = Arc::clone(&self.plan.services[endpoint.listener]);
+        let endpoint = &*listening.endpoint;
+        let service = listening.service.clone().unwrap_or_else(|| self.service(endpoint));
         let side = Side::new(socket, true);
         let port = match endpoint.place {
             ListenPlace::Many { .. } => local_port(&side.socket),
@@ -223,7 +230,8 @@ impl Tcp {
             counters.tcp.attempts.add(1);
             let speaks = connection.up.holds() || way.send_proxy.is_some();
             let (address, port) = (held.server().address(), connection.port);
-            let begin = || connect::begin(address, port, service.keep_alive, speaks);
+            let source = client.filter(|_| way.transparent);
+            let begin = || connect::begin(address, port, service.keep_alive, speaks, source);
             let begun = match begin() {
                 Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => begin(),
                 begun => begun,
@@ -259,7 +267,10 @@ impl Tcp {
                 }
                 Err(error) => {
                     // What this host lacks is not the server's fault.
-                    if !matches!(error, Errno::ADDRNOTAVAIL | Errno::MFILE | Errno::NFILE | Errno::NOBUFS) {
+                    if !matches!(
+                        error,
+                        Errno::ADDRNOTAVAIL | Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::PERM
+                    ) {
                         held.failed(cx.now);
                     }
                     connection.tried.push(Arc::clone(held.server()));

@@ -6,33 +6,38 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `beginning` | clients whose route depends on what they say first |
 //! | `pack` | datagrams put together for one system call |
 //! | `recency` | which session was silent longest |
 
+mod beginning;
 mod pack;
 mod recency;
 
 use super::access_log::Record;
-use super::config::Transport;
+use super::config::{Ejection, Transport};
 use super::counters::{Counter, Named, UdpCounters};
 use super::detect::{self, Choice, Patience};
+use super::handover::{Given, SessionNote};
 use super::limits::Admission;
 use super::listen::{Listening, Present};
 use super::plan::{Plan, Service};
-use super::shared::{Endpoint, Shared};
+use super::shared::Shared;
 use super::slab::Slab;
+use super::source;
 use super::tcp::{Context, turn_of};
 use super::token::Token;
-use super::upstream::{Held, Turn};
+use super::upstream::{Address, Held, Server, Turn};
 use super::wheel::{Tick, Wheel};
 use crate::sys::datagrams::{Inbox, Outbox};
 use crate::sys::socket_options;
+use beginning::{Beginning, Beginnings};
 use mio::Interest;
 use mio::unix::SourceFd;
 use pack::{Pack, Way};
 use recency::Recency;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, connect, socket_with};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -80,6 +85,16 @@ struct Session {
 /// A client has as many sessions as it may, or comes too often.
 struct Refusal;
 
+/// What becomes of a new client.
+enum Begun {
+    /// It has one.
+    Session(u32),
+    /// It has to say more.
+    Waits,
+    /// There is no route, no server, or no room to be made.
+    Not,
+}
+
 /// Datagrams of a batch for one session: the first and the last of a list.
 #[derive(Clone, Copy, Debug)]
 struct Share {
@@ -97,6 +112,8 @@ pub(super) struct Udp {
     worker: usize,
     sessions: Slab<Session>,
     by_key: HashMap<Key, u32>,
+    /// Those whose first datagrams do not say yet where they go.
+    beginnings: Beginnings,
     recency: Recency,
     wheel: Wheel,
     turns: Vec<Turn>,
@@ -122,6 +139,7 @@ impl Udp {
             worker,
             sessions: Slab::new(),
             by_key: HashMap::new(),
+            beginnings: Beginnings::default(),
             recency: Recency::new(),
             wheel: Wheel::new(now),
             turns: Vec::new(),
@@ -151,7 +169,7 @@ impl Udp {
     }
 
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
-        self.wheel.wait(now)
+        self.wheel.wait(now).into_iter().chain(self.beginnings.wait(now)).min()
     }
 
     /// Datagrams came from clients.
@@ -208,8 +226,11 @@ impl Udp {
             let key = Key { listening, client, asked: message.to };
             let session = match self.by_key.get(&key) {
                 Some(&session) => Some(session),
-                None => match self.begin(cx, key, socket) {
-                    Ok(session) => session,
+                None => match self.begin(cx, key, socket, index) {
+                    Ok(Begun::Session(session)) => Some(session),
+                    // Its datagrams are sent with those to come.
+                    Ok(Begun::Waits) => continue,
+                    Ok(Begun::Not) => None,
                     Err(Refusal) => {
                         udp.limited.add(datagrams);
                         continue;
@@ -231,39 +252,116 @@ impl Udp {
         }
     }
 
-    /// A session for a new client; `None` where there is no server, or no room to be made.
-    fn begin(&mut self, cx: Context<'_>, key: Key, socket: &Listening) -> Result<Option<u32>, Refusal> {
-        if socket.retired {
-            return Ok(None);
-        }
-        let admission = self.plan.limits.admit(Some(key.client.ip()), cx.now).map_err(|_| Refusal)?;
-        Ok(self.begin_admitted(cx, key, &socket.endpoint, admission))
-    }
-
-    fn begin_admitted(
+    /// A session for a new client, by the message that came with number `index`.
+    fn begin(
         &mut self,
         cx: Context<'_>,
         key: Key,
-        endpoint: &Endpoint,
+        socket: &Listening,
+        index: usize,
+    ) -> Result<Begun, Refusal> {
+        if socket.retired.is_some() {
+            return Ok(Begun::Not);
+        }
+        let client = key.client.ip();
+        let beginning = match self.beginnings.take(&key) {
+            Some(beginning) => beginning,
+            None => {
+                let admission = self.plan.limits.admit(Some(client), cx.now).map_err(|_| Refusal)?;
+                let service = Arc::clone(&self.plan.services[socket.endpoint.listener]);
+                if !service.needs_bytes {
+                    let conditions = service.ways.iter().map(|way| &way.condition);
+                    let choice = detect::choose(conditions, Some(client), &[], Patience::Over);
+                    let present = Present::at(&socket.endpoint);
+                    let port = socket.endpoint.port;
+                    let session = self.open_session(cx, key, port, service, choice, admission, present);
+                    return Ok(session.map_or(Begun::Not, Begun::Session));
+                }
+                Beginning::new(
+                    service,
+                    admission,
+                    Present::at(&socket.endpoint),
+                    socket.endpoint.port,
+                    cx.now,
+                )
+            }
+        };
+        Ok(self.hear(cx, key, beginning, index))
+    }
+
+    /// A client without a route has said more.
+    fn hear(&mut self, cx: Context<'_>, key: Key, mut beginning: Beginning, index: usize) -> Begun {
+        let Some(message) = self.inbox.get(index) else { return Begun::Not };
+        let choice = beginning.hear(key.client.ip(), message.bytes, message.segment);
+        if let Choice::Needs(_) = choice {
+            beginning.keep(message.bytes, message.segment);
+            if let Some((key, gone)) = self.beginnings.put(key, beginning) {
+                self.give_up(cx, key, gone);
+            }
+            return Begun::Waits;
+        }
+        let kept = std::mem::take(&mut beginning.kept);
+        let Beginning { service, admission, present, port, .. } = beginning;
+        let session = self.open_session(cx, key, port, service, choice, admission, present);
+        self.send_kept(cx, session, &kept);
+        session.map_or(Begun::Not, Begun::Session)
+    }
+
+    /// One that says no more goes where those go who say nothing.
+    fn give_up(&mut self, cx: Context<'_>, key: Key, beginning: Beginning) {
+        let choice = beginning.give_up(key.client.ip());
+        let Beginning { service, admission, present, port, kept, .. } = beginning;
+        let session = self.open_session(cx, key, port, service, choice, admission, present);
+        self.send_kept(cx, session, &kept);
+    }
+
+    /// Sends datagrams that were kept, or drops them where there is no session.
+    fn send_kept(&mut self, cx: Context<'_>, session: Option<u32>, kept: &[Box<[u8]>]) {
+        let udp = &cx.counters.udp;
+        let session = session.and_then(|session| self.sessions.get_mut(session));
+        let Some(session) = session else {
+            udp.no_session.add(kept.len() as u64);
+            return;
+        };
+        for datagram in kept {
+            match rustix::net::send(&session.socket, datagram, SendFlags::NOSIGNAL) {
+                Ok(length) => {
+                    udp.sent.add(1);
+                    udp.bytes_up.add(length as u64);
+                    session.bytes[0] += length as u64;
+                }
+                Err(Errno::AGAIN | Errno::NOBUFS) => udp.full.add(1),
+                Err(Errno::MSGSIZE) => udp.too_long.add(1),
+                Err(_) => udp.failed.add(1),
+            }
+        }
+    }
+
+    /// Opens a session where it was chosen to go; `None` where there is no route, no server, or no room to be made.
+    fn open_session(
+        &mut self,
+        cx: Context<'_>,
+        key: Key,
+        port: u16,
+        service: Arc<Service>,
+        choice: Choice,
         admission: Admission,
+        present: Present,
     ) -> Option<u32> {
-        let (port, service) = (endpoint.port, Arc::clone(&self.plan.services[endpoint.listener]));
+        let Choice::Route(chosen) = choice else { return None };
         while self.sessions.len() >= self.most {
             self.make_room(cx)?;
         }
         let client = Some(key.client.ip());
-        let conditions = service.ways.iter().map(|way| &way.condition);
-        let Choice::Route(chosen) = detect::choose(conditions, client, &[], Patience::Over) else {
-            return None;
-        };
         let way = service.ways.get(chosen)?;
         let turn = turn_of(&mut self.turns, way.index, self.worker);
         let held = way.upstream.pick(turn, client, &[], cx.now)?;
         let server = held.server().address().socket_address(port)?;
-        let socket = match open(&server) {
+        let source = client.filter(|_| way.transparent);
+        let socket = match open(&server, source) {
             Err(Errno::MFILE | Errno::NFILE) => {
                 self.make_room(cx)?;
-                open(&server).ok()?
+                open(&server, source).ok()?
             }
             socket => socket.ok()?,
         };
@@ -274,7 +372,7 @@ impl Udp {
             socket,
             held,
             _admission: admission,
-            _present: Present::at(endpoint),
+            _present: present,
             service,
             way: chosen,
             began: cx.now,
@@ -294,6 +392,96 @@ impl Udp {
         self.recency.touch(number);
         self.wheel.arm(number, last + Wheel::ticks(self.plan.timeouts.udp_idle));
         Some(number)
+    }
+
+    /// Goes on with another process's session.
+    pub(super) fn adopt(
+        &mut self,
+        cx: Context<'_>,
+        listening: u32,
+        at: &Listening,
+        note: SessionNote,
+        socket: OwnedFd,
+    ) {
+        let upstream = self.plan.upstreams.iter().find(|(name, _)| **name == *note.upstream);
+        let members = upstream.map_or(&[][..], |(_, upstream)| upstream.members());
+        let known = members.iter().find(|member| member.server.name() == note.server);
+        let server = known.map_or_else(
+            || {
+                // Of this configuration it is none, but the session's all the same.
+                let place = Address::Ip { address: note.address.ip(), port: Some(note.address.port()) };
+                Arc::new(Server::new(note.server.clone(), place, cx.now))
+            },
+            |member| Arc::clone(&member.server),
+        );
+        let Some(held) = server.take(0, Ejection::default()) else { return };
+        let service = Arc::clone(&self.plan.services[at.endpoint.listener]);
+        let way = service.ways.iter().position(|way| *way.upstream_name == *note.upstream);
+        let key = Key { listening, client: note.client, asked: note.at };
+        let descriptor = socket.as_raw_fd();
+        let last = self.wheel.tick(cx.now);
+        let number = self.sessions.insert(Session {
+            key,
+            socket,
+            held,
+            _admission: Admission::uncounted(),
+            _present: Present::at(&at.endpoint),
+            way: way.unwrap_or(usize::MAX),
+            service,
+            began: cx.now.checked_sub(note.age).unwrap_or(cx.now),
+            bytes: note.bytes,
+            last,
+            together: [true; 2],
+            queued: false,
+        });
+        let token = Token::Session(number).into();
+        if cx.registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE).is_err() {
+            self.sessions.remove(number);
+            return;
+        }
+        cx.counters.udp.opened.add(1);
+        self.by_key.insert(key, number);
+        self.recency.touch(number);
+        self.wheel.arm(number, last + Wheel::ticks(self.plan.timeouts.udp_idle));
+    }
+
+    /// Forgets those who have no route, and what they said.
+    fn drop_beginnings(&mut self, cx: Context<'_>) {
+        for (_, beginning) in self.beginnings.drain() {
+            cx.counters.udp.no_session.add(beginning.kept.len() as u64);
+        }
+    }
+
+    /// Gives all sessions away.
+    pub(super) fn give(&mut self, cx: Context<'_>, listening: &Slab<Listening>) -> Vec<Given> {
+        self.drop_beginnings(cx);
+        let numbers: Vec<_> = self.sessions.numbers().collect();
+        let mut given = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let Some(session) = self.sessions.remove(number) else { continue };
+            self.by_key.remove(&session.key);
+            self.recency.remove(number);
+            self.wheel.disarm(number);
+            let Some(near) = listening.get(session.key.listening) else { continue };
+            let server = session.held.server();
+            let Some(address) = server.address().socket_address(near.endpoint.port) else { continue };
+            // It was registered: that cannot fail.
+            let _ = cx.registry.deregister(&mut SourceFd(&session.socket.as_raw_fd()));
+            cx.counters.udp.handed_over.add(1);
+            let way = session.service.ways.get(session.way);
+            given.push(Given {
+                listening: Arc::clone(&near.socket),
+                client: session.key.client,
+                at: session.key.asked,
+                upstream: way.map_or_else(|| Arc::from(""), |way| Arc::clone(&way.upstream_name)),
+                server: server.name().to_owned(),
+                address,
+                began: session.began,
+                bytes: session.bytes,
+                socket: session.socket,
+            });
+        }
+        given
     }
 
     /// Sends a session's datagrams on.
@@ -420,10 +608,14 @@ impl Udp {
         }
         due.clear();
         self.due = due;
+        for (key, beginning) in self.beginnings.due(cx.now) {
+            self.give_up(cx, key, beginning);
+        }
     }
 
     /// The end of all.
     pub(super) fn cut(&mut self, cx: Context<'_>) {
+        self.drop_beginnings(cx);
         let numbers: Vec<_> = self.sessions.numbers().collect();
         for number in numbers {
             self.end(cx, number, &cx.counters.udp.drained);
@@ -462,11 +654,14 @@ impl Udp {
     }
 }
 
-/// A socket that talks to a server alone, and is told what ICMP says of it.
-fn open(server: &SocketAddr) -> Result<OwnedFd, Errno> {
+/// A socket that talks to a server alone, and is told what ICMP says of it. With `source` it comes from that address.
+fn open(server: &SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Errno> {
     let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::DGRAM, flags, None)?;
+    if let Some(client) = source {
+        source::show(&socket, client, server)?;
+    }
     connect(&socket, server)?;
     // An older kernel gives them one by one.
     let _ = socket_options::set_udp_gro(&socket);
@@ -550,3 +745,6 @@ fn separate(pack: &mut Pack, at: usize, inbox: &Inbox, way: Way) {
         pack.add(inbox, received, Way { together: false, ..way });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,11 +191,11 @@ fn errors_name_the_line_the_key_and_what_to_do() {
         ),
         (
             format!(
-                "{UPSTREAM}[[listener]]\nbind = [\"any/53\"]\n[[listener.route]]\nspoken = [\"tls\"]\nto = \"web\""
+                "{UPSTREAM}[[listener]]\nbind = [\"udp/53\"]\n[[listener.route]]\nspoken = [\"tls\"]\nto = \"web\""
             ),
             5,
             "[[listener.route]]",
-            "of which only the source is known",
+            "of which `quic` is the only protocol that is known",
         ),
         (
             format!("{UPSTREAM}send-proxy = \"v2\"\n[[listener]]\nbind = [\"udp/53\"]\nto = \"web\""),
