@@ -242,13 +242,16 @@ impl Worker {
         // Apart from the rest, which is changed while it is looked at.
         let registry = self.poll.registry().try_clone()?;
         let mut events = Events::with_capacity(EVENTS);
+        let mut now = Instant::now();
         loop {
-            let timeout = self.timeout(Instant::now());
+            // From when the last events came: what they took is nothing to a tick.
+            let timeout = self.timeout(now);
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
-            let cx = Context { registry: &registry, counters, now: Instant::now() };
+            now = Instant::now();
+            let cx = Context { registry: &registry, counters, now };
             if let Some(plan) = shared.plan.newer(&mut self.plan) {
                 self.follow(cx, plan)?;
             }

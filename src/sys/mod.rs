@@ -29,6 +29,7 @@
 //! | `datagrams` | datagrams received and sent in bulk (feature `proxy`) |
 //! | [`namespace`] | private user and network namespaces |
 //! | [`privileges`] | giving up root for an ordinary user |
+//! | `huge_pages` | large pages for memory that is read here and there |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
 //! | `bpf` | eBPF programs: assembled, loaded, attached (features `xdp`, `proxy`) |
@@ -52,6 +53,7 @@ pub mod ethtool;
 pub mod fanout;
 pub mod file_mapping;
 pub mod generic_netlink;
+pub(crate) mod huge_pages;
 pub mod interfaces;
 pub mod lab;
 pub mod link;

@@ -122,6 +122,9 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
     let wish = Wish::default().soon(stdout().is_terminal()).matching(expression.filter()?).counting_matches();
     let (builder, watched) = input.builder(&wish)?;
     let mut flows = Flows::new(stdout(), options);
+    if !input.is_live() {
+        flows = flows.shared();
+    }
     if let Some(directory) = streams {
         let streams = StreamFiles::create(directory)?;
         flows = flows.streams(if defragment {

@@ -1,11 +1,14 @@
 //! Clients whose route depends on what they say: QUIC's hello may take several datagrams, which are kept meanwhile.
 
-use super::Key;
+use super::session::{Begun, Key};
+use super::{Context, Udp};
 use crate::parse::quic::HelloCollector;
 use crate::proxy::detect::{self, Choice, Heard, Patience};
 use crate::proxy::limits::Admission;
 use crate::proxy::listen::Present;
 use crate::proxy::plan::Service;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -137,5 +140,68 @@ impl Beginnings {
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let until = self.0.values().map(|beginning| beginning.until).min();
         until.map(|until| until.saturating_duration_since(now))
+    }
+}
+
+impl Udp {
+    /// A client without a route has said more.
+    pub(super) fn hear(
+        &mut self,
+        cx: Context<'_>,
+        key: Key,
+        mut beginning: Beginning,
+        index: usize,
+    ) -> Begun {
+        let Some(message) = self.inbox.get(index) else { return Begun::Not };
+        let choice = beginning.hear(key.client.ip(), message.bytes, message.segment);
+        if let Choice::Needs(_) = choice {
+            beginning.keep(message.bytes, message.segment);
+            if let Some((key, gone)) = self.beginnings.put(key, beginning) {
+                self.give_up(cx, key, gone);
+            }
+            return Begun::Waits;
+        }
+        let kept = std::mem::take(&mut beginning.kept);
+        let Beginning { service, admission, present, port, .. } = beginning;
+        let session = self.open_session(cx, key, port, service, choice, admission, present);
+        self.send_kept(cx, session, &kept);
+        session.map_or(Begun::Not, Begun::Session)
+    }
+
+    /// One that says no more goes where those go who say nothing.
+    pub(super) fn give_up(&mut self, cx: Context<'_>, key: Key, beginning: Beginning) {
+        let choice = beginning.give_up(key.client.ip());
+        let Beginning { service, admission, present, port, kept, .. } = beginning;
+        let session = self.open_session(cx, key, port, service, choice, admission, present);
+        self.send_kept(cx, session, &kept);
+    }
+
+    /// Sends datagrams that were kept, or drops them where there is no session.
+    fn send_kept(&mut self, cx: Context<'_>, session: Option<u32>, kept: &[Box<[u8]>]) {
+        let udp = &cx.counters.udp;
+        let session = session.and_then(|session| self.sessions.get_mut(session));
+        let Some(session) = session else {
+            udp.no_session.add(kept.len() as u64);
+            return;
+        };
+        for datagram in kept {
+            match rustix::net::send(&session.socket, datagram, SendFlags::NOSIGNAL) {
+                Ok(length) => {
+                    udp.sent.add(1);
+                    udp.bytes_up.add(length as u64);
+                    session.bytes[0] += length as u64;
+                }
+                Err(Errno::AGAIN | Errno::NOBUFS) => udp.full.add(1),
+                Err(Errno::MSGSIZE) => udp.too_long.add(1),
+                Err(_) => udp.failed.add(1),
+            }
+        }
+    }
+
+    /// Forgets those who have no route, and what they said.
+    pub(super) fn drop_beginnings(&mut self, cx: Context<'_>) {
+        for (_, beginning) in self.beginnings.drain() {
+            cx.counters.udp.no_session.add(beginning.kept.len() as u64);
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Flows: what became of each, as a table, JSON lines or CSV.
 
 mod csv;
+mod exchange;
 mod json;
+mod part;
 mod story;
 mod table;
+mod values;
 
 pub use story::flow_story;
 
@@ -11,9 +14,14 @@ use super::export::Ipfix;
 use super::lines::Lines;
 use super::services::Services;
 use super::streams::StreamFiles;
-use super::{Deliveries, Error, InterfaceStatistics, Sink};
-use crate::flow::{FlowRecord, Meter, MeterCounts, MeterOptions};
+use super::{Deliveries, Error, InterfaceStatistics, Part, Sink};
+use crate::flow::{FlowRecord, Last, MeterCounts, MeterOptions, Shards, Window};
+use exchange::Exchange;
+use part::FlowsPart;
+use std::any::Any;
 use std::io::Write;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::Table;
 
@@ -46,6 +54,10 @@ pub struct FlowsOptions {
 const LARGEST: usize = 20;
 /// Records handed to the writer at a time.
 const BATCH: usize = 256;
+/// Records that a thread writes at a time when the capture has ended.
+const ROUND: usize = 1024;
+/// Packets that the meters take in at a time: for each of them a few batches, and all of it within the second cache.
+const WINDOW: usize = 1024;
 
 /// Meters flows and writes a record of each.
 ///
@@ -73,7 +85,13 @@ const BATCH: usize = 256;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Flows<W> {
-    meter: Meter,
+    shards: Shards,
+    /// Packets that the meters have not taken in.
+    window: Window,
+    /// Where workers have tables of their own.
+    exchange: Option<Arc<Exchange>>,
+    /// How many there were.
+    threads: usize,
     writer: Writer<W>,
     every: Option<Duration>,
     shown: Instant,
@@ -82,6 +100,7 @@ pub struct Flows<W> {
 /// Records on their way out.
 struct Writer<W> {
     lines: Lines<W>,
+    meter: MeterOptions,
     format: FlowFormat,
     services: Option<Services>,
     table: Table,
@@ -102,6 +121,7 @@ impl<W: Write> Flows<W> {
         let FlowsOptions { meter, format, numeric, every } = options;
         let writer = Writer {
             lines: Lines::new(writer),
+            meter,
             format,
             services: (!numeric).then(Services::system),
             table: Table::new(meter.max_flows),
@@ -111,7 +131,17 @@ impl<W: Write> Flows<W> {
             ipfix: None,
             failure: None,
         };
-        Self { meter: Meter::new(meter), writer, every, shown: Instant::now() }
+        let shards = Shards::new(meter);
+        let window = shards.window();
+        Self { shards, window, exchange: None, threads: 1, writer, every, shown: Instant::now() }
+    }
+
+    /// Lets several workers share the work: for a source that is not live, as a worker may then have to wait. The records, and
+    /// their order, stay the same. Where [streams](Flows::streams) are written there is still one thread for all.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.exchange = Some(Arc::new(Exchange::new(Shards::new(self.writer.meter))));
+        self
     }
 
     /// Writes what was said over TCP to files, too. Of JSON the members `streams` and `gaps` tell the files of a flow and how
@@ -144,7 +174,13 @@ impl<W: Write> Flows<W> {
     /// What was seen so far.
     #[must_use]
     pub fn counts(&self) -> MeterCounts {
-        self.meter.counts()
+        self.shards.counts()
+    }
+
+    /// Lets the meters take in what has been seen.
+    fn take_in(&mut self) {
+        let Self { shards, window, writer, .. } = self;
+        shards.take_in(window, &mut |record| writer.add(record));
     }
 
     /// Shows the largest flows, if it is time.
@@ -152,14 +188,18 @@ impl<W: Write> Flows<W> {
         let Some(every) = self.every.filter(|_| self.writer.format == FlowFormat::Table) else {
             return Ok(());
         };
-        if self.shown.elapsed() < every || self.meter.is_empty() {
+        if self.shown.elapsed() < every {
+            return Ok(());
+        }
+        self.take_in();
+        if self.shards.len() == 0 {
             return Ok(());
         }
         self.shown = Instant::now();
         let mut table = Table::new(LARGEST);
-        self.meter.largest(LARGEST).into_iter().for_each(|record| table.add(record));
+        self.shards.largest(LARGEST).into_iter().for_each(|record| table.add(record));
         let Writer { lines, services, .. } = &mut self.writer;
-        table.write(&mut lines.buffer, services.as_ref(), self.meter.len());
+        table.write(&mut lines.buffer, services.as_ref(), self.shards.len());
         lines.write(0)?;
         lines.flush()
     }
@@ -185,6 +225,35 @@ impl<W: Write> Writer<W> {
         self.waiting += 1;
     }
 
+    /// Adds the records of some flows that are left, in order; lines are made by so many threads.
+    fn add_last(&mut self, last: &Last<'_>, range: Range<usize>, threads: usize) {
+        let format = self.format;
+        if threads == 1 || format == FlowFormat::Table || self.streams.is_some() || self.ipfix.is_some() {
+            return range.filter_map(|at| last.record(at)).for_each(|record| self.add(record));
+        }
+        self.head();
+        let share = range.len().div_ceil(threads);
+        let lines = |from: usize| {
+            let mut lines = Vec::new();
+            for record in (from..range.end.min(from + share)).filter_map(|at| last.record(at)) {
+                match format {
+                    FlowFormat::Csv => csv::write(&mut lines, &record),
+                    _ => json::write(&mut lines, &record, None),
+                }
+            }
+            lines
+        };
+        std::thread::scope(|scope| {
+            let starts = range.clone().step_by(share.max(1));
+            let shares: Vec<_> = starts.map(|from| scope.spawn(move || lines(from))).collect();
+            for share in shares {
+                let lines = share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                self.lines.buffer.extend_from_slice(&lines);
+            }
+        });
+        self.waiting += range.len();
+    }
+
     fn head(&mut self) {
         if self.format == FlowFormat::Csv && !std::mem::replace(&mut self.headed, true) {
             csv::head(&mut self.lines.buffer);
@@ -196,24 +265,38 @@ impl<W: Write> Writer<W> {
     }
 }
 
+/// Takes in packets, the quick way those that can be.
+fn see(window: &mut Window, packets: Deliveries<'_>) {
+    if packets.lost() > 0 {
+        window.loss();
+    }
+    for brief in packets.briefs() {
+        let quick =
+            packets.common(brief).is_some_and(|data| window.add_common(brief.record, data, brief.summary));
+        if !quick {
+            window.add(&packets.packet(brief));
+        }
+    }
+}
+
 impl<W: Write> Sink for Flows<W> {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
-        let Self { meter, writer, .. } = self;
-        if let Some(streams) = &mut writer.streams {
+        if let Some(streams) = &mut self.writer.streams {
             streams.write(packets)?;
         }
-        if packets.lost() > 0 {
-            meter.lost_packets();
+        see(&mut self.window, packets);
+        if self.window.len() >= WINDOW || self.writer.streams.is_some() {
+            self.take_in();
+            if self.writer.waiting >= BATCH {
+                self.writer.write()?;
+            }
         }
-        meter.observe(packets.iter().map(|delivery| delivery.packet), |record| writer.add(record));
-        if writer.waiting >= BATCH {
-            writer.write()?;
-        }
-        writer.failure.take().map_or(Ok(()), Err)?;
+        self.writer.failure.take().map_or(Ok(()), Err)?;
         self.show()
     }
 
     fn flush(&mut self) -> Result<(), Error> {
+        self.take_in();
         self.writer.write()?;
         self.writer.lines.flush()?;
         let Writer { streams, ipfix, .. } = &mut self.writer;
@@ -223,15 +306,26 @@ impl<W: Write> Sink for Flows<W> {
     }
 
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
-        let Self { meter, writer, .. } = self;
+        if let Some(exchange) = self.exchange.take_if(|exchange| exchange.was_used()) {
+            self.threads = exchange.workers();
+            self.shards = exchange.shards().unwrap_or_else(|| Shards::new(self.writer.meter));
+        }
+        self.take_in();
+        let Self { shards, writer, .. } = self;
         // Before the last records, which then tell all gaps.
         let mut failed = writer.streams.as_mut().map_or(Ok(()), |streams| streams.finish(statistics));
-        meter.finish(|record| {
-            writer.add(record);
+        let last = shards.last();
+        let mut at = 0;
+        while at < last.len() {
+            let next = (at + self.threads * ROUND).min(last.len());
+            writer.add_last(&last, at..next, self.threads);
             if writer.waiting >= BATCH && failed.is_ok() {
                 failed = writer.write();
             }
-        });
+            at = next;
+        }
+        let records = last.len() as u64;
+        shards.forget(records);
         let sent = writer.ipfix.as_mut().map_or(Ok(()), Ipfix::finish);
         failed.and(writer.failure.take().map_or(Ok(()), Err)).and(sent)?;
         if writer.format == FlowFormat::Table {
@@ -242,4 +336,39 @@ impl<W: Write> Sink for Flows<W> {
         writer.write()?;
         writer.lines.flush()
     }
+
+    /// Only of what has not a [common shape](crate::batch), but for streams.
+    fn wants_layers(&self) -> bool {
+        self.writer.streams.is_some()
+    }
+
+    fn wants_verdicts(&self) -> bool {
+        false
+    }
+
+    fn part(&self) -> Option<Box<dyn Part>> {
+        let exchange = self.exchange.as_ref().filter(|_| self.writer.streams.is_none())?;
+        Some(Box::new(FlowsPart::new(Arc::clone(exchange))))
+    }
+
+    fn gathers(&self) -> bool {
+        true
+    }
+
+    fn gather(&mut self) -> Result<(), Error> {
+        let Self { exchange: Some(exchange), writer, .. } = self else { return Ok(()) };
+        let gathered = loop {
+            let more = exchange.collect(&mut |record| writer.add(record));
+            let many = writer.waiting >= BATCH || !more;
+            let written = if many { writer.write() } else { Ok(()) };
+            let written = written.and(writer.failure.take().map_or(Ok(()), Err));
+            if written.is_err() || !more {
+                break written;
+            }
+        };
+        exchange.abandon();
+        gathered
+    }
+
+    fn merge(&mut self, _: Box<dyn Any>) {}
 }
