@@ -16,6 +16,8 @@ use std::time::Duration;
 pub(super) const MOST: usize = 64;
 /// Bytes of a message: that of so many descriptors, each with the longest path and names.
 const ROOM: usize = 1 << 17;
+/// For the other process to make room for a message.
+const STUCK: Duration = Duration::from_secs(20);
 /// Until it is looked whether to go on waiting.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -33,6 +35,7 @@ impl Channel {
     /// The end that was inherited.
     pub(super) fn over(socket: OwnedFd) -> io::Result<Self> {
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(LOOK))?;
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(STUCK))?;
         Ok(Self(socket))
     }
 
@@ -49,6 +52,7 @@ impl Channel {
         loop {
             match sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
                 Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
                 result => return Ok(result.map(drop)?),
             }
         }

@@ -62,7 +62,9 @@ impl Beginning {
     pub(super) fn hear(&mut self, client: IpAddr, message: &[u8], segment: Option<u16>) -> Choice {
         let mut choice = Choice::None;
         let size = segment.map_or(message.len(), usize::from).max(1);
-        for datagram in message.chunks(size) {
+        // An empty one is a datagram too.
+        let (first, others) = message.split_at(message.len().min(size));
+        for datagram in std::iter::once(first).chain(others.chunks(size)) {
             let heard = match self.is_other {
                 true => Heard::Other,
                 false => match self.collector.push(datagram) {
@@ -88,11 +90,8 @@ impl Beginning {
     /// Keeps datagrams until there is a route.
     pub(super) fn keep(&mut self, message: &[u8], segment: Option<u16>) {
         let size = segment.map_or(message.len(), usize::from).max(1);
-        self.kept.extend(message.chunks(size).map(Box::from));
-        // An empty one is a datagram too.
-        if message.is_empty() {
-            self.kept.push(Box::default());
-        }
+        let (first, others) = message.split_at(message.len().min(size));
+        self.kept.extend(std::iter::once(first).chain(others.chunks(size)).map(Box::from));
     }
 
     /// Where it goes when it says no more.

@@ -108,12 +108,15 @@ fn what_is_no_quic_goes_on_at_once_and_what_stops_after_a_while() {
     let client = socket();
     client.send_to(b"no QUIC", at).unwrap();
     assert_eq!(receive(&c).0, b"no QUIC");
+    let empty = socket();
+    empty.send_to(b"", at).unwrap();
+    assert_eq!(receive(&c).0, b"");
     let (stopped, began) = (socket(), std::time::Instant::now());
     let first = hello("a.test", 2).swap_remove(0);
     stopped.send_to(&first, at).unwrap();
     assert!(receive(&c).0 == first);
     assert!(began.elapsed() >= Duration::from_millis(250), "it was waited for");
-    assert_eq!(proxy.totals().udp.opened, 2);
+    assert_eq!(proxy.totals().udp.opened, 3);
 }
 
 #[test]
