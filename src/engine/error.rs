@@ -10,9 +10,18 @@ pub enum Error {
     /// [`Builder::source`](super::Builder::source) was not called.
     #[error("the engine has no source")]
     NoSource,
-    /// The filter has no meaning on any interface of the source.
+    /// The filter has no meaning on any interface of the source. Of a file that tells its interfaces on the way this is known at its
+    /// end, when nothing has matched.
     #[error("filter expression, {0}")]
     Filter(#[source] crate::filter::Error),
+    /// The filter of a rule has no meaning on any interface of the source.
+    #[error("rule `{rule}`, {fault}")]
+    Rule {
+        /// The rule.
+        rule: String,
+        /// What is the matter with it.
+        fault: crate::filter::Error,
+    },
     /// More outputs than the port map can number.
     #[error("{0} outputs are more than the {max} that can be told apart", max = usize::from(u16::MAX))]
     TooManyOutputs(usize),

@@ -237,7 +237,8 @@ impl<'a> Builder<'a> {
         let rest = u16::try_from(outputs.len()).map(OutputId).ok().filter(|rest| *rest <= OutputId::MAX);
         let rest = rest.ok_or(Error::TooManyOutputs(outputs.len()))?;
         check_cores(&cores)?;
-        meaningful(filter.as_ref(), source.interfaces())?;
+        let filters = Filters::of(filter.as_ref(), outputs.iter().map(|output| &output.rule));
+        filters.meant_on(source.interfaces())?;
         let router = Router::new(filter, outputs.iter().map(|output| &output.rule), rest);
         let (rules, mut sinks): (Vec<String>, Vec<BoxedSink<'_>>) =
             outputs.into_iter().map(|output| (output.rule.to_string(), output.sink)).unzip();
@@ -283,17 +284,48 @@ impl<'a> Builder<'a> {
             }
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
-        conclude(outcome, rules)
+        let report = conclude(outcome, rules)?;
+        filters.meant()?;
+        Ok(report)
     }
 }
 
-/// Refuses a filter that has a meaning on none of the interfaces that are known.
-fn meaningful(filter: Option<&Filter>, interfaces: &[Interface]) -> Result<(), Error> {
-    let Some(filter) = filter else { return Ok(()) };
-    let mut faults = interfaces.iter().map(|interface| filter.on(interface.link_type).err());
-    match faults.next().flatten() {
-        Some(first) if faults.all(|fault| fault.is_some()) => Err(Error::Filter(first)),
-        _ => Ok(()),
+/// The filters of a run: its own and its rules'.
+struct Filters {
+    of_run: Option<Filter>,
+    of_rules: Vec<Filter>,
+}
+
+impl Filters {
+    fn of<'r>(filter: Option<&Filter>, rules: impl Iterator<Item = &'r Rule>) -> Self {
+        let of_rules = rules.filter_map(|rule| match rule {
+            Rule::Filter(filter) => Some(filter.clone()),
+            Rule::Ports(_) | Rule::Rest => None,
+        });
+        Self { of_run: filter.cloned(), of_rules: of_rules.collect() }
+    }
+
+    /// Refuses those that have a meaning on none of the interfaces that are known.
+    fn meant_on(&self, interfaces: &[Interface]) -> Result<(), Error> {
+        self.refuse(|filter| {
+            let mut faults = interfaces.iter().map(|interface| filter.on(interface.link_type).err());
+            let first = faults.next()??;
+            faults.all(|fault| fault.is_some()).then_some(first)
+        })
+    }
+
+    /// The same of those that had a meaning for none of the packets: their interfaces came with them.
+    fn meant(&self) -> Result<(), Error> {
+        self.refuse(Filter::fault)
+    }
+
+    fn refuse(&self, fault: impl Fn(&Filter) -> Option<crate::filter::Error>) -> Result<(), Error> {
+        if let Some(fault) = self.of_run.as_ref().and_then(&fault) {
+            return Err(Error::Filter(fault));
+        }
+        let mut faults = self.of_rules.iter().filter_map(|filter| Some((filter, fault(filter)?)));
+        let Some((filter, fault)) = faults.next() else { return Ok(()) };
+        Err(Error::Rule { rule: filter.text().to_owned(), fault })
     }
 }
 

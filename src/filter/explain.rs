@@ -106,6 +106,7 @@ impl Display for Words<'_> {
                 write!(f, "{transport} {} port", ends(*direction))?;
                 if low == high { write!(f, " {low}") } else { write!(f, "s {low} to {high}") }
             }
+            Primitive::Broadcast(Some(Protocol::Ip)) => f.write_str("IPv4 to all of the network"),
             Primitive::Broadcast(_) => f.write_str("frame to all stations"),
             Primitive::Multicast(None | Some(Protocol::Link)) => {
                 f.write_str("frame to a group of stations, or to all")

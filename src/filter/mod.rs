@@ -48,6 +48,12 @@
 //! ([`Filter::in_network`]), as it is not of a file. Beyond it, it takes `gateway`, `net 10/8`, and expressions in parentheses behind
 //! a qualifier.
 //!
+//! # Where libpcap answers otherwise
+//!
+#![doc = include_str!("differences.md")]
+//!
+//! # Names
+//!
 //! Names are looked up when an expression is read: of services, protocols, networks and stations in the files of `/etc`
 //! (common services and protocols are known without), of hosts by the system's resolver.
 
@@ -269,6 +275,26 @@ impl Filter {
         };
         self.0.known.write().unwrap_or_else(PoisonError::into_inner).push((link_type, matcher.clone()));
         matcher
+    }
+
+    /// Why it has had no meaning on any of the link types that it was asked for; `None` where it had on one, or was not asked.
+    ///
+    /// ```
+    /// use wharf::filter::Filter;
+    /// use wharf::frame::LinkType;
+    ///
+    /// let filter: Filter = "ether host 00:11:22:33:44:55".parse()?;
+    /// assert!(filter.fault().is_none() && filter.on(LinkType::RAW).is_err());
+    /// assert!(filter.fault().is_some() && filter.on(LinkType::ETHERNET).is_ok());
+    /// assert!(filter.fault().is_none());
+    /// # Ok::<(), wharf::filter::Error>(())
+    /// ```
+    #[must_use]
+    pub fn fault(&self) -> Option<Error> {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = known.iter().map(|(_, known)| known.as_ref().err());
+        let first = faults.next()??;
+        faults.all(|fault| fault.is_some()).then(|| first.clone())
     }
 
     /// Whether the packet is wanted. Where the expression has no meaning on its link type, it is not.

@@ -6,15 +6,17 @@ use super::config::{Config, Transport};
 use super::control::{Control, Listen, State};
 use super::counters::Totals;
 use super::error::Error;
-use super::listen::{self, Kept, Listening};
+use super::listen::Sockets;
 use super::notice::Notice;
+use super::share::Budget;
 use super::shared::{ListenPlace, Shared};
 use super::status::Status;
 use super::token::Token;
-use super::worker::{Share, Worker};
+use super::worker::Worker;
+use crate::sys::activation;
 use mio::{Poll, Waker};
-use rustix::process::{Resource, getrlimit};
 use rustix::thread::CpuSet;
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
@@ -22,12 +24,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Pipes of a worker, where there are descriptors enough.
-const PIPES: usize = 64;
 /// For the access log to be written at the end.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
-/// Descriptors left to the rest of the process.
-const RESERVE: usize = 8;
 
 /// A proxy whose sockets are bound: clients may connect, and wait until it [starts](Self::start).
 ///
@@ -70,15 +68,12 @@ pub struct Proxy {
     notice: Arc<OnceLock<Listen>>,
     /// What each worker gets.
     parts: Vec<Parts>,
-    kept: Kept,
 }
 
 #[derive(Debug)]
 struct Parts {
     poll: Poll,
     waker: Option<Waker>,
-    listening: Vec<Listening>,
-    share: Share,
     core: Option<usize>,
 }
 
@@ -94,7 +89,7 @@ impl Proxy {
             0 => thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let sockets = listen::open(config, workers)?;
+        let sockets = Sockets::before(HashMap::new(), None, activation::take()).open(config, workers)?;
         let admin = config.admin.map(|admin| listen_for_admin(admin.listen)).transpose()?;
         let notice = Arc::new(OnceLock::new());
         let log = match &config.access_log {
@@ -108,30 +103,22 @@ impl Proxy {
                 Some(log)
             }
         };
-        let mut state = State::new(config)?;
-        let shared = Arc::new(Shared::new(state.plan(None), sockets.endpoints, log, workers));
         let failed = |error| Error::Worker { what: "make an event queue", error };
         let mut parts = Vec::new();
-        for (index, listening) in sockets.workers.into_iter().enumerate() {
+        for index in 0..workers {
             let poll = Poll::new().map_err(failed)?;
             let waker = Waker::new(poll.registry(), Token::Waker.into()).map_err(failed)?;
-            let share = Share { connections: 0, sessions: 0, pipes: 0 };
-            parts.push(Parts {
-                poll,
-                waker: Some(waker),
-                listening,
-                share,
-                core: config.cores.get(index).copied(),
-            });
+            parts.push(Parts { poll, waker: Some(waker), core: config.cores.get(index).copied() });
         }
-        let share = share(config, &shared, workers)?;
-        parts.iter_mut().for_each(|parts| parts.share = share);
-        Ok(Self { shared, state, admin, notice, parts, kept: sockets.kept })
+        let budget = Budget::count(&sockets, workers);
+        let mut state = State::new(config, sockets, budget)?;
+        let shared = Arc::new(Shared::new(state.plan(None), log, workers));
+        Ok(Self { shared, state, admin, notice, parts })
     }
 
     /// Where it listens, in the order of the configuration, with the ports that the kernel chose.
     pub fn places(&self) -> impl Iterator<Item = (Transport, &ListenPlace)> {
-        self.shared.endpoints.iter().map(|endpoint| (endpoint.transport, &endpoint.place))
+        self.state.sockets.endpoints.iter().map(|endpoint| (endpoint.transport, &endpoint.place))
     }
 
     /// How many workers it will have.
@@ -159,7 +146,7 @@ impl Proxy {
     /// # Errors
     /// [`Error::Worker`]: no thread can be started.
     pub fn start_with(self, notice: impl Fn(Notice) + Send + Sync + 'static) -> Result<Running, Error> {
-        let Self { shared, state, admin, notice: told, mut parts, kept } = self;
+        let Self { shared, state, admin, notice: told, mut parts } = self;
         let notice: Listen = Arc::new(notice);
         let _ = told.set(Arc::clone(&notice));
         let wakers: Arc<[Waker]> = parts.iter_mut().filter_map(|parts| parts.waker.take()).collect();
@@ -172,19 +159,11 @@ impl Proxy {
             let failed = |error| Error::Worker { what: "start a thread", error };
             answers = Some(Answers::start(listener, status).map_err(failed)?.0);
         }
-        let mut running = Running {
-            shared,
-            threads: Vec::new(),
-            wakers,
-            control: Some(control),
-            answers,
-            notice,
-            began,
-            _kept: kept,
-        };
-        for (index, Parts { poll, waker: _, listening, share, core }) in parts.into_iter().enumerate() {
+        let mut running =
+            Running { shared, threads: Vec::new(), wakers, control: Some(control), answers, notice, began };
+        for (index, Parts { poll, waker: _, core }) in parts.into_iter().enumerate() {
             let failed = |what| move |error| Error::Worker { what, error };
-            let worker = Worker::new(Arc::clone(&running.shared), index, poll, listening, share);
+            let worker = Worker::new(Arc::clone(&running.shared), index, poll);
             let worker = worker.map_err(failed("watch a socket"))?;
             let work = move || {
                 if let Some(core) = core {
@@ -209,8 +188,6 @@ pub struct Running {
     answers: Option<Answers>,
     notice: Listen,
     began: Instant,
-    /// Removed at the end.
-    _kept: Kept,
 }
 
 impl Running {
@@ -226,18 +203,28 @@ impl Running {
         Status::of(&self.shared, self.began, Instant::now())
     }
 
-    /// Goes by another configuration from now on: routes, upstreams, time-outs and what a client may take. Connections and UDP
+    /// Goes by another configuration from now on: listeners, routes, upstreams, time-outs and limits. Connections and UDP
     /// sessions that there are stay where they are. Names are looked up first, which may take a while. An access log is
     /// opened anew.
     ///
+    /// Where both configurations listen, the sockets stay, set anew, and nobody is refused in between. A port that is new is
+    /// bound. One that is no longer asked for is closed, once those who wait there are accepted; one that takes datagrams
+    /// stays until the last session there is over, and begins none.
+    ///
     /// # Errors
-    /// A name without an address, a route to nowhere; [`Error::NeedsRestart`] where listening sockets, workers, the admin
-    /// address or the log's path would change. Nothing has changed then.
+    /// A name without an address, a route to nowhere, a socket that cannot be bound; [`Error::NeedsRestart`] where workers, the
+    /// admin address or the log's path would change. Nothing has changed then.
     pub fn reload(&self, config: &Config) -> Result<(), Error> {
         match &self.control {
             Some(control) => control.reload(config, &self.notice),
             None => Ok(()),
         }
+    }
+
+    /// Where it listens by now, in the order of the configuration.
+    #[must_use]
+    pub fn places(&self) -> Vec<(Transport, ListenPlace)> {
+        self.control.as_ref().map_or_else(Vec::new, |control| control.places())
     }
 
     /// Whether a worker has ended, which none does by itself unless something is wrong.
@@ -249,6 +236,10 @@ impl Running {
     /// Asks it to end: it refuses new clients from now on, and waits for those it has as long as
     /// [`Timeouts::drain`](super::config::Timeouts::drain) says. UDP sessions end with the last connection.
     pub fn stop(&self) {
+        // A second time there is nothing to close.
+        if let Some(control) = self.control.as_ref().filter(|_| !self.shared.stop.load(Ordering::Relaxed)) {
+            control.close();
+        }
         self.shared.stop.store(true, Ordering::Relaxed);
         for waker in &*self.wakers {
             // Nobody is left to be woken where that fails.
@@ -318,36 +309,4 @@ fn check_cores(cores: &[usize]) -> Result<(), Error> {
             None => Ok(()),
         }
     })
-}
-
-/// How much each worker may take on, by the descriptors that are left.
-fn share(config: &Config, shared: &Shared, workers: usize) -> Result<Share, Error> {
-    let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
-    // The one that reads the directory is among them.
-    let used = std::fs::read_dir("/proc/self/fd").map_or(64, |entries| entries.count());
-    let left = limit.saturating_sub(used + RESERVE);
-    let is_there = |wanted| shared.endpoints.iter().any(|endpoint| endpoint.transport == wanted);
-    let (tcp, udp) = (is_there(Transport::Tcp), is_there(Transport::Udp));
-    // A connection has two, a session one; a pipe two.
-    let pipes = if tcp { (left / 16 / workers).min(PIPES) } else { 0 };
-    let left = left - pipes * 2 * workers;
-    let for_udp = match (tcp, udp) {
-        (_, false) => 0,
-        (false, true) => left,
-        (true, true) => left / 4,
-    };
-    let most = |asked: usize, possible: usize| match asked {
-        0 => possible,
-        // One at least: the kernel hands each worker clients.
-        asked => asked.div_ceil(workers).min(possible),
-    };
-    let share = Share {
-        connections: if tcp { most(config.limits.connections, (left - for_udp) / 2 / workers) } else { 0 },
-        sessions: if udp { most(config.limits.sessions, for_udp / workers) } else { 0 },
-        pipes,
-    };
-    match (tcp && share.connections == 0) || (udp && share.sessions == 0) {
-        true => Err(Error::Descriptors { limit, used }),
-        false => Ok(share),
-    }
 }

@@ -212,14 +212,49 @@ fn broadcasts_are_those_of_the_interfaces_network() {
             done
             sleep 0.3; kill -TERM $!; wait $! || exit 1
             sed 's/.* > \([0-9.]*\)\.[0-9]*: .*/\1/' "$out" | tr '\n' ' '; echo; cat "$err" >&2
-        done"#;
+        done
+        cd "$(mktemp -d)"; "$0" split -i v1 -c 4 --to 'ip broadcast=all.pcap' --rest one.pcap 2> err &
+        until grep -q listening err; do sleep 0.05; done
+        for to in 10.1.15.255 10.1.2.255 10.1.0.0 255.255.255.255; do
+            "$0" gen -i v0 --destination "$to" --count 1 --size 64 --protocol udp > /dev/null 2>&1 || exit 98
+        done
+        wait $! || exit 1
+        for file in all.pcap one.pcap; do "$0" sniff -nr $file 2> /dev/null | grep -c UDP; done"#;
     let Some(output) = in_namespace("broadcasts_are_those_of_the_interfaces_network", script) else { return };
     let (code, out, err) = told(output);
-    assert_eq!((code, out.as_str()), (0, "10.1.15.255 10.1.0.0 255.255.255.255 \n10.1.2.255 \n"), "{err}");
+    let seen = "10.1.15.255 10.1.0.0 255.255.255.255 \n10.1.2.255 \n3\n1\n";
+    assert_eq!((code, out.as_str()), (0, seen), "{err}");
     assert!(err.contains("chosen in the kernel, others are not counted: ip broadcast"), "{err}");
     let (_dir, path) = with_small();
     let (code, _, err) = run(["sniff", "-r", &path, "ip broadcast"]);
     assert!(code == 2 && err.contains("the mask of the network is not known"), "{err}");
+}
+
+/// Nothing would ever match, which is not what anybody can have meant; told before an output is created over what was there.
+#[test]
+fn what_has_no_meaning_is_refused() {
+    let (dir, path) = with_small();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (code, _, err) = run(["sniff", "-r", &path, "-w", &file("small.pcapng")]);
+    assert_eq!(code, 0, "{err}");
+    fs::write(file("kept"), "precious").unwrap();
+    // What a pcapng file's link types are is known only on the way.
+    for input in [&path, &file("small.pcapng")] {
+        let to = format!("ip broadcast={}", file("kept"));
+        for arguments in [
+            &["sniff", "-r", input, "-w", &file("kept"), "ip broadcast"][..],
+            &["sniff", "-r", input, "wlan type mgt"],
+            &["split", "-r", input, "--to", &to],
+            &["flows", "-r", input, "ip broadcast"],
+            &["dns", "-r", input, "ip broadcast"],
+            &["follow", "-r", input, "ip broadcast"],
+            &["split", "-r", input, "--to", &format!("wlan type mgt={}", file("none.pcap"))],
+        ] {
+            let (code, _, err) = run(arguments);
+            assert!(code == 2 && err.contains("column 1: "), "{arguments:?}: {code} {err}");
+        }
+    }
+    assert_eq!(fs::read_to_string(file("kept")).unwrap(), "precious");
 }
 
 /// A program of somebody else's goes to the kernel as it is; one for which that has no memory is asked here, and it is said.

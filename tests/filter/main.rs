@@ -5,17 +5,21 @@
 //! `WHARF_CORPUS` the frames of the captures there are asked too. `WHARF_FILTER_EXPRESSIONS=10000` and `WHARF_FILTER_FRAMES=2000`
 //! set how many random expressions meet how many frames, `WHARF_FILTER_SEED` which.
 
+mod carry;
 mod differences;
 mod frames;
 mod generate;
 mod kernel;
 #[allow(unsafe_code)] // A C library is called.
 mod libpcap;
+mod pieces;
+mod proof;
 
-use differences::excused;
+use differences::{Excused, Reason};
 use frames::{Random, Sample, corpus, synthetic};
 use libpcap::Libpcap;
-use std::collections::BTreeMap;
+use proof::{Again, ENDLESS, goes_back, unrolled};
+use std::collections::{BTreeMap, BTreeSet};
 use wharf::filter::Filter;
 use wharf::filter::bpf::Program;
 use wharf::filter::evaluate::Evaluator;
@@ -54,8 +58,8 @@ struct Tally {
     expressions: usize,
     verdicts: usize,
     matches: usize,
-    /// Expressions that differ for a reason that is written down, by reason.
-    excused: BTreeMap<&'static str, usize>,
+    /// Verdicts that differ and were shown to be right.
+    excused: Excused,
     unexplained: Vec<String>,
     /// Our instructions to libpcap's.
     ratios: Vec<f64>,
@@ -65,24 +69,21 @@ struct Tally {
 }
 
 impl Tally {
-    fn differ(&mut self, expression: &str, link_type: LinkType, what: String) {
-        match excused(expression, link_type, &what) {
-            Some(reason) => *self.excused.entry(reason).or_default() += 1,
-            None => self.unexplained.push(format!("{link_type} {expression:?}: {what}")),
-        }
+    fn differ(&mut self, expression: &str, link_type: LinkType, what: &str) {
+        self.unexplained.push(format!("{link_type} {expression:?}: {what}"));
     }
 
     fn report(&mut self, name: &str) {
         self.ratios.sort_by(f64::total_cmp);
         let median = self.ratios.get(self.ratios.len() / 2).copied().unwrap_or_default();
         eprintln!(
-            "{name}: {} expressions, {} verdicts, {} matches; {} refused by both; instructions {median:.3} of libpcap's at the median; excused {:?}; unexplained {}",
+            "{name}: {} expressions, {} verdicts, {} matches; {} refused by both; instructions {median:.3} of libpcap's at the median; unexplained {}{}",
             self.expressions,
             self.verdicts,
             self.matches,
             self.refused_by_both,
-            self.excused,
-            self.unexplained.len()
+            self.unexplained.len(),
+            self.excused
         );
         if std::env::var_os("WHARF_FILTER_LONGER").is_some() {
             eprintln!("{}", self.longer.join("\n"));
@@ -99,17 +100,18 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
     let optimised = library.compile(expression, link_type, true);
     let is_plain = optimised.is_err();
     let theirs = optimised.or_else(|_| library.compile(expression, link_type, false));
-    let (test, theirs) = match (ours, theirs) {
-        (Ok(test), Ok(theirs)) => (test, theirs),
+    let test = match (ours, &theirs) {
+        (Ok(test), _) => test,
         (Err(_), Err(_)) => {
             tally.refused_by_both += 1;
             return;
         }
-        (Ok(_), Err(error)) => {
-            return tally.differ(expression, link_type, format!("refused by libpcap alone: {error}"));
-        }
         (Err(error), Ok(_)) => {
-            return tally.differ(expression, link_type, format!("refused by us alone: {error}"));
+            match Again::new(library, expression, link_type).shows_refusal(&error.to_string()) {
+                Some(reason) => tally.excused.count(BTreeMap::from([(reason.to_string(), 1)])),
+                None => tally.differ(expression, link_type, &format!("refused by us alone: {error}")),
+            }
+            return;
         }
     };
     tally.expressions += 1;
@@ -117,64 +119,109 @@ fn compare(library: &Libpcap, expression: &str, link_type: LinkType, frames: &[S
     assert!(Program::new(program.instructions().to_vec()).is_ok(), "{expression}\n{program}");
     assert_eq!(Program::read(&program.show(wharf::filter::bpf::Form::Decimal)).as_ref(), Ok(&program));
     let evaluator = Evaluator::new(&test, link_type).unwrap();
-    let their_program = theirs.instructions();
-    // With `protochain` libpcap goes back, which nothing else does, and leaves the program as it is.
-    let has_loop = their_program.iter().any(|instruction| goes_back(*instruction));
-    // libpcap's own interpreter knows nothing of what the kernel knows beside the bytes.
-    let asks_kernel = their_program.iter().any(|instruction| {
-        matches!(instruction.code, 0x20 | 0x28 | 0x30) && instruction.constant >= 0xffff_f000
-    });
-    // Where it has lost sight of what it keeps in mind, it reads a word of memory that it has not written, which is whatever stood
-    // on its stack. 0 is as good.
-    let unwritten = Program::new(their_program.clone());
-    let is_chance = matches!(unwritten, Err(wharf::filter::bpf::Invalid::Unwritten { .. }));
-    if !has_loop && !is_plain {
-        let (our_length, their_length) = (program.instructions().len(), their_program.len());
-        tally.ratios.push(our_length as f64 / their_length as f64);
-        if our_length > their_length {
-            tally.longer.push(format!("{our_length} {their_length} {link_type} {expression}"));
+    if let Ok(theirs) = &theirs {
+        let theirs = theirs.instructions();
+        // With `protochain` libpcap goes back, which nothing else does, and leaves the program as it is.
+        if !is_plain && !theirs.iter().any(|instruction| goes_back(*instruction)) {
+            let (our_length, their_length) = (program.instructions().len(), theirs.len());
+            tally.ratios.push(our_length as f64 / their_length as f64);
+            if our_length > their_length {
+                tally.longer.push(format!("{our_length} {their_length} {link_type} {expression}"));
+            }
         }
     }
-    let chosen = choose(&evaluator, link_type, frames);
-    for (Sample { data, wire_length, .. }, chosen) in frames.iter().zip(chosen) {
+    let judge = theirs.map(|theirs| Theirs::new(theirs, expression));
+    let again = Again::new(library, expression, link_type);
+    let mut shown: BTreeMap<String, usize> = BTreeMap::new();
+    for (sample, chosen) in frames.iter().zip(choose(&evaluator, link_type, frames)) {
+        let Sample { data, wire_length, .. } = sample;
         let seen = Seen { bytes: data, wire_length: Some(*wire_length), ..Seen::default() };
         let mut frame = Frame::new(link_type, data);
         frame.record.wire_length = *wire_length;
-        let by_program = program.run(&seen) != 0;
-        // Whose `protochain` never ends where an authentication header of no length follows.
-        let verdict = if has_loop { by_program } else { theirs.matches(data, *wire_length) };
-        assert!(
-            has_loop || is_chance || theirs.run(data, *wire_length) == verdict,
-            "{expression}: libpcap differs with itself"
-        );
         let by_evaluator = evaluator.matches_frame(&frame);
         assert_eq!(
             by_evaluator, chosen,
             "{expression} on {link_type}: a frame alone and among others differ about {data:02x?}"
         );
-        let by_their_program = if has_loop { verdict } else { run(&their_program, &seen) != 0 };
-        let verdict = if asks_kernel || is_chance { by_their_program } else { verdict };
-        tally.verdicts += 1;
-        tally.matches += usize::from(verdict);
+        let by_program = program.run(&seen) != 0;
         assert_eq!(
             by_program, by_evaluator,
             "{expression} on {link_type}: program and evaluator differ about {data:02x?}\n{program}"
         );
-        assert_eq!(verdict, by_their_program, "{expression} on {link_type}: our interpreter, of {data:02x?}");
-        if by_program != verdict
-            && !excusably_cut(&their_program, &program, &evaluator, link_type, data, *wire_length)
-        {
-            let plain = library.compile(expression, link_type, false);
-            if plain.is_ok_and(|plain| (run(&plain.instructions(), &seen) != 0) == by_program) {
-                *tally.excused.entry(differences::OPTIMISER).or_default() += 1;
-                return;
-            }
-            let what = format!(
-                "ours {by_program}, libpcap {verdict}, of {} of {wire_length} bytes: {data:02x?}",
-                data.len()
-            );
-            return tally.differ(expression, link_type, what);
+        let verdict = judge.as_ref().map(|judge| judge.judge(&seen));
+        tally.verdicts += 1;
+        tally.matches += usize::from(by_program);
+        if verdict == Ok(Some(by_program)) {
+            continue;
         }
+        let is_cut =
+            judge.as_ref().is_ok_and(|judge| excusably_cut(&judge.program, &program, &evaluator, sample));
+        let reasons =
+            if is_cut { Some(BTreeSet::from([Reason::Cut])) } else { again.shows(sample, by_program) };
+        let Some(reasons) = reasons else {
+            let says = match verdict {
+                Ok(Some(verdict)) => format!("libpcap {verdict}"),
+                Ok(None) => "libpcap does not end".to_owned(),
+                Err(error) => format!("refused by libpcap alone: {error}"),
+            };
+            let what =
+                format!("ours {by_program}, {says}, of {} of {wire_length} bytes: {data:02x?}", data.len());
+            return tally.differ(expression, link_type, &what);
+        };
+        let names: Vec<String> = reasons.iter().map(Reason::to_string).collect();
+        *shown.entry(names.join(" + ")).or_default() += 1;
+    }
+    tally.excused.count(shown);
+}
+
+/// libpcap's program, and libpcap.
+struct Theirs<'l> {
+    library: libpcap::Theirs<'l>,
+    expression: &'l str,
+    program: Vec<Instruction>,
+    has_loop: bool,
+    /// libpcap's own interpreter knows nothing of what the kernel knows beside the bytes.
+    asks_kernel: bool,
+    /// Where it has lost sight of what it keeps in mind, it reads a word of memory that it has not written, which is whatever
+    /// stood on its stack. 0 is as good.
+    is_chance: bool,
+}
+
+impl<'l> Theirs<'l> {
+    fn new(library: libpcap::Theirs<'l>, expression: &'l str) -> Self {
+        let program = library.instructions();
+        let unwritten = Program::new(program.clone());
+        Self {
+            has_loop: program.iter().any(|instruction| goes_back(*instruction)),
+            asks_kernel: program.iter().any(|instruction| {
+                matches!(instruction.code, 0x20 | 0x28 | 0x30) && instruction.constant >= 0xffff_f000
+            }),
+            is_chance: matches!(unwritten, Err(wharf::filter::bpf::Invalid::Unwritten { .. })),
+            program: unrolled(program),
+            library,
+            expression,
+        }
+    }
+
+    /// Its verdict, in our interpreter and by libpcap's two ways; `None` where it comes to none, and libpcap would never come back.
+    fn judge(&self, seen: &Seen<'_>) -> Option<bool> {
+        let given = run(&self.program, seen);
+        if self.has_loop && given == ENDLESS {
+            return None;
+        }
+        let verdict = given != 0;
+        if !self.asks_kernel && !self.is_chance {
+            let wire_length = seen.wire_length.unwrap_or_default();
+            let theirs = self.library.matches(seen.bytes, wire_length);
+            let expression = self.expression;
+            assert_eq!(
+                self.library.run(seen.bytes, wire_length),
+                theirs,
+                "{expression}: libpcap differs with itself"
+            );
+            assert_eq!(verdict, theirs, "{expression}: our interpreter, of {:02x?}", seen.bytes);
+        }
+        Some(verdict)
     }
 }
 
@@ -199,28 +246,22 @@ fn excusably_cut(
     theirs: &[Instruction],
     program: &Program,
     evaluator: &Evaluator,
-    link_type: LinkType,
-    data: &[u8],
-    wire_length: u32,
+    Sample { link_type, data, wire_length }: &Sample,
 ) -> bool {
     let mut random = Random::new(3);
-    data.len() < wire_length as usize
+    data.len() < *wire_length as usize
         && (0..64).all(|round| {
-            let mut whole = data.to_vec();
-            whole.resize_with(wire_length as usize, || match round {
+            let mut whole = data.clone();
+            whole.resize_with(*wire_length as usize, || match round {
                 0 => 0,
                 1 => 0xff,
                 _ => random.next() as u8,
             });
-            let seen = Seen { bytes: &whole, wire_length: Some(wire_length), ..Seen::default() };
+            let seen = Seen { bytes: &whole, wire_length: Some(*wire_length), ..Seen::default() };
             let verdict = run(theirs, &seen) != 0;
             verdict == (program.run(&seen) != 0)
-                && verdict == evaluator.matches_frame(&Frame::new(link_type, &whole))
+                && verdict == evaluator.matches_frame(&Frame::new(*link_type, &whole))
         })
-}
-
-fn goes_back(instruction: Instruction) -> bool {
-    instruction.code == 0x05 && instruction.constant > 0x7fff_ffff
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod command;
 mod headers;
 mod health;
 mod limits;
+mod listeners;
 mod log;
 mod reload;
 mod routes;

@@ -43,7 +43,9 @@ pub(crate) fn code(result: anyhow::Result<Outcome>) -> ExitCode {
         show(fault.excerpt());
         return ExitCode::from(USAGE);
     }
-    if let Some(wharf::engine::Error::Filter(fault)) = error.downcast_ref() {
+    if let Some(wharf::engine::Error::Filter(fault) | wharf::engine::Error::Rule { fault, .. }) =
+        error.downcast_ref()
+    {
         tell(&error.to_string());
         show(fault.excerpt());
         return ExitCode::from(USAGE);

@@ -143,11 +143,9 @@ pub(crate) fn run(arguments: FilterArgs) -> anyhow::Result<Outcome> {
     match (&trial, program) {
         (Some(trial), _) => describe(&mut text, trial),
         (None, Ok(program)) => {
-            let _ = writeln!(
-                text,
-                "on {linktype}: {} instructions of BPF (-d shows them)",
-                program.instructions().len()
-            );
+            let count = program.instructions().len();
+            let plural = if count == 1 { "" } else { "s" };
+            let _ = writeln!(text, "on {linktype}: {count} instruction{plural} of BPF (-d shows them)");
         }
         (None, Err(ProgramError::Meaning(error))) => {
             let _ = writeln!(text, "on {linktype} it has no meaning: {error}");

@@ -2,6 +2,7 @@
 
 use crate::args::usage;
 use crate::cores::{self, CoreList};
+use crate::expression::Fault;
 use crate::live::{LiveArgs, Wish};
 use crate::run::{Strict, Watched};
 use crate::signals;
@@ -9,7 +10,10 @@ use crate::stats::StatsArgs;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
+use wharf::demux::Rule;
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
+use wharf::filter::Filter;
+use wharf::frame::LinkType;
 use wharf::source::{CaptureFile, Source};
 use wharf::sys::privileges::User;
 
@@ -96,6 +100,19 @@ impl InputArgs {
         self.live.list_time_stamp_types()
     }
 
+    /// The filter for packets of the network that they are captured in; of a file nothing is known about that.
+    pub(crate) fn in_network(&self, filter: &Filter) -> Filter {
+        if self.is_live() { self.live.in_network(filter) } else { filter.clone() }
+    }
+
+    /// The same of a rule.
+    pub(crate) fn rule_in_network(&self, rule: Rule) -> Rule {
+        match rule {
+            Rule::Filter(filter) => Rule::Filter(self.in_network(&filter)),
+            Rule::Ports(_) | Rule::Rest => rule,
+        }
+    }
+
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
     /// that we listen may send one, so they are taken care of before anything is opened. Once the source is, other
     /// privileges than the wanted user's are given up (-Z): before any output is created, and before there is a second
@@ -117,11 +134,11 @@ impl InputArgs {
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
         let mut watched = Watched { stats: self.stats.teller(), strict: self.strict, ..Watched::default() };
-        let mut filter = match self.is_live() {
-            true => wish.filter().map(|filter| self.live.in_network(filter)),
-            false => wish.filter().cloned(),
-        };
+        let mut filter = wish.filter().map(|filter| self.in_network(filter));
         let wish = &wish.clone().matching(filter.clone());
+        for filter in wish.filter().into_iter().chain(wish.filters_of_rules()) {
+            refuse_meaningless(filter)?;
+        }
         let mut builder = match &self.read {
             Some(path) if path == "-" => Engine::builder().source(CaptureFile::stdin()?),
             Some(path) => Engine::builder().source(CaptureFile::open(path)?),
@@ -180,5 +197,18 @@ impl InputArgs {
 
     fn workers(&self) -> usize {
         self.cores.as_ref().map_or(1, |CoreList(cores)| cores.len().max(1))
+    }
+}
+
+/// Refuses a filter that has no meaning on any common link type, before anything is created for what it wants.
+fn refuse_meaningless(filter: &Filter) -> Result<(), Fault> {
+    if filter.given_program().is_some() {
+        return Ok(());
+    }
+    let common = [LinkType::ETHERNET, LinkType::RAW, LinkType::LINUX_SLL2, LinkType::IEEE802_11_RADIOTAP];
+    let mut faults = common.into_iter().map(|link_type| filter.test(link_type).err());
+    match faults.next().flatten() {
+        Some(first) if faults.all(|fault| fault.is_some()) => Err(Fault(first)),
+        _ => Ok(()),
     }
 }

@@ -129,6 +129,14 @@ impl Wish {
         self.filter.as_ref()
     }
 
+    /// Those of rules.
+    pub(crate) fn filters_of_rules(&self) -> impl Iterator<Item = &Filter> {
+        self.rules.iter().filter_map(|rule| match rule {
+            Rule::Filter(filter) => Some(filter),
+            Rule::Ports(_) | Rule::Rest => None,
+        })
+    }
+
     /// The rules that name all that is wanted, if that is not everything.
     pub(crate) fn rules(&self) -> Option<&[Rule]> {
         (!self.rules.is_empty()).then_some(&self.rules)

@@ -99,7 +99,7 @@ impl FromStr for Target {
 pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
     let SplitArgs { input, expression, to, rest, each, max_open, json, format } = arguments;
     let rest = rest.map(|file| Target { rule: Rule::Rest, file });
-    let targets: Vec<Target> = to.into_iter().chain(rest).collect();
+    let mut targets: Vec<Target> = to.into_iter().chain(rest).collect();
     if targets.is_empty() && each.is_none() {
         bail!(args::usage("nowhere to put packets: give --to RULE=FILE, --rest FILE or --each TEMPLATE"));
     }
@@ -109,6 +109,9 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
             bail!(args::usage(&format!("{}: named twice; join the rules in one", file.display())));
         }
         files::refuse_input(file, &input)?;
+    }
+    for target in &mut targets {
+        target.rule = input.rule_in_network(target.rule.clone());
     }
     let rules = targets.iter().map(|target| target.rule.clone()).collect();
     let wish = if each.is_some() { Wish::default() } else { Wish::of(rules) };

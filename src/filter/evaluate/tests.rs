@@ -105,6 +105,13 @@ fn machines_agree_with_the_walk_of_each_frame() {
             wanted.clear();
             lanes::choose(Portable, plan, &evaluator.flat, batch, &mut wanted);
             assert_eq!(wanted, walked, "{expression:?} of {frames}");
+            #[cfg(target_arch = "x86_64")]
+            {
+                wanted.clear();
+                if x86_64::choose_by_avx2(plan, &evaluator.flat, batch, &mut wanted) {
+                    assert_eq!(wanted, walked, "{expression:?} of {frames}, by AVX2");
+                }
+            }
         }
         // What is asked here is asked in lanes, but for what is said to be too much.
         assert_eq!(evaluator.plan.is_none(), expression.contains("protochain"), "{expression}");

@@ -43,6 +43,7 @@ fn primitives() {
         ("decnet host 1.5", "DECnet from or to node 1.5"),
         ("link host $1f", "frame from or to ARCNET station 0x1f"),
         ("ether broadcast", "frame to all stations"),
+        ("ip broadcast", "IPv4 to all of the network"),
         ("ip6 multicast", "IPv6 to a group"),
         ("less 100", "at most 100 bytes long"),
         ("byte 3 & 5", "byte 3 has any of the bits of 5"),

@@ -23,15 +23,15 @@ impl Lowering {
             Primitive::Outbound => self.outbound(place, true),
             Primitive::InterfaceIndex(index) => self.interface(place, *index, span),
             Primitive::WirelessType { bits, mask } => {
-                self.only(place, Link::Wireless, "a type of frames as IEEE 802.11 has it", span)?;
+                self.only(place, Link::Wireless, "has no type as IEEE 802.11 has it", span)?;
                 Ok(self.byte(&place.header, 0).and(*mask).is(*bits))
             }
             Primitive::WirelessDirection(bits) => {
-                self.only(place, Link::Wireless, "a direction as IEEE 802.11 has it", span)?;
+                self.only(place, Link::Wireless, "has no direction as IEEE 802.11 has it", span)?;
                 Ok(self.byte(&place.header, 1).and(3).is(*bits))
             }
             Primitive::PfLog(field) => {
-                self.only(place, Link::PfLog, "an entry in pf's log (PFLOG)", span)?;
+                self.only(place, Link::PfLog, "is no entry in pf's log (PFLOG)", span)?;
                 Ok(self.pf_field(place, field))
             }
             _ => Err(Fault::new(span, "has no meaning here")),
@@ -41,7 +41,7 @@ impl Lowering {
     fn only(&self, place: &Place, link: Link, what: &str, span: Span) -> Result<()> {
         match place.link == link {
             true => Ok(()),
-            false => Err(Fault::new(span, format!("a frame of link type {} is not {what}", self.link_type))),
+            false => Err(Fault::new(span, format!("a frame of link type {} {what}", self.link_type))),
         }
     }
 

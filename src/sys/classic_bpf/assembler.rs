@@ -1,4 +1,8 @@
 //! Programs put together by hand.
+//!
+//! eBPF has [an assembler of its own](crate::sys::bpf::assembler). The two are alike in that labels are placed and jumps patched at the
+//! end, which is ten lines; how far a jump reaches, which way, where an instruction keeps it, and so what can be wrong with it,
+//! differ, as do the machines: what would be shared is less than what it would take to share it.
 
 use super::opcode::{
     A_TO_X, BY_X, GIVE_A, GIVE_CONSTANT, JUMP, JUMP_IF_EQUAL, JUMP_IF_GREATER, JUMP_IF_SET, LOAD_BYTE,

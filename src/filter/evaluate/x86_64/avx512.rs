@@ -1,26 +1,15 @@
 //! Sixteen frames in the lanes of a vector, by gathers.
 
-use super::columns::{Frames, LANES, Machine, Numbers};
-use super::flat::Flat;
-use super::lanes;
-use super::plan::{Plan, Word};
-use crate::batch;
+use crate::filter::evaluate::columns::{Frames, LANES, Machine, Numbers};
+use crate::filter::evaluate::flat::Flat;
+use crate::filter::evaluate::lanes;
+use crate::filter::evaluate::plan::{Plan, Word};
 use crate::frame::{Batch, Record};
 use std::arch::x86_64::*;
 
-/// Chooses the wanted frames where [batches](crate::batch) are read in lanes. Whether it has.
-pub(super) fn choose(plan: &Plan, flat: &Flat, batch: Batch<'_>, wanted: &mut Vec<u16>) -> bool {
-    // Gathers take signed offsets.
-    let has_lanes = batch::has_lanes() && i32::try_from(batch.slab().len()).is_ok();
-    if has_lanes {
-        // SAFETY: lanes are there only where the CPU has AVX-512 F, BW and VL, BMI2, and more.
-        unsafe { choose_in_lanes(plan, flat, batch, wanted) }
-    }
-    has_lanes
-}
-
+/// Chooses the wanted frames; the slab must have no more than `i32::MAX` bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
-fn choose_in_lanes(plan: &Plan, flat: &Flat, batch: Batch<'_>, wanted: &mut Vec<u16>) {
+pub(super) unsafe fn choose(plan: &Plan, flat: &Flat, batch: Batch<'_>, wanted: &mut Vec<u16>) {
     lanes::choose(Avx512(()), plan, flat, batch, wanted);
 }
 
