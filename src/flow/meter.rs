@@ -14,6 +14,7 @@ use super::table::{BATCH, Table};
 use super::tcp::Connection;
 use super::wheel::Wheel;
 use super::window::Events;
+use crate::frame::Timestamp;
 use crate::parse::Packet;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -142,6 +143,17 @@ impl Meter {
         self.take_in(&gathered, &mut |_, record| out(record));
         gathered.clear();
         self.gathered = gathered;
+    }
+
+    /// No packet came until then: flows that have timed out end.
+    pub fn advance(&mut self, now: Timestamp, mut out: impl FnMut(FlowRecord)) {
+        let now = now.seconds.saturating_mul(1_000_000_000).saturating_add(now.nanos.into());
+        if now > self.now {
+            self.now = now;
+            if self.wheel.is_due(now) {
+                self.turn(&mut out);
+            }
+        }
     }
 
     /// Takes in events, in order; the records of flows that end by one come with its place. The lines of some are asked for
