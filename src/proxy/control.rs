@@ -3,6 +3,7 @@
 
 use super::config::{Config, Transport};
 use super::error::Error;
+use super::handover;
 use super::health::{Checked, Checks};
 use super::listen::Sockets;
 use super::notice::Notice;
@@ -10,9 +11,10 @@ use super::plan::{self, Plan, Servers};
 use super::resolve::{Meanings, Names, Resolver};
 use super::share::{Budget, Share};
 use super::shared::{ListenPlace, Shared};
+use super::source;
 use mio::Waker;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Who is told what is worth telling.
@@ -160,9 +162,25 @@ impl Control {
         }
     }
 
+    /// What plans are made of; nobody makes one meanwhile.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.shared.counters.len()
+    }
+
+    /// Has the workers go by what there is by now, and give their sessions away if there is somebody for them.
+    pub(super) fn publish_for(&self, state: &mut State, handover: Option<handover::Receiver>) {
+        let mut plan = state.plan(Some(&self.shared.plan.get()));
+        plan.handover = handover;
+        self.publish(plan);
+    }
+
     /// Names mean something else.
     fn names_changed(&self, meanings: Meanings) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         // What could not be looked up by now means what it meant at the start.
         state.meanings.extend(meanings);
         let plan = state.plan(Some(&self.shared.plan.get()));
@@ -172,10 +190,11 @@ impl Control {
 
     /// Goes by another configuration from now on.
     pub(super) fn reload(self: &Arc<Self>, config: &Config, notice: &Listen) -> Result<(), Error> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         if let Some(what) = needs_restart(&state.config, config) {
             return Err(Error::NeedsRestart { what });
         }
+        source::check(config)?;
         let mut sockets = state.sockets.open(config, self.shared.counters.len())?;
         let share = state.budget.share(config, &sockets)?;
         state.look_up(config)?;
@@ -200,14 +219,14 @@ impl Control {
 
     /// Where it listens, in the order of the configuration.
     pub(super) fn places(&self) -> Vec<(Transport, ListenPlace)> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         let places = state.sockets.endpoints.iter();
         places.map(|endpoint| (endpoint.transport, endpoint.place.clone())).collect()
     }
 
     /// Listens nowhere from now on.
     pub(super) fn close(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let none = state.sockets.none();
         let before = std::mem::replace(&mut state.sockets, none);
         let plan = state.plan(Some(&self.shared.plan.get()));

@@ -5,6 +5,7 @@
 
 use super::config::{self, Config, Place, Timeouts};
 use super::detect::Condition;
+use super::handover;
 use super::limits::Limits;
 use super::listen::Listening;
 use super::network::Network;
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     /// Each worker's sockets, and how much it may take on.
     pub(super) listening: Arc<Vec<Vec<Listening>>>,
     pub(super) share: Share,
+    /// Another process takes this one's place: workers give it their sessions there.
+    pub(super) handover: Option<handover::Receiver>,
 }
 
 /// What is done for those who connect to a listener.
@@ -59,6 +62,8 @@ pub(super) struct Way {
     pub(super) upstream_name: Arc<str>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) send_proxy: Option<Version>,
+    /// Servers see the client's address.
+    pub(super) transparent: bool,
 }
 
 /// The servers there are, by the names of their upstream and their own: a new plan goes on with what is known of them.
@@ -95,6 +100,7 @@ impl Plan {
                 upstream_name: Arc::clone(upstream_name),
                 upstream: Arc::clone(upstream),
                 send_proxy: config.upstreams[route.upstream].send_proxy,
+                transparent: config.upstreams[route.upstream].transparent,
             }
         };
         let services = config.listeners.iter().map(|listener| {
@@ -118,6 +124,7 @@ impl Plan {
             upstreams,
             listening: Arc::clone(listening),
             share,
+            handover: None,
         }
     }
 }

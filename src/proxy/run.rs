@@ -2,14 +2,16 @@
 
 use super::access_log::AccessLog;
 use super::admin::Answers;
-use super::config::{Config, Transport};
+use super::config::{Admin, Config, Transport};
 use super::control::{Control, Listen, State};
 use super::counters::Totals;
 use super::error::Error;
-use super::listen::Sockets;
+use super::handover::{self, Adoption, HandoverError, Predecessor, Successor, Taken};
+use super::listen::{Asked, Opened, Sockets};
 use super::notice::Notice;
 use super::share::Budget;
 use super::shared::{ListenPlace, Shared};
+use super::source;
 use super::status::Status;
 use super::token::Token;
 use super::worker::Worker;
@@ -63,11 +65,13 @@ const LOG_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Proxy {
     shared: Arc<Shared>,
     state: State,
-    admin: Option<TcpListener>,
+    admin: Option<(Admin, TcpListener)>,
     /// Set when it is started: the log's thread runs before.
     notice: Arc<OnceLock<Listen>>,
     /// What each worker gets.
     parts: Vec<Parts>,
+    /// The process whose place this one takes, and what it had.
+    predecessor: Option<(Predecessor, HashMap<Asked, Opened>)>,
 }
 
 #[derive(Debug)]
@@ -84,13 +88,36 @@ impl Proxy {
     /// [`Error`]: a socket that cannot be bound, a name without an address, a CPU that cannot be used, too few
     /// descriptors.
     pub fn bind(config: &Config) -> Result<Self, Error> {
+        Self::bind_after(config, None)
+    }
+
+    /// The same in the place of another process, which hands its sockets over: those that the configuration does not ask for are
+    /// closed, others opened. When it [starts](Self::start) the other one takes no more clients in, and it goes on with the
+    /// UDP sessions of that one.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind), and [`Error::Handover`] where nobody hands anything over.
+    pub fn take_over(config: &Config, predecessor: Predecessor) -> Result<Self, Error> {
+        Self::bind_after(config, Some(predecessor))
+    }
+
+    fn bind_after(config: &Config, predecessor: Option<Predecessor>) -> Result<Self, Error> {
         check_cores(&config.cores)?;
+        source::check(config)?;
         let workers = match config.cores.len() {
             0 => thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let sockets = Sockets::before(HashMap::new(), None, activation::take()).open(config, workers)?;
-        let admin = config.admin.map(|admin| listen_for_admin(admin.listen)).transpose()?;
+        let taken = predecessor.as_ref().map(Predecessor::sockets).transpose().map_err(Error::Handover)?;
+        let Taken { opened, steering, admin } = taken.unwrap_or_default();
+        let before = Sockets::before(opened, steering, activation::take());
+        let mut sockets = before.open(config, workers)?;
+        sockets.set(config)?;
+        let admin = match (config.admin, admin) {
+            (None, _) => None,
+            (Some(config), Some((asked, listener))) if config.listen == asked => Some((config, listener)),
+            (Some(config), _) => Some((config, listen_for_admin(config.listen)?)),
+        };
         let notice = Arc::new(OnceLock::new());
         let log = match &config.access_log {
             None => None,
@@ -113,7 +140,8 @@ impl Proxy {
         let budget = Budget::count(&sockets, workers);
         let mut state = State::new(config, sockets, budget)?;
         let shared = Arc::new(Shared::new(state.plan(None), log, workers));
-        Ok(Self { shared, state, admin, notice, parts })
+        let predecessor = predecessor.map(|predecessor| (predecessor, before.opened));
+        Ok(Self { shared, state, admin, notice, parts, predecessor })
     }
 
     /// Where it listens, in the order of the configuration, with the ports that the kernel chose.
@@ -130,13 +158,13 @@ impl Proxy {
     /// Where it tells how it is doing, with the port that the kernel chose.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.admin.as_ref().and_then(|(_, listener)| listener.local_addr().ok())
     }
 
     /// Starts the workers, and what runs beside them.
     ///
     /// # Errors
-    /// [`Error::Worker`]: no thread can be started.
+    /// [`Error::Worker`]: no thread can be started; [`Error::Handover`] when the process whose place it takes is gone.
     pub fn start(self) -> Result<Running, Error> {
         self.start_with(|_| ())
     }
@@ -146,25 +174,43 @@ impl Proxy {
     /// # Errors
     /// [`Error::Worker`]: no thread can be started.
     pub fn start_with(self, notice: impl Fn(Notice) + Send + Sync + 'static) -> Result<Running, Error> {
-        let Self { shared, state, admin, notice: told, mut parts } = self;
+        let Self { shared, state, admin, notice: told, mut parts, predecessor } = self;
         let notice: Listen = Arc::new(notice);
         let _ = told.set(Arc::clone(&notice));
         let wakers: Arc<[Waker]> = parts.iter_mut().filter_map(|parts| parts.waker.take()).collect();
+        // The other process's until this one is at work.
+        let paths: Vec<_> = state.sockets.opened.values().filter_map(|opened| opened.path.clone()).collect();
+        let mut adopted: Vec<Adoption> = Vec::new();
+        if let Some((predecessor, before)) = &predecessor {
+            let sessions = predecessor.sessions().map_err(Error::Handover)?;
+            adopted = handover::adopt(&state.sockets, before, sessions, parts.len());
+        }
+        let mut adopted = adopted.into_iter();
         let control = Control::start(Arc::clone(&shared), Arc::clone(&wakers), state, &notice)?;
         let began = Instant::now();
         let mut answers = None;
-        if let Some(listener) = admin {
+        if let Some((_, listener)) = &admin {
+            let failed = |error| Error::Worker { what: "start a thread", error };
+            let listener = listener.try_clone().map_err(failed)?;
             let shared = Arc::clone(&shared);
             let status = move || Status::of(&shared, began, Instant::now());
-            let failed = |error| Error::Worker { what: "start a thread", error };
             answers = Some(Answers::start(listener, status).map_err(failed)?.0);
         }
-        let mut running =
-            Running { shared, threads: Vec::new(), wakers, control: Some(control), answers, notice, began };
+        let mut running = Running {
+            shared,
+            threads: Vec::new(),
+            wakers,
+            control: Some(control),
+            answers,
+            admin,
+            notice,
+            began,
+        };
         for (index, Parts { poll, waker: _, core }) in parts.into_iter().enumerate() {
             let failed = |what| move |error| Error::Worker { what, error };
             let worker = Worker::new(Arc::clone(&running.shared), index, poll);
-            let worker = worker.map_err(failed("watch a socket"))?;
+            let mut worker = worker.map_err(failed("watch a socket"))?;
+            worker.adopt(adopted.next().unwrap_or_default()).map_err(failed("watch a socket"))?;
             let work = move || {
                 if let Some(core) = core {
                     pin(core);
@@ -173,6 +219,10 @@ impl Proxy {
             };
             let thread = thread::Builder::new().name(format!("wharf-proxy-{index}")).spawn(work);
             running.threads.push(thread.map_err(failed("start a thread"))?);
+        }
+        if let Some((predecessor, _)) = predecessor {
+            predecessor.at_work().map_err(Error::Handover)?;
+            paths.iter().for_each(|path| path.keep());
         }
         Ok(running)
     }
@@ -186,6 +236,7 @@ pub struct Running {
     /// Until the end: its threads end with it.
     control: Option<Arc<Control>>,
     answers: Option<Answers>,
+    admin: Option<(Admin, TcpListener)>,
     notice: Listen,
     began: Instant,
 }
@@ -219,6 +270,25 @@ impl Running {
             Some(control) => control.reload(config, &self.notice),
             None => Ok(()),
         }
+    }
+
+    /// Hands its listening sockets and UDP sessions to another process, which [takes over](Proxy::take_over), and waits until
+    /// that one is at work. From then on it takes no more clients in: [stop](Self::stop) it, and its connections end as they
+    /// do at an end. `go_on`: whether to go on waiting for the other process.
+    ///
+    /// # Errors
+    /// [`HandoverError`]: it goes on as before.
+    pub fn hand_over(
+        &mut self,
+        successor: &Successor,
+        go_on: impl Fn() -> bool,
+    ) -> Result<(), HandoverError> {
+        let control = self.control.as_ref().filter(|_| !self.shared.stop.load(Ordering::Relaxed));
+        let control = control.ok_or(HandoverError::Ending)?;
+        let admin = self.admin.as_ref().map(|(admin, listener)| (*admin, listener));
+        handover::hand_over(control, admin, successor, go_on)?;
+        (self.answers, self.admin) = (None, None);
+        Ok(())
     }
 
     /// Where it listens by now, in the order of the configuration.

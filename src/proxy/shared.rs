@@ -3,7 +3,7 @@
 use super::access_log::AccessLog;
 use super::config::Transport;
 use super::counters::{Counters, Totals};
-use super::listen::{Asked, Sessions};
+use super::listen::{Asked, Opened, Sessions};
 use super::plan::{Plan, Published};
 use crossbeam::utils::CachePadded;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,23 @@ pub(super) struct Endpoint {
     pub(super) port: u16,
     /// The listener's place in the configuration, and so in the plan.
     pub(super) listener: usize,
+}
+
+impl Endpoint {
+    /// Of sockets whose place nobody asks for any more.
+    pub(super) fn retired(asked: &Asked, opened: &Opened) -> Self {
+        Self {
+            asked: asked.clone(),
+            sessions: Arc::clone(&opened.sessions),
+            transport: opened.transport,
+            place: opened.place.clone(),
+            port: match opened.place {
+                ListenPlace::Internet(address) => address.port(),
+                ListenPlace::Many { .. } | ListenPlace::Unix(_) => 0,
+            },
+            listener: 0,
+        }
+    }
 }
 
 /// Where a socket listens.

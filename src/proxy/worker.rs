@@ -1,6 +1,7 @@
 //! One worker: an event loop with its own sockets, connections and sessions.
 
 use super::config::Transport;
+use super::handover::{self, Adopted, Adoption};
 use super::listen::Listening;
 use super::plan::Plan;
 use super::shared::Shared;
@@ -29,6 +30,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Until it is looked again whether the sessions at places that nobody asks for any more are over.
 const LOOK: Duration = Duration::from_secs(1);
+/// For those who are connected by their own account but not by the kernel's yet, before a listening socket is closed.
+const GRACE: Duration = Duration::from_millis(100);
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -81,6 +84,30 @@ impl Worker {
         Ok(worker)
     }
 
+    /// Goes on with sessions of another process, some of them at places where nobody else is to listen.
+    pub(super) fn adopt(&mut self, Adoption { retired, sessions }: Adoption) -> io::Result<()> {
+        let registry = self.poll.registry().try_clone()?;
+        let cx =
+            Context { registry: &registry, counters: &self.shared.counters[self.index], now: Instant::now() };
+        let slots = self.datagrams.numbers().filter_map(|number| Some((number, self.datagrams.get(number)?)));
+        let mut slots: HashMap<_, _> =
+            slots.map(|(number, listening)| (listening.socket.as_raw_fd(), number)).collect();
+        for listening in retired {
+            let descriptor = listening.socket.as_raw_fd();
+            let number = self.datagrams.insert(listening);
+            let token = Token::Datagrams(number).into();
+            registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
+            slots.insert(descriptor, number);
+            self.look = Some(cx.now + LOOK);
+        }
+        for Adopted { listening, session, socket } in sessions {
+            if let Some(&number) = slots.get(&listening.socket.as_raw_fd()) {
+                self.udp.adopt(cx, number, &listening, session, socket);
+            }
+        }
+        Ok(())
+    }
+
     /// Begins to listen where the plan has it and this worker does not yet.
     fn listen(&mut self, plan: &Plan) -> io::Result<()> {
         let Self { listening, datagrams, poll, .. } = self;
@@ -104,7 +131,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Goes by another plan from now on. Where nobody is to listen any more, those who wait there are still taken on, as it
+    /// Goes by another plan from now on. Where nobody is to listen any more, those who are on their way are still taken on, as it
     /// was; where there are sessions, those go on.
     fn follow(&mut self, cx: Context<'_>, plan: Arc<Plan>) -> io::Result<()> {
         let changed = !Arc::ptr_eq(&self.wanted, &plan.listening);
@@ -117,26 +144,40 @@ impl Worker {
             for number in numbers {
                 let Some(listening) = self.listening.get_mut(number) else { continue };
                 match wanted.get(&listening.socket.as_raw_fd()) {
-                    Some(&endpoint) => listening.endpoint = Arc::clone(endpoint),
-                    None => {
-                        while !self.accept_from(cx, number) && self.accepts() {}
-                        self.leave(cx, Token::Listening(number));
+                    Some(&endpoint) => {
+                        let (endpoint, socket) = (Arc::clone(endpoint), Arc::clone(&listening.socket));
+                        *listening = Listening { endpoint, socket, retired: None, service: None };
                     }
+                    // Another process has the socket too, and who waits there is not lost.
+                    None if plan.handover.is_some() => self.leave(cx, Token::Listening(number)),
+                    None if listening.retired.is_none() => {
+                        let service = self.tcp.service(&listening.endpoint);
+                        (listening.retired, listening.service) = (Some(cx.now), Some(service));
+                        self.look = Some(cx.now + GRACE);
+                    }
+                    None => {}
                 }
             }
             let numbers: Vec<_> = self.datagrams.numbers().collect();
             for number in numbers {
                 let Some(listening) = self.datagrams.get_mut(number) else { continue };
                 match wanted.get(&listening.socket.as_raw_fd()) {
+                    None if plan.handover.is_some() => {}
                     Some(&endpoint) => {
-                        (listening.endpoint, listening.retired) = (Arc::clone(endpoint), false);
+                        (listening.endpoint, listening.retired) = (Arc::clone(endpoint), None);
                     }
                     None => {
-                        listening.retired = true;
-                        self.look = Some(cx.now);
+                        listening.retired = Some(cx.now);
+                        self.look = Some(cx.now + GRACE);
                     }
                 }
             }
+        }
+        if let Some(handover::Receiver(receiver)) = &plan.handover {
+            // Where nobody waits for them any more they are over.
+            let _ = receiver.send(self.udp.give(cx, &self.datagrams));
+            let numbers: Vec<_> = self.datagrams.numbers().collect();
+            numbers.into_iter().for_each(|number| self.leave(cx, Token::Datagrams(number)));
         }
         self.tcp.set_plan(Arc::clone(&plan));
         self.udp.set_plan(Arc::clone(&plan));
@@ -148,17 +189,31 @@ impl Worker {
         !self.full && self.paused_until.is_none()
     }
 
-    /// Closes what takes datagrams for former sessions, once no worker has any: as long as one has, the kernel goes on sharing
-    /// clients out as before.
+    /// Closes what nobody asks for any more: what takes connections when those are in that were on their way; what takes
+    /// datagrams once no worker has a session there, since as long as one has, the kernel is to go on sharing clients
+    /// out as before.
     fn look_after_retired(&mut self, cx: Context<'_>) {
         self.look = None;
+        let numbers: Vec<_> = self.listening.numbers().collect();
+        for number in numbers {
+            match self.listening.get(number).and_then(|socket| socket.retired) {
+                Some(since) if since + GRACE <= cx.now => {
+                    while !self.accept_from(cx, number) && self.accepts() {}
+                    self.leave(cx, Token::Listening(number));
+                }
+                Some(since) => self.look = Some(since + GRACE),
+                None => {}
+            }
+        }
         let numbers: Vec<_> = self.datagrams.numbers().collect();
         for number in numbers {
             match self.datagrams.get(number) {
-                Some(socket) if socket.retired && socket.endpoint.sessions.is_empty() => {
+                Some(socket) if socket.retired.is_some() && socket.endpoint.sessions.is_empty() => {
                     self.leave(cx, Token::Datagrams(number));
                 }
-                Some(socket) if socket.retired => self.look = Some(cx.now + LOOK),
+                Some(socket) if socket.retired.is_some() => {
+                    self.look = Some(self.look.unwrap_or(cx.now + LOOK));
+                }
                 _ => {}
             }
         }
@@ -281,7 +336,7 @@ impl Worker {
             match accepted {
                 Ok((client, peer)) => {
                     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                    self.tcp.accept(cx, &socket.endpoint, client, peer);
+                    self.tcp.accept(cx, socket, client, peer);
                 }
                 Err(Errno::AGAIN) => return true,
                 Err(Errno::INTR) => {}

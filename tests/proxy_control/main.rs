@@ -10,3 +10,4 @@ mod log;
 mod reload;
 mod routes;
 mod setup;
+mod upgrade;

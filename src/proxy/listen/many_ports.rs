@@ -28,18 +28,19 @@ pub(super) struct Candidate {
 /// A port of an address, as a rule names it.
 pub(super) type Named = (Transport, Option<IpAddr>, u16);
 
+/// Ports, and the socket that has them.
+type Rule = (Ports, Arc<OwnedFd>);
+
 /// The kernel's part, and what it was told: the same rules for the same sockets need no other one.
 #[derive(Debug)]
 pub(in super::super) struct Steering {
-    pub(in super::super) rules: Vec<(Ports, Arc<OwnedFd>)>,
+    pub(in super::super) rules: Vec<Rule>,
     pub(in super::super) kernel: PortSteering,
 }
 
 impl Steering {
-    fn does(&self, rules: &[(Ports, Arc<OwnedFd>)]) -> bool {
-        let same = |((was, before), (is, after)): (&(Ports, Arc<OwnedFd>), &(Ports, Arc<OwnedFd>))| {
-            was == is && Arc::ptr_eq(before, after)
-        };
+    fn does(&self, rules: &[Rule]) -> bool {
+        let same = |(one, other): (&Rule, &Rule)| one.0 == other.0 && Arc::ptr_eq(&one.1, &other.1);
         self.rules.len() == rules.len() && self.rules.iter().zip(rules).all(same)
     }
 }

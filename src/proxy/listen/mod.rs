@@ -17,11 +17,13 @@ mod socket;
 
 use super::config::{Bind, Config, Listener, SocketOptions, Transport};
 use super::error::Error;
+use super::plan::Service;
 use super::shared::{Endpoint, ListenPlace};
 use crate::sys::activation::Inherited;
-use many_ports::{Candidate, MANY, Steering};
+pub(super) use many_ports::Steering;
+use many_ports::{Candidate, MANY};
 use serde::{Deserialize, Serialize};
-use socket::{bind, listen_at, open_at, prepare_udp, set_anew, shared};
+use socket::{bind, listen, listen_at, open_at, prepare_udp, set_anew, shared};
 use socket2::{Socket, Type};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -30,6 +32,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 /// By what a socket is known from one configuration to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,13 +60,25 @@ pub(super) struct Opened {
     /// In the order of the workers.
     pub(super) sockets: Vec<Arc<OwnedFd>>,
     /// As they are set.
-    options: SocketOptions,
+    pub(super) options: SocketOptions,
     /// Removed with the last of them.
     pub(super) path: Option<Arc<PathGuard>>,
-    sessions: Arc<Sessions>,
+    pub(super) sessions: Arc<Sessions>,
 }
 
-/// Sockets whose place is no longer asked for, but where sessions may be.
+impl Opened {
+    /// A place whose sockets another process has opened; none of them so far.
+    pub(super) fn inherited(
+        transport: Transport,
+        place: ListenPlace,
+        options: SocketOptions,
+        path: Option<Arc<PathGuard>>,
+    ) -> Self {
+        Self { transport, place, sockets: Vec::new(), options, path, sessions: Arc::default() }
+    }
+}
+
+/// Sockets whose place is no longer asked for, but where sessions may be, or somebody on the way in.
 #[derive(Debug)]
 struct Retired {
     opened: Opened,
@@ -75,8 +90,10 @@ struct Retired {
 pub(super) struct Listening {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) socket: Arc<OwnedFd>,
-    /// No configuration asks for it any more: there are only those who were there before.
-    pub(super) retired: bool,
+    /// Since when no configuration asks for it any more: there are only those who were there before.
+    pub(super) retired: Option<Instant>,
+    /// What was done for those who came there, where that is no longer in the plan.
+    pub(super) service: Option<Arc<Service>>,
 }
 
 /// All sockets of a proxy.
@@ -107,9 +124,19 @@ impl PathGuard {
         Arc::new(Self { path: path.to_owned(), left: AtomicBool::new(false) })
     }
 
-    /// Leaves the path where it is, or no longer.
-    pub(super) fn leave(&self, left: bool) {
-        self.left.store(left, Ordering::Relaxed);
+    /// One that leaves the path where it is until it is [kept](Self::keep).
+    pub(super) fn leaving(path: &Path) -> Arc<Self> {
+        Arc::new(Self { path: path.to_owned(), left: AtomicBool::new(true) })
+    }
+
+    /// Leaves the path to another process.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes care of the path from now on.
+    pub(super) fn keep(&self) {
+        self.left.store(false, Ordering::Relaxed);
     }
 }
 
@@ -222,7 +249,8 @@ impl Sockets {
         let Opening { endpoints, listening, opened, inherited, .. } = opening;
         let mut retired = HashMap::new();
         let gone = self.opened.iter().filter(|(asked, _)| !opened.contains_key(asked));
-        for (asked, was) in gone.filter(|(_, was)| was.transport == Transport::Udp) {
+        // A path is gone at once, whoever is on the way in.
+        for (asked, was) in gone.filter(|(_, was)| was.path.is_none()) {
             let sockets = was.sockets.iter().map(Arc::downgrade).collect();
             let was = Opened { sockets: Vec::new(), ..was.clone() };
             retired.insert(asked.clone(), Retired { opened: was, sockets });
@@ -239,6 +267,23 @@ impl Sockets {
     /// Nothing, for as many workers.
     pub(super) fn none(&self) -> Self {
         Self { workers: Arc::new(vec![Vec::new(); self.workers.len()]), ..Self::default() }
+    }
+
+    /// All places, those too where there are only sessions any more.
+    pub(super) fn places(&self) -> HashMap<Asked, Opened> {
+        let retired = self.retired.iter().filter_map(|(asked, retired)| {
+            let sockets = retired.sockets.iter().map(Weak::upgrade).collect::<Option<_>>()?;
+            Some((asked.clone(), Opened { sockets, ..retired.opened.clone() }))
+        });
+        self.opened.iter().map(|(asked, opened)| (asked.clone(), opened.clone())).chain(retired).collect()
+    }
+
+    /// Whether there is a socket at a port, of whatever address.
+    fn has_port(&self, transport: Transport, port: u16) -> bool {
+        let asked = self.opened.keys().chain(self.retired.keys());
+        asked.into_iter().any(|asked| {
+            matches!(asked, Asked::Port { transport: its, port: at, .. } if (*its, *at) == (transport, port))
+        })
     }
 
     /// How many there are.
@@ -319,7 +364,9 @@ impl Opening<'_> {
         let opened = match self.there_is(&asked)? {
             Some(opened) => opened,
             None => {
-                let (at, sockets) = open_at(options, transport, address, port, self.workers)?;
+                // A place of ours that goes, such as all addresses, may be in the way: then they share the port so long.
+                let share = port != 0 && self.before.has_port(transport, port);
+                let (at, sockets) = open_at(options, transport, address, port, self.workers, share)?;
                 self.fresh(transport, ListenPlace::Internet(at), sockets, options, None)
             }
         };
@@ -352,9 +399,15 @@ impl Opening<'_> {
         let ListenPlace::Internet(at) = retired.opened.place else { return Ok(None) };
         let again = |socket: Option<Arc<OwnedFd>>| match socket {
             Some(socket) => Ok(socket),
-            None => bind(&retired.opened.options, Transport::Udp, at, true)
-                .map(|socket| Arc::new(OwnedFd::from(socket)))
-                .map_err(|error| Error::Listen { place: format!("udp {at}"), error }),
+            None => {
+                let Opened { options, transport, .. } = &retired.opened;
+                let socket = bind(options, *transport, at, true).and_then(|socket| match transport {
+                    Transport::Tcp => listen(&socket, options).map(|()| socket),
+                    Transport::Udp => Ok(socket),
+                });
+                let socket = socket.map(|socket| Arc::new(OwnedFd::from(socket)));
+                socket.map_err(|error| Error::Listen { place: at.to_string(), error })
+            }
         };
         let sockets = sockets.into_iter().map(again).collect::<Result<_, _>>()?;
         Ok(Some(Opened { sockets, ..retired.opened.clone() }))
@@ -445,7 +498,7 @@ impl Opening<'_> {
         });
         let give = |listening: &mut Vec<Listening>, socket: &Arc<OwnedFd>| {
             let (endpoint, socket) = (Arc::clone(&endpoint), Arc::clone(socket));
-            listening.push(Listening { endpoint, socket, retired: false });
+            listening.push(Listening { endpoint, socket, retired: None, service: None });
         };
         let workers = self.workers;
         for (number, socket) in opened.sockets.iter().enumerate() {

@@ -13,22 +13,24 @@ use std::path::Path;
 /// Bytes of datagrams that may wait for a worker, where the kernel grants them.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// One socket for each worker at an address, or at all of the host.
+/// One socket for each worker at an address, or at all of the host. With `join` beside others of ours.
 pub(super) fn open_at(
     options: &SocketOptions,
     transport: Transport,
     address: Option<IpAddr>,
     port: u16,
     workers: usize,
+    join: bool,
 ) -> Result<(SocketAddr, Vec<OwnedFd>), Error> {
+    let all = |address: IpAddr| open_all(options, transport, (address, port).into(), workers, join);
     let opened = match address {
-        Some(address) => open_all(options, transport, (address, port).into(), workers),
-        None => match open_all(options, transport, (Ipv6Addr::UNSPECIFIED, port).into(), workers) {
+        Some(address) => all(address),
+        None => match all(Ipv6Addr::UNSPECIFIED.into()) {
             // A host without IPv6.
             Err((_, error))
                 if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) =>
             {
-                open_all(options, transport, (Ipv4Addr::UNSPECIFIED, port).into(), workers)
+                all(Ipv4Addr::UNSPECIFIED.into())
             }
             opened => opened,
         },
@@ -45,16 +47,22 @@ fn open_all(
     transport: Transport,
     address: SocketAddr,
     workers: usize,
+    join: bool,
 ) -> Result<(SocketAddr, Vec<OwnedFd>), (SocketAddr, io::Error)> {
     let failed = |error| (address, error);
-    let first = bind(options, transport, address, false).map_err(failed)?;
+    let first = match bind(options, transport, address, false) {
+        Err(error) if join && error.kind() == io::ErrorKind::AddrInUse => {
+            bind(options, transport, address, true)
+        }
+        result => result,
+    };
+    let first = first.map_err(failed)?;
     let bound = first.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
     let mut sockets = vec![first];
-    if workers > 1 {
-        sockets[0].set_reuse_port(true).map_err(failed)?;
-        for _ in 1..workers {
-            sockets.push(bind(options, transport, bound, true).map_err(failed)?);
-        }
+    // For the others, and for what another configuration may open beside it.
+    sockets[0].set_reuse_port(true).map_err(failed)?;
+    for _ in 1..workers {
+        sockets.push(bind(options, transport, bound, true).map_err(failed)?);
     }
     for socket in &sockets {
         if transport == Transport::Tcp {
@@ -108,7 +116,7 @@ pub(super) fn prepare_udp(socket: &Socket, address: &SockAddr) -> io::Result<()>
     }
 }
 
-fn listen(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
+pub(super) fn listen(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
     if let Some(pending) = options.fast_open {
         socket_options::set_fast_open(socket, pending)?;
     }

@@ -26,7 +26,8 @@ pub(super) use connection::End;
 
 use super::counters::{Counter, Counters};
 use super::detect::Patience;
-use super::plan::Plan;
+use super::listen::Listening;
+use super::plan::{Plan, Service};
 use super::share::Share;
 use super::shared::{Endpoint, ListenPlace, Shared};
 use super::slab::Slab;
@@ -99,6 +100,11 @@ impl Tcp {
         self.plan = plan;
     }
 
+    /// What is done for those who come to a place.
+    pub(super) fn service(&self, endpoint: &Endpoint) -> Arc<Service> {
+        Arc::clone(&self.plan.services[endpoint.listener])
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.connections.len() == 0
     }
@@ -128,14 +134,15 @@ impl Tcp {
     pub(super) fn accept(
         &mut self,
         cx: Context<'_>,
-        endpoint: &Endpoint,
+        listening: &Listening,
         socket: OwnedFd,
         peer: Option<SocketAddr>,
     ) {
         cx.counters.tcp.accepted.add(1);
         let tick = self.wheel.tick(cx.now);
         // Many clients speak as soon as they are connected: their bytes are tried for at once.
-        let service = Arc::clone(&self.plan.services[endpoint.listener]);
+        let endpoint = &*listening.endpoint;
+        let service = listening.service.clone().unwrap_or_else(|| self.service(endpoint));
         let side = Side::new(socket, true);
         let port = match endpoint.place {
             ListenPlace::Many { .. } => local_port(&side.socket),

@@ -47,7 +47,8 @@ impl Tcp {
             counters.tcp.attempts.add(1);
             let speaks = connection.up.holds() || way.send_proxy.is_some();
             let (address, port) = (held.server().address(), connection.port);
-            let begin = || connect::begin(address, port, service.keep_alive, speaks);
+            let source = client.filter(|_| way.transparent);
+            let begin = || connect::begin(address, port, service.keep_alive, speaks, source);
             let begun = match begin() {
                 Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => begin(),
                 begun => begun,
@@ -85,7 +86,10 @@ impl Tcp {
                 }
                 Err(error) => {
                     // What this host lacks is not the server's fault.
-                    if !matches!(error, Errno::ADDRNOTAVAIL | Errno::MFILE | Errno::NFILE | Errno::NOBUFS) {
+                    if !matches!(
+                        error,
+                        Errno::ADDRNOTAVAIL | Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::PERM
+                    ) {
                         held.failed(cx.now);
                     }
                     connection.tried.push(Arc::clone(held.server()));

@@ -37,10 +37,14 @@ impl Udp {
         }
         due.clear();
         self.due = due;
+        for (key, beginning) in self.beginnings.due(cx.now) {
+            self.give_up(cx, key, beginning);
+        }
     }
 
     /// The end of all.
     pub(in super::super) fn cut(&mut self, cx: Context<'_>) {
+        self.drop_beginnings(cx);
         let numbers: Vec<_> = self.sessions.numbers().collect();
         for number in numbers {
             self.end(cx, number, &cx.counters.udp.drained);

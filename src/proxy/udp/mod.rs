@@ -6,13 +6,17 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `beginning` | clients whose route depends on what they say first |
+//! | `moving` | those that go on in another process |
 //! | `session` | what is kept of each, and how they begin |
 //! | `pack` | datagrams put together for one system call |
 //! | `transmit` | sending them |
 //! | `recency` | which session was silent longest |
 //! | `ending` | how they end |
 
+mod beginning;
 mod ending;
+mod moving;
 mod pack;
 mod recency;
 mod session;
@@ -27,9 +31,10 @@ use super::token::Token;
 use super::upstream::Turn;
 use super::wheel::Wheel;
 use crate::sys::datagrams::{Inbox, Outbox};
+use beginning::Beginnings;
 use pack::{Pack, Way};
 use recency::Recency;
-use session::{Key, Refusal, Session};
+use session::{Begun, Key, Refusal, Session};
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -60,6 +65,8 @@ pub(super) struct Udp {
     worker: usize,
     sessions: Slab<Session>,
     by_key: HashMap<Key, u32>,
+    /// Those whose first datagrams do not say yet where they go.
+    beginnings: Beginnings,
     recency: Recency,
     wheel: Wheel,
     turns: Vec<Turn>,
@@ -85,6 +92,7 @@ impl Udp {
             worker,
             sessions: Slab::new(),
             by_key: HashMap::new(),
+            beginnings: Beginnings::default(),
             recency: Recency::new(),
             wheel: Wheel::new(now),
             turns: Vec::new(),
@@ -114,7 +122,7 @@ impl Udp {
     }
 
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
-        self.wheel.wait(now)
+        self.wheel.wait(now).into_iter().chain(self.beginnings.wait(now)).min()
     }
 
     /// Datagrams came from clients.
@@ -168,8 +176,14 @@ impl Udp {
             };
             let session = match known {
                 Some(session) => Some(session),
-                None => match self.begin(cx, key, socket) {
-                    Ok(session) => session,
+                None => match self.begin(cx, key, socket, index) {
+                    Ok(Begun::Session(session)) => Some(session),
+                    // Its datagrams are sent with those to come.
+                    Ok(Begun::Waits) => {
+                        last = None;
+                        continue;
+                    }
+                    Ok(Begun::Not) => None,
                     Err(Refusal) => {
                         udp.limited.add(datagrams);
                         continue;
@@ -294,3 +308,6 @@ impl Udp {
 fn inbox_for(sessions: usize) -> Inbox {
     if sessions > 0 { Inbox::new(BATCH, ROOM) } else { Inbox::new(1, 0) }
 }
+
+#[cfg(test)]
+mod tests;

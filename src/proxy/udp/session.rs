@@ -4,10 +4,11 @@ use super::super::detect::{self, Choice, Patience};
 use super::super::limits::Admission;
 use super::super::listen::{Listening, Present};
 use super::super::plan::Service;
-use super::super::shared::Endpoint;
+use super::super::source;
 use super::super::token::Token;
 use super::super::upstream::Held;
 use super::super::wheel::{Tick, Wheel};
+use super::beginning::Beginning;
 use super::{Context, Udp, turn_of};
 use crate::sys::socket_options;
 use mio::Interest;
@@ -35,9 +36,9 @@ pub(super) struct Session {
     pub(super) socket: OwnedFd,
     pub(super) held: Held,
     /// Its right to be there.
-    _admission: Admission,
+    pub(super) _admission: Admission,
     /// Its place among those of its listening sockets.
-    _present: Present,
+    pub(super) _present: Present,
     pub(super) service: Arc<Service>,
     pub(super) way: usize,
     pub(super) began: Instant,
@@ -52,45 +53,80 @@ pub(super) struct Session {
 /// A client has as many sessions as it may, or comes too often.
 pub(super) struct Refusal;
 
+/// What becomes of a new client.
+pub(super) enum Begun {
+    /// It has one.
+    Session(u32),
+    /// It has to say more.
+    Waits,
+    /// There is no route, no server, or no room to be made.
+    Not,
+}
+
 impl Udp {
-    /// A session for a new client; `None` where there is no server, or no room to be made.
+    /// A session for a new client, by the message that came with number `index`.
     pub(super) fn begin(
         &mut self,
         cx: Context<'_>,
         key: Key,
         socket: &Listening,
-    ) -> Result<Option<u32>, Refusal> {
-        if socket.retired {
-            return Ok(None);
+        index: usize,
+    ) -> Result<Begun, Refusal> {
+        if socket.retired.is_some() {
+            return Ok(Begun::Not);
         }
-        let admission = self.plan.limits.admit(Some(key.client.ip()), cx.now).map_err(|_| Refusal)?;
-        Ok(self.begin_admitted(cx, key, &socket.endpoint, admission))
+        let client = key.client.ip();
+        let beginning = match self.beginnings.take(&key) {
+            Some(beginning) => beginning,
+            None => {
+                let admission = self.plan.limits.admit(Some(client), cx.now).map_err(|_| Refusal)?;
+                let service = Arc::clone(&self.plan.services[socket.endpoint.listener]);
+                if !service.needs_bytes {
+                    let conditions = service.ways.iter().map(|way| &way.condition);
+                    let choice = detect::choose(conditions, Some(client), &[], Patience::Over);
+                    let present = Present::at(&socket.endpoint);
+                    let port = socket.endpoint.port;
+                    let session = self.open_session(cx, key, port, service, choice, admission, present);
+                    return Ok(session.map_or(Begun::Not, Begun::Session));
+                }
+                Beginning::new(
+                    service,
+                    admission,
+                    Present::at(&socket.endpoint),
+                    socket.endpoint.port,
+                    cx.now,
+                )
+            }
+        };
+        Ok(self.hear(cx, key, beginning, index))
     }
 
-    fn begin_admitted(
+    /// Opens a session where it was chosen to go; `None` where there is no route, no server, or no room to be made.
+    #[expect(clippy::too_many_arguments, reason = "all that was found out of a new client")]
+    pub(super) fn open_session(
         &mut self,
         cx: Context<'_>,
         key: Key,
-        endpoint: &Endpoint,
+        port: u16,
+        service: Arc<Service>,
+        choice: Choice,
         admission: Admission,
+        present: Present,
     ) -> Option<u32> {
-        let (port, service) = (endpoint.port, Arc::clone(&self.plan.services[endpoint.listener]));
+        let Choice::Route(chosen) = choice else { return None };
         while self.sessions.len() >= self.most {
             self.make_room(cx)?;
         }
         let client = Some(key.client.ip());
-        let conditions = service.ways.iter().map(|way| &way.condition);
-        let Choice::Route(chosen) = detect::choose(conditions, client, &[], Patience::Over) else {
-            return None;
-        };
         let way = service.ways.get(chosen)?;
         let turn = turn_of(&mut self.turns, way.index, self.worker);
         let held = way.upstream.pick(turn, client, &[], cx.now)?;
         let server = held.server().address().socket_address(port)?;
-        let socket = match open(&server) {
+        let source = client.filter(|_| way.transparent);
+        let socket = match open(&server, source) {
             Err(Errno::MFILE | Errno::NFILE) => {
                 self.make_room(cx)?;
-                open(&server).ok()?
+                open(&server, source).ok()?
             }
             socket => socket.ok()?,
         };
@@ -101,7 +137,7 @@ impl Udp {
             socket,
             held,
             _admission: admission,
-            _present: Present::at(endpoint),
+            _present: present,
             service,
             way: chosen,
             began: cx.now,
@@ -133,11 +169,14 @@ impl Udp {
     }
 }
 
-/// A socket that talks to a server alone, and is told what ICMP says of it.
-fn open(server: &SocketAddr) -> Result<OwnedFd, Errno> {
+/// A socket that talks to a server alone, and is told what ICMP says of it. With `source` it comes from that address.
+fn open(server: &SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Errno> {
     let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::DGRAM, flags, None)?;
+    if let Some(client) = source {
+        source::show(&socket, client, server)?;
+    }
     connect(&socket, server)?;
     // An older kernel gives them one by one.
     let _ = socket_options::set_udp_gro(&socket);
