@@ -17,10 +17,14 @@ use wharf::source::synthetic::{Protocol, Sizes, Synthetic, Traffic};
 use wharf::source::{CaptureFile, Fill, Source};
 use wharf::verify::{Checksums, Verdict, verify};
 
-/// Reads a batch both ways, as it lies in a cache and as it lies in memory.
+/// Reads a batch in every way: as it lies in a cache, as it lies in memory, and as it is followed by others: at once, somewhere
+/// and far beyond all memory there is.
 fn check(findings: &mut Findings, batch: Batch<'_>) {
     check_once(findings, batch);
     check_once(findings, batch.cold());
+    for ahead in [1, batch.slab().len() as u32 / 2 + 1, u32::MAX] {
+        check_once(findings, batch.followed(ahead));
+    }
 }
 
 fn check_once(findings: &mut Findings, batch: Batch<'_>) {

@@ -4,7 +4,7 @@
 #   perf/peers/core.sh [MODULE...]     checksum, ring, parse, growth, capture_read, filter, flow; all without one
 #
 # ROUNDS (15), CORES (0,1) and CAPTURE in the environment: with a capture file, perf/peers/testpmd.sh runs too after all
-# modules. Writes perf/results/core.tsv when all modules run, and exits with 0
+# modules. Writes perf/results/core.tsv when all modules run (or TSV, if that names a file), and exits with 0
 # only if every owed ratio holds. On a busy machine rounds that lost a core are measured again; `chrt -r 1` before the
 # command keeps the cores.
 set -euo pipefail
@@ -24,6 +24,7 @@ export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 mkdir -p "$results"
 tsv=()
 if [ $# = 0 ]; then tsv=(--tsv "$results/core.tsv"); fi
+if [ -n "${TSV:-}" ]; then tsv=(--tsv "$TSV"); fi
 status=0
 target/release/wharf-peers --rounds "${ROUNDS:-15}" --cores "${CORES:-0,1}" "${tsv[@]}" "$@" || status=$?
 if [ $# = 0 ]; then

@@ -67,6 +67,8 @@ pub struct Findings {
     walked: Vec<u32>,
     /// Something has been filled in on demand.
     lent: AtomicBool,
+    /// Checksums are left alone.
+    unverified: bool,
     checksums: Checksums,
 }
 
@@ -79,6 +81,18 @@ impl Findings {
 
     /// Parses and verifies every frame of `batch`, in place of what was read before.
     pub fn read(&mut self, batch: Batch<'_>) {
+        self.unverified = false;
+        self.run(batch);
+    }
+
+    /// Parses every frame and verifies nothing: of no checksum anything is known then
+    /// ([`Verdict::NotApplicable`](crate::verify::Verdict::NotApplicable)), and what is behind the headers is not touched.
+    pub fn read_unverified(&mut self, batch: Batch<'_>) {
+        self.unverified = true;
+        self.run(batch);
+    }
+
+    fn run(&mut self, batch: Batch<'_>) {
         struct Read<'r, 'b>(&'r mut Findings, Batch<'b>);
         impl Task for Read<'_, '_> {
             type Output = ();
@@ -225,9 +239,14 @@ impl Findings {
         let frame = batch.frame(index);
         let layers = &mut self.layers[index];
         parse_into(&frame, layers);
-        let verdicts = verify_with(kernel, &Packet::new(frame, layers));
         self.walked.push(index as u32);
-        self.keep(index, verdicts);
+        if self.unverified {
+            self.verdicts[index] = Verdicts::default();
+            self.summaries[index] = Summary::walked(&self.layers[index], &Verdicts::default());
+        } else {
+            let verdicts = verify_with(kernel, &Packet::new(frame, layers));
+            self.keep(index, verdicts);
+        }
     }
 
     /// Keeps what was found in a frame of a common shape, a checksum of which is wrong.

@@ -78,10 +78,14 @@ impl Summary {
         Self(bits)
     }
 
+    /// The bits that hold verdicts.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) const VERDICTS: u64 = 0xff << IP_AT | 0xff << L4_AT;
+
     /// The same with other verdicts, which are kept.
     #[cfg(target_arch = "x86_64")]
     pub(super) const fn judged(self, ip: Verdict, l4: Verdict) -> Self {
-        let others = self.0 & !(0xff << IP_AT | 0xff << L4_AT);
+        let others = self.0 & !Self::VERDICTS;
         Self(others | Self::common(Transport::None, ip, l4).0 | Self::JUDGED)
     }
 
@@ -89,7 +93,8 @@ impl Summary {
         self.0 & Self::JUDGED != 0
     }
 
-    pub(super) const fn is_laid_out(self) -> bool {
+    /// Whether its layers are kept; of a common shape, they are not unless somebody asked for them.
+    pub(crate) const fn is_laid_out(self) -> bool {
         self.0 & Self::LAID_OUT != 0
     }
 

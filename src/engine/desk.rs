@@ -11,7 +11,7 @@ use super::stats::{Gauge, Tally};
 use super::turns::{Rest, Turn};
 use super::worker::Failure;
 use super::workers::Workers;
-use crate::sink::{Deliveries, Part, Sink};
+use crate::sink::{Deliveries, Mark, Part, Sink};
 use crate::source::Lease;
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub(super) struct Desk<'w> {
     worker: usize,
     router: &'w Router,
+    /// Some sink asks for verdicts.
+    verify: bool,
     gauge: &'w Gauge,
     sorter: Sorter,
     exits: Exits<'w>,
@@ -56,6 +58,14 @@ pub(super) struct Done<'a> {
 }
 
 impl Exits<'_> {
+    /// Tells all parts how far the source has come.
+    fn mark(&mut self, mark: Mark, ending: &Ending) {
+        for (output, part) in self.parts.iter_mut().enumerate() {
+            let Some(part) = part else { continue };
+            part.mark(mark).unwrap_or_else(|error| ending.fail(Failure::Sink { output, error }));
+        }
+    }
+
     /// The lease if it is to go with the load; otherwise the load has a copy of what it needs.
     fn lend(&self, load: &mut Load, lease: Option<Lease>) -> Option<Lease> {
         let lease = lease?;
@@ -75,13 +85,14 @@ impl<'w> Desk<'w> {
         worker: usize,
         parts: Vec<Option<Box<dyn Part>>>,
         (senders, outputs, sole): (Vec<Sender<'w>>, &'w [usize], bool),
-        wanting: Vec<bool>,
+        (wanting, verify): (Vec<bool>, bool),
         ordered: bool,
     ) -> Self {
         let rings = (0..parts.len()).map(|output| outputs.iter().position(|&behind| behind == output));
         Self {
             worker,
             router: run.router,
+            verify,
             gauge: &run.gauges[worker],
             sorter: Sorter::new(parts.len() + 1),
             tally: Tally::new(parts.len()),
@@ -116,6 +127,7 @@ impl<'w> Desk<'w> {
                     load.begin(number, self.worker, self.exits.senders.len());
                     let lease = load.chunk.take_lease();
                     self.read(load, lease.as_ref(), ending);
+                    self.exits.mark(Mark::Chunk(self.exits.ordered.then_some(number)), ending);
                     let lease = self.exits.lend(load, lease);
                     self.hand_over(pool.at(place), lease, ending);
                     progress
@@ -124,6 +136,7 @@ impl<'w> Desk<'w> {
             let queued = self.exits.senders.iter().map(|sender| sender.queued() as u64).sum();
             self.gauge.publish(self.seen, (queued, self.tally.ring_full()), progress);
         }
+        self.exits.mark(Mark::End, ending);
         Done { parts: self.exits.parts, tally: self.tally, rest: supply.into_rest() }
     }
 
@@ -131,6 +144,7 @@ impl<'w> Desk<'w> {
     fn read(&mut self, load: &mut Load, lease: Option<&Lease>, ending: &Ending) {
         let Self {
             router,
+            verify,
             sorter,
             exits: Exits { parts, rings, senders, wanting, sole, .. },
             tally,
@@ -141,7 +155,11 @@ impl<'w> Desk<'w> {
         for (index, batch) in chunk.batches_in(lease).enumerate() {
             // Kept for the outputs; where there are none, the same few lines of cache do for every batch.
             let findings = &mut findings[if senders.is_empty() { 0 } else { index }];
-            findings.read(batch);
+            if *verify {
+                findings.read(batch);
+            } else {
+                findings.read_unverified(batch);
+            }
             let taken = if *sole { &mut *own } else { &mut *tally };
             let before = taken.bytes;
             taken.take(batch, findings);

@@ -47,7 +47,7 @@
 use super::config::{BoxedSink, BoxedSource};
 use super::cores::{self, Places};
 use super::desk::{Desk, Done};
-use super::ending::Ending;
+use super::ending::{Ending, Watch};
 use super::lanes::{Gaps, Lanes};
 use super::outlets::Outlets;
 use super::output::{Output, Served};
@@ -129,6 +129,7 @@ impl Workers<'_> {
             (0..sinks.len()).filter(|&output| parts[0][output].is_none()).collect();
         let sole = sinks.len() == 1 && behind_rings.len() == 1;
         let wanting: Vec<bool> = behind_rings.iter().map(|&output| sinks[output].wants_layers()).collect();
+        let verify = sinks.is_empty() || sinks.iter().any(|sink| sink.wants_verdicts());
         let gaps: Vec<Gaps> = behind_rings.iter().map(|_| Gaps::default()).collect();
         let mut senders: Vec<Vec<Sender<'_>>> = (0..workers).map(|_| Vec::new()).collect();
         let mut lanes = Vec::new();
@@ -142,8 +143,21 @@ impl Workers<'_> {
         }
         let places = Places::beside(self.cores);
         let (done, served) = thread::scope(|scope| {
-            let wanted = sinks.iter_mut().enumerate().filter(|(output, _)| behind_rings.contains(output));
+            let sinks = sinks.iter_mut().enumerate();
+            let (wanted, filled): (Vec<_>, Vec<_>) =
+                sinks.partition(|(output, _)| behind_rings.contains(output));
+            let gatherers = filled.into_iter().filter(|(_, sink)| sink.gathers());
+            let gatherers: Result<Vec<_>, _> = gatherers
+                .map(|(output, sink)| {
+                    start(scope, format!("wharf-output-{output}"), move || {
+                        let _watch = Watch(ending);
+                        let gathered = sink.gather();
+                        gathered.unwrap_or_else(|error| ending.fail(Failure::Sink { output, error }));
+                    })
+                })
+                .collect();
             let outputs: Result<Vec<_>, _> = wanted
+                .into_iter()
                 .zip(lanes)
                 .enumerate()
                 .map(|(ring, ((number, sink), lanes))| {
@@ -159,7 +173,8 @@ impl Workers<'_> {
             let started: Result<Vec<_>, _> = desks
                 .map(|(worker, ((parts, senders), supply))| {
                     let exits = (senders, &behind_rings[..], sole);
-                    let desk = Desk::new(self, worker, parts, exits, wanting.clone(), ordered);
+                    let asked = (wanting.clone(), verify);
+                    let desk = Desk::new(self, worker, parts, exits, asked, ordered);
                     start(scope, format!("wharf-worker-{worker}"), move || {
                         // The others would go on without it, for as long as there is anything to read.
                         let pinned = self.cores.get(worker).map_or(Ok(()), |&core| cores::pin(core));
@@ -169,8 +184,10 @@ impl Workers<'_> {
                 })
                 .collect();
             // What has been started ends by itself when no more is read.
-            let (started, outputs) =
-                started.and_then(|started| Ok((started, outputs?))).inspect_err(|_| ending.end())?;
+            let (started, outputs) = started
+                .and_then(|started| Ok((started, outputs?)))
+                .and_then(|threads| gatherers.map(|_| threads))
+                .inspect_err(|_| ending.end())?;
             let done: Result<Vec<Done<'a>>, Error> = started.into_iter().map(join).collect();
             Ok((done?, outputs.into_iter().map(join).collect::<Vec<Served>>()))
         })?;

@@ -42,9 +42,9 @@ impl CommunityId {
     }
 }
 
-/// `1:` and the hash in Base64 (RFC 4648 4).
-impl fmt::Display for CommunityId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl CommunityId {
+    /// `1:` and the hash in Base64 (RFC 4648 4).
+    pub(crate) fn text(&self) -> [u8; 30] {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let mut text = *b"1:..........................==";
         for (group, digits) in self.0.chunks(3).zip(text[2..].chunks_mut(4)) {
@@ -54,7 +54,14 @@ impl fmt::Display for CommunityId {
             }
         }
         text[29] = b'=';
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        text
+    }
+}
+
+/// `1:` and the hash in Base64 (RFC 4648 4).
+impl fmt::Display for CommunityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -25,7 +25,10 @@ pub struct FlowKey {
 }
 
 /// Set beside the 12 bits of a VLAN identifier: 0 is an identifier, too.
-pub(super) const TAGGED: u16 = 0x1000;
+const TAGGED: u16 = 0x1000;
+
+/// An odd number without a pattern: the first digits of the golden ratio.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The tunnel that a flow was seen in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,6 +142,30 @@ impl FlowKey {
         let (addresses, ports) = if reversed { ([b, a], [to.1, from.1]) } else { ([a, b], [from.1, to.1]) };
         let version = if from.0.is_ipv4() { 4 } else { 6 };
         (Self { addresses, ports, vlans: [0; 2], protocol, version, tunnel: None }, reversed)
+    }
+
+    /// A VLAN tag as it is kept.
+    #[inline(always)]
+    pub(super) const fn tagged(tag: u16) -> u16 {
+        TAGGED | tag & 0xfff
+    }
+
+    /// Of a packet of TCP or UDP with this IPv6 header, these ports (that of the source first) and this tag as it is
+    /// [kept](Self::tagged), or 0; and whether the upper end sent it.
+    #[inline(always)]
+    pub(super) fn of_ipv6(header: &[u8; 40], (from, to): (u16, u16), vlan: u16) -> (Self, bool) {
+        let (addresses, _) = header[8..].as_chunks::<16>();
+        let (a, b) = (addresses[0], addresses[1]);
+        let reversed = (b, to) < (a, from);
+        let (addresses, ports) = if reversed { ([b, a], [to, from]) } else { ([a, b], [from, to]) };
+        (Self { addresses, ports, vlans: [vlan, 0], protocol: header[6], version: 6, tunnel: None }, reversed)
+    }
+
+    /// A number that tells flows apart and does not depend on a seed.
+    pub(super) fn spread(&self) -> u64 {
+        let words = self.words().into_iter();
+        let mixed = words.fold(0_u64, |mixed, word| (mixed.rotate_left(17) ^ word).wrapping_mul(MIX));
+        mixed ^ mixed >> 32
     }
 
     /// What stands for the ports of an ICMP message.

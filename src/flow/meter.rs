@@ -1,77 +1,29 @@
 //! Counts packets by flow, and gives the record of each flow when it ends.
 
+mod expiry;
+
+use super::FlowKey;
+use super::event::Event;
+use super::last::Last;
+use super::options::{MeterCounts, MeterOptions};
 use super::packed::{Packed, Seed};
 use super::record::{EndReason, FlowRecord};
-use super::sighting::Sighting;
 use super::slab::Slab;
-use super::state::{self, Cold, Hot, NEVER, NONE, NOWHERE};
+use super::state::{self, Cold, Hot, NEVER, NONE, NOWHERE, Odd};
 use super::table::{BATCH, Table};
 use super::tcp::Connection;
 use super::wheel::Wheel;
-use super::{FlowKey, quoted::Quoted};
+use super::window::Events;
+use crate::frame::Timestamp;
 use crate::parse::Packet;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How long a flow is kept, and how many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MeterOptions {
-    /// At most so many at a time, at least 1. One more, and that whose timeout is the nearest makes room, unless packets have
-    /// come since it was passed over; its record comes out.
-    pub max_flows: usize,
-    /// A flow ends when nothing has come for that long; `None`: never.
-    pub idle_timeout: Option<Duration>,
-    /// A record ends when the flow has gone on for that long, and the next begins; `None`: never.
-    pub active_timeout: Option<Duration>,
-    /// A TCP connection that has ended is kept that long, for what comes late.
-    pub linger: Duration,
-}
-
-impl Default for MeterOptions {
-    /// A million flows, idle after a minute (UDP programs are silent for less, and TCP keeps alive), a record at least every
-    /// half hour, five seconds after the end of a connection.
-    fn default() -> Self {
-        Self {
-            max_flows: 1 << 20,
-            idle_timeout: Some(Duration::from_secs(60)),
-            active_timeout: Some(Duration::from_secs(1800)),
-            linger: Duration::from_secs(5),
-        }
-    }
-}
-
-/// What a meter has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MeterCounts {
-    /// Packets of flows.
-    pub packets: u64,
-    /// Packets of none: not IP, or their addresses were not captured.
-    pub without_flow: u64,
-    /// Records of flows that have ended.
-    pub records: u64,
-    /// Of those, how many had to make room.
-    pub evicted: u64,
-    /// The most flows at a time.
-    pub most: u64,
-}
-
-impl MeterCounts {
-    /// Adds what another meter has seen of other packets.
-    pub fn merge(&mut self, other: &Self) {
-        self.packets += other.packets;
-        self.without_flow += other.without_flow;
-        self.records += other.records;
-        self.evicted += other.evicted;
-        self.most += other.most;
-    }
-}
-
-/// Flows that are passed over for one that is evicted, as packets have come since they were looked at last: what goes on is
-/// seldom evicted, a flood of single packets evicts itself, and looking has an end.
-const SECOND_LOOKS: u32 = 8;
 /// When to look at a flow that never times out.
 const NEVER_MIND: i64 = 60_000_000_000;
+/// Packets gathered before the table is asked.
+const GATHERED: usize = 256;
 
 /// Counts packets by flow; time is that of the packets.
 #[derive(Debug)]
@@ -85,6 +37,7 @@ pub struct Meter {
     /// What stands beside the table. By its numbers flows are known here: they do not change while a flow lasts.
     cold: Slab<Cold>,
     connections: Slab<Connection>,
+    odds: Slab<Odd>,
     /// Keys that are not whole.
     long: Slab<FlowKey>,
     wheel: Wheel,
@@ -92,7 +45,7 @@ pub struct Meter {
     now: i64,
     /// How often the capture has lost packets.
     epoch: u16,
-    batch: Vec<Sighting>,
+    gathered: Events,
     counts: MeterCounts,
 }
 
@@ -100,13 +53,17 @@ impl Meter {
     /// Without flows yet.
     #[must_use]
     pub fn new(options: MeterOptions) -> Self {
+        Self::seeded(options, Seed::random())
+    }
+
+    /// The same for events with keys of this seed.
+    pub(super) fn seeded(options: MeterOptions, seed: Seed) -> Self {
         let nanos = |time: Option<Duration>| {
             time.map_or(i64::MAX, |time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
         };
         let (idle, active) = (nanos(options.idle_timeout), nanos(options.active_timeout));
         let linger = nanos(Some(options.linger));
         let horizon = [idle, active, linger].into_iter().filter(|&time| time < i64::MAX / 4).max();
-        let seed = Seed::random();
         Self {
             options: MeterOptions { max_flows: options.max_flows.clamp(1, NONE as usize - 1), ..options },
             idle,
@@ -116,12 +73,13 @@ impl Meter {
             table: Table::new(seed),
             cold: Slab::default(),
             connections: Slab::default(),
+            odds: Slab::default(),
             long: Slab::default(),
             wheel: Wheel::new(horizon.unwrap_or(0).max(NEVER_MIND)),
             due: VecDeque::new(),
             now: NEVER,
             epoch: 0,
-            batch: Vec::with_capacity(BATCH),
+            gathered: Events::default(),
             counts: MeterCounts::default(),
         }
     }
@@ -144,14 +102,11 @@ impl Meter {
         self.table.is_empty()
     }
 
-    /// Bytes that it takes, without what few flows have.
+    /// Bytes that it takes, without the troubles of connections.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.table.bytes()
-            + self.cold.bytes()
-            + self.connections.bytes()
-            + self.long.bytes()
-            + self.table.len() * size_of::<u32>()
+        let slabs = self.cold.bytes() + self.connections.bytes() + self.odds.bytes() + self.long.bytes();
+        self.table.bytes() + slabs + self.wheel.bytes()
     }
 
     /// The capture has lost packets here: a gap in what comes next need not be the network's doing.
@@ -165,107 +120,150 @@ impl Meter {
         packets: impl IntoIterator<Item = Packet<'a>>,
         mut out: impl FnMut(FlowRecord),
     ) {
-        let mut batch = std::mem::take(&mut self.batch);
+        let mut gathered = std::mem::take(&mut self.gathered);
         for packet in packets {
-            match Sighting::of(&packet, &self.seed) {
-                Some(sighting) => batch.push(sighting),
+            match Event::of(&packet, &self.seed) {
+                Some((event, beside)) => {
+                    if beside.lost {
+                        gathered.push(Event::loss(0), None);
+                    }
+                    if let Some(quoted) = &beside.quoted {
+                        let key = Packed::pack(&quoted.key, &self.seed);
+                        gathered.push(Event::tie(quoted, key, 0), None);
+                    }
+                    gathered.push(event, beside.long);
+                }
                 None => self.counts.without_flow += 1,
             }
-            if batch.len() == BATCH {
-                self.handle(&mut batch, &mut out);
+            if gathered.len() >= GATHERED {
+                self.take_in(&gathered, &mut |_, record| out(record));
+                gathered.clear();
             }
         }
-        self.handle(&mut batch, &mut out);
-        self.batch = batch;
+        self.take_in(&gathered, &mut |_, record| out(record));
+        gathered.clear();
+        self.gathered = gathered;
     }
 
-    /// All lines are asked for before the first is used.
-    fn handle(&mut self, batch: &mut Vec<Sighting>, out: &mut impl FnMut(FlowRecord)) {
-        batch.iter().for_each(|sighting| self.table.ask(sighting.hash));
-        let mut guesses = [NONE; BATCH];
-        for (guess, sighting) in guesses.iter_mut().zip(&*batch) {
-            *guess = self.table.guess(sighting.hash);
-        }
-        for guess in &guesses[..batch.len()] {
-            if let Some((_, hot)) = self.table.get(*guess) {
-                self.cold.ask(hot.cold);
+    /// No packet came until then: flows that have timed out end.
+    pub fn advance(&mut self, now: Timestamp, mut out: impl FnMut(FlowRecord)) {
+        let now = now.seconds.saturating_mul(1_000_000_000).saturating_add(now.nanos.into());
+        if now > self.now {
+            self.now = now;
+            if self.wheel.is_due(now) {
+                self.turn(&mut out);
             }
         }
-        for (sighting, guess) in batch.iter().zip(guesses) {
-            self.take(sighting, guess, out);
-        }
-        batch.clear();
     }
 
-    #[inline]
-    fn take(&mut self, sighting: &Sighting, guess: u32, out: &mut impl FnMut(FlowRecord)) {
-        let time = sighting.time.unwrap_or(self.now);
+    /// Takes in events, in order; the records of flows that end by one come with its place. The lines of some are asked for
+    /// while those before them are dealt with.
+    pub(super) fn take_in(&mut self, events: &Events, out: &mut impl FnMut(u32, FlowRecord)) {
+        let mut batches = events.list.chunks(BATCH);
+        let Some(mut current) = batches.next() else { return };
+        let mut asked = self.table.prepare(current.iter().map(|event| event.key.0));
+        loop {
+            let next = batches.next();
+            let next_asked = next.map(|events| self.table.prepare(events.iter().map(|event| event.key.0)));
+            for (_, guess) in &asked[..current.len()] {
+                if let Some((_, hot)) = self.table.get(*guess) {
+                    self.cold.ask(hot.cold);
+                    self.connections.ask(hot.connection);
+                }
+            }
+            for (event, &place) in current.iter().zip(&asked) {
+                if event.is_packet() {
+                    self.take(event, &events.long, place, &mut |record| out(event.order, record));
+                } else {
+                    self.note(event, place.0);
+                }
+            }
+            match next.zip(next_asked) {
+                Some(next) => (current, asked) = next,
+                None => return,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn take(
+        &mut self,
+        event: &Event,
+        long: &[FlowKey],
+        (hash, guess): (u64, u32),
+        out: &mut impl FnMut(FlowRecord),
+    ) {
+        let time = if event.time == NEVER { self.now } else { event.time };
         if time > self.now {
             self.now = time;
             if self.wheel.is_due(time) {
                 self.turn(out);
             }
         }
-        if sighting.lost_before > 0 {
-            self.lost_packets();
-        }
         self.counts.packets += 1;
-        if let Some(quoted) = &sighting.quoted {
-            self.tie(quoted);
-        }
-        let found = self.table.find(sighting.key.0, sighting.hash, guess);
-        let flow = match found.map(|entry| self.table.entry(entry).1.cold) {
-            Some(flow) => match self.cut(flow, sighting, time) {
-                None => {
-                    self.cold[flow].busy = true;
-                    flow
-                }
+        let found = self.table.find(event.key.0, hash, guess);
+        let (entry, again) = match found {
+            Some(entry) => match self.cut(entry, event, time) {
+                None => (entry, true),
                 Some(EndReason::ActiveTimeout) => {
-                    self.renew(flow, time, out);
-                    flow
+                    self.renew(entry, time, out);
+                    (entry, false)
                 }
                 Some(end) => {
-                    self.end(flow, end, out);
-                    self.begin(sighting, time, out)
+                    self.end(entry, end, out);
+                    (self.begin(event, long, (hash, time), out), false)
                 }
             },
-            None => self.begin(sighting, time, out),
+            None => (self.begin(event, long, (hash, time), out), false),
         };
-        let cold = &mut self.cold[flow];
-        let direction = usize::from(sighting.reversed != cold.reversed);
-        cold.take(sighting, direction);
-        let (_, hot) = self.table.entry(cold.entry);
+        let Self { table, cold, odds, connections, epoch, .. } = self;
+        let (_, hot) = table.entry(entry);
+        let flow = hot.cold;
+        let cold = &mut cold[flow];
+        cold.busy |= again;
+        let direction = usize::from(event.is_reversed() != cold.reversed);
+        cold.take(event, direction, odds);
         if hot.packets == [0; 2] {
             // A record that a timeout has begun begins with this packet.
             cold.first = time;
         }
-        hot.count(direction, time, sighting.wire_length, sighting.payload);
-        let Some(segment) = &sighting.tcp else { return };
-        if cold.connection == NONE {
-            cold.connection = self.connections.insert(Connection::default());
+        hot.count(direction, time, event.wire_length, event.payload);
+        let Some(segment) = event.segment() else { return };
+        if hot.connection == NONE {
+            hot.connection = connections.insert(Connection::default());
         }
-        let connection = &mut self.connections[cold.connection];
-        connection.observe(segment, direction, time, self.epoch);
+        let connection = &mut connections[hot.connection];
+        connection.observe(&segment, direction, time, *epoch);
         if connection.is_over() && !cold.over {
             cold.over = true;
             cold.place = self.wheel.schedule(flow, time.saturating_add(self.linger));
         }
     }
 
+    /// Takes in what is not a packet of a flow.
+    #[inline(never)]
+    fn note(&mut self, event: &Event, hash: u64) {
+        let Some(kind) = event.error() else { return self.lost_packets() };
+        if let Some(entry) = self.table.find(event.key.0, hash, NONE) {
+            let cold = &mut self.cold[self.table.entry(entry).1.cold];
+            cold.refused(usize::from(event.is_reversed() != cold.reversed), kind, &mut self.odds);
+        }
+    }
+
     /// Why a flow's record ends before this packet, if it does.
     #[inline(always)]
-    fn cut(&mut self, flow: u32, sighting: &Sighting, time: i64) -> Option<EndReason> {
-        let cold = &self.cold[flow];
-        let (_, hot) = self.table.entry(cold.entry);
+    fn cut(&mut self, entry: u32, event: &Event, time: i64) -> Option<EndReason> {
+        let (_, hot) = self.table.entry(entry);
+        let cold = &self.cold[hot.cold];
         if time.saturating_sub(hot.last) > self.idle {
             return Some(EndReason::IdleTimeout);
         }
-        if let Some(segment) = &sighting.tcp
-            && segment.flags.syn()
-            && cold.connection != NONE
+        if event.flags().syn()
+            && hot.connection != NONE
+            && let Some(segment) = event.segment()
         {
-            let direction = usize::from(sighting.reversed != cold.reversed);
-            if self.connections[cold.connection].is_followed_by(segment, direction) {
+            let direction = usize::from(event.is_reversed() != cold.reversed);
+            if self.connections[hot.connection].is_followed_by(&segment, direction) {
                 return Some(EndReason::Reused);
             }
         }
@@ -274,181 +272,134 @@ impl Meter {
         (full || time.saturating_sub(cold.first) > self.active).then_some(EndReason::ActiveTimeout)
     }
 
-    /// A flow begins with this packet.
+    /// A flow begins with this packet; its place in the table.
     #[inline(never)]
-    fn begin(&mut self, sighting: &Sighting, time: i64, out: &mut impl FnMut(FlowRecord)) -> u32 {
+    fn begin(
+        &mut self,
+        event: &Event,
+        long: &[FlowKey],
+        (hash, time): (u64, i64),
+        out: &mut impl FnMut(FlowRecord),
+    ) -> u32 {
         while self.table.len() >= self.options.max_flows {
             self.evict(out);
         }
-        let mut cold = Cold::new(sighting, time);
-        if let Some(long) = sighting.long {
-            cold.long = self.long.insert(long);
+        let mut cold = Cold::new(event, time);
+        if event.is_long() {
+            cold.long = self.long.insert(long[event.long as usize]);
         }
         let flow = self.cold.insert(cold);
         let Self { table, cold, .. } = self;
-        let hot = Hot::new(time, flow);
         let moved = |hot: &Hot, entry| cold[hot.cold].entry = entry;
-        let entry = table.insert(sighting.key.0, sighting.hash, hot, moved);
+        let entry = table.insert(event.key.0, hash, Hot::new(time, flow, NONE), moved);
         let place = self.wheel.schedule(flow, self.deadline(time, time, false));
         (self.cold[flow].entry, self.cold[flow].place) = (entry, place);
         self.counts.most = self.counts.most.max(self.table.len() as u64);
-        flow
+        entry
     }
 
-    /// When a flow times out for one reason or another.
-    fn deadline(&self, first: i64, last: i64, over: bool) -> i64 {
-        let idle = match (over, self.idle) {
-            (true, idle) => self.linger.min(idle),
-            (false, i64::MAX) => NEVER_MIND,
-            (false, idle) => idle,
-        };
-        last.saturating_add(idle).min(first.saturating_add(self.active))
+    /// The record of a flow, as it would be if that ended now; `None` when it has no packet.
+    pub(super) fn record(&self, entry: u32, end: EndReason) -> Option<FlowRecord> {
+        let (packed, hot) = self.table.get(entry).filter(|(_, hot)| hot.packets != [0; 2])?;
+        let cold = &self.cold[hot.cold];
+        let key = self.key(packed, cold);
+        let odd = if cold.odd == NONE { Odd::default() } else { self.odds[cold.odd] };
+        let connection = (hot.connection != NONE).then(|| &self.connections[hot.connection]);
+        Some(state::record(key, hot, (cold, odd), connection, end))
     }
 
-    /// Ends what has timed out.
-    #[inline(never)]
-    fn turn(&mut self, out: &mut impl FnMut(FlowRecord)) {
-        let mut due = std::mem::take(&mut self.due);
-        while let Some(place) = self.wheel.turn(self.now, &mut due) {
-            for flow in due.drain(..) {
-                if self.is_at(flow, place) {
-                    self.look(flow, out);
-                }
-            }
-        }
-        self.due = due;
-    }
-
-    /// Whether that entry of the wheel is the flow's own.
-    fn is_at(&self, flow: u32, place: u16) -> bool {
-        self.cold[flow].place == place
-    }
-
-    /// Ends a flow whose time has come, or puts it where that will be.
-    fn look(&mut self, flow: u32, out: &mut impl FnMut(FlowRecord)) {
-        let cold = &self.cold[flow];
-        let (first, over) = (cold.first, cold.over);
-        let last = self.table.entry(cold.entry).1.last;
-        let quiet = self.now.saturating_sub(last);
-        if over && quiet > self.linger {
-            return self.end(flow, EndReason::Closed, out);
-        }
-        if quiet > self.idle {
-            return self.end(flow, EndReason::IdleTimeout, out);
-        }
-        if self.now.saturating_sub(first) > self.active {
-            // What comes next begins with its own time.
-            self.renew(flow, self.now, out);
-        }
-        let first = self.cold[flow].first;
-        self.cold[flow].place = self.wheel.schedule(flow, self.deadline(first, last, over));
-    }
-
-    /// Makes room: the flow goes whose timeout is the nearest and of which no second packet has come, or none since it was
-    /// passed over.
-    #[inline(never)]
-    fn evict(&mut self, out: &mut impl FnMut(FlowRecord)) {
-        let mut looks = 0;
-        while let Some((flow, place)) = self.wheel.take_first() {
-            if !self.is_at(flow, place) {
-                continue;
-            }
-            let cold = &self.cold[flow];
-            let (first, over) = (cold.first, cold.over);
-            let last = self.table.entry(cold.entry).1.last;
-            looks += 1;
-            let next = self.wheel.schedule(flow, self.deadline(first, last, over));
-            let cold = &mut self.cold[flow];
-            cold.place = next;
-            if looks <= SECOND_LOOKS && !over && (std::mem::take(&mut cold.busy) || next != place) {
-                continue;
-            }
-            self.counts.evicted += 1;
-            return self.end(flow, EndReason::Evicted, out);
-        }
-        unreachable!("every flow is on the wheel");
-    }
-
-    /// An error quotes a packet of a flow.
-    #[inline(never)]
-    fn tie(&mut self, quoted: &Quoted) {
-        let key = Packed::pack(&quoted.key, &self.seed);
-        if let Some(entry) = self.table.find(key.0, self.seed.hash(key.0), NONE) {
-            let cold = &mut self.cold[self.table.entry(entry).1.cold];
-            cold.refused(usize::from(quoted.reversed != cold.reversed), quoted.kind);
-        }
-    }
-
-    fn record(&self, flow: u32, end: EndReason) -> Option<FlowRecord> {
-        let cold = &self.cold[flow];
-        let (packed, hot) = self.table.get(cold.entry)?;
-        let key = Packed(packed).unpack().unwrap_or_else(|| self.long[cold.long]);
-        let connection = (cold.connection != NONE).then(|| &self.connections[cold.connection]);
-        Some(state::record(key, hot, cold, connection, end))
+    fn key(&self, packed: u128, cold: &Cold) -> FlowKey {
+        Packed(packed).unpack().unwrap_or_else(|| self.long[cold.long])
     }
 
     /// The record so far goes out, and the flow goes on.
     #[inline(never)]
-    fn renew(&mut self, flow: u32, time: i64, out: &mut impl FnMut(FlowRecord)) {
-        if let Some(record) =
-            self.record(flow, EndReason::ActiveTimeout).filter(|record| record.all_packets() > 0)
-        {
+    fn renew(&mut self, entry: u32, time: i64, out: &mut impl FnMut(FlowRecord)) {
+        if let Some(record) = self.record(entry, EndReason::ActiveTimeout) {
             self.counts.records += 1;
             out(record);
         }
-        let cold = &mut self.cold[flow];
-        cold.restart(time);
-        if cold.connection != NONE {
-            self.connections[cold.connection].restart();
+        let (_, hot) = self.table.entry(entry);
+        *hot = Hot::new(hot.last, hot.cold, hot.connection);
+        let cold = &mut self.cold[hot.cold];
+        if cold.odd != NONE {
+            self.odds.remove(cold.odd);
         }
-        let (_, hot) = self.table.entry(cold.entry);
-        *hot = Hot::new(hot.last, flow);
+        cold.restart(time);
+        if hot.connection != NONE {
+            self.connections[hot.connection].restart();
+        }
     }
 
     #[inline(never)]
-    fn end(&mut self, flow: u32, end: EndReason, out: &mut impl FnMut(FlowRecord)) {
-        if let Some(record) = self.record(flow, end).filter(|record| record.all_packets() > 0) {
+    fn end(&mut self, entry: u32, end: EndReason, out: &mut impl FnMut(FlowRecord)) {
+        if let Some(record) = self.record(entry, end) {
             self.counts.records += 1;
             out(record);
         }
+        let Hot { cold: flow, connection, .. } = *self.table.entry(entry).1;
         let cold = &mut self.cold[flow];
         cold.place = NOWHERE;
-        if cold.connection != NONE {
-            self.connections.remove(cold.connection);
+        if connection != NONE {
+            self.connections.remove(connection);
+        }
+        if cold.odd != NONE {
+            self.odds.remove(cold.odd);
         }
         if cold.long != NONE {
             self.long.remove(cold.long);
         }
-        self.table.remove(cold.entry);
+        self.table.remove(entry);
         self.cold.remove(flow);
     }
 
-    fn flows(&self) -> Vec<u32> {
-        self.cold.all().filter(|(_, cold)| cold.place != NOWHERE).map(|(flow, _)| flow).collect()
+    /// Flows of which there is something to tell, each as its place in the table with its first packet's time and its bytes.
+    pub(super) fn flows(&self) -> impl Iterator<Item = (u32, i64, u64)> {
+        let all = self.cold.all().filter(|(_, cold)| cold.place != NOWHERE);
+        all.filter_map(|(_, cold)| {
+            let (_, hot) = self.table.get(cold.entry).filter(|(_, hot)| hot.packets != [0; 2])?;
+            Some((cold.entry, cold.first, hot.bytes().iter().sum()))
+        })
+    }
+
+    /// The key of the flow at a place in the table.
+    pub(super) fn key_at(&self, entry: u32) -> Option<FlowKey> {
+        self.table.get(entry).map(|(packed, hot)| self.key(packed, &self.cold[hot.cold]))
+    }
+
+    /// Why the record of a flow would end if nothing more came.
+    pub(super) fn last_reason(&self, entry: u32) -> EndReason {
+        let over = self.table.get(entry).is_some_and(|(_, hot)| self.cold[hot.cold].over);
+        if over { EndReason::Closed } else { EndReason::CaptureEnd }
     }
 
     /// The flows that are going on, the largest first, as records; at most so many.
     #[must_use]
     pub fn largest(&self, count: usize) -> Vec<FlowRecord> {
-        let mut flows = self.flows();
-        let size = |flow: &u32| {
-            let cold = &self.cold[*flow];
-            let bytes = self.table.get(cold.entry).map_or(0, |(_, hot)| hot.bytes().iter().sum());
-            (Reverse::<u64>(bytes), cold.first)
-        };
-        flows.sort_by_cached_key(size);
-        flows.iter().take(count).filter_map(|&flow| self.record(flow, EndReason::CaptureEnd)).collect()
+        largest(std::slice::from_ref(self), count)
     }
 
     /// Ends all flows. Their records come by the time of their first packets.
     pub fn finish(&mut self, mut out: impl FnMut(FlowRecord)) {
-        let mut records: Vec<FlowRecord> = Vec::with_capacity(self.table.len());
-        for flow in self.flows() {
-            let over = self.cold[flow].over;
-            let end = if over { EndReason::Closed } else { EndReason::CaptureEnd };
-            self.end(flow, end, &mut |record| records.push(record));
-        }
-        records.sort_by_key(|record| (record.first, record.key));
-        records.into_iter().for_each(&mut out);
+        let last = Last::of(std::slice::from_ref(self));
+        (0..last.len()).filter_map(|at| last.record(at)).for_each(&mut out);
+        let records = last.len() as u64;
+        self.forget(records);
     }
+
+    /// Forgets all flows, of which so many records were made.
+    pub(super) fn forget(&mut self, records: u64) {
+        let counts = MeterCounts { records: self.counts.records + records, ..self.counts };
+        *self = Self { counts, epoch: self.epoch, ..Self::seeded(self.options, self.seed) };
+    }
+}
+
+/// The flows of some meters that are going on, the largest first, as records; at most so many.
+pub(super) fn largest(meters: &[Meter], count: usize) -> Vec<FlowRecord> {
+    let flows = meters.iter().map(|meter| meter.flows().map(move |flow| (meter, flow)));
+    let mut flows: Vec<_> = flows.flatten().collect();
+    flows
+        .sort_by_cached_key(|(meter, (entry, first, bytes))| (Reverse(*bytes), *first, meter.key_at(*entry)));
+    let records = flows.iter().map(|(meter, (entry, ..))| meter.record(*entry, EndReason::CaptureEnd));
+    records.flatten().take(count).collect()
 }

@@ -36,16 +36,19 @@
 //! ```
 
 mod community_id;
+mod event;
 pub mod fragments;
 mod key;
+mod last;
 mod meter;
 pub mod names;
+mod options;
 mod packed;
 mod quoted;
 pub mod reassembly;
 mod recency;
 mod record;
-mod sighting;
+mod shards;
 mod slab;
 mod state;
 mod table;
@@ -53,13 +56,18 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod wheel;
+mod window;
 
 pub use community_id::CommunityId;
 pub use key::{FlowKey, Keyed, Tunnel, TunnelKind};
-pub use meter::{Meter, MeterCounts, MeterOptions};
+pub(crate) use last::Last;
+pub use meter::Meter;
+pub use options::{MeterCounts, MeterOptions};
 pub use packed::Seed;
 pub use record::{
     EndReason, FlowNames, FlowRecord, Gaps, Handshake, RoundTrips, TcpSide, TcpState, TcpStory, Trouble,
 };
+pub(crate) use shards::{Shard, Shards, in_order};
 pub use table::Table;
 pub use tcp::{Connection, Findings, Segment, SynOptions};
+pub(crate) use window::Window;

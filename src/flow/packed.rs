@@ -1,6 +1,6 @@
 //! Keys as the table holds them: sixteen bytes, and hashed with a secret.
 
-use super::key::{FlowKey, Keyed, TAGGED, has_sound_length};
+use super::key::{FlowKey, Keyed, has_sound_length};
 use crate::parse::{IpLayer, IpVersion, Packet};
 
 /// A flow's key in sixteen bytes: the key itself where it is short enough (IPv4, at most one VLAN tag, no tunnel), else a
@@ -36,9 +36,10 @@ impl Seed {
         Self(self.0.map(|word| fold(word ^ more, SALT[0]) ^ word))
     }
 
-    /// The hash of sixteen bytes.
+    /// The hash of sixteen bytes: what a [`Table`](super::Table) with this seed makes of a key.
     #[inline(always)]
-    pub(super) fn hash(&self, key: u128) -> u64 {
+    #[must_use]
+    pub fn hash(&self, key: u128) -> u64 {
         let mixed = fold(key as u64 ^ self.0[0], (key >> 64) as u64 ^ self.0[1]);
         fold(mixed ^ self.0[2], SALT[2])
     }
@@ -83,12 +84,10 @@ impl Packed {
             let data = packet.frame().data.get(..ip.end as usize)?;
             let source = word(data, ip.start + 12)?;
             let destination = word(data, ip.pseudo_destination)?;
-            let a = u64::from(source) << 16 | u64::from(source_port);
-            let b = u64::from(destination) << 16 | u64::from(destination_port);
-            let reversed = b < a;
-            let (lower, upper) = if reversed { (b, a) } else { (a, b) };
-            let vlan = if layers.vlan_count == 0 { 0 } else { TAGGED | layers.vlan_tags[0] & 0xfff };
-            return Some((Self::whole(lower, upper, vlan, ip.protocol), reversed, None));
+            let vlan = if layers.vlan_count == 0 { 0 } else { FlowKey::tagged(layers.vlan_tags[0]) };
+            let (key, reversed) =
+                Self::of_ipv4((source, destination), (source_port, destination_port), vlan, ip.protocol);
+            return Some((key, reversed, None));
         }
         let Keyed { key, reversed, .. } = FlowKey::of_layer(packet, ip)?;
         let packed = Self::short(&key);
@@ -96,6 +95,20 @@ impl Packed {
             Some(packed) => (packed, reversed, None),
             None => (Self::digest(&key, seed), reversed, Some(key)),
         })
+    }
+
+    /// From addresses and ports, those of the source first; and whether that is the upper end.
+    #[inline(always)]
+    pub(super) fn of_ipv4(
+        (source, destination): (u32, u32),
+        (source_port, destination_port): (u16, u16),
+        vlan: u16,
+        protocol: u8,
+    ) -> (Self, bool) {
+        let a = u64::from(source) << 16 | u64::from(source_port);
+        let b = u64::from(destination) << 16 | u64::from(destination_port);
+        let reversed = b < a;
+        (Self::whole(a.min(b), a.max(b), vlan, protocol), reversed)
     }
 
     /// From the two ends, each an address and a port in 48 bits.
@@ -121,7 +134,7 @@ impl Packed {
         Some(Self::whole(end(false), end(true), vlan, key.protocol()))
     }
 
-    fn digest(key: &FlowKey, seed: &Seed) -> Self {
+    pub(super) fn digest(key: &FlowKey, seed: &Seed) -> Self {
         let [high, low] = seed.digest(&key.words());
         Self(u128::from(high & !0xff | DIGEST) << 64 | u128::from(low))
     }
@@ -129,6 +142,12 @@ impl Packed {
     /// Of any key.
     pub(super) fn pack(key: &FlowKey, seed: &Seed) -> Self {
         Self::short(key).unwrap_or_else(|| Self::digest(key, seed))
+    }
+
+    /// A number that tells flows apart and does not depend on a seed: of a key that is whole.
+    #[inline(always)]
+    pub(super) fn spread(self) -> u64 {
+        ((self.0 as u64) ^ (self.0 >> 64) as u64).wrapping_mul(SALT[0] | 1)
     }
 
     /// The key, of one that is whole.

@@ -1,7 +1,8 @@
 //! A flow while it lasts: what every packet touches, what stands beside it, and what few have.
 
+use super::event::Event;
 use super::record::{EndReason, FlowRecord};
-use super::sighting::Sighting;
+use super::slab::Slab;
 use super::tcp::Connection;
 use super::{CommunityId, FlowKey};
 use crate::frame::Timestamp;
@@ -27,14 +28,16 @@ pub(super) struct Hot {
     payload_above: [u16; 2],
     /// The number of what stands beside it.
     pub(super) cold: u32,
+    /// Of the connections, where this is one; here, so that both are asked for at once.
+    pub(super) connection: u32,
 }
 
-const _: () = assert!(size_of::<Hot>() <= 48);
+const _: () = assert!(size_of::<Hot>() == 48);
 
 impl Hot {
     /// Of a flow of which nothing has been counted.
-    pub(super) fn new(last: i64, cold: u32) -> Self {
-        Self { last, cold, ..Self::default() }
+    pub(super) fn new(last: i64, cold: u32, connection: u32) -> Self {
+        Self { last, cold, connection, ..Self::default() }
     }
 
     /// Counts a packet of a direction.
@@ -64,14 +67,12 @@ fn add(low: &mut u32, above: &mut u16, more: u32) {
 }
 
 /// What stands beside it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cold {
     pub(super) first: i64,
-    /// What few flows have.
-    odd: Option<Box<Odd>>,
     marks: [u32; 2],
-    /// Of the connections, where this is one.
-    pub(super) connection: u32,
+    /// Of what few flows have; [`NONE`] for nothing.
+    pub(super) odd: u32,
     /// Of the keys that are not whole, where its key is none.
     pub(super) long: u32,
     flags: [u16; 2],
@@ -89,9 +90,11 @@ pub(super) struct Cold {
     pub(super) busy: bool,
 }
 
+const _: () = assert!(size_of::<Cold>() == 48);
+
 /// What is out of the ordinary.
 #[derive(Clone, Copy, Debug, Default)]
-struct Odd {
+pub(super) struct Odd {
     ttl_changes: [u32; 2],
     duplicates: [u32; 2],
     icmp_errors: [u32; 2],
@@ -100,67 +103,67 @@ struct Odd {
 
 impl Cold {
     /// Of a flow that begins with this packet.
-    pub(super) fn new(sighting: &Sighting, time: i64) -> Self {
+    pub(super) fn new(event: &Event, time: i64) -> Self {
         Self {
             first: time,
-            odd: None,
             marks: [0; 2],
-            connection: NONE,
+            odd: NONE,
             long: NONE,
             flags: [0; 2],
             entry: NONE,
             place: NOWHERE,
             ttl: [(0, 0); 2],
             last_ttl: [0; 2],
-            reversed: sighting.reversed,
+            reversed: event.is_reversed(),
             over: false,
             busy: false,
         }
     }
 
-    /// Goes on after a record.
+    /// Goes on after a record. What is [odd](Odd) about it is to be taken away.
     pub(super) fn restart(&mut self, time: i64) {
         self.first = time;
-        (self.odd, self.flags, self.ttl) = (None, [0; 2], [(0, 0); 2]);
+        (self.odd, self.flags, self.ttl) = (NONE, [0; 2], [(0, 0); 2]);
     }
 
     /// Takes in a packet of a direction.
     #[inline(always)]
-    pub(super) fn take(&mut self, sighting: &Sighting, direction: usize) {
+    pub(super) fn take(&mut self, event: &Event, direction: usize, odds: &mut Slab<Odd>) {
         let at = direction & 1;
-        if let Some(segment) = &sighting.tcp {
-            self.flags[at] |= segment.flags.0;
+        self.flags[at] |= event.flags().0;
+        if event.ttl != self.last_ttl[at] {
+            self.new_ttl(event.ttl, at, odds);
         }
-        if sighting.ttl != self.last_ttl[at] {
-            self.new_ttl(sighting.ttl, at);
+        if event.mark != 0 && event.mark == self.marks[at] {
+            self.odd(odds).duplicates[at] += 1;
         }
-        if sighting.mark != 0 && sighting.mark == self.marks[at] {
-            self.odd().duplicates[at] += 1;
-        }
-        self.marks[at] = sighting.mark;
+        self.marks[at] = event.mark;
         let (least, most) = &mut self.ttl[at];
-        *least = if *most == 0 { sighting.ttl } else { sighting.ttl.min(*least) };
-        *most = sighting.ttl.max(*most);
+        *least = if *most == 0 { event.ttl } else { event.ttl.min(*least) };
+        *most = event.ttl.max(*most);
     }
 
     #[inline(never)]
-    fn new_ttl(&mut self, ttl: u8, at: usize) {
+    fn new_ttl(&mut self, ttl: u8, at: usize, odds: &mut Slab<Odd>) {
         if self.last_ttl[at] != 0 {
-            self.odd().ttl_changes[at] += 1;
+            self.odd(odds).ttl_changes[at] += 1;
         }
         self.last_ttl[at] = ttl;
     }
 
     /// An error came that quotes a packet of this direction.
-    pub(super) fn refused(&mut self, direction: usize, kind: (u8, u8)) {
-        let odd = self.odd();
+    pub(super) fn refused(&mut self, direction: usize, kind: (u8, u8), odds: &mut Slab<Odd>) {
+        let odd = self.odd(odds);
         odd.icmp_errors[direction & 1] += 1;
         odd.icmp_error[direction & 1] = Some(kind);
     }
 
     #[inline(never)]
-    fn odd(&mut self) -> &mut Odd {
-        self.odd.get_or_insert_default()
+    fn odd<'o>(&mut self, odds: &'o mut Slab<Odd>) -> &'o mut Odd {
+        if self.odd == NONE {
+            self.odd = odds.insert(Odd::default());
+        }
+        &mut odds[self.odd]
     }
 }
 
@@ -174,11 +177,10 @@ pub(super) fn timestamp(nanos: i64) -> Option<Timestamp> {
 pub(super) fn record(
     key: FlowKey,
     hot: &Hot,
-    cold: &Cold,
+    (cold, odd): (&Cold, Odd),
     connection: Option<&Connection>,
     end: EndReason,
 ) -> FlowRecord {
-    let odd = cold.odd.as_deref().copied().unwrap_or_default();
     FlowRecord {
         key,
         reversed: cold.reversed,

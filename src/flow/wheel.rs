@@ -35,6 +35,12 @@ impl Wheel {
         Self { ticks: vec![VecDeque::new(); TICKS as usize], length, passed: None, due: i64::MIN, lowest: 0 }
     }
 
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let ticks = self.ticks.iter().map(|tick| size_of_val(tick) + tick.capacity() * size_of::<u32>());
+        ticks.sum()
+    }
+
     /// Puts a flow where it is looked at soon after `deadline`; the place on the wheel, which it is to remember.
     pub(super) fn schedule(&mut self, flow: u32, deadline: i64) -> u16 {
         let tick = deadline.div_euclid(self.length) + 1;

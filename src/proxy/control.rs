@@ -1,17 +1,20 @@
 //! What runs beside the workers: names looked up, servers checked, and new plans made of what came of it or of a new
 //! configuration.
 
-use super::config::Config;
+use super::config::{Config, Transport};
 use super::error::Error;
+use super::handover;
 use super::health::{Checked, Checks};
-use super::listen::check_routes;
+use super::listen::Sockets;
 use super::notice::Notice;
 use super::plan::{self, Plan, Servers};
 use super::resolve::{Meanings, Names, Resolver};
-use super::shared::Shared;
+use super::share::{Budget, Share};
+use super::shared::{ListenPlace, Shared};
+use super::source;
 use mio::Waker;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Who is told what is worth telling.
@@ -32,6 +35,9 @@ pub(super) struct State {
     pub(super) config: Config,
     pub(super) meanings: Meanings,
     pub(super) servers: Servers,
+    pub(super) sockets: Sockets,
+    budget: Budget,
+    share: Share,
 }
 
 impl fmt::Debug for Control {
@@ -41,10 +47,16 @@ impl fmt::Debug for Control {
 }
 
 impl State {
-    /// Looks the names up that a configuration needs, and waits for it.
-    pub(super) fn new(config: &Config) -> Result<Self, Error> {
-        let mut state =
-            Self { config: config.clone(), meanings: Meanings::new(), servers: Servers::default() };
+    /// Looks the names up that a configuration needs, and waits for it. `sockets` are those it asks for, all open.
+    pub(super) fn new(config: &Config, sockets: Sockets, budget: Budget) -> Result<Self, Error> {
+        let mut state = Self {
+            config: config.clone(),
+            meanings: Meanings::new(),
+            servers: Servers::default(),
+            share: budget.share(config, &sockets)?,
+            budget,
+            sockets,
+        };
         state.look_up(config)?;
         Ok(state)
     }
@@ -62,7 +74,8 @@ impl State {
     }
 
     pub(super) fn plan(&mut self, before: Option<&Plan>) -> Plan {
-        Plan::new(&self.config, &self.meanings, &mut self.servers, before, Instant::now())
+        let Self { config, meanings, servers, sockets, share, .. } = self;
+        Plan::new(config, meanings, servers, &sockets.workers, *share, before, Instant::now())
     }
 }
 
@@ -149,9 +162,25 @@ impl Control {
         }
     }
 
+    /// What plans are made of; nobody makes one meanwhile.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.shared.counters.len()
+    }
+
+    /// Has the workers go by what there is by now, and give their sessions away if there is somebody for them.
+    pub(super) fn publish_for(&self, state: &mut State, handover: Option<handover::Receiver>) {
+        let mut plan = state.plan(Some(&self.shared.plan.get()));
+        plan.handover = handover;
+        self.publish(plan);
+    }
+
     /// Names mean something else.
     fn names_changed(&self, meanings: Meanings) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         // What could not be looked up by now means what it meant at the start.
         state.meanings.extend(meanings);
         let plan = state.plan(Some(&self.shared.plan.get()));
@@ -161,50 +190,57 @@ impl Control {
 
     /// Goes by another configuration from now on.
     pub(super) fn reload(self: &Arc<Self>, config: &Config, notice: &Listen) -> Result<(), Error> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         if let Some(what) = needs_restart(&state.config, config) {
             return Err(Error::NeedsRestart { what });
         }
-        config.listeners.iter().try_for_each(|listener| check_routes(config, listener))?;
+        source::check(config)?;
+        let mut sockets = state.sockets.open(config, self.shared.counters.len())?;
+        let share = state.budget.share(config, &sockets)?;
         state.look_up(config)?;
         self.start_threads(config, notice)?;
+        sockets.set(config)?;
         state.config = config.clone();
+        state.share = share;
+        // What nobody asks for any more is closed by the workers.
+        let before = std::mem::replace(&mut state.sockets, sockets);
         let wanted: Vec<_> = plan::names(config).map(str::to_owned).collect();
         state.meanings.retain(|name, _| wanted.contains(name));
         let plan = state.plan(Some(&self.shared.plan.get()));
         self.follow(config, &plan);
         self.publish(plan);
+        // The kernel's rules and the paths among it go now, when new ones are in force.
+        drop(before);
         if let Some(log) = &self.shared.access_log {
             log.reopen();
         }
         Ok(())
     }
+
+    /// Where it listens, in the order of the configuration.
+    pub(super) fn places(&self) -> Vec<(Transport, ListenPlace)> {
+        let state = self.state();
+        let places = state.sockets.endpoints.iter();
+        places.map(|endpoint| (endpoint.transport, endpoint.place.clone())).collect()
+    }
+
+    /// Listens nowhere from now on.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        let none = state.sockets.none();
+        let before = std::mem::replace(&mut state.sockets, none);
+        let plan = state.plan(Some(&self.shared.plan.get()));
+        self.publish(plan);
+        drop(before);
+    }
 }
 
-/// What two configurations differ in that sockets and workers are made by.
+/// What two configurations differ in that takes a new process.
 fn needs_restart(before: &Config, after: &Config) -> Option<String> {
-    let sockets = |config: &Config| -> Vec<_> {
-        config.listeners.iter().map(|listener| (listener.binds.clone(), listener.options.clone())).collect()
-    };
-    let (was, is) = (sockets(before), sockets(after));
-    let differs = was
-        .iter()
-        .zip(&is)
-        .position(|(was, is)| was != is)
-        .or_else(|| (was.len() != is.len()).then(|| was.len().min(is.len())));
-    if let Some(at) = differs {
-        let listener = after.listeners.get(at).or(before.listeners.get(at))?;
-        return Some(format!(
-            "what listener {} listens on, its socket options, or their order",
-            listener.name
-        ));
-    }
-    let limits = |config: &Config| (config.limits.connections, config.limits.sessions);
     [
         (before.cores != after.cores, "cores"),
         (before.admin != after.admin, "the admin address"),
         (before.access_log != after.access_log, "the access log's path"),
-        (limits(before) != limits(after), "the limits of connections and sessions in all"),
     ]
     .into_iter()
     .find_map(|(differs, what)| differs.then(|| what.to_owned()))
@@ -224,8 +260,8 @@ mod tests {
         assert_eq!(after("", ""), None);
         assert_eq!(after("10.0.0.1", "10.0.0.2"), None);
         assert_eq!(after("name = \"x\"", "name = \"y\"\ndetect-timeout = \"1s\""), None);
-        assert!(after("tcp/80", "tcp/81").is_some_and(|what| what.contains("listener x")));
-        assert!(after("to =", "backlog = 1\nto =").is_some_and(|what| what.contains("listener x")));
+        assert_eq!(after("tcp/80", "tcp/81"), None);
+        assert_eq!(after("to =", "backlog = 1\nto ="), None);
         assert_eq!(after("cores = [0]", "cores = [1]").as_deref(), Some("cores"));
         assert!(after("cores = [0]", "cores = [0]\n[admin]\nlisten = \"127.0.0.1:1\"").is_some());
     }

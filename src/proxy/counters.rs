@@ -146,6 +146,8 @@ counters! {
         refused: "refused",
         /// Sessions open at the end.
         drained: "open at the end",
+        /// Sessions that another process goes on with.
+        handed_over: "handed over",
         /// Datagrams from clients and servers.
         received: "received",
         /// Datagrams sent on.
@@ -210,8 +212,8 @@ impl Totals {
     /// UDP sessions that have not ended.
     #[must_use]
     pub fn sessions(&self) -> u64 {
-        let Udp { opened, idle, evicted, refused, drained, .. } = self.udp;
-        opened.saturating_sub(idle + evicted + refused + drained)
+        let Udp { opened, idle, evicted, refused, drained, handed_over, .. } = self.udp;
+        opened.saturating_sub(idle + evicted + refused + drained + handed_over)
     }
 }
 
@@ -256,9 +258,9 @@ impl fmt::Display for Totals {
         }
         if udp.received > 0 {
             write!(f, "udp: {} sessions =", udp.opened)?;
-            for (name, number) in some(udp.named())
-                .filter(|(name, _)| ["idle", "evicted", "refused", "open at the end"].contains(name))
-            {
+            for (name, number) in some(udp.named()).filter(|(name, _)| {
+                ["idle", "evicted", "refused", "open at the end", "handed over"].contains(name)
+            }) {
                 write!(f, " {number} {name} +")?;
             }
             writeln!(f, " {} open", self.sessions())?;

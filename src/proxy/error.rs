@@ -56,6 +56,19 @@ pub enum Error {
         /// What differs.
         what: String,
     },
+    /// Servers cannot be shown the client's address.
+    #[error(
+        "upstream {upstream}: `transparent` needs CAP_NET_ADMIN, as long as the proxy runs: start it as root, or with AmbientCapabilities=CAP_NET_ADMIN in its systemd unit, and without -Z ({error})"
+    )]
+    Transparent {
+        /// Its name.
+        upstream: String,
+        /// The kernel's word.
+        error: io::Error,
+    },
+    /// The process whose place this one is to take does not hand its sockets over.
+    #[error("cannot take another process's place: {0}")]
+    Handover(io::Error),
     /// A worker cannot run where it should.
     #[error(
         "cannot run on CPU {core}: there is none of that number, or this process is not allowed to use it"

@@ -257,6 +257,13 @@ enum Claim {
     NoPlace,
 }
 
+impl Admission {
+    /// For one that was let in elsewhere, and counts for nobody here.
+    pub(super) fn uncounted() -> Self {
+        Self { entry: None }
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
         if let Some((limits, index)) = &self.entry {

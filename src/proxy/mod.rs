@@ -21,8 +21,9 @@
 //! | health | `health` | active checks, on a thread of its own |
 //! | plan | `plan`, `control` | what the workers go by, made anew on a reload |
 //! | told | `admin`, `access_log`, `notice` | metrics and status over HTTP, a line for what ended, what is worth telling |
-//! | sockets | `listen` | one for each port and worker |
-//! | ranges of ports | `many_ports` | on one socket, where the kernel can (sk_lookup) |
+//! | another process | `handover` | takes this one's place, sockets and sessions |
+//! | sockets | `listen` | one for each port and worker, kept over reloads |
+//! | how much | `share` | what each worker may take on, by the descriptors there are |
 //! | workers | `run`, `worker` | threads, and the event loop of each |
 //! | TCP | `tcp` | a connection to a server for each client's, bytes both ways |
 //! | UDP | `udp` | a session for each client, datagrams both ways |
@@ -58,15 +59,17 @@ mod admin;
 mod control;
 mod counters;
 mod error;
+mod handover;
 mod health;
 mod listen;
-mod many_ports;
 mod network;
 mod notice;
 mod plan;
 mod run;
+mod share;
 mod shared;
 mod slab;
+mod source;
 mod status;
 mod tcp;
 mod token;
@@ -76,6 +79,7 @@ mod worker;
 
 pub use counters::{Ended, Tcp, Totals, Udp};
 pub use error::Error;
+pub use handover::{HandoverError, Predecessor, Successor};
 pub use network::{Network, NetworkError};
 pub use notice::{Level, Notice};
 pub use run::{Proxy, Running};

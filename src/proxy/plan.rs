@@ -5,10 +5,13 @@
 
 use super::config::{self, Config, Place, Timeouts};
 use super::detect::Condition;
+use super::handover;
 use super::limits::Limits;
+use super::listen::Listening;
 use super::network::Network;
 use super::proxy_protocol::Version;
 use super::resolve::Meanings;
+use super::share::Share;
 use super::upstream::{Address, Member, Server, Upstream};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -27,6 +30,11 @@ pub(super) struct Plan {
     /// Servers tried for one connection.
     pub(super) attempts: usize,
     pub(super) limits: Arc<Limits>,
+    /// Each worker's sockets, and how much it may take on.
+    pub(super) listening: Arc<Vec<Vec<Listening>>>,
+    pub(super) share: Share,
+    /// Another process takes this one's place: workers give it their sessions there.
+    pub(super) handover: Option<handover::Receiver>,
 }
 
 /// What is done for those who connect to a listener.
@@ -54,6 +62,8 @@ pub(super) struct Way {
     pub(super) upstream_name: Arc<str>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) send_proxy: Option<Version>,
+    /// Servers see the client's address.
+    pub(super) transparent: bool,
 }
 
 /// The servers there are, by the names of their upstream and their own: a new plan goes on with what is known of them.
@@ -67,6 +77,8 @@ impl Plan {
         config: &Config,
         meanings: &Meanings,
         servers: &mut Servers,
+        listening: &Arc<Vec<Vec<Listening>>>,
+        share: Share,
         before: Option<&Self>,
         now: Instant,
     ) -> Self {
@@ -88,6 +100,7 @@ impl Plan {
                 upstream_name: Arc::clone(upstream_name),
                 upstream: Arc::clone(upstream),
                 send_proxy: config.upstreams[route.upstream].send_proxy,
+                transparent: config.upstreams[route.upstream].transparent,
             }
         };
         let services = config.listeners.iter().map(|listener| {
@@ -109,6 +122,9 @@ impl Plan {
             attempts: usize::from(config.limits.attempts.max(1)),
             limits: limits.map_or_else(|| Arc::new(Limits::new(config.limits.client, now)), Arc::clone),
             upstreams,
+            listening: Arc::clone(listening),
+            share,
+            handover: None,
         }
     }
 }
@@ -210,13 +226,16 @@ mod tests {
         let config = Config::from_toml(TEXT).unwrap();
         let now = Instant::now();
         let mut servers = Servers::default();
+        let plan = |config: &Config, meanings: &Meanings, servers: &mut Servers, before: Option<&Plan>| {
+            Plan::new(config, meanings, servers, &Arc::default(), Share::default(), before, now)
+        };
         let mean = |last: &[u8]| -> Meanings {
             [("a.example".to_owned(), last.iter().map(|&last| [192, 0, 2, last].into()).collect())].into()
         };
         assert_eq!(names(&config).collect::<Vec<_>>(), ["a.example"]);
-        let first = Plan::new(&config, &mean(&[1]), &mut servers, None, now);
+        let first = plan(&config, &mean(&[1]), &mut servers, None);
         assert_eq!(members(&first, 0), ["10.0.0.1:80", "a.example:81/192.0.2.1"]);
-        let second = Plan::new(&config, &mean(&[2, 1]), &mut servers, Some(&first), now);
+        let second = plan(&config, &mean(&[2, 1]), &mut servers, Some(&first));
         assert_eq!(members(&second, 0), ["10.0.0.1:80", "a.example:81/192.0.2.2", "a.example:81/192.0.2.1"]);
         let server = |plan: &Plan, upstream: usize, member: usize| {
             Arc::clone(&plan.upstreams[upstream].1.members()[member].server)
@@ -226,11 +245,11 @@ mod tests {
         // The same address in another upstream is another server, and those that went are forgotten.
         assert!(!Arc::ptr_eq(&server(&first, 0, 0), &server(&first, 1, 0)));
         assert!(Arc::ptr_eq(&first.limits, &second.limits));
-        let third = Plan::new(&config, &Meanings::new(), &mut servers, Some(&second), now);
+        let third = plan(&config, &Meanings::new(), &mut servers, Some(&second));
         assert_eq!((members(&third, 0).len(), servers.0.len()), (1, 2));
         let mut tighter = config.clone();
         tighter.limits.client.client_rate = 1;
-        let fourth = Plan::new(&tighter, &Meanings::new(), &mut servers, Some(&third), now);
+        let fourth = plan(&tighter, &Meanings::new(), &mut servers, Some(&third));
         assert!(!Arc::ptr_eq(&third.limits, &fourth.limits));
     }
 

@@ -2,19 +2,23 @@
 
 use super::access_log::AccessLog;
 use super::admin::Answers;
-use super::config::{Config, Transport};
+use super::config::{Admin, Config, Transport};
 use super::control::{Control, Listen, State};
 use super::counters::Totals;
 use super::error::Error;
-use super::listen::{self, Kept, Listening};
+use super::handover::{self, Adoption, HandoverError, Predecessor, Successor, Taken};
+use super::listen::{Asked, Opened, Sockets};
 use super::notice::Notice;
+use super::share::Budget;
 use super::shared::{ListenPlace, Shared};
+use super::source;
 use super::status::Status;
 use super::token::Token;
-use super::worker::{Share, Worker};
+use super::worker::Worker;
+use crate::sys::activation;
 use mio::{Poll, Waker};
-use rustix::process::{Resource, getrlimit};
 use rustix::thread::CpuSet;
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
@@ -22,12 +26,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Pipes of a worker, where there are descriptors enough.
-const PIPES: usize = 64;
 /// For the access log to be written at the end.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
-/// Descriptors left to the rest of the process.
-const RESERVE: usize = 8;
 
 /// A proxy whose sockets are bound: clients may connect, and wait until it [starts](Self::start).
 ///
@@ -65,20 +65,19 @@ const RESERVE: usize = 8;
 pub struct Proxy {
     shared: Arc<Shared>,
     state: State,
-    admin: Option<TcpListener>,
+    admin: Option<(Admin, TcpListener)>,
     /// Set when it is started: the log's thread runs before.
     notice: Arc<OnceLock<Listen>>,
     /// What each worker gets.
     parts: Vec<Parts>,
-    kept: Kept,
+    /// The process whose place this one takes, and what it had.
+    predecessor: Option<(Predecessor, HashMap<Asked, Opened>)>,
 }
 
 #[derive(Debug)]
 struct Parts {
     poll: Poll,
     waker: Option<Waker>,
-    listening: Vec<Listening>,
-    share: Share,
     core: Option<usize>,
 }
 
@@ -89,13 +88,36 @@ impl Proxy {
     /// [`Error`]: a socket that cannot be bound, a name without an address, a CPU that cannot be used, too few
     /// descriptors.
     pub fn bind(config: &Config) -> Result<Self, Error> {
+        Self::bind_after(config, None)
+    }
+
+    /// The same in the place of another process, which hands its sockets over: those that the configuration does not ask for are
+    /// closed, others opened. When it [starts](Self::start) the other one takes no more clients in, and it goes on with the
+    /// UDP sessions of that one.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind), and [`Error::Handover`] where nobody hands anything over.
+    pub fn take_over(config: &Config, predecessor: Predecessor) -> Result<Self, Error> {
+        Self::bind_after(config, Some(predecessor))
+    }
+
+    fn bind_after(config: &Config, predecessor: Option<Predecessor>) -> Result<Self, Error> {
         check_cores(&config.cores)?;
+        source::check(config)?;
         let workers = match config.cores.len() {
             0 => thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let sockets = listen::open(config, workers)?;
-        let admin = config.admin.map(|admin| listen_for_admin(admin.listen)).transpose()?;
+        let taken = predecessor.as_ref().map(Predecessor::sockets).transpose().map_err(Error::Handover)?;
+        let Taken { opened, steering, admin } = taken.unwrap_or_default();
+        let before = Sockets::before(opened, steering, activation::take());
+        let mut sockets = before.open(config, workers)?;
+        sockets.set(config)?;
+        let admin = match (config.admin, admin) {
+            (None, _) => None,
+            (Some(config), Some((asked, listener))) if config.listen == asked => Some((config, listener)),
+            (Some(config), _) => Some((config, listen_for_admin(config.listen)?)),
+        };
         let notice = Arc::new(OnceLock::new());
         let log = match &config.access_log {
             None => None,
@@ -108,30 +130,23 @@ impl Proxy {
                 Some(log)
             }
         };
-        let mut state = State::new(config)?;
-        let shared = Arc::new(Shared::new(state.plan(None), sockets.endpoints, log, workers));
         let failed = |error| Error::Worker { what: "make an event queue", error };
         let mut parts = Vec::new();
-        for (index, listening) in sockets.workers.into_iter().enumerate() {
+        for index in 0..workers {
             let poll = Poll::new().map_err(failed)?;
             let waker = Waker::new(poll.registry(), Token::Waker.into()).map_err(failed)?;
-            let share = Share { connections: 0, sessions: 0, pipes: 0 };
-            parts.push(Parts {
-                poll,
-                waker: Some(waker),
-                listening,
-                share,
-                core: config.cores.get(index).copied(),
-            });
+            parts.push(Parts { poll, waker: Some(waker), core: config.cores.get(index).copied() });
         }
-        let share = share(config, &shared, workers)?;
-        parts.iter_mut().for_each(|parts| parts.share = share);
-        Ok(Self { shared, state, admin, notice, parts, kept: sockets.kept })
+        let budget = Budget::count(&sockets, workers);
+        let mut state = State::new(config, sockets, budget)?;
+        let shared = Arc::new(Shared::new(state.plan(None), log, workers));
+        let predecessor = predecessor.map(|predecessor| (predecessor, before.opened));
+        Ok(Self { shared, state, admin, notice, parts, predecessor })
     }
 
     /// Where it listens, in the order of the configuration, with the ports that the kernel chose.
     pub fn places(&self) -> impl Iterator<Item = (Transport, &ListenPlace)> {
-        self.shared.endpoints.iter().map(|endpoint| (endpoint.transport, &endpoint.place))
+        self.state.sockets.endpoints.iter().map(|endpoint| (endpoint.transport, &endpoint.place))
     }
 
     /// How many workers it will have.
@@ -143,13 +158,13 @@ impl Proxy {
     /// Where it tells how it is doing, with the port that the kernel chose.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.admin.as_ref().and_then(|(_, listener)| listener.local_addr().ok())
     }
 
     /// Starts the workers, and what runs beside them.
     ///
     /// # Errors
-    /// [`Error::Worker`]: no thread can be started.
+    /// [`Error::Worker`]: no thread can be started; [`Error::Handover`] when the process whose place it takes is gone.
     pub fn start(self) -> Result<Running, Error> {
         self.start_with(|_| ())
     }
@@ -159,17 +174,26 @@ impl Proxy {
     /// # Errors
     /// [`Error::Worker`]: no thread can be started.
     pub fn start_with(self, notice: impl Fn(Notice) + Send + Sync + 'static) -> Result<Running, Error> {
-        let Self { shared, state, admin, notice: told, mut parts, kept } = self;
+        let Self { shared, state, admin, notice: told, mut parts, predecessor } = self;
         let notice: Listen = Arc::new(notice);
         let _ = told.set(Arc::clone(&notice));
         let wakers: Arc<[Waker]> = parts.iter_mut().filter_map(|parts| parts.waker.take()).collect();
+        // The other process's until this one is at work.
+        let paths: Vec<_> = state.sockets.opened.values().filter_map(|opened| opened.path.clone()).collect();
+        let mut adopted: Vec<Adoption> = Vec::new();
+        if let Some((predecessor, before)) = &predecessor {
+            let sessions = predecessor.sessions().map_err(Error::Handover)?;
+            adopted = handover::adopt(&state.sockets, before, sessions, parts.len());
+        }
+        let mut adopted = adopted.into_iter();
         let control = Control::start(Arc::clone(&shared), Arc::clone(&wakers), state, &notice)?;
         let began = Instant::now();
         let mut answers = None;
-        if let Some(listener) = admin {
+        if let Some((_, listener)) = &admin {
+            let failed = |error| Error::Worker { what: "start a thread", error };
+            let listener = listener.try_clone().map_err(failed)?;
             let shared = Arc::clone(&shared);
             let status = move || Status::of(&shared, began, Instant::now());
-            let failed = |error| Error::Worker { what: "start a thread", error };
             answers = Some(Answers::start(listener, status).map_err(failed)?.0);
         }
         let mut running = Running {
@@ -178,14 +202,15 @@ impl Proxy {
             wakers,
             control: Some(control),
             answers,
+            admin,
             notice,
             began,
-            _kept: kept,
         };
-        for (index, Parts { poll, waker: _, listening, share, core }) in parts.into_iter().enumerate() {
+        for (index, Parts { poll, waker: _, core }) in parts.into_iter().enumerate() {
             let failed = |what| move |error| Error::Worker { what, error };
-            let worker = Worker::new(Arc::clone(&running.shared), index, poll, listening, share);
-            let worker = worker.map_err(failed("watch a socket"))?;
+            let worker = Worker::new(Arc::clone(&running.shared), index, poll);
+            let mut worker = worker.map_err(failed("watch a socket"))?;
+            worker.adopt(adopted.next().unwrap_or_default()).map_err(failed("watch a socket"))?;
             let work = move || {
                 if let Some(core) = core {
                     pin(core);
@@ -194,6 +219,10 @@ impl Proxy {
             };
             let thread = thread::Builder::new().name(format!("wharf-proxy-{index}")).spawn(work);
             running.threads.push(thread.map_err(failed("start a thread"))?);
+        }
+        if let Some((predecessor, _)) = predecessor {
+            predecessor.at_work().map_err(Error::Handover)?;
+            paths.iter().for_each(|path| path.keep());
         }
         Ok(running)
     }
@@ -207,10 +236,9 @@ pub struct Running {
     /// Until the end: its threads end with it.
     control: Option<Arc<Control>>,
     answers: Option<Answers>,
+    admin: Option<(Admin, TcpListener)>,
     notice: Listen,
     began: Instant,
-    /// Removed at the end.
-    _kept: Kept,
 }
 
 impl Running {
@@ -226,18 +254,47 @@ impl Running {
         Status::of(&self.shared, self.began, Instant::now())
     }
 
-    /// Goes by another configuration from now on: routes, upstreams, time-outs and what a client may take. Connections and UDP
+    /// Goes by another configuration from now on: listeners, routes, upstreams, time-outs and limits. Connections and UDP
     /// sessions that there are stay where they are. Names are looked up first, which may take a while. An access log is
     /// opened anew.
     ///
+    /// Where both configurations listen, the sockets stay, set anew, and nobody is refused in between. A port that is new is
+    /// bound. One that is no longer asked for is closed, once those who wait there are accepted; one that takes datagrams
+    /// stays until the last session there is over, and begins none.
+    ///
     /// # Errors
-    /// A name without an address, a route to nowhere; [`Error::NeedsRestart`] where listening sockets, workers, the admin
-    /// address or the log's path would change. Nothing has changed then.
+    /// A name without an address, a route to nowhere, a socket that cannot be bound; [`Error::NeedsRestart`] where workers, the
+    /// admin address or the log's path would change. Nothing has changed then.
     pub fn reload(&self, config: &Config) -> Result<(), Error> {
         match &self.control {
             Some(control) => control.reload(config, &self.notice),
             None => Ok(()),
         }
+    }
+
+    /// Hands its listening sockets and UDP sessions to another process, which [takes over](Proxy::take_over), and waits until
+    /// that one is at work. From then on it takes no more clients in: [stop](Self::stop) it, and its connections end as they
+    /// do at an end. `go_on`: whether to go on waiting for the other process.
+    ///
+    /// # Errors
+    /// [`HandoverError`]: it goes on as before.
+    pub fn hand_over(
+        &mut self,
+        successor: &Successor,
+        go_on: impl Fn() -> bool,
+    ) -> Result<(), HandoverError> {
+        let control = self.control.as_ref().filter(|_| !self.shared.stop.load(Ordering::Relaxed));
+        let control = control.ok_or(HandoverError::Ending)?;
+        let admin = self.admin.as_ref().map(|(admin, listener)| (*admin, listener));
+        handover::hand_over(control, admin, successor, go_on)?;
+        (self.answers, self.admin) = (None, None);
+        Ok(())
+    }
+
+    /// Where it listens by now, in the order of the configuration.
+    #[must_use]
+    pub fn places(&self) -> Vec<(Transport, ListenPlace)> {
+        self.control.as_ref().map_or_else(Vec::new, |control| control.places())
     }
 
     /// Whether a worker has ended, which none does by itself unless something is wrong.
@@ -249,6 +306,10 @@ impl Running {
     /// Asks it to end: it refuses new clients from now on, and waits for those it has as long as
     /// [`Timeouts::drain`](super::config::Timeouts::drain) says. UDP sessions end with the last connection.
     pub fn stop(&self) {
+        // A second time there is nothing to close.
+        if let Some(control) = self.control.as_ref().filter(|_| !self.shared.stop.load(Ordering::Relaxed)) {
+            control.close();
+        }
         self.shared.stop.store(true, Ordering::Relaxed);
         for waker in &*self.wakers {
             // Nobody is left to be woken where that fails.
@@ -318,36 +379,4 @@ fn check_cores(cores: &[usize]) -> Result<(), Error> {
             None => Ok(()),
         }
     })
-}
-
-/// How much each worker may take on, by the descriptors that are left.
-fn share(config: &Config, shared: &Shared, workers: usize) -> Result<Share, Error> {
-    let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
-    // The one that reads the directory is among them.
-    let used = std::fs::read_dir("/proc/self/fd").map_or(64, |entries| entries.count());
-    let left = limit.saturating_sub(used + RESERVE);
-    let is_there = |wanted| shared.endpoints.iter().any(|endpoint| endpoint.transport == wanted);
-    let (tcp, udp) = (is_there(Transport::Tcp), is_there(Transport::Udp));
-    // A connection has two, a session one; a pipe two.
-    let pipes = if tcp { (left / 16 / workers).min(PIPES) } else { 0 };
-    let left = left - pipes * 2 * workers;
-    let for_udp = match (tcp, udp) {
-        (_, false) => 0,
-        (false, true) => left,
-        (true, true) => left / 4,
-    };
-    let most = |asked: usize, possible: usize| match asked {
-        0 => possible,
-        // One at least: the kernel hands each worker clients.
-        asked => asked.div_ceil(workers).min(possible),
-    };
-    let share = Share {
-        connections: if tcp { most(config.limits.connections, (left - for_udp) / 2 / workers) } else { 0 },
-        sessions: if udp { most(config.limits.sessions, for_udp / workers) } else { 0 },
-        pipes,
-    };
-    match (tcp && share.connections == 0) || (udp && share.sessions == 0) {
-        true => Err(Error::Descriptors { limit, used }),
-        false => Ok(share),
-    }
 }

@@ -3,17 +3,23 @@
 use super::access_log::AccessLog;
 use super::config::Transport;
 use super::counters::{Counters, Totals};
+use super::listen::{Asked, Opened, Sessions};
 use super::plan::{Plan, Published};
 use crossbeam::utils::CachePadded;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Where clients come in, and where they go from there.
 #[derive(Debug)]
 pub(super) struct Endpoint {
+    /// By what its sockets are known.
+    pub(super) asked: Asked,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) transport: Transport,
     pub(super) place: ListenPlace,
     /// Of the place; 0 of a path, and where it has many.
@@ -22,8 +28,25 @@ pub(super) struct Endpoint {
     pub(super) listener: usize,
 }
 
+impl Endpoint {
+    /// Of sockets whose place nobody asks for any more.
+    pub(super) fn retired(asked: &Asked, opened: &Opened) -> Self {
+        Self {
+            asked: asked.clone(),
+            sessions: Arc::clone(&opened.sessions),
+            transport: opened.transport,
+            place: opened.place.clone(),
+            port: match opened.place {
+                ListenPlace::Internet(address) => address.port(),
+                ListenPlace::Many { .. } | ListenPlace::Unix(_) => 0,
+            },
+            listener: 0,
+        }
+    }
+}
+
 /// Where a socket listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ListenPlace {
     /// An address and a port of the host.
     Internet(SocketAddr),
@@ -63,8 +86,7 @@ impl fmt::Display for ListenPlace {
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) endpoints: Vec<Endpoint>,
-    /// Where to go from there.
+    /// What the workers go by.
     pub(super) plan: Published<Plan>,
     /// What ended is told there.
     pub(super) access_log: Option<AccessLog>,
@@ -75,9 +97,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(plan: Plan, endpoints: Vec<Endpoint>, log: Option<AccessLog>, workers: usize) -> Self {
+    pub(super) fn new(plan: Plan, log: Option<AccessLog>, workers: usize) -> Self {
         Self {
-            endpoints,
             plan: Published::new(plan),
             access_log: log,
             counters: (0..workers).map(|_| CachePadded::default()).collect(),

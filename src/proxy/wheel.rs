@@ -25,6 +25,8 @@ pub(super) struct Wheel {
     /// All slots before this tick were gone through.
     now: Tick,
     armed: usize,
+    /// Nothing comes up before this tick. It may be early, where what was to come up then was disarmed.
+    soonest: Tick,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +39,14 @@ struct Node {
 
 impl Wheel {
     pub(super) fn new(began: Instant) -> Self {
-        Self { began, slots: vec![NONE; SLOTS].into_boxed_slice(), nodes: Vec::new(), now: 0, armed: 0 }
+        Self {
+            began,
+            slots: vec![NONE; SLOTS].into_boxed_slice(),
+            nodes: Vec::new(),
+            now: 0,
+            armed: 0,
+            soonest: Tick::MAX,
+        }
     }
 
     /// The tick that an instant is in.
@@ -63,6 +72,7 @@ impl Wheel {
         if let Some(node) = self.nodes.get_mut(first as usize) {
             node.previous = number;
         }
+        self.soonest = if self.armed == 0 { at } else { self.soonest.min(at) };
         self.armed += 1;
     }
 
@@ -98,16 +108,19 @@ impl Wheel {
                 due.push(number);
             }
         }
+        if self.soonest <= self.now {
+            let is_taken = |at: &Tick| self.slots[*at as usize % SLOTS] != NONE;
+            let ahead = self.now + 1..self.now + SLOTS as Tick;
+            self.soonest = ahead.into_iter().find(is_taken).unwrap_or(Tick::MAX);
+        }
     }
 
-    /// How long from `at` until the next one comes up; `None` when nothing is armed.
+    /// How long from `at` until the next one comes up, at most; `None` when nothing is armed.
     pub(super) fn wait(&self, at: Instant) -> Option<Duration> {
         if self.armed == 0 {
             return None;
         }
-        let ahead =
-            (1..SLOTS as Tick).find(|ahead| self.slots[(self.now + ahead) as usize % SLOTS] != NONE)?;
-        let due = self.began + TICK * u32::try_from(self.now + ahead).unwrap_or(u32::MAX);
+        let due = self.began + TICK * u32::try_from(self.soonest).unwrap_or(u32::MAX);
         Some(due.saturating_duration_since(at))
     }
 }
@@ -176,6 +189,10 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(wheel.armed, list.iter().flatten().count());
+                // Never too late, and never for what has passed.
+                if let Some(&soonest) = list.iter().flatten().min() {
+                    prop_assert!(now < wheel.soonest && wheel.soonest <= soonest);
+                }
             }
         }
     }

@@ -1,8 +1,11 @@
 //! One worker: an event loop with its own sockets, connections and sessions.
 
 use super::config::Transport;
+use super::handover::{self, Adopted, Adoption};
 use super::listen::Listening;
+use super::plan::Plan;
 use super::shared::Shared;
+use super::slab::Slab;
 use super::tcp::{Context, End, Tcp};
 use super::token::Token;
 use super::udp::Udp;
@@ -10,7 +13,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -25,21 +28,22 @@ const ACCEPTS: usize = 64;
 /// Until accepting is tried again after the process, or the host, had no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How much a worker may take on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Share {
-    pub(super) connections: usize,
-    pub(super) sessions: usize,
-    pub(super) pipes: usize,
-}
+/// Until it is looked again whether the sessions at places that nobody asks for any more are over.
+const LOOK: Duration = Duration::from_secs(1);
+/// For those who are connected by their own account but not by the kernel's yet, before a listening socket is closed.
+const GRACE: Duration = Duration::from_millis(100);
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
     index: usize,
     poll: Poll,
     /// Sockets that take connections, and those that take datagrams.
-    listening: Vec<Listening>,
-    datagrams: Vec<Listening>,
+    listening: Slab<Listening>,
+    datagrams: Slab<Listening>,
+    /// What they were made by.
+    wanted: Arc<Vec<Vec<Listening>>>,
+    /// Some that take datagrams are there for former sessions only; when it is looked next whether those are over.
+    look: Option<Instant>,
     tcp: Tcp,
     udp: Udp,
     /// Sockets where connections may be waiting.
@@ -56,37 +60,179 @@ pub(super) struct Worker {
 
 impl Worker {
     /// A worker over its sockets, registered with its event queue.
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        index: usize,
-        poll: Poll,
-        listening: Vec<Listening>,
-        share: Share,
-    ) -> io::Result<Self> {
+    pub(super) fn new(shared: Arc<Shared>, index: usize, poll: Poll) -> io::Result<Self> {
         let now = Instant::now();
-        let is_tcp =
-            |socket: &Listening| shared.endpoints[socket.endpoint as usize].transport == Transport::Tcp;
-        let (listening, datagrams): (Vec<_>, Vec<_>) = listening.into_iter().partition(is_tcp);
-        let tokens = (0..listening.len() as u32).map(Token::Listening);
-        let tokens = tokens.chain((0..datagrams.len() as u32).map(Token::Datagrams));
-        for (socket, token) in listening.iter().chain(&datagrams).zip(tokens) {
-            let descriptor = socket.socket.as_raw_fd();
-            poll.registry().register(&mut SourceFd(&descriptor), token.into(), Interest::READABLE)?;
-        }
-        Ok(Self {
-            tcp: Tcp::new(Arc::clone(&shared), index, share.connections, share.pipes, now),
-            udp: Udp::new(Arc::clone(&shared), index, share.sessions, now),
+        let mut seen = 0;
+        let plan = shared.plan.newer(&mut seen).unwrap_or_else(|| shared.plan.get());
+        let mut worker = Self {
+            tcp: Tcp::new(Arc::clone(&shared), index, Arc::clone(&plan), now),
+            udp: Udp::new(Arc::clone(&shared), index, Arc::clone(&plan), now),
             shared,
             index,
             poll,
-            listening,
-            datagrams,
+            listening: Slab::new(),
+            datagrams: Slab::new(),
+            wanted: Arc::default(),
+            look: None,
             waiting: VecDeque::new(),
             paused_until: None,
             full: false,
             deadline: None,
-            plan: 0,
-        })
+            plan: seen,
+        };
+        worker.listen(&plan)?;
+        Ok(worker)
+    }
+
+    /// Goes on with sessions of another process, some of them at places where nobody else is to listen.
+    pub(super) fn adopt(&mut self, Adoption { retired, sessions }: Adoption) -> io::Result<()> {
+        let registry = self.poll.registry().try_clone()?;
+        let cx =
+            Context { registry: &registry, counters: &self.shared.counters[self.index], now: Instant::now() };
+        let slots = self.datagrams.numbers().filter_map(|number| Some((number, self.datagrams.get(number)?)));
+        let mut slots: HashMap<_, _> =
+            slots.map(|(number, listening)| (listening.socket.as_raw_fd(), number)).collect();
+        for listening in retired {
+            let descriptor = listening.socket.as_raw_fd();
+            let number = self.datagrams.insert(listening);
+            let token = Token::Datagrams(number).into();
+            registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
+            slots.insert(descriptor, number);
+            self.look = Some(cx.now + LOOK);
+        }
+        for Adopted { listening, session, socket } in sessions {
+            if let Some(&number) = slots.get(&listening.socket.as_raw_fd()) {
+                self.udp.adopt(cx, number, &listening, session, socket);
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to listen where the plan has it and this worker does not yet.
+    fn listen(&mut self, plan: &Plan) -> io::Result<()> {
+        let Self { listening, datagrams, poll, .. } = self;
+        let known: HashSet<_> = [&*listening, &*datagrams]
+            .into_iter()
+            .flat_map(|slab| slab.numbers().filter_map(|number| slab.get(number)))
+            .map(|listening| listening.socket.as_raw_fd())
+            .collect();
+        for socket in &plan.listening[self.index] {
+            let descriptor = socket.socket.as_raw_fd();
+            if known.contains(&descriptor) {
+                continue;
+            }
+            let token = match socket.endpoint.transport {
+                Transport::Tcp => Token::Listening(listening.insert(socket.clone())),
+                Transport::Udp => Token::Datagrams(datagrams.insert(socket.clone())),
+            };
+            poll.registry().register(&mut SourceFd(&descriptor), token.into(), Interest::READABLE)?;
+        }
+        self.wanted = Arc::clone(&plan.listening);
+        Ok(())
+    }
+
+    /// Goes by another plan from now on. Where nobody is to listen any more, those who are on their way are still taken on, as it
+    /// was; where there are sessions, those go on.
+    fn follow(&mut self, cx: Context<'_>, plan: Arc<Plan>) -> io::Result<()> {
+        let changed = !Arc::ptr_eq(&self.wanted, &plan.listening);
+        if changed {
+            let wanted: HashMap<_, _> = plan.listening[self.index]
+                .iter()
+                .map(|listening| (listening.socket.as_raw_fd(), &listening.endpoint))
+                .collect();
+            let numbers: Vec<_> = self.listening.numbers().collect();
+            for number in numbers {
+                let Some(listening) = self.listening.get_mut(number) else { continue };
+                match wanted.get(&listening.socket.as_raw_fd()) {
+                    Some(&endpoint) => {
+                        let (endpoint, socket) = (Arc::clone(endpoint), Arc::clone(&listening.socket));
+                        *listening = Listening { endpoint, socket, retired: None, service: None };
+                    }
+                    // Another process has the socket too, and who waits there is not lost.
+                    None if plan.handover.is_some() => self.leave(cx, Token::Listening(number)),
+                    None if listening.retired.is_none() => {
+                        let service = self.tcp.service(&listening.endpoint);
+                        (listening.retired, listening.service) = (Some(cx.now), Some(service));
+                        self.look = Some(cx.now + GRACE);
+                    }
+                    None => {}
+                }
+            }
+            let numbers: Vec<_> = self.datagrams.numbers().collect();
+            for number in numbers {
+                let Some(listening) = self.datagrams.get_mut(number) else { continue };
+                match wanted.get(&listening.socket.as_raw_fd()) {
+                    None if plan.handover.is_some() => {}
+                    Some(&endpoint) => {
+                        (listening.endpoint, listening.retired) = (Arc::clone(endpoint), None);
+                    }
+                    None => {
+                        listening.retired = Some(cx.now);
+                        self.look = Some(cx.now + GRACE);
+                    }
+                }
+            }
+        }
+        if let Some(handover::Receiver(receiver)) = &plan.handover {
+            // Where nobody waits for them any more they are over.
+            let _ = receiver.send(self.udp.give(cx, &self.datagrams));
+            let numbers: Vec<_> = self.datagrams.numbers().collect();
+            numbers.into_iter().for_each(|number| self.leave(cx, Token::Datagrams(number)));
+        }
+        self.tcp.set_plan(Arc::clone(&plan));
+        self.udp.set_plan(Arc::clone(&plan));
+        if changed { self.listen(&plan) } else { Ok(()) }
+    }
+
+    /// Whether there is room for who comes.
+    fn accepts(&self) -> bool {
+        !self.full && self.paused_until.is_none()
+    }
+
+    /// Closes what nobody asks for any more: what takes connections when those are in that were on their way; what takes
+    /// datagrams once no worker has a session there, since as long as one has, the kernel is to go on sharing clients
+    /// out as before.
+    fn look_after_retired(&mut self, cx: Context<'_>) {
+        self.look = None;
+        let numbers: Vec<_> = self.listening.numbers().collect();
+        for number in numbers {
+            match self.listening.get(number).and_then(|socket| socket.retired) {
+                Some(since) if since + GRACE <= cx.now => {
+                    while !self.accept_from(cx, number) && self.accepts() {}
+                    self.leave(cx, Token::Listening(number));
+                }
+                Some(since) => self.look = Some(since + GRACE),
+                None => {}
+            }
+        }
+        let numbers: Vec<_> = self.datagrams.numbers().collect();
+        for number in numbers {
+            match self.datagrams.get(number) {
+                Some(socket) if socket.retired.is_some() && socket.endpoint.sessions.is_empty() => {
+                    self.leave(cx, Token::Datagrams(number));
+                }
+                Some(socket) if socket.retired.is_some() => {
+                    self.look = Some(self.look.unwrap_or(cx.now + LOOK));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives up a socket, which others may have yet.
+    fn leave(&mut self, cx: Context<'_>, token: Token) {
+        let socket = match token {
+            Token::Listening(number) => {
+                self.waiting.retain(|&waiting| waiting != number);
+                self.listening.remove(number)
+            }
+            Token::Datagrams(number) => self.datagrams.remove(number),
+            Token::Waker | Token::Client(_) | Token::Server(_) | Token::Session(_) => None,
+        };
+        if let Some(socket) = socket {
+            // It was registered: that cannot fail.
+            let _ = cx.registry.deregister(&mut SourceFd(&socket.socket.as_raw_fd()));
+        }
     }
 
     /// Works until the proxy is to end and all has ended, or was cut.
@@ -96,17 +242,19 @@ impl Worker {
         // Apart from the rest, which is changed while it is looked at.
         let registry = self.poll.registry().try_clone()?;
         let mut events = Events::with_capacity(EVENTS);
+        let mut now = Instant::now();
         loop {
-            let timeout = self.timeout(Instant::now());
+            // From when the last events came: what they took is nothing to a tick.
+            let timeout = self.timeout(now);
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
+            now = Instant::now();
+            let cx = Context { registry: &registry, counters, now };
             if let Some(plan) = shared.plan.newer(&mut self.plan) {
-                self.tcp.set_plan(Arc::clone(&plan));
-                self.udp.set_plan(plan);
+                self.follow(cx, plan)?;
             }
-            let cx = Context { registry: &registry, counters, now: Instant::now() };
             for event in &events {
                 match Token::from(event.token()) {
                     Token::Waker => {}
@@ -123,6 +271,9 @@ impl Worker {
             self.udp.turn(cx, &self.datagrams);
             self.tcp.expire(cx);
             self.udp.expire(cx);
+            if self.look.is_some_and(|at| at <= cx.now) {
+                self.look_after_retired(cx);
+            }
             if self.deadline.is_none() && shared.stop.load(Ordering::Relaxed) {
                 self.begin_to_end(cx);
             }
@@ -144,8 +295,9 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let until = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(now));
-        let waits = [self.tcp.wait(now), self.udp.wait(now), until(self.paused_until), until(self.deadline)];
-        waits.into_iter().flatten().min()
+        let times = [self.paused_until, self.deadline, self.look].map(until);
+        let waits = [self.tcp.wait(now), self.udp.wait(now)].into_iter().chain(times);
+        waits.flatten().min()
     }
 
     /// Accepts what waits, each socket in turn, as long as there is room.
@@ -170,7 +322,7 @@ impl Worker {
 
     /// Accepts from one socket; true when nothing waits there any more.
     fn accept_from(&mut self, cx: Context<'_>, number: u32) -> bool {
-        let Some(socket) = self.listening.get(number as usize) else { return true };
+        let Some(socket) = self.listening.get(number) else { return true };
         let tcp = &cx.counters.tcp;
         for _ in 0..ACCEPTS {
             if self.tcp.is_full() {
@@ -184,7 +336,7 @@ impl Worker {
             match accepted {
                 Ok((client, peer)) => {
                     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                    self.tcp.accept(cx, socket.endpoint, client, peer);
+                    self.tcp.accept(cx, socket, client, peer);
                 }
                 Err(Errno::AGAIN) => return true,
                 Err(Errno::INTR) => {}
@@ -203,9 +355,11 @@ impl Worker {
     /// No new clients from now on.
     fn begin_to_end(&mut self, cx: Context<'_>) {
         self.deadline = Some(cx.now + self.shared.plan.get().timeouts.drain);
-        self.waiting.clear();
         self.paused_until = None;
         // Closed, so that who comes now is refused and does not wait in vain.
-        self.listening.clear();
+        let numbers: Vec<_> = self.listening.numbers().collect();
+        for number in numbers {
+            self.leave(cx, Token::Listening(number));
+        }
     }
 }

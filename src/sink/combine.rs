@@ -1,6 +1,6 @@
 //! Sinks made of other things: a closure, two sinks, none.
 
-use super::{Deliveries, Error, InterfaceStatistics, Part, Sink, Strain};
+use super::{Deliveries, Error, InterfaceStatistics, Mark, Part, Sink, Strain};
 use crate::frame::Annotation;
 use crate::parse::Packet;
 use std::any::Any;
@@ -95,12 +95,31 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         self.0.wants_layers() || self.1.wants_layers()
     }
 
+    fn wants_verdicts(&self) -> bool {
+        self.0.wants_verdicts() || self.1.wants_verdicts()
+    }
+
     fn may_wait(&self) -> bool {
         self.0.may_wait() || self.1.may_wait()
     }
 
     fn part(&self) -> Option<Box<dyn Part>> {
         Some(Box::new(Tee(self.0.part()?, self.1.part()?)))
+    }
+
+    fn mark(&mut self, mark: Mark) -> Result<(), Error> {
+        self.0.mark(mark)?;
+        self.1.mark(mark)
+    }
+
+    fn gathers(&self) -> bool {
+        self.0.gathers() || self.1.gathers()
+    }
+
+    /// The second is gathered when the first has been: where both gather, its parts may have to wait so long.
+    fn gather(&mut self) -> Result<(), Error> {
+        let first = self.0.gather();
+        self.1.gather().and(first)
     }
 
     fn merge(&mut self, part: Box<dyn Any>) {
@@ -178,8 +197,24 @@ macro_rules! forward {
                 (**self).wants_layers()
             }
 
+            fn wants_verdicts(&self) -> bool {
+                (**self).wants_verdicts()
+            }
+
             fn may_wait(&self) -> bool {
                 (**self).may_wait()
+            }
+
+            fn mark(&mut self, mark: Mark) -> Result<(), Error> {
+                (**self).mark(mark)
+            }
+
+            fn gathers(&self) -> bool {
+                (**self).gathers()
+            }
+
+            fn gather(&mut self) -> Result<(), Error> {
+                (**self).gather()
             }
 
             fn part(&self) -> Option<Box<dyn Part>> {

@@ -22,7 +22,11 @@ mod trouble;
 pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
 pub use combine::{Discard, Each, Tee, each};
 pub use count::{Count, CountTable, Row};
-pub use export::{Ipfix, IpfixCounts, IpfixEncoder};
+#[cfg(feature = "parquet")]
+pub use export::Parquet;
+pub use export::{FlowExport, Ipfix, IpfixCounts, IpfixEncoder};
+#[cfg(feature = "kafka")]
+pub use export::{Kafka, KafkaCounts, KafkaOptions};
 pub use flows::{FlowFormat, Flows, FlowsOptions, flow_story};
 pub use follow::Follow;
 pub use json::Json;
@@ -166,6 +170,21 @@ impl<'a> Deliveries<'a> {
         })
     }
 
+    /// The captured bytes of one of [these packets](Self::briefs), if its layers have yet to be found: then it is of a
+    /// [common shape](crate::batch).
+    #[inline(always)]
+    pub(crate) fn common(&self, packet: Brief<'_>) -> Option<&'a [u8]> {
+        let Record { offset, captured, .. } = *packet.record;
+        let laid_out = packet.summary.is_laid_out();
+        if laid_out { None } else { self.batch.slab().get(offset as usize..)?.get(..captured as usize) }
+    }
+
+    /// One of [these packets](Self::briefs), parsed.
+    pub(crate) fn packet(&self, packet: Brief<'_>) -> Packet<'a> {
+        let frame = settled(self.batch.frame(packet.index), self.findings, packet.index);
+        Packet::new(frame, self.findings.layers_in(self.batch, packet.index))
+    }
+
     /// The packet that [`Self::briefs`] gives after so many others.
     ///
     /// # Panics
@@ -256,6 +275,12 @@ pub trait Sink {
         true
     }
 
+    /// Whether it asks for what verification concluded. Where no sink does, checksums are not looked at, and neither is what
+    /// is behind the headers.
+    fn wants_verdicts(&self) -> bool {
+        true
+    }
+
     /// Whether a write may have to wait: for a disk, a terminal, a reader at the other end. Where it may, a sink of a live
     /// source gets a thread of its own; the worker itself writes to a sole sink that never waits, while what it has
     /// parsed is still in the cache.
@@ -271,6 +296,28 @@ pub trait Sink {
         None
     }
 
+    /// Of a [part](Sink::part): how far the source has come. Called by the worker that writes to the part.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn mark(&mut self, mark: Mark) -> Result<(), Error> {
+        let _ = mark;
+        Ok(())
+    }
+
+    /// Whether it is to be called on a thread of its own to [gather](Sink::gather) while its parts are at work.
+    fn gathers(&self) -> bool {
+        false
+    }
+
+    /// Does what is to be done with what its parts have ready, until all of them have [ended](Mark::End).
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn gather(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Takes in what a part of this sink has gathered. Called for every part, before [`Sink::finish`].
     ///
     /// # Panics
@@ -279,6 +326,16 @@ pub trait Sink {
         let _ = part;
         unreachable!("a sink that gives out parts takes them in");
     }
+}
+
+/// How far a source has come; see [`Sink::mark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// All packets of a chunk have been written, if any of them was for this output. Chunks of all workers together are
+    /// numbered from 0 in the order of the source; `None` where it has no order.
+    Chunk(Option<u64>),
+    /// There is no more.
+    End,
 }
 
 /// A part of a sink; see [`Sink::part`]. Any sink that owns what it needs can be one. It is not finished but merged.

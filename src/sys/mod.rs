@@ -27,12 +27,13 @@
 //! | [`ethtool`] | a driver's features, counters, rings, queues, clocks |
 //! | `socket_options` | options of TCP and UDP sockets (feature `proxy`) |
 //! | `datagrams` | datagrams received and sent in bulk (feature `proxy`) |
-//! | `activation` | sockets opened by whoever started the process (feature `proxy`) |
 //! | [`namespace`] | private user and network namespaces |
 //! | [`privileges`] | giving up root for an ordinary user |
+//! | `huge_pages` | large pages for memory that is read here and there |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
 //! | `bpf` | eBPF programs: assembled, loaded, attached (features `xdp`, `proxy`) |
+//! | `activation`, `supervisor` | sockets from a service manager, and what it is told (feature `proxy`) |
 //! | `port_steering` | a listening socket for many ports (feature `proxy`) |
 //! | `xdp` | `AF_XDP` sockets: their rings, the memory of their frames, the program in front of them (feature `xdp`) |
 
@@ -52,6 +53,7 @@ pub mod ethtool;
 pub mod fanout;
 pub mod file_mapping;
 pub mod generic_netlink;
+pub(crate) mod huge_pages;
 pub mod interfaces;
 pub mod lab;
 pub mod link;
@@ -73,6 +75,8 @@ pub mod route;
 #[cfg(feature = "proxy")]
 pub mod socket_options;
 pub mod softnet;
+#[cfg(feature = "proxy")]
+pub mod supervisor;
 pub mod tcp_info;
 #[cfg(feature = "xdp")]
 pub mod xdp;

@@ -6,10 +6,11 @@
 
 use super::bpf::assembler::{Assembler, Condition, Fault, Instruction, Operation, Register::*, Size};
 use super::bpf::{Link, LoadError, Map, Program};
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Fields of `struct bpf_sk_lookup` of `linux/bpf.h`, Linux 6.1.
 mod field {
@@ -35,7 +36,7 @@ const PASS: i32 = 1;
 pub const MOST_RANGES: usize = 1024;
 
 /// TCP ports that one socket has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
     /// Of which address; `None`: of any.
     pub address: Option<IpAddr>,
@@ -46,8 +47,8 @@ pub struct Ports {
 /// The program at work, for as long as this lives.
 #[derive(Debug)]
 pub struct PortSteering {
-    _link: Link,
-    _sockets: Map,
+    link: Link,
+    sockets: Map,
 }
 
 impl PortSteering {
@@ -76,7 +77,21 @@ impl PortSteering {
         })?;
         let namespace = std::fs::File::open("/proc/thread-self/ns/net")?;
         let link = Link::attach_sk_lookup(&program, namespace.as_fd())?;
-        Ok(Self { _link: link, _sockets: sockets })
+        Ok(Self { link, sockets })
+    }
+}
+
+impl PortSteering {
+    /// What keeps it at work, for another process: the link and the map.
+    #[must_use]
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.link.as_fd(), self.sockets.as_fd()]
+    }
+
+    /// At work already, by these descriptors of another process.
+    #[must_use]
+    pub fn inherited(link: OwnedFd, sockets: OwnedFd) -> Self {
+        Self { link: Link::inherited(link), sockets: Map::inherited(sockets) }
     }
 }
 

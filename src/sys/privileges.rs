@@ -134,6 +134,14 @@ impl User {
         }
     }
 
+    /// Whether this process is the user already, with nothing left of other rights.
+    ///
+    /// # Errors
+    /// When `/proc/self/task` cannot be read.
+    pub fn is_in_force(&self) -> io::Result<bool> {
+        Ok(self.left(&self.groups())?.is_none())
+    }
+
     fn check(&self, result: libc::c_int, what: &'static str) -> Result<(), Error> {
         if result == 0 {
             return Ok(());

@@ -46,6 +46,19 @@ pub fn set_udp_gro(socket: impl AsFd) -> io::Result<()> {
     set(socket, libc::SOL_UDP, UDP_GRO, 1)
 }
 
+/// Lets a socket be bound to an address that is not the host's (`IP_TRANSPARENT`, `IPV6_TRANSPARENT`; ip(7)), and puts the choice of
+/// a port off until it is connected (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2), by when the other end is known, too.
+///
+/// # Errors
+/// As `setsockopt(2)`: `PermissionDenied` without `CAP_NET_ADMIN` or `CAP_NET_RAW`.
+pub fn set_transparent(socket: impl AsFd, v6: bool) -> io::Result<()> {
+    match v6 {
+        false => set(&socket, libc::IPPROTO_IP, libc::IP_TRANSPARENT, 1)?,
+        true => set(&socket, libc::IPPROTO_IPV6, libc::IPV6_TRANSPARENT, 1)?,
+    }
+    set(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)
+}
+
 /// Has each datagram tell which address it was sent to (`IP_PKTINFO`, `IPV6_RECVPKTINFO`).
 ///
 /// # Errors

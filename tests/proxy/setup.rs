@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -134,9 +135,21 @@ pub(crate) struct Process {
 
 /// Starts `wharf proxy` with these arguments and waits until it is at work.
 pub(crate) fn command(arguments: &[&str]) -> Process {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wharf"))
-        .arg("proxy")
-        .args(arguments)
+    begin(Command::new(env!("CARGO_BIN_EXE_wharf")).arg("proxy").args(arguments))
+}
+
+/// The same as a supervisor does it that has opened a socket for it, as `name` (`sd_listen_fds(3)`).
+pub(crate) fn activated(socket: OwnedFd, name: &str, arguments: &[&str]) -> Process {
+    // Whose process it will be is known in it only.
+    let script = format!(
+        r#"export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES={name}; exec "$0" proxy "$@" 3<&0 0</dev/null"#
+    );
+    let wharf = env!("CARGO_BIN_EXE_wharf");
+    begin(Command::new("sh").stdin(socket).args(["-c", &script, wharf]).args(arguments))
+}
+
+fn begin(command: &mut Command) -> Process {
+    let mut child = command
         .args(["--drain", "1s", "--json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,7 +1,8 @@
 //! Bytes: each of them, in order, and none else.
 
 use crate::setup::{
-    accept, before, command, config, connect, echo, listen, noise, pair, read_all, serve, start, until,
+    accept, activated, before, command, config, connect, echo, listen, noise, pair, read_all, serve, start,
+    until,
 };
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -67,6 +68,88 @@ fn large_transfers_both_ways_at_once() {
     assert_eq!((totals.tcp.bytes_up, totals.tcp.bytes_down), (up.len() as u64, down.len() as u64));
     assert_eq!((totals.tcp.accepted, totals.ended.complete), (1, 1));
     assert!(totals.tcp.bytes_spliced > LENGTH as u64, "it went by copies: {totals}");
+}
+
+/// Bytes each way, checked by their sums as they pass: 1 GiB where nobody has to wait long for it.
+const MUCH: u64 = if cfg!(debug_assertions) { 128 << 20 } else { 1 << 30 };
+
+/// Goes on with a sum (FNV-1a, over words) that each byte and its place changes.
+fn sum(before: u64, bytes: &[u8]) -> u64 {
+    let words = bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    words.fold(before, |sum, word| (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(5))
+}
+
+/// Sends and receives at the same time; the sums of what was sent and of what came.
+fn exchange_much(connection: &TcpStream, seed: u64) -> (u64, u64) {
+    const BLOCK: usize = 1 << 20;
+    let mut writer = connection.try_clone().unwrap();
+    let sender = thread::spawn(move || {
+        let noise = noise(2 * BLOCK, seed);
+        let sent = (0..MUCH as usize / BLOCK).fold(seed, |before, number| {
+            // Each begins elsewhere: what stands at one place of two of them differs.
+            let block = &noise[number * 104 % BLOCK..][..BLOCK];
+            writer.write_all(block).unwrap();
+            sum(before, block)
+        });
+        writer.shutdown(Shutdown::Write).unwrap();
+        sent
+    });
+    let (mut reader, mut block) = (connection.try_clone().unwrap(), vec![0; BLOCK]);
+    let received = (0..MUCH / BLOCK as u64).fold(!seed, |before, _| {
+        reader.read_exact(&mut block).unwrap();
+        sum(before, &block)
+    });
+    assert_eq!(reader.read(&mut block).unwrap(), 0, "more came than was sent");
+    (sender.join().unwrap(), received)
+}
+
+#[test]
+fn sums_of_much_both_ways_are_the_same() {
+    let listener = listen();
+    let (proxy, address) = before(listener.local_addr().unwrap());
+    let server = thread::spawn(move || exchange_much(&accept(&listener), !1));
+    let (sent_up, received_down) = exchange_much(&connect(address), 1);
+    let (sent_down, received_up) = server.join().unwrap();
+    assert_eq!((received_up, received_down), (sent_up, sent_down));
+    proxy.stop();
+    let totals = proxy.wait().unwrap();
+    assert_eq!((totals.tcp.bytes_up, totals.tcp.bytes_down, totals.ended.complete), (MUCH, MUCH, 1));
+}
+
+/// A read stops short of an urgent byte, which is not passed on, though there is more behind it: that must come too.
+#[test]
+fn what_stands_behind_an_urgent_byte_is_passed_on() {
+    let sink = serve(|mut connection| {
+        let bytes = read_all(&mut connection).unwrap();
+        connection.write_all(&bytes).unwrap();
+    });
+    let (proxy, address) = before(sink);
+    for _ in 0..100 {
+        let mut client = connect(address);
+        client.write_all(b"before").unwrap();
+        rustix::net::send(&client, b"!", rustix::net::SendFlags::OOB).unwrap();
+        client.write_all(b"behind").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_all(&mut client).unwrap(), b"beforebehind");
+    }
+    proxy.stop();
+    assert_eq!(proxy.wait().unwrap().ended.complete, 100);
+}
+
+#[test]
+fn a_supervisor_may_have_opened_the_socket() {
+    let server = echo();
+    for name in ["web", "0"] {
+        let listener = listen();
+        let address = listener.local_addr().unwrap();
+        let proxy = activated(listener.into(), "web", &["--listen", &format!("fd:{name}={server}")]);
+        assert_eq!(proxy.address(), address, "{:?}", proxy.said);
+        let mut client = connect(address);
+        client.write_all(b"hello").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_all(&mut client).unwrap(), b"hello");
+        proxy.end();
+    }
 }
 
 /// Long and short writes in turn: between copies and pipes nothing may get lost or out of order.

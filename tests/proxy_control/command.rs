@@ -19,7 +19,7 @@ fn check_says_right_or_what_is_wrong_where() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/proxy.toml");
     let output = wharf().arg("--check").arg(&example).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).ends_with("right: 4 listeners, 6 upstreams\n"));
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("right: 5 listeners, 6 upstreams\n"));
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("proxy.toml");
     std::fs::write(&file, "[upstream.web]\nservers = [\"10.0.0.1:http\"]\n").unwrap();

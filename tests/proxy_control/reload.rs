@@ -20,13 +20,21 @@ fn a_hundred_reloads_break_no_connection_and_no_session() {
     rustix::process::setrlimit(rustix::process::Resource::Nofile, all).unwrap();
     let [a, b] = ["a", "b"].map(named);
     let [c, d] = ["c", "d"].map(named_udp);
+    // Now and then there are two places more, and other options.
+    let more = [
+        "backlog = 512\n[[listener]]\nname = \"more\"\nbind = [\"127.0.0.1:any/0\"]\nto = \"three\"\n",
+        "no-delay = false",
+        "",
+    ];
     let text = |tcp: &str, udp: &str, delay: usize| {
+        let more = more[delay % more.len()];
         format!(
             r#"
             timeouts.udp-idle = "10m"
             [upstream]
             one.servers = [{tcp}]
             two.servers = [{udp}]
+            three.servers = ["127.0.0.1:9"]
             [[listener]]
             bind = ["127.0.0.1:tcp/0"]
             detect-timeout = "{delay}s"
@@ -34,6 +42,7 @@ fn a_hundred_reloads_break_no_connection_and_no_session() {
             [[listener]]
             bind = ["127.0.0.1:udp/0"]
             to = "two"
+            {more}
             "#
         )
     };
@@ -119,8 +128,11 @@ fn a_configuration_that_takes_a_restart_or_is_wrong_changes_nothing() {
         )
     };
     let (proxy, places) = start(&text(&a.to_string(), ""));
-    let elsewhere = config(&text(&b.to_string(), "backlog = 7"));
+    let elsewhere = config(&text(&b.to_string(), "[admin]\nlisten = \"127.0.0.1:0\""));
     assert!(matches!(proxy.reload(&elsewhere), Err(Error::NeedsRestart { .. })));
+    let taken = format!("[[listener]]\nbind = [\"127.0.0.1:tcp/{}\"]\nto = \"x\"", a.port());
+    let taken = config(&text(&b.to_string(), &format!("backlog = 7\n{taken}")));
+    assert!(matches!(proxy.reload(&taken), Err(Error::Listen { .. })));
     let mut nowhere = config(&text(&b.to_string(), ""));
     nowhere.listeners[0].routes[0].upstream = 9;
     assert!(matches!(proxy.reload(&nowhere), Err(Error::Route { .. })));

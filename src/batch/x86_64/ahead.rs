@@ -32,6 +32,10 @@ pub(super) trait Later: Copy {
     /// has room for about one frame's lines on their way.
     fn ask_for_rest(self, lane: usize);
 
+    /// Asks for what is behind these frames, of which no more than the headers is wanted.
+    #[inline(always)]
+    fn ask_for_what_follows(self) {}
+
     /// Asks for the rest of those in `lanes`.
     #[inline(always)]
     fn ask_for_rests(self, lanes: u8) {
@@ -121,6 +125,12 @@ struct Stretch<'r> {
 impl Later for Stretch<'_> {
     #[inline(always)]
     fn ask_for_headers(self) {}
+
+    /// All of it: where headers are in what follows nobody knows yet.
+    #[inline(always)]
+    fn ask_for_what_follows(self) {
+        self.ask_for_rests(0xff);
+    }
 
     #[inline(always)]
     fn ask_for_rest(self, lane: usize) {

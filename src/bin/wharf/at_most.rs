@@ -45,4 +45,8 @@ impl<S: Sink> Sink for AtMost<S> {
     fn wants_layers(&self) -> bool {
         self.sink.wants_layers()
     }
+
+    fn wants_verdicts(&self) -> bool {
+        self.sink.wants_verdicts()
+    }
 }

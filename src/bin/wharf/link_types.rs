@@ -39,6 +39,10 @@ impl Sink for LinkTypeNotes {
         false
     }
 
+    fn wants_verdicts(&self) -> bool {
+        false
+    }
+
     /// A line for a new interface is not worth a thread.
     fn may_wait(&self) -> bool {
         false

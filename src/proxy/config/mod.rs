@@ -12,6 +12,7 @@ pub use upstream::{Balance, Ejection, HealthCheck, Place, Probe, Server, Upstrea
 
 use super::detect::Condition;
 use super::network::Network;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -82,7 +83,7 @@ impl Listener {
 }
 
 /// How listening sockets are set, and with TCP the connections accepted there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketOptions {
     /// Connections that wait to be accepted, for each worker; the kernel bounds it by `net.core.somaxconn`.
     pub backlog: u32,

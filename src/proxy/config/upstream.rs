@@ -22,6 +22,10 @@ pub struct Upstream {
     pub ejection: Ejection,
     /// Connections begin with a PROXY header of this version that says who the client is.
     pub send_proxy: Option<Version>,
+    /// Servers see the client's own address, not the proxy's (`IP_TRANSPARENT`): it takes `CAP_NET_ADMIN` as long as the proxy
+    /// runs, and a route by which their answers come back here. A client of the other family than the server's comes
+    /// with the proxy's address.
+    pub transparent: bool,
 }
 
 /// One server.

@@ -45,16 +45,19 @@ pub enum Spoken {
     Http2,
     /// A PROXY header of either version that is to be passed on as it is.
     ProxyHeader,
+    /// QUIC, over datagrams: an Initial packet that begins a `ClientHello`.
+    Quic,
 }
 
 impl Spoken {
     /// By the names that the configuration has for them.
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub const NAMES: [(&'static str, Self); 6] = [
         ("tls", Self::Tls),
         ("ssh", Self::Ssh),
         ("http", Self::Http1),
         ("http2", Self::Http2),
         ("proxy", Self::ProxyHeader),
+        ("quic", Self::Quic),
     ];
 }
 
@@ -139,9 +142,74 @@ pub fn choose<'a>(
 ) -> Choice {
     let patience = if bytes.len() < MOST { patience } else { Patience::Over };
     let beginning = Beginning::of(&bytes[..bytes.len().min(MOST)]);
-    let mut in_order = conditions.into_iter().enumerate().filter(|(_, condition)| condition.has(source));
-    in_order
-        .find_map(|(index, condition)| match beginning.fits(condition) {
+    let in_order = conditions.into_iter().enumerate().filter(|(_, condition)| condition.has(source));
+    first(in_order, |condition| beginning.fits(condition), patience)
+}
+
+/// What a client of datagrams has said so far.
+#[derive(Clone, Debug)]
+pub enum Heard<'a> {
+    /// QUIC's hello, whole.
+    Hello(ClientHello<'a>),
+    /// A part of it.
+    Some,
+    /// What is no QUIC of a version that is known.
+    Other,
+}
+
+/// The same for a client of datagrams: the host asked for and the protocols offered are those of QUIC's hello. How many bytes are
+/// needed is not known, just that more are.
+///
+/// ```
+/// use wharf::proxy::detect::{Choice, Condition, Heard, Patience, Spoken, choose_for_datagrams};
+///
+/// let quic = Condition { spoken: vec![Spoken::Quic], ..Condition::default() };
+/// let conditions = [quic, Condition::default()];
+/// let chosen = |heard| choose_for_datagrams(&conditions, None, &heard, Patience::Left);
+/// assert_eq!(chosen(Heard::Other), Choice::Route(1));
+/// assert!(matches!(chosen(Heard::Some), Choice::Needs(_)));
+/// ```
+#[must_use]
+pub fn choose_for_datagrams<'a>(
+    conditions: impl IntoIterator<Item = &'a Condition>,
+    source: Option<IpAddr>,
+    heard: &Heard<'_>,
+    patience: Patience,
+) -> Choice {
+    let fits = |condition: &Condition| {
+        if !condition.needs_bytes() {
+            return Fit::Complete(());
+        }
+        let hello = match heard {
+            Heard::Hello(hello) => hello,
+            Heard::Other => return Fit::Other(()),
+            // What cannot be QUIC's needs no more to be told.
+            Heard::Some if !condition.spoken.is_empty() && !condition.spoken.contains(&Spoken::Quic) => {
+                return Fit::Other(());
+            }
+            Heard::Some => return Fit::NeedMore { length: 1 },
+        };
+        let named = |name: &str| condition.names.iter().any(|pattern| pattern.matches(name));
+        let offers = |protocol: &[u8]| condition.alpn.iter().any(|pattern| pattern.matches(protocol));
+        match (condition.spoken.is_empty() || condition.spoken.contains(&Spoken::Quic))
+            && (condition.names.is_empty() || hello.server_name().is_some_and(named))
+            && (condition.alpn.is_empty() || hello.alpn().any(offers))
+        {
+            true => Fit::Complete(()),
+            false => Fit::Other(()),
+        }
+    };
+    first(conditions.into_iter().enumerate().filter(|(_, condition)| condition.has(source)), fits, patience)
+}
+
+/// The first that fits, as far as that is known.
+fn first<'a>(
+    mut conditions: impl Iterator<Item = (usize, &'a Condition)>,
+    fits: impl Fn(&Condition) -> Fit,
+    patience: Patience,
+) -> Choice {
+    conditions
+        .find_map(|(index, condition)| match fits(condition) {
             Prefix::Complete(()) => Some(Choice::Route(index)),
             // One in front of others decides before them.
             Prefix::NeedMore { length } if patience == Patience::Left => {
@@ -206,6 +274,7 @@ impl<'a> Beginning<'a> {
             Spoken::Http1 => without(self.line()),
             Spoken::Http2 => http::preface(self.bytes),
             Spoken::ProxyHeader => proxy_protocol::begins(self.bytes),
+            Spoken::Quic => Fit::Other(()),
         }
     }
 

@@ -140,3 +140,38 @@ proptest! {
         grown(&conditions, &bytes);
     }
 }
+
+#[test]
+fn datagrams_are_told_by_quics_hello() {
+    use crate::parse::quic::tests::{client_initial, crypto};
+    use crate::parse::quic::{HelloCollector, QuicVersion};
+    use crate::parse::tls::tests::{alpn, extension, handshake, server_name};
+
+    let hello = handshake(&[alpn(&[b"h3"]), extension(51, &[7; 1_300]), server_name("a.example")]);
+    let mut collector = HelloCollector::default();
+    let part = |number: u8, range: std::ops::Range<usize>| {
+        client_initial(QuicVersion::V1, b"ABCDEFGH", number, &crypto(range.start, &hello[range.clone()]))
+    };
+    assert!(collector.push(&part(0, 0..700)).unwrap().is_none());
+    let last = part(1, 700..hello.len());
+    let whole = collector.push(&last).unwrap().expect("both parts");
+
+    let named = |name: &str, alpn: &[&str], spoken: &[Spoken]| Condition {
+        names: vec![name.parse().unwrap()],
+        alpn: alpn.iter().map(|text| text.parse().unwrap()).collect(),
+        spoken: spoken.to_vec(),
+        ..Condition::default()
+    };
+    let conditions = [
+        named("a.example", &["h2"], &[]),
+        named("a.example", &[], &[Spoken::Tls]),
+        named("*.example", &["h3"], &[Spoken::Tls, Spoken::Quic]),
+        Condition::default(),
+    ];
+    let choose = |heard: &Heard<'_>, patience| choose_for_datagrams(&conditions, None, heard, patience);
+    assert_eq!(choose(&Heard::Hello(whole), Patience::Left), Choice::Route(2));
+    assert_eq!(choose(&Heard::Some, Patience::Left), Choice::Needs(1));
+    assert_eq!(choose(&Heard::Some, Patience::Over), Choice::Route(3));
+    assert_eq!(choose(&Heard::Other, Patience::Left), Choice::Route(3));
+    assert_eq!(choose_for_datagrams(&conditions[1..2], None, &Heard::Some, Patience::Left), Choice::None);
+}

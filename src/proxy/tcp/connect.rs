@@ -1,18 +1,21 @@
 //! A socket towards a server.
 
+use super::super::source;
 use super::super::upstream::Address;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// Begins to connect. The socket is connected, or will be, or will say why not. With `speaks`, bytes are sent as soon as it
-/// is: they take the last segment of the handshake with them.
+/// is: they take the last segment of the handshake with them. With `source` it comes from that address.
 pub(super) fn begin(
     address: &Address,
     port: u16,
     keep_alive: Option<Duration>,
     speaks: bool,
+    source: Option<IpAddr>,
 ) -> Result<OwnedFd, Errno> {
     let open = |family| {
         let socket =
@@ -33,6 +36,9 @@ pub(super) fn begin(
     match address.socket_address(port) {
         Some(address) => {
             let socket = open(if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 })?;
+            if let Some(client) = source {
+                source::show(&socket, client, &address)?;
+            }
             let result = connect(&socket, &address);
             begun(socket, result)
         }

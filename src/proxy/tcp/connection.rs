@@ -3,9 +3,12 @@
 use super::super::counters::TcpCounters;
 use super::super::limits::Admission;
 use super::super::plan::Service;
+use super::super::token::Token;
 use super::super::upstream::{Held, Server};
 use super::super::wheel::Tick;
-use super::flow::{Fault, Flow, Side, Stop, Telling, Tools};
+use super::flow::{Fault, Flow, Stop, Telling, Tools};
+use super::side::Side;
+use mio::Registry;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::net::SocketAddr;
@@ -149,10 +152,23 @@ impl Connection {
             End::Server => self.server.as_mut(),
         };
         if let Some(side) = side {
-            side.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-            side.writable |= event.is_writable();
-            side.hung_up |= event.is_read_closed() || event.is_error();
+            side.note(event);
         }
+    }
+
+    /// Has the kernel say when a socket that refused bytes takes them again, where it was not asked before.
+    pub(super) fn watch_writes(&mut self, registry: &Registry, number: u32) -> Result<(), Errno> {
+        for (side, token) in
+            [(Some(&mut self.client), Token::Client(number)), (self.server.as_mut(), Token::Server(number))]
+        {
+            if let Some(side) = side
+                && !side.writable
+                && !side.watched
+            {
+                side.watch_writes(registry, token)?;
+            }
+        }
+        Ok(())
     }
 
     /// Moves bytes both ways.

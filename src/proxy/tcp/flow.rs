@@ -5,16 +5,16 @@
 //! a pipe instead (splice(2)), by reference. A connection that is idle holds neither.
 
 use super::pipes::{Pipe, Pipes};
+use super::side::Side;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use rustix::pipe::{SpliceFlags, splice};
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 
 /// Bytes of the shared buffer, and so the most that is kept for one direction.
 const BUFFER: usize = 32 << 10;
-/// Reads in a row that fill the buffer before a pipe takes over.
-const FULL_READS: u8 = 4;
+/// Reads in a row that fill the buffer before a pipe takes over (perf/README.md has what other numbers cost).
+const FULL_READS: u8 = 1;
 /// Bytes asked of one splice.
 const SPLICE: usize = 1 << 20;
 /// Bytes by pipe at a time below which the buffer is cheaper again.
@@ -23,25 +23,6 @@ const SMALL: usize = 16 << 10;
 const BUDGET: usize = 1 << 20;
 /// Buffers kept for later.
 const SPARE: usize = 64;
-
-/// A socket of a connection, and what is known of it.
-#[derive(Debug)]
-pub(super) struct Side {
-    pub(super) socket: OwnedFd,
-    /// Something may be there to read: the kernel said so, and no read since has come back short.
-    pub(super) readable: bool,
-    /// It may take bytes: no write has come back short since the kernel said so.
-    pub(super) writable: bool,
-    /// The peer has ended: there is the end to read, at least.
-    pub(super) hung_up: bool,
-}
-
-impl Side {
-    /// A socket that may take bytes; whether there are any to read is tried at once, or left to the kernel to say.
-    pub(super) fn new(socket: OwnedFd, readable: bool) -> Self {
-        Self { socket, readable, writable: true, hung_up: false }
-    }
-}
 
 /// What all connections of a worker use.
 #[derive(Debug)]
@@ -202,7 +183,7 @@ impl Flow {
             }
             Ok((_, length)) => length,
             Err(Errno::AGAIN) => {
-                from.readable = false;
+                (from.readable, from.urgent) = (false, false);
                 return Ok(None);
             }
             Err(Errno::INTR) => return Ok(None),
@@ -212,8 +193,7 @@ impl Flow {
             self.full_reads = self.full_reads.saturating_add(1);
         } else {
             self.full_reads = 0;
-            // All that was there: more of it is a new event. So is the end, unless that was told before.
-            from.readable = from.hung_up;
+            self.ended = from.drained();
         }
         Ok(Some(length))
     }
@@ -221,9 +201,8 @@ impl Flow {
     /// Reads into the shared buffer and writes from there.
     fn copy(&mut self, from: &mut Side, to: &mut Side, tools: &mut Tools) -> Result<(), Fault> {
         let Some(length) = self.read(from, tools).map_err(Fault::Source)? else { return Ok(()) };
-        // Where the end is next, it may travel with these bytes: one segment less, and one event at the other side.
-        let ends = from.hung_up && length < tools.buffer.len();
-        let more = if ends { SendFlags::MORE } else { SendFlags::empty() };
+        // The end may travel with these bytes: one segment less, and one event at the other side.
+        let more = if self.ended { SendFlags::MORE } else { SendFlags::empty() };
         let sent = match send(&to.socket, &tools.buffer[..length], SendFlags::NOSIGNAL | more) {
             Ok(sent) => sent,
             Err(Errno::AGAIN | Errno::INTR) => 0,

@@ -6,77 +6,47 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `beginning` | clients whose route depends on what they say first |
+//! | `moving` | those that go on in another process |
+//! | `session` | what is kept of each, and how they begin |
 //! | `pack` | datagrams put together for one system call |
+//! | `transmit` | sending them |
 //! | `recency` | which session was silent longest |
+//! | `ending` | how they end |
 
+mod beginning;
+mod ending;
+mod moving;
 mod pack;
 mod recency;
+mod session;
+mod transmit;
 
-use super::access_log::Record;
-use super::config::Transport;
-use super::counters::{Counter, Named, UdpCounters};
-use super::detect::{self, Choice, Patience};
-use super::limits::Admission;
 use super::listen::Listening;
-use super::plan::{Plan, Service};
+use super::plan::Plan;
 use super::shared::Shared;
 use super::slab::Slab;
 use super::tcp::{Context, turn_of};
 use super::token::Token;
-use super::upstream::{Held, Turn};
-use super::wheel::{Tick, Wheel};
+use super::upstream::Turn;
+use super::wheel::Wheel;
 use crate::sys::datagrams::{Inbox, Outbox};
-use crate::sys::socket_options;
-use mio::Interest;
-use mio::unix::SourceFd;
+use beginning::Beginnings;
 use pack::{Pack, Way};
 use recency::Recency;
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use session::{Begun, Key, Refusal, Session};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+use transmit::{is_unreachable, transmit};
 
 /// Messages received at a time.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 /// Bytes of room for each: a datagram, or several that the kernel has put together.
 const ROOM: usize = 1 << 16;
 /// Batches of one socket before others have their turn.
 const BATCHES: usize = 8;
-
-/// Whose session it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    /// Among the worker's listening sockets.
-    listening: u32,
-    client: SocketAddr,
-    /// Which of the host's addresses it asked, where the socket listens on several.
-    asked: Option<IpAddr>,
-}
-
-#[derive(Debug)]
-struct Session {
-    key: Key,
-    socket: OwnedFd,
-    held: Held,
-    /// Its right to be there.
-    _admission: Admission,
-    service: Arc<Service>,
-    way: usize,
-    began: Instant,
-    /// From the client, and to it.
-    bytes: [u64; 2],
-    last: Tick,
-    /// Several datagrams may travel as one message, to the server and to the client.
-    together: [bool; 2],
-    queued: bool,
-}
-
-/// A client has as many sessions as it may, or comes too often.
-struct Refusal;
 
 /// Datagrams of a batch for one session: the first and the last of a list.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +65,8 @@ pub(super) struct Udp {
     worker: usize,
     sessions: Slab<Session>,
     by_key: HashMap<Key, u32>,
+    /// Those whose first datagrams do not say yet where they go.
+    beginnings: Beginnings,
     recency: Recency,
     wheel: Wheel,
     turns: Vec<Turn>,
@@ -112,18 +84,19 @@ pub(super) struct Udp {
 }
 
 impl Udp {
-    pub(super) fn new(shared: Arc<Shared>, worker: usize, most: usize, now: Instant) -> Self {
-        let used = most > 0;
+    pub(super) fn new(shared: Arc<Shared>, worker: usize, plan: Arc<Plan>, now: Instant) -> Self {
+        let most = plan.share.sessions;
         Self {
-            plan: shared.plan.get(),
+            plan,
             shared,
             worker,
             sessions: Slab::new(),
             by_key: HashMap::new(),
+            beginnings: Beginnings::default(),
             recency: Recency::new(),
             wheel: Wheel::new(now),
             turns: Vec::new(),
-            inbox: if used { Inbox::new(BATCH, ROOM) } else { Inbox::new(1, 0) },
+            inbox: inbox_for(most),
             outbox: Outbox::new(),
             pack: Pack::default(),
             shares: Vec::new(),
@@ -137,6 +110,10 @@ impl Udp {
 
     /// Goes by another plan from now on. Sessions that there are keep their servers.
     pub(super) fn set_plan(&mut self, plan: Arc<Plan>) {
+        if (self.most == 0) != (plan.share.sessions == 0) {
+            self.inbox = inbox_for(plan.share.sessions.max(self.sessions.len()));
+        }
+        self.most = plan.share.sessions;
         self.plan = plan;
     }
 
@@ -145,19 +122,19 @@ impl Udp {
     }
 
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
-        self.wheel.wait(now)
+        self.wheel.wait(now).into_iter().chain(self.beginnings.wait(now)).min()
     }
 
     /// Datagrams came from clients.
-    pub(super) fn receive_from_clients(&mut self, cx: Context<'_>, listening: &[Listening], number: u32) {
-        let Some(socket) = listening.get(number as usize) else { return };
+    pub(super) fn receive_from_clients(&mut self, cx: Context<'_>, listening: &Slab<Listening>, number: u32) {
+        let Some(socket) = listening.get(number) else { return };
         for _ in 0..BATCHES {
             let received = match self.inbox.receive(&socket.socket, BATCH) {
                 Ok(received) => received,
                 // Nothing more, or what ICMP said of an answer: that is not told of which.
                 Err(_) => return,
             };
-            self.sort(cx, number, socket.endpoint, received);
+            self.sort(cx, number, socket, received);
             self.flush(cx);
             if received < BATCH {
                 return;
@@ -175,18 +152,11 @@ impl Udp {
         self.shares.clear();
     }
 
-    /// The session that was silent longest makes room for another one, which may get its number: so nothing must be left
-    /// that is sorted by it.
-    fn make_room(&mut self, cx: Context<'_>) -> Option<()> {
-        self.flush(cx);
-        let oldest = self.recency.oldest()?;
-        self.end(cx, oldest, &cx.counters.udp.evicted);
-        Some(())
-    }
-
     /// Finds the session of each message received.
-    fn sort(&mut self, cx: Context<'_>, listening: u32, endpoint: u32, received: usize) {
+    fn sort(&mut self, cx: Context<'_>, listening: u32, socket: &Listening, received: usize) {
         let udp = &cx.counters.udp;
+        // Datagrams of one client often come together. Nothing ends a session meanwhile but what makes room for another.
+        let mut last: Option<(Key, u32)> = None;
         for index in 0..received {
             let Some(message) = self.inbox.get(index) else { continue };
             let datagrams = message.datagrams();
@@ -200,22 +170,33 @@ impl Udp {
                 continue;
             };
             let key = Key { listening, client, asked: message.to };
-            let session = match self.by_key.get(&key) {
-                Some(&session) => Some(session),
-                None => match self.begin(cx, key, endpoint) {
-                    Ok(session) => session,
+            let known = match last {
+                Some((of, session)) if of == key => Some(session),
+                _ => self.by_key.get(&key).copied(),
+            };
+            let session = match known {
+                Some(session) => Some(session),
+                None => match self.begin(cx, key, socket, index) {
+                    Ok(Begun::Session(session)) => Some(session),
+                    // Its datagrams are sent with those to come.
+                    Ok(Begun::Waits) => {
+                        last = None;
+                        continue;
+                    }
+                    Ok(Begun::Not) => None,
                     Err(Refusal) => {
                         udp.limited.add(datagrams);
                         continue;
                     }
                 },
             };
+            last = session.map(|session| (key, session));
             let Some(session) = session else {
                 udp.no_session.add(datagrams);
                 continue;
             };
             self.next[index] = END;
-            match self.shares.iter_mut().find(|share| share.session == session) {
+            match self.shares.iter_mut().rev().find(|share| share.session == session) {
                 Some(share) => {
                     self.next[usize::from(share.last)] = index as u16;
                     share.last = index as u16;
@@ -223,71 +204,6 @@ impl Udp {
                 None => self.shares.push(Share { session, first: index as u16, last: index as u16 }),
             }
         }
-    }
-
-    /// A session for a new client; `None` where there is no server, or no room to be made.
-    fn begin(&mut self, cx: Context<'_>, key: Key, endpoint: u32) -> Result<Option<u32>, Refusal> {
-        if self.shared.stop.load(std::sync::atomic::Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let admission = self.plan.limits.admit(Some(key.client.ip()), cx.now).map_err(|_| Refusal)?;
-        Ok(self.begin_admitted(cx, key, endpoint, admission))
-    }
-
-    fn begin_admitted(
-        &mut self,
-        cx: Context<'_>,
-        key: Key,
-        endpoint: u32,
-        admission: Admission,
-    ) -> Option<u32> {
-        let endpoint = &self.shared.endpoints[endpoint as usize];
-        let (port, service) = (endpoint.port, Arc::clone(&self.plan.services[endpoint.listener]));
-        while self.sessions.len() >= self.most {
-            self.make_room(cx)?;
-        }
-        let client = Some(key.client.ip());
-        let conditions = service.ways.iter().map(|way| &way.condition);
-        let Choice::Route(chosen) = detect::choose(conditions, client, &[], Patience::Over) else {
-            return None;
-        };
-        let way = service.ways.get(chosen)?;
-        let turn = turn_of(&mut self.turns, way.index, self.worker);
-        let held = way.upstream.pick(turn, client, &[], cx.now)?;
-        let server = held.server().address().socket_address(port)?;
-        let socket = match open(&server) {
-            Err(Errno::MFILE | Errno::NFILE) => {
-                self.make_room(cx)?;
-                open(&server).ok()?
-            }
-            socket => socket.ok()?,
-        };
-        let descriptor = socket.as_raw_fd();
-        let last = self.wheel.tick(cx.now);
-        let session = Session {
-            key,
-            socket,
-            held,
-            _admission: admission,
-            service,
-            way: chosen,
-            began: cx.now,
-            bytes: [0; 2],
-            last,
-            together: [true; 2],
-            queued: false,
-        };
-        let number = self.sessions.insert(session);
-        let token = Token::Session(number).into();
-        if cx.registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE).is_err() {
-            self.sessions.remove(number);
-            return None;
-        }
-        cx.counters.udp.opened.add(1);
-        self.by_key.insert(key, number);
-        self.recency.touch(number);
-        self.wheel.arm(number, last + Wheel::ticks(self.plan.timeouts.udp_idle));
-        Some(number)
     }
 
     /// Sends a session's datagrams on.
@@ -315,13 +231,13 @@ impl Udp {
     }
 
     /// Datagrams came from a session's server, or word of it.
-    pub(super) fn receive_from_server(&mut self, cx: Context<'_>, listening: &[Listening], number: u32) {
+    pub(super) fn receive_from_server(&mut self, cx: Context<'_>, listening: &Slab<Listening>, number: u32) {
         let udp = &cx.counters.udp;
         let (mut heard, mut refused, mut more) = (false, false, true);
         let Some(session) = self.sessions.get_mut(number) else { return };
-        let Some(near) = listening.get(session.key.listening as usize) else { return };
+        let Some(near) = listening.get(session.key.listening) else { return };
         for _ in 0..BATCHES {
-            let received = match self.inbox.receive(&session.socket, BATCH) {
+            let received = match self.inbox.receive_connected(&session.socket, BATCH) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     more = false;
@@ -369,18 +285,8 @@ impl Udp {
         }
     }
 
-    /// ICMP says that nobody is there: the client's next datagram may find another server.
-    fn refused(&mut self, cx: Context<'_>, number: u32) {
-        let udp = &cx.counters.udp;
-        udp.unreachable.add(1);
-        if let Some(session) = self.sessions.get(number) {
-            session.held.failed(cx.now);
-        }
-        self.end(cx, number, &udp.refused);
-    }
-
     /// Goes on with sockets that had given way to others.
-    pub(super) fn turn(&mut self, cx: Context<'_>, listening: &[Listening]) {
+    pub(super) fn turn(&mut self, cx: Context<'_>, listening: &Slab<Listening>) {
         std::mem::swap(&mut self.ready, &mut self.taken);
         for index in 0..self.taken.len() {
             match self.taken[index] {
@@ -396,146 +302,12 @@ impl Udp {
         }
         self.taken.clear();
     }
-
-    /// Ends what was silent for too long.
-    pub(super) fn expire(&mut self, cx: Context<'_>) {
-        let now = self.wheel.tick(cx.now);
-        let patience = Wheel::ticks(self.plan.timeouts.udp_idle);
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.advance(now, &mut due);
-        for &number in &due {
-            let Some(session) = self.sessions.get(number) else { continue };
-            let deadline = session.last + patience;
-            if deadline <= now {
-                self.end(cx, number, &cx.counters.udp.idle);
-            } else {
-                self.wheel.arm(number, deadline);
-            }
-        }
-        due.clear();
-        self.due = due;
-    }
-
-    /// The end of all.
-    pub(super) fn cut(&mut self, cx: Context<'_>) {
-        let numbers: Vec<_> = self.sessions.numbers().collect();
-        for number in numbers {
-            self.end(cx, number, &cx.counters.udp.drained);
-        }
-    }
-
-    /// Hands over what the log says of a session that is over.
-    fn log(&self, cx: Context<'_>, session: &Session, counter: &Counter) {
-        let Some(log) = &self.shared.access_log else { return };
-        let lasted = cx.now.saturating_duration_since(session.began);
-        let way = session.service.ways.get(session.way);
-        log.record(Record {
-            transport: Transport::Udp,
-            began: SystemTime::now() - lasted,
-            lasted,
-            connected_after: None,
-            peer: Some(session.key.client),
-            client: None,
-            listener: Arc::clone(&session.service.name),
-            route: way.map(|way| (Arc::clone(&way.name), Arc::clone(&way.upstream_name))),
-            server: Some(Arc::clone(session.held.server())),
-            tried: 0,
-            bytes: session.bytes,
-            reason: cx.counters.udp.name(counter),
-            tcp: [None, None],
-        });
-    }
-
-    fn end(&mut self, cx: Context<'_>, number: u32, counter: &Counter) {
-        let Some(session) = self.sessions.remove(number) else { return };
-        counter.add(1);
-        self.log(cx, &session, counter);
-        self.by_key.remove(&session.key);
-        self.recency.remove(number);
-        self.wheel.disarm(number);
-    }
 }
 
-/// A socket that talks to a server alone, and is told what ICMP says of it.
-fn open(server: &SocketAddr) -> Result<OwnedFd, Errno> {
-    let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = socket_with(family, SocketType::DGRAM, flags, None)?;
-    connect(&socket, server)?;
-    // An older kernel gives them one by one.
-    let _ = socket_options::set_udp_gro(&socket);
-    Ok(socket)
+/// Room for what comes, where there may be sessions.
+fn inbox_for(sessions: usize) -> Inbox {
+    if sessions > 0 { Inbox::new(BATCH, ROOM) } else { Inbox::new(1, 0) }
 }
 
-fn is_unreachable(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
-    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
-}
-
-/// What came of sending.
-struct Sent {
-    /// The way can take several datagrams as one message.
-    together: bool,
-    /// ICMP said, of an earlier datagram, that nobody is there.
-    unreachable: bool,
-}
-
-/// Sends messages, each datagram once; counts what went and what did not.
-fn transmit(
-    socket: &OwnedFd,
-    inbox: &Inbox,
-    outbox: &mut Outbox,
-    pack: &mut Pack,
-    way: Way,
-    udp: &UdpCounters,
-    bytes: &Counter,
-) -> Sent {
-    let socket: BorrowedFd<'_> = std::os::fd::AsFd::as_fd(socket);
-    let mut result = Sent { together: true, unreachable: false };
-    let mut at = 0;
-    while at < pack.messages.len() {
-        let sizes = &pack.sizes[at..];
-        let error = match outbox.send(socket, inbox, &pack.messages[at..], &pack.parts) {
-            Ok(count) => {
-                for size in &sizes[..count.min(sizes.len())] {
-                    udp.sent.add(size.datagrams);
-                    bytes.add(size.bytes);
-                }
-                at += count.max(1);
-                continue;
-            }
-            Err(error) => error,
-        };
-        let datagrams = sizes[0].datagrams;
-        match error.raw_os_error() {
-            Some(libc::EINTR) => continue,
-            // The word was of an earlier one; this one can be sent yet, if there is not another word.
-            _ if is_unreachable(&error) && !result.unreachable => {
-                result.unreachable = true;
-                continue;
-            }
-            Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE) if pack.messages[at].segment.is_some() => {
-                // This way out cannot take them together: one by one.
-                result.together = false;
-                separate(pack, at, inbox, way);
-                at = 0;
-                continue;
-            }
-            Some(libc::EAGAIN | libc::ENOBUFS) => udp.full.add(datagrams),
-            Some(libc::EMSGSIZE) => udp.too_long.add(datagrams),
-            _ => udp.failed.add(datagrams),
-        }
-        at += 1;
-    }
-    result
-}
-
-/// Makes single datagrams of the messages from `at` on, and forgets those before.
-fn separate(pack: &mut Pack, at: usize, inbox: &Inbox, way: Way) {
-    let first = pack.messages[at].parts.start;
-    let received: Vec<_> = pack.parts[first..].iter().map(|part| part.received).collect();
-    pack.clear();
-    for received in received {
-        pack.add(inbox, received, Way { together: false, ..way });
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -166,7 +166,7 @@ impl Server {
     }
 
     /// One more connection, unless it has `most` (0: no limit).
-    pub(super) fn take(self: &Arc<Self>, most: u32, ejection: Ejection) -> Option<Held> {
+    pub(in crate::proxy) fn take(self: &Arc<Self>, most: u32, ejection: Ejection) -> Option<Held> {
         if self.active.fetch_add(1, Relaxed) >= most && most > 0 {
             self.active.fetch_sub(1, Relaxed);
             return None;

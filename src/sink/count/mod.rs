@@ -1,6 +1,6 @@
 //! Packets, bytes and checksum verdicts by protocol and port.
 
-mod ports;
+mod rows;
 mod table;
 
 pub use table::{CountTable, Row};
@@ -9,7 +9,7 @@ use super::{Brief, Deliveries, Error, InterfaceStatistics, Part, Sink};
 use crate::frame::Timestamp;
 use crate::parse::{Layers, Transport};
 use crate::verify::{Verdict, VerdictCounts};
-use ports::Ports;
+use rows::Rows;
 use std::any::Any;
 use std::collections::HashMap;
 
@@ -34,9 +34,7 @@ use std::collections::HashMap;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Count {
-    ports: Ports,
-    /// What has no ports, by IP protocol number; made when the first packet comes.
-    protocols: Vec<Counts>,
+    rows: Rows,
     /// What is not IP: few different keys, and few packets.
     others: HashMap<Key, Counts>,
     span: Span,
@@ -83,41 +81,24 @@ impl Count {
     /// What was counted so far, most packets first.
     #[must_use]
     pub fn table(&self) -> CountTable {
-        let ports = self.ports.rows().map(|(protocol, port, counts)| (Key::Port(protocol, port), counts));
-        CountTable::new(ports.chain(self.others()).collect(), self.span.0)
+        CountTable::new(self.counts().collect(), self.span.0)
     }
 
-    /// Every row of what has no ports.
-    fn others(&self) -> impl Iterator<Item = (Key, Counts)> {
-        let protocols = (0..=u8::MAX).map(Key::Ip).zip(self.protocols.iter().copied());
-        let protocols = protocols.filter(|(_, counts)| counts.packets > 0);
-        protocols.chain(self.others.iter().map(|(key, counts)| (*key, *counts)))
+    fn counts(&self) -> impl Iterator<Item = (Key, Counts)> {
+        self.rows.rows().chain(self.others.iter().map(|(key, counts)| (*key, *counts)))
     }
 
-    /// The row of a key without a port.
-    fn other(&mut self, key: Key) -> &mut Counts {
-        let Key::Ip(protocol) = key else { return self.others.entry(key).or_default() };
-        if self.protocols.is_empty() {
-            self.protocols.resize(1 << 8, Counts::default());
-        }
-        &mut self.protocols[usize::from(protocol)]
-    }
-
-    /// Counts a packet that is not one more of its row with nothing special about it.
+    /// Counts a packet of which the summary does not tell enough, or the first one of its row.
     #[inline(never)]
     fn add_unusual(&mut self, packets: Deliveries<'_>, at: usize) {
         let packet = packets.brief(at);
         let Brief { record, summary, .. } = packet;
         let bytes = u64::from(record.wire_length);
-        let protocol = PLACES[summary.transport_number()];
-        if protocol != u8::MAX {
-            return self.ports.add(protocol.into(), summary.lower_port(), summary, bytes);
+        let key = Rows::key_of(summary).unwrap_or_else(|| key_without_ports(packets.layers(packet)));
+        if let Key::Port(..) | Key::Ip(_) = key {
+            return self.rows.add_to(key, summary, bytes);
         }
-        let key = match summary.transport().protocol() {
-            Some(protocol) => Key::Ip(protocol),
-            None => key_without_ports(packets.layers(packet)),
-        };
-        let counts = self.other(key);
+        let counts = self.others.entry(key).or_default();
         counts.packets += 1;
         counts.bytes += bytes;
         counts.bad_ip += u64::from(summary.ip_code() == BAD);
@@ -177,18 +158,6 @@ impl Span {
 /// A verdict's code in summaries.
 const BAD: usize = Verdict::Bad { found: 0, expected: 0 }.code();
 
-/// The place in [`PORT_PROTOCOLS`] of a transport, by its number; beyond for one that has no ports. A table, because which
-/// transport comes next is hard to guess for a branch.
-const PLACES: [u8; 16] = {
-    let mut places = [u8::MAX; 16];
-    let mut at = 0;
-    while at < PORT_PROTOCOLS.len() {
-        places[PORT_PROTOCOLS[at].0 as usize] = at as u8;
-        at += 1;
-    }
-    places
-};
-
 fn key_without_ports(layers: &Layers) -> Key {
     match (&layers.outer, layers.ether_type) {
         (Some(ip), _) => Key::Ip(ip.protocol),
@@ -200,10 +169,9 @@ fn key_without_ports(layers: &Layers) -> Key {
 impl Sink for Count {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         self.span.take_all(|| packets.records().filter_map(|record| record.time));
+        self.rows.expect(packets.len());
         for (at, Brief { record, summary, .. }) in packets.briefs().enumerate() {
-            let bytes = u64::from(record.wire_length);
-            let protocol = PLACES[summary.transport_number()].into();
-            if !self.ports.add_usual(protocol, summary.lower_port(), summary, bytes) {
+            if !self.rows.add(summary, record.wire_length.into()) {
                 // Told by its place, which is at hand: the packet itself would have to be kept ready for it.
                 self.add_unusual(packets, at);
             }
@@ -225,11 +193,9 @@ impl Sink for Count {
 
     fn merge(&mut self, part: Box<dyn Any>) {
         let part = part.downcast::<Self>().expect("a part of this sink");
-        for (protocol, port, more) in part.ports.rows() {
-            self.ports.merge(protocol, port, &more);
-        }
-        for (key, more) in part.others() {
-            let counts = self.other(key);
+        part.rows.rows().for_each(|(key, more)| self.rows.merge(key, &more));
+        for (key, more) in part.others {
+            let counts = self.others.entry(key).or_default();
             counts.packets += more.packets;
             counts.bytes += more.bytes;
             counts.bad_ip += more.bad_ip;

@@ -1,11 +1,12 @@
 //! A record as a JSON object.
 
-use super::story::flow_story;
+use super::story;
+use super::values::{put_address, put_seconds, put_time};
 use crate::flow::{FlowRecord, Gaps, TcpSide, TcpStory, Trouble};
 use crate::frame::Timestamp;
 use crate::parse::{IpVersion, protocol, protocol_name};
 use crate::sink::format::Put;
-use crate::sink::json::object::{Object, display};
+use crate::sink::json::object::Object;
 use crate::sink::streams::FlowStreams;
 use std::time::Duration;
 
@@ -33,14 +34,14 @@ fn members(object: &mut Object<'_>, record: &FlowRecord) {
     let key = &record.key;
     let ((source, source_port), (destination, destination_port)) = (record.source(), record.destination());
     match protocol_name(key.protocol()) {
-        Some(name) => object.text("proto", name),
+        Some(name) => object.plain("proto", |line| line.text(name)),
         None => object.display("proto", key.protocol()),
     }
-    object.display("src", source);
+    object.plain("src", |line| put_address(line, source));
     if key.has_ports() {
         object.number("sport", source_port);
     }
-    object.display("dst", destination);
+    object.plain("dst", |line| put_address(line, destination));
     if key.has_ports() {
         object.number("dport", destination_port);
     }
@@ -62,6 +63,12 @@ fn members(object: &mut Object<'_>, record: &FlowRecord) {
     if let Some(name) = names.and_then(|names| names.server.as_deref()) {
         object.text("name", name);
     }
+    if let Some(from) = names.and_then(|names| names.server_from) {
+        object.text("name_from", from);
+    }
+    if names.is_some_and(|names| names.of_source && names.server.is_some()) {
+        object.text("name_of", "src");
+    }
     if let Some(application) = names.and_then(|names| names.application.as_deref()) {
         object.text("application", application);
     }
@@ -73,8 +80,8 @@ fn members(object: &mut Object<'_>, record: &FlowRecord) {
         time_member(object, name, time);
     }
     seconds(object, "duration", record.duration());
-    object.display("community_id", record.community_id);
-    object.text("end", record.end.key());
+    object.plain("community_id", |line| line.extend_from_slice(&record.community_id.text()));
+    object.plain("end", |line| line.text(record.end.key()));
     let ttl = if key.ip_version() == IpVersion::V4 { "ttl" } else { "hop_limit" };
     object.array(ttl, record.ttl, |line, (least, most)| {
         line.push(b'[');
@@ -105,13 +112,13 @@ fn members(object: &mut Object<'_>, record: &FlowRecord) {
         });
     }
     if let Some(tcp) = &record.tcp {
-        object.object("tcp", |object| story(object, tcp));
+        object.object("tcp", |object| tcp_members(object, tcp));
     }
-    object.text("story", &flow_story(record));
+    object.plain("story", |line| story::write(line, record));
 }
 
-fn story(object: &mut Object<'_>, tcp: &TcpStory) {
-    object.text("state", tcp.state.key());
+fn tcp_members(object: &mut Object<'_>, tcp: &TcpStory) {
+    object.plain("state", |line| line.text(tcp.state.key()));
     if let Some(handshake) = tcp.handshake {
         object.object("handshake", |object| {
             for (name, time) in
@@ -185,23 +192,12 @@ fn pair(object: &mut Object<'_>, name: &str, values: [u64; 2]) {
 
 fn time_member(object: &mut Object<'_>, name: &str, time: Option<Timestamp>) {
     match time {
-        Some(Timestamp { seconds, nanos }) => object.plain(name, |line| {
-            if seconds < 0 {
-                return display(line, Timestamp { seconds, nanos });
-            }
-            line.decimal(seconds as u64);
-            line.push(b'.');
-            line.decimal_padded(nanos.into(), 9);
-        }),
+        Some(time) => object.plain(name, |line| put_time(line, time)),
         None => object.null(name),
     }
 }
 
 /// Seconds as a number with nine digits behind the point.
 fn seconds(object: &mut Object<'_>, name: &str, time: Duration) {
-    object.raw(name, |line| {
-        line.decimal(time.as_secs());
-        line.push(b'.');
-        line.decimal_padded(time.subsec_nanos().into(), 9);
-    });
+    object.raw(name, |line| put_seconds(line, time));
 }

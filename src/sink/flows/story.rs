@@ -2,6 +2,7 @@
 
 use crate::flow::{EndReason, FlowRecord, TcpState, TcpStory};
 use crate::parse::{IpVersion, TcpFlags, protocol};
+use crate::sink::format::Put;
 use std::time::Duration;
 
 /// What became of a flow, in a few words: was it answered, how long did that take, what was lost on the way.
@@ -21,36 +22,72 @@ use std::time::Duration;
 /// ```
 #[must_use]
 pub fn flow_story(record: &FlowRecord) -> String {
-    let mut words = Vec::new();
+    let mut line = Vec::new();
+    write(&mut line, record);
+    String::from_utf8(line).unwrap_or_default()
+}
+
+/// Appends it to a line: ASCII, and nothing in it but letters, digits, spaces, commas, points, colons and brackets.
+pub(super) fn write(line: &mut Vec<u8>, record: &FlowRecord) {
+    let start = line.len();
+    let mut words = Words { line, start };
     match &record.tcp {
         Some(tcp) => connection(record, tcp, &mut words),
-        None if record.is_one_way() && expects_answer(record) => words.push("no answer".to_owned()),
+        None if record.is_one_way() && expects_answer(record) => words.say("no answer"),
         None => {}
     }
     for (at, whose) in ["", "the answer: "].into_iter().enumerate() {
         if let Some((kind, code)) = record.icmp_error[at] {
-            let what = error_name(record.key.ip_version(), kind, code);
-            words.push(format!("{whose}{what} (ICMP, {})", times(record.icmp_errors[at])));
+            words.say(whose);
+            words.line.text(error_name(record.key.ip_version(), kind, code));
+            words.line.text(" (ICMP, ");
+            times(words.line, record.icmp_errors[at]);
+            words.line.push(b')');
         }
     }
     let twice = record.duplicates[0] + record.duplicates[1];
     if twice > 0 {
-        words.push(format!("{twice} seen twice"));
+        words.count(twice, " seen twice");
     }
     let changes = record.ttl_changes[0] + record.ttl_changes[1];
     if changes > 0 {
-        words.push(format!("TTL changed {}", times(changes)));
+        words.say("TTL changed ");
+        times(words.line, changes);
     }
     match record.end {
-        EndReason::Evicted => words.push("cut: table full".to_owned()),
-        EndReason::ActiveTimeout => words.push("goes on".to_owned()),
+        EndReason::Evicted => words.say("cut: table full"),
+        EndReason::ActiveTimeout => words.say("goes on"),
         _ => {}
     }
-    words.join(", ")
 }
 
-fn times(count: u32) -> String {
-    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+/// Phrases in a line, with commas between them.
+struct Words<'l> {
+    line: &'l mut Vec<u8>,
+    start: usize,
+}
+
+impl Words<'_> {
+    fn say(&mut self, phrase: &str) {
+        if self.line.len() > self.start {
+            self.line.text(", ");
+        }
+        self.line.text(phrase);
+    }
+
+    fn count(&mut self, count: u32, what: &str) {
+        self.say("");
+        self.line.decimal(count.into());
+        self.line.text(what);
+    }
+}
+
+fn times(line: &mut Vec<u8>, count: u32) {
+    if count == 1 {
+        return line.text("once");
+    }
+    line.decimal(count.into());
+    line.text(" times");
 }
 
 /// A question to one host: one to many, such as an announcement, wants none.
@@ -70,64 +107,86 @@ fn expects_answer(record: &FlowRecord) -> bool {
     asks && !many
 }
 
-fn connection(record: &FlowRecord, tcp: &TcpStory, words: &mut Vec<String>) {
+fn connection(record: &FlowRecord, tcp: &TcpStory, words: &mut Words<'_>) {
     let [here, there] = &tcp.sides;
-    words.push(match tcp.state {
+    match tcp.state {
         TcpState::Attempt => {
-            let count = record.packets[0];
-            format!("no answer to {count} SYN{}", if count == 1 { "" } else { "s" })
+            words.say("no answer to ");
+            words.line.decimal(record.packets[0]);
+            words.line.text(if record.packets[0] == 1 { " SYN" } else { " SYNs" });
         }
-        TcpState::Refused => "refused".to_owned(),
-        TcpState::HalfOpen => "answered, but never confirmed".to_owned(),
-        TcpState::Underway => "seen from the middle on".to_owned(),
-        TcpState::Established => "open".to_owned(),
-        TcpState::Closing => "one side has finished".to_owned(),
-        TcpState::Closed => "closed".to_owned(),
+        TcpState::Refused => words.say("refused"),
+        TcpState::HalfOpen => words.say("answered, but never confirmed"),
+        TcpState::Underway => words.say("seen from the middle on"),
+        TcpState::Established => words.say("open"),
+        TcpState::Closing => words.say("one side has finished"),
+        TcpState::Closed => words.say("closed"),
         TcpState::Reset if record.tcp_flags[1].contains(TcpFlags::RST) => {
-            "reset by the answering side".to_owned()
+            words.say("reset by the answering side");
         }
-        TcpState::Reset => "reset by the first side".to_owned(),
-    });
+        TcpState::Reset => words.say("reset by the first side"),
+    }
     if let Some(handshake) = tcp.handshake {
         if let (Some(answered), Some(confirmed)) = (handshake.answered_after, handshake.confirmed_after) {
-            words.push(format!("handshake {}", brief(answered + confirmed)));
+            words.say("handshake ");
+            put_brief(words.line, answered + confirmed);
         }
         if handshake.simultaneous {
-            words.push("opened by both at once".to_owned());
+            words.say("opened by both at once");
         }
     }
     let measured = [here, there].into_iter().filter(|side| side.round_trips.count > 0);
     // The far side is the slower one, wherever the capture is.
     if let Some(slower) = measured.max_by_key(|side| side.round_trips.mean) {
-        words.push(format!("RTT {}", brief(slower.round_trips.mean)));
+        words.say("RTT ");
+        put_brief(words.line, slower.round_trips.mean);
     }
     let sum = |of: fn(&crate::flow::Trouble) -> u32| of(&here.trouble) + of(&there.trouble);
     let ours = sum(|trouble| trouble.gaps.ours);
     let lost = sum(|trouble| trouble.gaps.lost + trouble.gaps.unseen).saturating_sub(ours);
     for (count, what) in [
-        (lost, "lost on the way here"),
-        (ours, "lost by this capture"),
-        (sum(|trouble| trouble.retransmissions), "sent again"),
-        (sum(|trouble| trouble.out_of_order), "out of order"),
-        (sum(|trouble| trouble.duplicate_acks), "ACKs repeated"),
-        (sum(|trouble| trouble.zero_windows), "zero windows"),
-        (sum(|trouble| trouble.keep_alives), "keep-alives"),
+        (lost, " lost on the way here"),
+        (ours, " lost by this capture"),
+        (sum(|trouble| trouble.retransmissions), " sent again"),
+        (sum(|trouble| trouble.out_of_order), " out of order"),
+        (sum(|trouble| trouble.duplicate_acks), " ACKs repeated"),
+        (sum(|trouble| trouble.zero_windows), " zero windows"),
+        (sum(|trouble| trouble.keep_alives), " keep-alives"),
     ] {
         if count > 0 {
-            words.push(format!("{count} {what}"));
+            words.count(count, what);
         }
     }
 }
 
 /// A time in three digits or so.
 pub(super) fn brief(time: Duration) -> String {
-    let micros = time.as_nanos() as f64 / 1_000.0;
-    match micros {
-        ..1_000.0 => format!("{micros:.0} us"),
-        ..100_000.0 => format!("{:.1} ms", micros / 1e3),
-        ..1_000_000.0 => format!("{:.0} ms", micros / 1e3),
-        _ => format!("{:.1} s", micros / 1e6),
+    let mut line = Vec::new();
+    put_brief(&mut line, time);
+    String::from_utf8(line).unwrap_or_default()
+}
+
+/// Appends it to a line.
+fn put_brief(line: &mut Vec<u8>, time: Duration) {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    // The nearest of so many nanoseconds, of two the even one.
+    let round = |unit: u64| {
+        let (whole, rest) = (nanos / unit, nanos % unit);
+        whole + u64::from(rest > unit / 2 || rest == unit / 2 && whole % 2 == 1)
+    };
+    let (unit, tenths, name) = match nanos {
+        ..1_000_000 => (1_000, false, " us"),
+        ..100_000_000 => (100_000, true, " ms"),
+        ..1_000_000_000 => (1_000_000, false, " ms"),
+        _ => (100_000_000, true, " s"),
+    };
+    let rounded = round(unit);
+    line.decimal(if tenths { rounded / 10 } else { rounded });
+    if tenths {
+        line.push(b'.');
+        line.decimal(rounded % 10);
     }
+    line.text(name);
 }
 
 /// What an ICMP error says (RFC 792, 1812, 4443).

@@ -10,8 +10,9 @@ use super::read_ahead::BEYOND;
 use crate::sys::file_mapping::{FileMapping, is_written};
 use std::fs::File;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Environment variable that switches mapping off for the process: `WHARF_MAP=off`.
 const ENVIRONMENT: &str = "WHARF_MAP";
@@ -22,6 +23,14 @@ const PIECES: u64 = 64;
 
 /// Pieces that a file has at least which is mapped.
 const FEWEST: u64 = 4;
+
+/// Time to put 4 KiB into the page table beyond which they lie in a folio of a page or two: some 120 ns, against 10 in large
+/// folios. One reader is still faster than if he read; several hold each other up in the kernel, and read (measured:
+/// perf/README.md).
+const SLOW: Duration = Duration::from_nanos(50);
+
+/// After so many slow pieces in a row several readers read. One may be slow by chance.
+const IN_A_ROW: u32 = 4;
 
 /// A file that is mapped, part by part. Files of which that cannot be done well are none: those that somebody may write to, and
 /// short ones.
@@ -36,8 +45,10 @@ pub(super) struct Mapped {
     sections: Mutex<Vec<(u64, Arc<FileMapping>)>>,
     /// Some of it was gone when it was read.
     cut: Arc<AtomicBool>,
-    /// The kernel would not: from here on the file is read.
+    /// The kernel would not, or it is slow: from here on the file is read.
     refused: AtomicBool,
+    /// Slow pieces in a row, while there are several readers.
+    slow: AtomicU32,
 }
 
 impl Mapped {
@@ -51,7 +62,15 @@ impl Mapped {
             return None;
         }
         let (file, sections) = (Arc::clone(file), Mutex::default());
-        Some(Arc::new(Self { file, length, size, sections, cut: Arc::default(), refused: false.into() }))
+        Some(Arc::new(Self {
+            file,
+            length,
+            size,
+            sections,
+            cut: Arc::default(),
+            refused: false.into(),
+            slow: 0.into(),
+        }))
     }
 
     /// A piece and what may belong to it, for one of so many readers who take turns: the piece that it will be this reader's turn
@@ -66,7 +85,12 @@ impl Mapped {
         let populate = |number: u64| {
             let start = (number * self.size) as usize;
             let end = start + self.size as usize;
-            (end <= whole).then(|| window.mapping.populate(start..end))
+            (end <= whole).then(|| {
+                let begun = Instant::now();
+                let populated = window.mapping.populate(start..end);
+                self.judge(begun.elapsed(), readers);
+                populated
+            })
         };
         // The first ones were nobody's next.
         let own = if number < readers { populate(number).transpose() } else { Ok(None) };
@@ -81,6 +105,18 @@ impl Mapped {
                 self.refused.store(true, Ordering::Relaxed);
                 None
             }
+        }
+    }
+
+    /// Learns how long it took to put a piece into the page table.
+    fn judge(&self, took: Duration, readers: u64) {
+        let most = SLOW * u32::try_from(self.size >> 12).unwrap_or(u32::MAX);
+        if readers < 2 || took <= most {
+            return self.slow.store(0, Ordering::Relaxed);
+        }
+        // Two who count at the same time may be off by one, which does no harm.
+        if self.slow.fetch_add(1, Ordering::Relaxed) + 1 >= IN_A_ROW {
+            self.refused.store(true, Ordering::Relaxed);
         }
     }
 
@@ -144,5 +180,30 @@ impl Window {
     pub(super) fn extended(&self, length: usize) -> Option<Self> {
         let end = self.bytes.start.checked_add(length)?;
         (end <= self.mapping.bytes().len()).then(|| Self { bytes: self.bytes.start..end, ..self.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn several_readers_leave_a_mapping_that_is_slow_and_one_does_not() {
+        let size = 1 << 16;
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&vec![7; 6 * size]).unwrap();
+        let file = file.into_temp_path();
+        let slow = SLOW * (size >> 12) as u32 * 2;
+        for (readers, times, stays) in [(1, 100, true), (2, IN_A_ROW - 1, true), (2, IN_A_ROW, false)] {
+            let mapped = Mapped::new(&Arc::new(File::open(&file).unwrap()), size).unwrap();
+            let window = mapped.fetch(0, 1).expect("mapped");
+            for _ in 0..2 {
+                (0..times).for_each(|_| mapped.judge(slow, readers));
+                mapped.judge(Duration::ZERO, readers);
+            }
+            assert_eq!(mapped.fetch(1, 1).is_some(), stays, "{readers} readers, {times} times");
+            assert!(window.bytes() == vec![7; size + BEYOND]);
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::Program;
 use super::abi::{ATTACH_SK_LOOKUP, ATTACH_XDP, FLAG_GENERIC, FLAG_NATIVE, LinkCreate, LinkDetach, command};
 use super::{call, create};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Where on its way a frame meets an XDP program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,11 @@ impl Link {
         unsafe { create(command::LINK_CREATE, &mut attribute) }.map(Self)
     }
 
+    /// One that another process has made.
+    pub(crate) fn inherited(link: OwnedFd) -> Self {
+        Self(link)
+    }
+
     /// Takes the program off at once; dropping the link afterwards does nothing more.
     ///
     /// # Errors
@@ -58,5 +63,11 @@ impl Link {
         let mut attribute = LinkDetach { link: self.0.as_raw_fd() as u32 };
         // SAFETY: this attribute holds no address.
         unsafe { call(command::LINK_DETACH, &mut attribute) }.map(drop)
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

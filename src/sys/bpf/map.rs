@@ -57,6 +57,11 @@ impl Map {
         Ok(Self { file, value_size: value_size as usize })
     }
 
+    /// One of sockets that another process has made.
+    pub(crate) fn inherited(file: OwnedFd) -> Self {
+        Self { file, value_size: 4 }
+    }
+
     /// Bytes of a value.
     #[must_use]
     pub fn value_size(&self) -> usize {

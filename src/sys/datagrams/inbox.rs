@@ -6,6 +6,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
+/// Bytes between two rooms. Without them rooms of a power of two would all begin in the same few sets of the caches, where
+/// each message would drive out another one's first bytes.
+const BETWEEN: usize = 3 * 64;
+
 /// Room for messages, and those that were received last.
 pub struct Inbox {
     bytes: Box<[u8]>,
@@ -54,7 +58,7 @@ impl Inbox {
         // SAFETY: `mmsghdr` is plain data, of which zeroes are an empty value.
         let message: libc::mmsghdr = unsafe { std::mem::zeroed() };
         Self {
-            bytes: vec![0; count * size].into_boxed_slice(),
+            bytes: vec![0; count * (size + BETWEEN)].into_boxed_slice(),
             size,
             names: vec![Name::EMPTY; count].into_boxed_slice(),
             controls: vec![Control::EMPTY; count].into_boxed_slice(),
@@ -76,24 +80,38 @@ impl Inbox {
     /// As `recvmmsg(2)`: `WouldBlock` when there is nothing; what a connected socket was told by ICMP, such as
     /// `ConnectionRefused`.
     pub fn receive(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
+        self.fill(socket, most, true)
+    }
+
+    /// The same from a socket that is connected, and so hears from one sender alone, who is not told again: `from` is `None`.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_connected(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
+        self.fill(socket, most, false)
+    }
+
+    fn fill(&mut self, socket: impl AsFd, most: usize, with_names: bool) -> io::Result<usize> {
         let count = most.min(self.capacity());
         self.received = 0;
-        let rooms =
-            self.bytes.chunks_exact_mut(self.size.max(1)).zip(&mut self.names).zip(&mut self.controls);
+        let rooms = self.bytes.chunks_exact_mut(self.size + BETWEEN);
+        let rooms = rooms.zip(&mut self.names).zip(&mut self.controls);
         let heads = self.vectors.iter_mut().zip(&mut self.messages);
         for (((room, name), control), (vector, message)) in rooms.zip(heads).take(count) {
-            *vector = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+            *vector = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: self.size };
             let head = &mut message.msg_hdr;
-            head.msg_name = std::ptr::from_mut(name).cast();
-            head.msg_namelen = size_of::<Name>() as libc::socklen_t;
+            (head.msg_name, head.msg_namelen) = match with_names {
+                true => (std::ptr::from_mut(name).cast(), size_of::<Name>() as libc::socklen_t),
+                false => (std::ptr::null_mut(), 0),
+            };
             head.msg_iov = vector;
             head.msg_iovlen = 1;
             head.msg_control = std::ptr::from_mut(control).cast();
             head.msg_controllen = size_of::<Control>() as _;
             head.msg_flags = 0;
         }
-        // SAFETY: the first `count` messages have just been set to rooms of their own, with their true lengths, in memory that
-        // this borrows mutably through the call; no timeout is given.
+        // SAFETY: the first `count` messages have just been set to rooms of their own, of `size` bytes at least, and to names of
+        // their true length or none, in memory that this borrows mutably through the call; no timeout is given.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_fd().as_raw_fd(),
@@ -112,7 +130,7 @@ impl Inbox {
     pub fn get(&self, index: usize) -> Option<Received<'_>> {
         let message = self.messages[..self.received].get(index)?;
         let head = &message.msg_hdr;
-        let room = &self.bytes[index * self.size..][..self.size];
+        let room = &self.bytes[index * (self.size + BETWEEN)..][..self.size];
         let told = self.controls[index].read(head.msg_controllen);
         Some(Received {
             bytes: &room[..room.len().min(message.msg_len as usize)],

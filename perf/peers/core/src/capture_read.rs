@@ -22,6 +22,7 @@ use wharf::source::synthetic::{Expected, Sizes, Synthetic, Traffic};
 use wharf::source::{CaptureFile, Fill, Source};
 use wharf::verify::Verdict;
 
+use crate::capture_bound;
 use crate::contest::{Better, Contest, Pinned, Setup};
 
 /// Frames of the synthetic captures: 160 MB, and 250 MB of mix.
@@ -239,11 +240,21 @@ mod libpcap {
     }
 }
 
+/// How ours reads a file.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// As it does unless told otherwise.
+    Own,
+    /// Never mapped.
+    Unmapped,
+}
+
 /// The whole line: read, parsed, both checksums verified, sent to an output by port, counted by port.
-fn count(capture: &Capture, cores: &[usize]) {
+fn count(capture: &Capture, cores: &[usize], way: Way) {
     let (mut web, mut rest) = (Count::new(), Count::new());
+    let file = open(&capture.path);
     let report = Engine::builder()
-        .source(open(&capture.path))
+        .source(if way == Way::Unmapped { file.without_mapping() } else { file })
         .output("any/80,443".parse().expect("a rule"), &mut web)
         .rest(&mut rest)
         .cores(cores.iter().copied())
@@ -280,9 +291,9 @@ fn reading(setup: &Setup, capture: &Rc<Capture>, reader: Reader) -> impl FnMut()
     }
 }
 
-fn counting(capture: &Rc<Capture>, cores: Vec<usize>) -> impl FnMut() -> f64 + 'static {
-    let capture = capture.clone();
-    move || rate(&capture, || count(&capture, &cores))
+fn counting(capture: &Rc<Capture>, cores: &[usize], way: Way) -> impl FnMut() -> f64 + 'static {
+    let (capture, cores) = (capture.clone(), cores.to_vec());
+    move || rate(&capture, || count(&capture, &cores, way))
 }
 
 /// Capture files beside libpcap and two crates.
@@ -309,7 +320,7 @@ pub fn contests(setup: &Setup) -> Vec<Contest> {
 }
 
 fn of_capture(setup: &Setup, name: &str, capture: &Rc<Capture>, owed: f64) -> Vec<Contest> {
-    let (one, two) = (vec![setup.cores[1]], setup.cores.to_vec());
+    let (one, two) = (&setup.cores[1..], &setup.cores[..]);
     let read = |reader| reading(setup, capture, reader);
     let records = Contest::new(format!("records, {name}, M/s"), Better::Higher, read(ours))
         .peer("read + walk", read(walk))
@@ -324,8 +335,11 @@ fn of_capture(setup: &Setup, name: &str, capture: &Rc<Capture>, owed: f64) -> Ve
         }
     };
     let counted =
-        Contest::new(format!("count by port, {name}, M/s"), Better::Higher, counting(capture, one.clone()))
-            .peer("large reads alone", alone);
+        Contest::new(format!("count by port, {name}, M/s"), Better::Higher, counting(capture, one, Way::Own))
+            .peer("wharf, not mapped", counting(capture, one, Way::Unmapped))
+            .peer("large reads alone", alone)
+            .peer("summed only, read", read(capture_bound::read))
+            .peer("summed only, mapped", read(capture_bound::mapped));
     #[cfg(pcap)]
     let records =
         records.peer("libpcap next_ex", read(libpcap::next_ex)).peer("libpcap loop", read(libpcap::run_loop));
@@ -333,9 +347,13 @@ fn of_capture(setup: &Setup, name: &str, capture: &Rc<Capture>, owed: f64) -> Ve
     let counted = counted.owed("libpcap next_ex", owed, read(libpcap::next_ex));
     #[cfg(not(pcap))]
     println!("SKIPPED: no libpcap to be {owed} times as fast as (libpcap-dev, pkg-config)");
-    let scaling =
-        Contest::new(format!("the same on 2 cores, {name}, M/s"), Better::Higher, counting(capture, two))
-            .owed("wharf on 1 core", 1.6, counting(capture, one));
+    let scaling = Contest::new(
+        format!("the same on 2 cores, {name}, M/s"),
+        Better::Higher,
+        counting(capture, two, Way::Own),
+    )
+    .owed("wharf on 1 core", 1.6, counting(capture, one, Way::Own))
+    .peer("wharf, not mapped", counting(capture, two, Way::Unmapped));
     let mut contests = vec![records, scaling];
     if cfg!(pcap) {
         contests.insert(1, counted);

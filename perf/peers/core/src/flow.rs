@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use hashbrown::HashMap;
-use wharf::flow::{Seed, Table};
+use wharf::flow::{Meter, MeterOptions, Seed, Table};
+use wharf::frame::{Frame, LinkType, Timestamp};
+use wharf::parse::{Packet, parse};
 
 use crate::contest::{Better, Contest, Pinned, Setup};
 
@@ -108,7 +110,8 @@ pub fn contests(setup: &Setup) -> Vec<Contest> {
     let updates = ((UPDATES as f64 * scale) as usize).max(BATCH);
     let few = packets(million, updates);
     let table = Rc::new(std::cell::RefCell::new(ours(million)));
-    let resident = resident_bytes(million);
+    let resident = resident_bytes(million, ours);
+    let [udp, tcp] = [17, 6].map(|protocol| resident_bytes(million, |flows| meter(flows, protocol)));
     let mut contests = vec![
         Contest::new(
             "updates, 1 M flows, M/s",
@@ -117,7 +120,17 @@ pub fn contests(setup: &Setup) -> Vec<Contest> {
         )
         .owed("hashbrown + foldhash", 1.5, by_hashbrown(core, theirs(million), Rc::clone(&few)))
         .owed("a bar of 40", 1.0, || 40.0),
-        Contest::new("bytes a flow", Better::Lower, move || resident).owed("a bar of 160", 1.0, || 160.0),
+        Contest::new("bytes a flow, table", Better::Lower, move || resident).owed(
+            "a bar of 160",
+            1.0,
+            || 160.0,
+        ),
+        Contest::new("bytes a flow, meter, UDP", Better::Lower, move || udp).owed(
+            "a bar of 160",
+            1.0,
+            || 160.0,
+        ),
+        Contest::new("bytes a flow, meter, TCP", Better::Lower, move || tcp).peer("a bar of 160", || 160.0),
     ];
     let many = packets(10 * million, updates);
     let large = Rc::new(std::cell::RefCell::new(ours(10 * million)));
@@ -129,14 +142,37 @@ pub fn contests(setup: &Setup) -> Vec<Contest> {
     contests
 }
 
-/// What a table of so many flows takes of this process' resident memory, by flow: what there is less of without it.
-fn resident_bytes(flows: u64) -> f64 {
+/// A meter with so many flows of a packet each, over IPv4, of TCP (a SYN) or UDP.
+fn meter(flows: u64, protocol: u8) -> Meter {
+    let options = MeterOptions { max_flows: flows as usize, ..MeterOptions::default() };
+    let mut meter = Meter::new(options);
+    let mut bytes = [0; 60];
+    bytes[12..24].copy_from_slice(&[8, 0, 0x45, 0, 0, 46, 0, 1, 0, 0, 64, protocol]);
+    // UDP's length; TCP's header length and SYN.
+    bytes[38..40].copy_from_slice(&if protocol == 17 { [0, 26] } else { [0, 0] });
+    bytes[46..48].copy_from_slice(&[0x50, 2]);
+    for flow in 0..flows {
+        let (client, port) = (flow / 50_000, 1_024 + flow % 50_000);
+        bytes[26..30].copy_from_slice(&(0x0a00_0000 + client as u32).to_be_bytes());
+        bytes[30..34].copy_from_slice(&(0xc0a8_0000 + (flow % 251) as u32).to_be_bytes());
+        bytes[34..38].copy_from_slice(&[(port >> 8) as u8, port as u8, 1, 187]);
+        let mut frame = Frame::new(LinkType::ETHERNET, &bytes);
+        frame.record.time = Some(Timestamp::new(1_700_000_000, flow as u32 % 1_000));
+        let layers = parse(&frame);
+        meter.observe([Packet::new(frame, &layers)], |_| panic!("no flow ends"));
+    }
+    assert_eq!(meter.len() as u64, flows);
+    meter
+}
+
+/// What is made for so many flows takes of this process' resident memory, by flow: what there is less of without it.
+fn resident_bytes<T>(flows: u64, make: impl Fn(u64) -> T) -> f64 {
     let pages = || {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
         statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0)
     };
-    let table = ours(flows);
+    let made = make(flows);
     let with = pages();
-    drop(table);
+    drop(made);
     (with.saturating_sub(pages()) * 4096) as f64 / flows as f64
 }

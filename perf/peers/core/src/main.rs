@@ -5,6 +5,7 @@
 //! Modules: checksum, ring, parse, growth, capture_read, filter, flow. Without one, all. Exits with 1 when an owed ratio does not hold. `--check` runs every contestant
 //! once over little work, for the sake of the answers it asserts, and judges no ratio.
 
+mod capture_bound;
 mod capture_read;
 mod checksum;
 mod contest;

@@ -7,7 +7,7 @@ use super::{
     Admin, Balance, Bind, Config, Ejection, HealthCheck, Limits, Listener, Place, Probe, Route, Server,
     SocketOptions, Timeouts, Transport, Upstream,
 };
-use crate::proxy::detect::Condition;
+use crate::proxy::detect::{Condition, Spoken};
 use crate::proxy::limits::Allowance;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -195,6 +195,7 @@ impl Reader<'_> {
                 longest: raw.eject.longest.map_or(longest, |time| time.get()),
             },
             send_proxy: raw.send_proxy.map(Into::into),
+            transparent: raw.transparent,
         })
     }
 
@@ -341,16 +342,24 @@ impl Reader<'_> {
         self.error(name.span(), reason)
     }
 
-    /// What a client says first is known of connections only.
+    /// Datagrams speak QUIC or what is not known, connections all else: a route must fit one of those that may come.
     fn possible(&self, binds: &[Bind], condition: &Condition, place: Range<usize>) -> Result<(), FileError> {
-        match of_datagrams(binds) {
-            Some(bind) if condition.needs_bytes() => {
-                let reason = format!(
-                    "`{bind}` takes datagrams, of which only the source is known: `from`, but not `spoken`, `names` or `alpn`"
-                );
-                self.error(place, reason)
+        let takes = |wanted| {
+            // Of an inherited socket nothing is known yet.
+            binds.iter().any(|bind| bind.transports().is_empty() || bind.transports().contains(&wanted))
+        };
+        let (connections, datagrams) = (takes(Transport::Tcp), takes(Transport::Udp));
+        let fits = |spoken: &Spoken| if *spoken == Spoken::Quic { datagrams } else { connections };
+        match condition.spoken.iter().find(|spoken| !fits(spoken)) {
+            Some(Spoken::Quic) => {
+                self.error(place, "`quic` is spoken over datagrams: listen on udp/443 or any/443, too")
             }
-            _ => Ok(()),
+            Some(_) => {
+                let bind = of_datagrams(binds)
+                    .map_or_else(String::new, |bind| format!("`{bind}` takes datagrams, "));
+                self.error(place, format!("{bind}of which `quic` is the only protocol that is known"))
+            }
+            None => Ok(()),
         }
     }
 }

@@ -83,6 +83,8 @@ pub(super) struct Upstream {
     pub(super) eject: Eject,
     #[serde(default)]
     pub(super) send_proxy: Option<ProxyVersion>,
+    #[serde(default)]
+    pub(super) transparent: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

@@ -27,11 +27,13 @@ fn the_example_is_read_to_its_last_key() {
     let question = b"\xab\xcd\x01\0\0\x01\0\0\0\0\0\0\0\0\x02\0\x01".to_vec();
     assert_eq!(upstream("dns").health.as_ref().map(|check| &check.probe), Some(&Probe::Datagram(question)));
 
-    let [front, games, resolver, local] = config.listeners.as_slice() else { panic!("four listeners") };
+    let [front, games, quic, resolver, local] = config.listeners.as_slice() else { panic!("five listeners") };
     assert_eq!(
-        [&front.name, &games.name, &resolver.name, &local.name],
-        ["front", "127.0.0.1:tcp/20000-29999", "resolver", "local"]
+        [&front.name, &games.name, &quic.name, &resolver.name, &local.name],
+        ["front", "127.0.0.1:tcp/20000-29999", "front over QUIC", "resolver", "local"]
     );
+    assert_eq!(quic.routes[0].condition.spoken, [Spoken::Quic]);
+    assert!(config.upstreams.iter().all(|upstream| !upstream.transparent));
     let goes_to = |route: &Route| config.upstreams[route.upstream].name.clone();
     assert_eq!(front.routes.iter().map(goes_to).collect::<Vec<_>>(), ["api", "web", "ssh", "mail"]);
     assert_eq!(front.routes[1].condition.spoken, [Spoken::Tls, Spoken::Http1, Spoken::Http2]);
@@ -191,11 +193,11 @@ fn errors_name_the_line_the_key_and_what_to_do() {
         ),
         (
             format!(
-                "{UPSTREAM}[[listener]]\nbind = [\"any/53\"]\n[[listener.route]]\nspoken = [\"tls\"]\nto = \"web\""
+                "{UPSTREAM}[[listener]]\nbind = [\"udp/53\"]\n[[listener.route]]\nspoken = [\"tls\"]\nto = \"web\""
             ),
             5,
             "[[listener.route]]",
-            "of which only the source is known",
+            "of which `quic` is the only protocol that is known",
         ),
         (
             format!("{UPSTREAM}send-proxy = \"v2\"\n[[listener]]\nbind = [\"udp/53\"]\nto = \"web\""),

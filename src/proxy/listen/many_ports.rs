@@ -1,15 +1,16 @@
 //! Ranges of ports that share a socket: where the kernel lets us say which socket has a connection, a thousand ports cost no
 //! more than one. Elsewhere each has a socket of its own, and nothing else is different.
 
-use super::config::{Config, Transport};
-use super::error::Error;
-use super::listen::{Sockets, bind, open_at};
-use super::shared::ListenPlace;
+use super::super::config::Transport;
+use super::super::error::Error;
+use super::super::shared::ListenPlace;
+use super::{Asked, Opened, Opening, bind};
 use crate::sys::port_steering::{MOST_RANGES, PortSteering, Ports};
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 /// Ports of one rule from which on it is worth it.
 pub(super) const MANY: usize = 64;
@@ -27,40 +28,66 @@ pub(super) struct Candidate {
 /// A port of an address, as a rule names it.
 pub(super) type Named = (Transport, Option<IpAddr>, u16);
 
+/// Ports, and the socket that has them.
+type Rule = (Ports, Arc<OwnedFd>);
+
+/// The kernel's part, and what it was told: the same rules for the same sockets need no other one.
+#[derive(Debug)]
+pub(in super::super) struct Steering {
+    pub(in super::super) rules: Vec<Rule>,
+    pub(in super::super) kernel: PortSteering,
+}
+
+impl Steering {
+    fn does(&self, rules: &[Rule]) -> bool {
+        let same = |(one, other): (&Rule, &Rule)| one.0 == other.0 && Arc::ptr_eq(&one.1, &other.1);
+        self.rules.len() == rules.len() && self.rules.iter().zip(rules).all(same)
+    }
+}
+
 /// Opens them, sharing what can be shared. `taken`: all ports that the configuration names.
 pub(super) fn open(
-    sockets: &mut Sockets,
-    config: &Config,
+    opening: &mut Opening<'_>,
     candidates: Vec<Candidate>,
     taken: &HashSet<Named>,
-) -> Result<(), Error> {
+) -> Result<Option<Arc<Steering>>, Error> {
     let (shared, mut single): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|candidate| may_share(candidate, taken));
-    let mut opened = Vec::new();
+    let mut opened: Vec<(Asked, Opened)> = Vec::new();
     for candidate in &shared {
-        let options = &config.listeners[candidate.listener].options;
-        opened.push(open_at(
-            options,
+        opened.push(opening.port(
+            candidate.listener,
             Transport::Tcp,
             candidate.address,
             candidate.ports[0],
-            sockets.workers.len(),
         )?);
     }
     let ports =
         |candidate: &Candidate| Ports { address: candidate.address, ranges: ranges(&candidate.ports) };
-    let rules: Vec<_> =
-        shared.iter().map(ports).zip(opened.iter().map(|(_, sockets)| sockets[0].as_fd())).collect();
-    let steering = if rules.is_empty() { None } else { PortSteering::attach(&rules).ok() };
-    drop(rules);
-    match steering {
-        Some(steering) => {
-            for (candidate, opened) in shared.into_iter().zip(opened) {
-                nobody_else(config, &candidate, opened.0)?;
-                let place = ListenPlace::Many { address: opened.0.ip(), ranges: ranges(&candidate.ports) };
-                sockets.add(candidate.listener, Transport::Tcp, place, opened.1);
+    let rules: Vec<_> = shared
+        .iter()
+        .map(ports)
+        .zip(opened.iter().map(|(_, opened)| Arc::clone(&opened.sockets[0])))
+        .collect();
+    let before = opening.before.steering.as_ref();
+    let steering = match before.filter(|steering| steering.does(&rules)) {
+        _ if rules.is_empty() => None,
+        Some(steering) => Some(Arc::clone(steering)),
+        None => {
+            let borrowed: Vec<_> =
+                rules.iter().map(|(ports, socket)| (ports.clone(), socket.as_fd())).collect();
+            let kernel = PortSteering::attach(&borrowed).ok();
+            kernel.map(|kernel| Arc::new(Steering { rules, kernel }))
+        }
+    };
+    match &steering {
+        Some(_) => {
+            for (candidate, (asked, opened)) in shared.into_iter().zip(opened) {
+                let ListenPlace::Internet(at) = opened.place else { continue };
+                nobody_else(opening, &candidate, at)?;
+                let place = ListenPlace::Many { address: at.ip(), ranges: ranges(&candidate.ports) };
+                opening.add(candidate.listener, asked, place, opened);
             }
-            sockets.kept.steering = Some(steering);
         }
         // Not allowed, or an older kernel.
         None => {
@@ -70,10 +97,10 @@ pub(super) fn open(
     }
     for Candidate { listener, address, ports } in single {
         for port in ports {
-            sockets.open_port(&config.listeners[listener], listener, Transport::Tcp, address, port)?;
+            opening.open_port(listener, Transport::Tcp, address, port)?;
         }
     }
-    Ok(())
+    Ok(steering)
 }
 
 /// Whether no other rule has one of the ports at another address: of two sockets the kernel prefers the one with the
@@ -88,10 +115,14 @@ fn may_share(candidate: &Candidate, taken: &HashSet<Named>) -> bool {
 }
 
 /// Another process that listens on one of the ports would lose it without a word: it is found out as it is where each
-/// port has a socket.
-fn nobody_else(config: &Config, candidate: &Candidate, at: SocketAddr) -> Result<(), Error> {
-    let options = &config.listeners[candidate.listener].options;
+/// port has a socket. Those that have one of ours by now are ours.
+fn nobody_else(opening: &Opening<'_>, candidate: &Candidate, at: SocketAddr) -> Result<(), Error> {
+    let options = &opening.config.listeners[candidate.listener].options;
     for &port in &candidate.ports[1..] {
+        let asked = Asked::Port { transport: Transport::Tcp, address: candidate.address, port, count: 0 };
+        if opening.before.opened.contains_key(&asked) {
+            continue;
+        }
         let address = SocketAddr::new(at.ip(), port);
         bind(options, Transport::Tcp, address, false)
             .map_err(|error| Error::Listen { place: format!("tcp {address}"), error })?;

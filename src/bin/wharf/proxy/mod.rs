@@ -1,5 +1,7 @@
 //! `wharf proxy`: pass on TCP connections and UDP datagrams, by port.
 
+mod successor;
+
 use crate::args;
 use crate::cores::{self, CoreList};
 use crate::exit::{self, Outcome, TABLE, tell};
@@ -8,7 +10,7 @@ use crate::signals;
 use anyhow::Context;
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,9 @@ use wharf::sys::privileges::User;
 ///
 /// A configuration file (--config) has more: routes by what a client says and who it is, PROXY headers, health checks, limits of
 /// clients, an address for metrics, an access log. SIGHUP has it read again, and leaves what is open where it is.
+///
+/// SIGUSR2 starts the program anew, by the same path and arguments, and hands it the sockets and the UDP sessions: nobody is
+/// refused, and this process ends when its TCP connections have (--drain). Should the new one not come to work, nothing changes.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
@@ -299,9 +304,26 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
     } else {
         signals::install(&shutdown)?;
     }
+    let upgrade = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGUSR2, Arc::clone(&upgrade)).context("cannot handle SIGUSR2")?;
     let mut woken = wake_on_signals().context("cannot wait for signals")?;
-    let proxy = Proxy::bind(&arguments.config()?)?;
-    if let Some(user) = user {
+    // Where it is by now: a new version may take its place.
+    let program = std::env::current_exe();
+    let config = arguments.config()?;
+    if user.is_some() && config.upstreams.iter().any(|upstream| upstream.transparent) {
+        return Err(args::usage(
+            "-Z gives up CAP_NET_ADMIN, which `transparent` needs as long as the proxy runs: in a systemd unit have User= and AmbientCapabilities=CAP_NET_ADMIN instead",
+        )
+        .into());
+    }
+    let proxy = match successor::predecessor()? {
+        Some(predecessor) => Proxy::take_over(&config, predecessor)?,
+        None => Proxy::bind(&config)?,
+    };
+    if let Some(user) = user
+        // One that takes another's place is so already.
+        && !user.is_in_force().unwrap_or(false)
+    {
         user.become_for_good().context("-Z")?;
     }
     let workers = proxy.workers();
@@ -317,9 +339,11 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         tell(&format!("metrics and status at http://{address}"));
     }
     let level = arguments.log_level;
-    let running = proxy.start_with(move |notice| say(level, notice.level(), &notice.to_string()))?;
+    let mut running = proxy.start_with(move |notice| say(level, notice.level(), &notice.to_string()))?;
     tell(&format!("{workers} {} at work", if workers == 1 { "worker" } else { "workers" }));
-    while !shutdown.requested() && !running.is_finished() {
+    successor::tell_manager("READY=1");
+    let mut handed_over = false;
+    while !handed_over && !shutdown.requested() && !running.is_finished() {
         match woken.read(&mut [0; 16]) {
             Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => break,
             _ => {}
@@ -338,6 +362,21 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
                 }
             }
         }
+        if upgrade.swap(false, Ordering::Relaxed) {
+            match successor::start(&program, &mut running, &shutdown) {
+                Ok(process) => {
+                    say(level, Level::Info, &format!("process {process} has taken over"));
+                    handed_over = true;
+                }
+                Err(error) => {
+                    let what = format!("not handed over, all stays as it was: {}", exit::told(&error));
+                    say(level, Level::Warning, &what);
+                }
+            }
+        }
+    }
+    if !handed_over {
+        successor::tell_manager("STOPPING=1");
     }
     running.stop();
     let totals = running.wait()?;
@@ -362,7 +401,7 @@ fn wake_on_signals() -> anyhow::Result<UnixStream> {
     let (read, write) = UnixStream::pair()?;
     // Now and then it is looked whether the workers still work.
     read.set_read_timeout(Some(Duration::from_secs(1)))?;
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR2] {
         signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
     }
     Ok(read)

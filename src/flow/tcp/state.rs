@@ -1,0 +1,59 @@
+//! The state of a connection (RFC 9293 3.3.2), as seen from the wire.
+
+use super::{BASE, Connection, FINISHED, PackedOptions, Segment, Steps};
+use crate::flow::record::TcpState;
+
+impl Connection {
+    /// The state after a segment.
+    #[inline]
+    pub(super) fn step(&mut self, segment: &Segment, from: usize, time: i64) {
+        let flags = segment.flags;
+        let opener = usize::from(self.opener == Some(true));
+        if flags.syn() {
+            self.open(segment, from, time);
+        } else if flags.rst() {
+            self.state = match self.state {
+                TcpState::Attempt if from != opener => TcpState::Refused,
+                TcpState::Closed | TcpState::Refused => self.state,
+                _ => TcpState::Reset,
+            };
+        } else if flags.ack() && self.state == TcpState::HalfOpen && (from == opener || segment.length > 0) {
+            self.state = TcpState::Established;
+            self.steps.set_once(2, time);
+        }
+        if flags.fin() && !matches!(self.state, TcpState::Reset | TcpState::Refused) {
+            self.sides[from].known |= FINISHED;
+            let both = self.sides[1 - from].knows(FINISHED);
+            self.state = if both { TcpState::Closed } else { TcpState::Closing };
+        }
+    }
+
+    #[inline(never)]
+    fn open(&mut self, segment: &Segment, from: usize, time: i64) {
+        let side = &mut self.sides[from];
+        side.known |= BASE;
+        (side.base, side.options) = (segment.sequence, PackedOptions::pack(segment.options));
+        let first = matches!(self.state, TcpState::Underway) && self.steps == Steps::default();
+        if !segment.flags.ack() {
+            match self.opener {
+                None if first => {
+                    self.opener = Some(from == 1);
+                    self.state = TcpState::Attempt;
+                }
+                Some(opener) if usize::from(opener) != from => self.simultaneous = true,
+                _ => {}
+            }
+            if self.state == TcpState::Attempt {
+                self.steps.0[0] = time;
+            }
+        } else if first || self.state == TcpState::Attempt {
+            // Who answers is not who opened.
+            self.opener.get_or_insert(from == 0);
+            self.state = TcpState::HalfOpen;
+            self.steps.0[1] = time;
+        } else if self.state == TcpState::HalfOpen && self.simultaneous {
+            self.state = TcpState::Established;
+            self.steps.set_once(2, time);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+use super::*;
+use std::time::Duration;
+
+const MS: i64 = 1_000_000;
+const SYN: TcpFlags = TcpFlags::SYN;
+const ACK: TcpFlags = TcpFlags::ACK;
+
+fn segment(flags: TcpFlags, sequence: u32, acknowledgment: u32, length: u32) -> Segment {
+    Segment { flags, sequence, acknowledgment, length, window: 1_000, ..Segment::default() }
+}
+
+/// A connection that is open after 30 ms: numbers begin so, and 20 ms lie before the answer.
+fn open(client: u32, server: u32) -> Connection {
+    let mut connection = Connection::default();
+    let next = client.wrapping_add(1);
+    for (at, from, segment) in [
+        (0, 0, segment(SYN, client, 0, 0)),
+        (20, 1, segment(SYN | ACK, server, next, 0)),
+        (30, 0, segment(ACK, next, server.wrapping_add(1), 0)),
+    ] {
+        assert_eq!(connection.observe(&segment, from, at * MS, 0), Findings::default());
+    }
+    assert_eq!(connection.state(), TcpState::Established);
+    connection
+}
+
+#[test]
+fn a_handshake_has_two_round_trips_and_a_close_two_sides() {
+    let mut connection = open(100, 900);
+    let handshake = connection.story([0, 1]).handshake.unwrap();
+    assert_eq!(handshake.answered_after, Some(Duration::from_millis(20)));
+    assert_eq!(handshake.confirmed_after, Some(Duration::from_millis(10)));
+    connection.observe(&segment(ACK, 101, 901, 50), 0, 40 * MS, 0);
+    connection.observe(&segment(ACK, 901, 151, 0), 1, 65 * MS, 0);
+    connection.observe(&segment(ACK | TcpFlags::FIN, 151, 901, 0), 0, 70 * MS, 0);
+    assert_eq!((connection.state(), connection.is_over()), (TcpState::Closing, false));
+    connection.observe(&segment(ACK | TcpFlags::FIN, 901, 152, 0), 1, 71 * MS, 0);
+    assert_eq!((connection.state(), connection.is_over()), (TcpState::Closed, true));
+    let [client, server] = connection.story([0, 1]).sides;
+    // 20 ms for the SYN, 25 for the data, 1 for the FIN.
+    let trips = client.round_trips;
+    assert_eq!(
+        (trips.count, trips.least, trips.most),
+        (3, Duration::from_millis(1), Duration::from_millis(25))
+    );
+    assert_eq!(client.most_in_flight, 50);
+    assert!(client.finished && server.finished);
+    assert_eq!(connection.story([1, 0]).sides, [server, client]);
+}
+
+#[test]
+fn a_reset_is_a_refusal_or_a_cut() {
+    let mut refused = Connection::default();
+    refused.observe(&segment(SYN, 7, 0, 0), 0, 0, 0);
+    assert_eq!(refused.state(), TcpState::Attempt);
+    refused.observe(&segment(ACK | TcpFlags::RST, 0, 8, 0), 1, MS, 0);
+    assert_eq!(refused.state(), TcpState::Refused);
+    let mut cut = open(1, 2);
+    cut.observe(&segment(TcpFlags::RST, 2, 0, 0), 0, MS, 0);
+    assert_eq!((cut.state(), cut.is_over()), (TcpState::Reset, true));
+    let mut withdrawn = Connection::default();
+    withdrawn.observe(&segment(SYN, 7, 0, 0), 0, 0, 0);
+    withdrawn.observe(&segment(TcpFlags::RST, 8, 0, 0), 0, MS, 0);
+    assert_eq!(withdrawn.state(), TcpState::Reset, "nobody refused it");
+}
+
+#[test]
+fn both_sides_may_open_at_once() {
+    let mut connection = Connection::default();
+    connection.observe(&segment(SYN, 100, 0, 0), 0, 0, 0);
+    connection.observe(&segment(SYN, 900, 0, 0), 1, MS, 0);
+    connection.observe(&segment(SYN | ACK, 100, 901, 0), 0, 2 * MS, 0);
+    connection.observe(&segment(SYN | ACK, 900, 101, 0), 1, 3 * MS, 0);
+    assert_eq!(connection.state(), TcpState::Established);
+    assert!(connection.story([0, 1]).handshake.unwrap().simultaneous);
+}
+
+#[test]
+fn a_syn_with_another_number_opens_another_connection() {
+    let connection = open(100, 900);
+    assert!(!connection.is_followed_by(&segment(SYN, 100, 0, 0), 0), "sent again");
+    assert!(connection.is_followed_by(&segment(SYN, 70_000, 0, 0), 0));
+    assert!(!Connection::default().is_followed_by(&segment(SYN, 1, 0, 0), 0));
+}
+
+/// Wherever sequence numbers begin again.
+#[test]
+fn losses_and_repeats_are_found_across_the_wrap() {
+    for start in [0, 1 << 31, u32::MAX - 1_100, u32::MAX - 1_001, u32::MAX - 1_000, u32::MAX - 100] {
+        let mut connection = open(start, 900);
+        let mut send = |offset: u32, length: u32, at: i64, epoch: u16| {
+            let sequence = start.wrapping_add(1).wrapping_add(offset);
+            connection.observe(&segment(ACK, sequence, 901, length), 0, at * MS, epoch)
+        };
+        assert_eq!(send(0, 1_000, 100, 0), Findings::default());
+        assert_eq!(send(2_000, 500, 101, 0), Findings::AFTER_LOSS);
+        assert_eq!(send(1_000, 1_000, 103, 0), Findings::OLD_DATA | Findings::OUT_OF_ORDER);
+        assert_eq!(send(2_000, 500, 500, 0), Findings::OLD_DATA);
+        // Between these two this capture has lost packets.
+        assert_eq!(send(3_500, 100, 501, 1), Findings::AFTER_LOSS);
+        let trouble = connection.story([0, 1]).sides[0].trouble;
+        assert_eq!((trouble.retransmissions, trouble.retransmitted_bytes, trouble.out_of_order), (1, 500, 1));
+        assert_eq!((trouble.gaps.lost, trouble.gaps.ours), (2, 1));
+        assert!(trouble.any());
+    }
+}
+
+#[test]
+fn acknowledgments_tell_of_what_was_not_seen() {
+    let mut connection = open(100, 900);
+    let ack = |number| segment(ACK, 901, number, 0);
+    assert_eq!(connection.observe(&ack(5_000), 1, 40 * MS, 0), Findings::ACKS_UNSEEN);
+    assert_eq!(connection.observe(&ack(5_000), 1, 41 * MS, 0), Findings::DUPLICATE_ACK);
+    let late = segment(ACK, 101, 901, 100);
+    assert_eq!(connection.observe(&late, 0, 42 * MS, 0), Findings::OLD_DATA);
+    let trouble = connection.story([0, 1]).sides;
+    assert_eq!((trouble[0].trouble.gaps.unseen, trouble[1].trouble.duplicate_acks), (1, 1));
+}
+
+#[test]
+fn one_direction_alone_is_followed_from_the_middle() {
+    let mut connection = Connection::default();
+    for number in 0..5 {
+        let data = segment(ACK, 5_000 + number * 100, 1, 100);
+        assert_eq!(connection.observe(&data, 1, i64::from(number) * MS, 0), Findings::default());
+    }
+    let story = connection.story([1, 0]);
+    assert_eq!((story.state, story.handshake), (TcpState::Underway, None));
+    assert_eq!(story.sides[0].round_trips.count, 0, "nobody has acknowledged anything");
+}
+
+#[test]
+fn probes_and_closed_windows() {
+    let mut connection = open(100, 900);
+    connection.observe(&segment(ACK, 101, 901, 10), 0, 40 * MS, 0);
+    let closed = Segment { window: 0, ..segment(ACK, 901, 111, 0) };
+    assert_eq!(connection.observe(&closed, 1, 41 * MS, 0), Findings::ZERO_WINDOW);
+    assert_eq!(connection.observe(&segment(ACK, 111, 901, 1), 0, 42 * MS, 0), Findings::WINDOW_PROBE);
+    connection.observe(&segment(ACK, 901, 111, 0), 1, 43 * MS, 0);
+    assert_eq!(connection.observe(&segment(ACK, 110, 901, 0), 0, 90 * MS, 0), Findings::KEEP_ALIVE);
+    let sides = connection.story([0, 1]).sides;
+    assert_eq!((sides[0].trouble.keep_alives, sides[1].trouble.zero_windows), (1, 1));
+}

@@ -1,0 +1,129 @@
+//! Packets on their way to meters: several of them share the flows.
+
+use super::event::Event;
+use super::key::FlowKey;
+use super::packed::{Packed, Seed};
+use crate::batch::Summary;
+use crate::frame::Record;
+use crate::parse::Packet;
+
+/// What one meter is to take in, in order.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    pub(super) list: Vec<Event>,
+    /// Keys that are not whole.
+    pub(super) long: Vec<FlowKey>,
+}
+
+impl Events {
+    pub(super) fn push(&mut self, mut event: Event, long: Option<FlowKey>) {
+        event.long = self.long.len() as u32;
+        self.long.extend(long);
+        self.list.push(event);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+        self.long.clear();
+    }
+}
+
+/// What some packets tell, sorted by the meters that are to take it in. Which one a flow belongs to does not depend on the seed.
+#[derive(Debug)]
+pub(crate) struct Window {
+    seed: Seed,
+    /// By meter.
+    pub(super) events: Vec<Events>,
+    /// Packets so far.
+    order: u32,
+    without_flow: u64,
+}
+
+impl Window {
+    /// For so many meters, a power of two of at most 2^16.
+    pub(super) fn new(meters: usize, seed: Seed) -> Self {
+        let events = (0..meters).map(|_| Events::default()).collect();
+        Self { seed, events, order: 0, without_flow: 0 }
+    }
+
+    /// One that nothing is put into.
+    pub(crate) fn none() -> Self {
+        Self::new(0, Seed::fixed(0))
+    }
+
+    /// An empty one for the same meters.
+    pub(crate) fn alike(&self) -> Self {
+        Self::new(self.events.len(), self.seed)
+    }
+
+    /// How many packets it has taken in.
+    pub(crate) fn len(&self) -> usize {
+        self.order as usize
+    }
+
+    /// Packets of no flow.
+    pub(crate) fn without_flow(&self) -> u64 {
+        self.without_flow
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.events.iter_mut().for_each(Events::clear);
+        (self.order, self.without_flow) = (0, 0);
+    }
+
+    /// The capture has lost packets before the next one.
+    pub(crate) fn loss(&mut self) {
+        let order = self.order;
+        self.events.iter_mut().for_each(|events| events.push(Event::loss(order), None));
+    }
+
+    /// Takes in a packet of a [common shape](crate::batch), if it is one that need not be walked.
+    #[inline(always)]
+    pub(crate) fn add_common(&mut self, record: &Record, data: &[u8], summary: Summary) -> bool {
+        let Some((event, long)) = Event::of_common(record, data, summary, &self.seed) else { return false };
+        self.push(event, long);
+        self.order += 1;
+        true
+    }
+
+    /// Takes in a packet.
+    #[inline(never)]
+    pub(crate) fn add(&mut self, packet: &Packet<'_>) {
+        match Event::of(packet, &self.seed) {
+            Some((event, beside)) => {
+                if beside.lost {
+                    self.loss();
+                }
+                if let Some(quoted) = &beside.quoted {
+                    let key = Packed::pack(&quoted.key, &self.seed);
+                    let long = key.unpack().is_none().then_some(&quoted.key);
+                    let events = self.events_of(key, long);
+                    let order = self.order;
+                    self.events[events].push(Event::tie(quoted, key, order), None);
+                }
+                self.push(event, beside.long);
+            }
+            None => self.without_flow += 1,
+        }
+        self.order += 1;
+    }
+
+    #[inline(always)]
+    fn push(&mut self, mut event: Event, long: Option<FlowKey>) {
+        let events = self.events_of(event.key, long.as_ref());
+        event.order = self.order;
+        self.events[events].push(event, long);
+    }
+
+    /// The meter of a flow, by the upper bits of a number that is spread by a multiplication.
+    #[inline(always)]
+    fn events_of(&self, key: Packed, long: Option<&FlowKey>) -> usize {
+        let spread = long.map_or_else(|| key.spread(), FlowKey::spread);
+        (spread >> 48) as usize & (self.events.len() - 1)
+    }
+}

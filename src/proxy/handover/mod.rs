@@ -1,0 +1,202 @@
+//! A proxy's sockets handed to another process, which takes its place: a new version, or the same one with what only a start
+//! gives.
+//!
+//! ```text
+//! old                                            new, started by the old
+//! listening sockets, the admin's        ->       reads its configuration, opens what is not among them
+//!                                       <-       ready
+//! takes no more clients in
+//! UDP sessions, each with its socket    ->       begins to work
+//!                                       <-       at work
+//! waits for its connections to end
+//! ```
+//!
+//! Both have the same sockets, so that nobody is refused, and who waits to be accepted is by whoever comes first. Datagrams wait
+//! in their sockets while sessions move: clients and servers see the same addresses before and after. Should the new
+//! process end before it is at work, the old one goes on as if nothing had been, but for the sessions if it had
+//! given them away. Counts, clients' shares of the limits and what was known of servers are not handed over.
+
+mod channel;
+mod message;
+mod take;
+
+pub(super) use message::{Given, SessionNote};
+pub(super) use take::{Adopted, Adoption, Taken, adopt};
+
+use super::config::Admin;
+use super::control::Control;
+use channel::{Channel, MOST};
+use message::{FromNew, FromOld, SocketNote, SteeringNote};
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::{self, Sender};
+use std::time::{Duration, Instant};
+
+/// For a new process to be ready: it may have names to look up.
+const READY: Duration = Duration::from_secs(60);
+/// For what takes no time.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Where workers give their sessions.
+#[derive(Clone, Debug)]
+pub(super) struct Receiver(pub(super) Sender<Vec<Given>>);
+
+/// Why nothing was handed over: all stays as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandoverError {
+    /// The new process has ended; it has said why.
+    #[error("the new process ended before it was at work")]
+    Ended,
+    /// The new process does not get there.
+    #[error("the new process was not at work in time")]
+    Late,
+    /// This one is to end, or has handed everything over already.
+    #[error("this process is about to end")]
+    Ending,
+    /// The kernel refused.
+    #[error("cannot hand over: {0}")]
+    Failed(io::Error),
+}
+
+impl From<io::Error> for HandoverError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => Self::Ended,
+            io::ErrorKind::TimedOut => Self::Late,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// The way to a new process.
+#[derive(Debug)]
+pub struct Successor(Channel);
+
+/// The way to the process whose place this one takes.
+#[derive(Debug)]
+pub struct Predecessor(Channel);
+
+impl Successor {
+    /// A way to a process yet to be started, and the end that is to be that process's.
+    ///
+    /// # Errors
+    /// As `socketpair(2)`.
+    pub fn new() -> io::Result<(Self, OwnedFd)> {
+        channel::pair().map(|(ours, theirs)| (Self(ours), theirs))
+    }
+}
+
+impl Predecessor {
+    /// By the end that this process was given.
+    ///
+    /// # Errors
+    /// For what is no such end.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        Channel::over(socket).map(Self)
+    }
+
+    fn receive(&self) -> io::Result<(FromOld, Vec<OwnedFd>)> {
+        let end = Instant::now() + SOON;
+        self.0.receive(|| Instant::now() < end)
+    }
+
+    /// Takes the sockets.
+    pub(super) fn sockets(&self) -> io::Result<Taken> {
+        take::sockets(self)
+    }
+
+    /// Says that all is bound, and takes the sessions.
+    pub(super) fn sessions(&self) -> io::Result<Vec<(SessionNote, OwnedFd)>> {
+        self.0.send(&FromNew::Ready, &[])?;
+        let mut sessions = Vec::new();
+        loop {
+            match self.receive()? {
+                (FromOld::Sessions(notes), descriptors) => {
+                    sessions.extend(notes.into_iter().zip(descriptors))
+                }
+                (FromOld::AllSessions, _) => return Ok(sessions),
+                _ => return Err(io::ErrorKind::InvalidData.into()),
+            }
+        }
+    }
+
+    /// Says that this process is at work.
+    pub(super) fn at_work(&self) -> io::Result<()> {
+        self.0.send(&FromNew::AtWork, &[])
+    }
+}
+
+/// Hands over what a control side has. `admin`: what answers there listens on.
+pub(super) fn hand_over(
+    control: &Control,
+    admin: Option<(Admin, &TcpListener)>,
+    successor: &Successor,
+    go_on: impl Fn() -> bool,
+) -> Result<(), HandoverError> {
+    let Successor(channel) = successor;
+    let mut state = control.state();
+    // Sockets with what is said of them, as many in a message as it takes.
+    let places = state.sockets.places();
+    let mut notes = Vec::new();
+    for (asked, opened) in &places {
+        for (number, socket) in opened.sockets.iter().enumerate() {
+            let note = SocketNote::of(asked, opened, number);
+            notes.push((note, socket.as_fd()));
+        }
+    }
+    for some in notes.chunks(MOST) {
+        let said: Vec<_> = some.iter().map(|(note, _)| note).collect();
+        let descriptors: Vec<BorrowedFd<'_>> = some.iter().map(|(_, descriptor)| *descriptor).collect();
+        channel.send(&FromOld::sockets(&said), &descriptors)?;
+    }
+    if let Some(steering) = &state.sockets.steering {
+        let note = SteeringNote::of(steering, &state.sockets);
+        channel.send(&FromOld::Steering(note), &steering.kernel.descriptors())?;
+    }
+    if let Some((admin, listener)) = admin {
+        channel.send(&FromOld::Admin(admin.listen), &[listener.as_fd()])?;
+    }
+    channel.send(&FromOld::AllSockets, &[])?;
+    drop(notes);
+    let wait = |time: Duration, wanted: FromNew| -> Result<(), HandoverError> {
+        let end = Instant::now() + time;
+        let (said, _) = channel.receive::<FromNew>(|| Instant::now() < end && go_on())?;
+        match said == wanted {
+            true => Ok(()),
+            false => Err(HandoverError::Failed(io::ErrorKind::InvalidData.into())),
+        }
+    };
+    wait(READY, FromNew::Ready)?;
+
+    // From here on there is somebody else.
+    let none = state.sockets.none();
+    let sockets = std::mem::replace(&mut state.sockets, none);
+    let (sender, sessions) = mpsc::channel::<Vec<Given>>();
+    control.publish_for(&mut state, Some(Receiver(sender)));
+    let result = (|| {
+        for _ in 0..control.workers() {
+            let given = sessions.recv_timeout(SOON).map_err(|_| HandoverError::Late)?;
+            for some in given.chunks(MOST) {
+                let known = some
+                    .iter()
+                    .filter_map(|given| Some((SessionNote::of(given, &places)?, given.socket.as_fd())));
+                let (said, descriptors): (Vec<_>, Vec<_>) = known.unzip();
+                channel.send(&FromOld::Sessions(said), &descriptors)?;
+            }
+        }
+        channel.send(&FromOld::AllSessions, &[])?;
+        wait(SOON, FromNew::AtWork)
+    })();
+    let paths = || sockets.opened.values().filter_map(|opened| opened.path.as_ref());
+    match result {
+        Ok(()) => paths().for_each(|path| path.leave()),
+        Err(error) => {
+            state.sockets = sockets;
+            control.publish_for(&mut state, None);
+            return Err(error);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! How connections end, and who is told in which way.
+
+use super::super::access_log::Record;
+use super::super::config::Transport;
+use super::super::counters::{Counter, Counters, Named};
+use super::connection::{Broken, Connection, End};
+use super::{Context, Tcp};
+use crate::sys::tcp_info::tcp_info;
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Which ends are told by a reset that it did not end well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reset {
+    Neither,
+    Client,
+    Server,
+    Both,
+}
+
+impl Tcp {
+    /// A socket failed: the other end is told the same way.
+    pub(super) fn broken(&mut self, cx: Context<'_>, number: u32, broken: Broken) {
+        let ended = &cx.counters.ended;
+        let reset = matches!(broken.error, Errno::CONNRESET | Errno::PIPE);
+        match (broken.end, reset) {
+            (End::Client, true) => self.end(cx, number, &ended.client_reset, Reset::Server),
+            (End::Server, true) => self.end(cx, number, &ended.server_reset, Reset::Client),
+            (_, false) => self.end(cx, number, of_error(cx.counters, broken.error), Reset::Both),
+        }
+    }
+
+    /// A connection is over.
+    pub(super) fn end(&mut self, cx: Context<'_>, number: u32, counter: &Counter, reset: Reset) {
+        let Some(mut connection) = self.connections.remove(number) else { return };
+        connection.count(&cx.counters.tcp);
+        counter.add(1);
+        self.log(cx, &connection, counter);
+        self.wheel.disarm(number);
+        connection.up.dissolve(&mut self.tools);
+        connection.down.dissolve(&mut self.tools);
+        // A close with no time to linger is a reset, and drops what is not sent yet.
+        let abort = |socket: &OwnedFd| sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+        if matches!(reset, Reset::Client | Reset::Both) {
+            let _ = abort(&connection.client.socket);
+        }
+        if let Some(server) = &connection.server
+            && matches!(reset, Reset::Server | Reset::Both)
+        {
+            let _ = abort(&server.socket);
+        }
+    }
+
+    /// Hands over what the log says of a connection that is over.
+    fn log(&self, cx: Context<'_>, connection: &Connection, counter: &Counter) {
+        let Some(log) = &self.shared.access_log else { return };
+        let lasted = cx.now.saturating_duration_since(connection.began);
+        let way = connection.way.and_then(|way| connection.service.ways.get(way));
+        let server = connection.held.as_ref().map(|held| Arc::clone(held.server()));
+        log.record(Record {
+            transport: Transport::Tcp,
+            began: SystemTime::now() - lasted,
+            lasted,
+            connected_after: connection.connected_after.map(|time| Duration::from_micros(time.into())),
+            peer: connection.peer,
+            client: connection.proxied.as_ref().map(|ends| ends.0),
+            listener: Arc::clone(&connection.service.name),
+            route: way.map(|way| (Arc::clone(&way.name), Arc::clone(&way.upstream_name))),
+            server: server.or_else(|| connection.tried.last().cloned()),
+            tried: connection.tried.len(),
+            bytes: [connection.up.bytes, connection.down.bytes],
+            reason: cx.counters.ended.name(counter),
+            tcp: [
+                tcp_info(&connection.client.socket).ok(),
+                connection.server.as_ref().and_then(|server| tcp_info(&server.socket).ok()),
+            ],
+        });
+    }
+
+    /// Cuts all that is still open.
+    pub(in super::super) fn cut(&mut self, cx: Context<'_>) {
+        let numbers: Vec<_> = self.connections.numbers().collect();
+        for number in numbers {
+            self.end(cx, number, &cx.counters.ended.drained, Reset::Both);
+        }
+    }
+}
+
+/// What an ending by an error counts as.
+pub(super) fn of_error(counters: &Counters, error: Errno) -> &Counter {
+    match error {
+        Errno::MFILE | Errno::NFILE => &counters.ended.no_descriptor,
+        // The kernel gave up: keep-alive, or retransmission.
+        Errno::TIMEDOUT => &counters.ended.idle,
+        _ => &counters.ended.failed,
+    }
+}

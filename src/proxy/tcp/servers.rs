@@ -1,0 +1,111 @@
+//! Which server a connection goes to, and which next where that one will not do.
+
+use super::super::token::Token;
+use super::connection::{Broken, End};
+use super::ending::{Reset, of_error};
+use super::side::Side;
+use super::{Context, Tcp, connect, opening, turn_of};
+use rustix::io::Errno;
+use std::sync::Arc;
+
+impl Tcp {
+    /// Tries servers until one is being connected to; `why` says what the last one failed of. False when there is none
+    /// left, and the connection is over.
+    pub(super) fn connect(&mut self, cx: Context<'_>, number: u32, mut why: Option<Errno>) -> bool {
+        let counters = &cx.counters;
+        loop {
+            let Some(connection) = self.connections.get_mut(number) else { return false };
+            let service = Arc::clone(&connection.service);
+            let Some(way) = connection.way.and_then(|way| service.ways.get(way)) else { return false };
+            let client = connection.source().map(|client| client.ip());
+            let held = match connection.tried.len() < self.plan.attempts {
+                true => way.upstream.pick(
+                    turn_of(&mut self.turns, way.index, self.worker),
+                    client,
+                    &connection.tried,
+                    cx.now,
+                ),
+                false => None,
+            };
+            let Some(held) = held else {
+                let ended = &counters.ended;
+                let counter = match why {
+                    None => &ended.no_server,
+                    Some(Errno::TIMEDOUT) => &ended.connect_timeout,
+                    Some(Errno::ADDRNOTAVAIL) => &ended.no_port,
+                    Some(Errno::MFILE | Errno::NFILE) => &ended.no_descriptor,
+                    // It had taken the connection, and dropped it before that was noticed here.
+                    Some(Errno::CONNRESET | Errno::PIPE) => &ended.server_reset,
+                    Some(_) => &ended.refused,
+                };
+                self.end(cx, number, counter, Reset::Client);
+                return false;
+            };
+            if why.is_some() {
+                counters.tcp.retries.add(1);
+            }
+            counters.tcp.attempts.add(1);
+            let speaks = connection.up.holds() || way.send_proxy.is_some();
+            let (address, port) = (held.server().address(), connection.port);
+            let source = client.filter(|_| way.transparent);
+            let begin = || connect::begin(address, port, service.keep_alive, speaks, source);
+            let begun = match begin() {
+                Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => begin(),
+                begun => begun,
+            };
+            match begun {
+                Ok(socket) => {
+                    connection.server = Some(Side::new(socket, false));
+                    connection.held = Some(held);
+                    connection.no_delay = !service.no_delay;
+                    connection.preface = opening::header(connection, way);
+                    connection.last = self.wheel.tick(cx.now);
+                    match connection.pump(&mut self.tools) {
+                        Ok(_) => {}
+                        Err(Broken { end: End::Server, error }) if !connection.open => {
+                            why = Some(error);
+                            self.give_up_server(cx, number);
+                            continue;
+                        }
+                        Err(broken) => {
+                            self.broken(cx, number, broken);
+                            return false;
+                        }
+                    }
+                    if connection.open {
+                        connection.connected(cx.now);
+                    }
+                    let open = connection.open;
+                    let Some(server) = &mut connection.server else { return false };
+                    let writable = !open || !server.writable;
+                    if let Err(error) = server.watch(cx.registry, Token::Server(number), writable) {
+                        self.end(cx, number, of_error(cx.counters, error), Reset::Both);
+                        return false;
+                    }
+                    return true;
+                }
+                Err(error) => {
+                    // What this host lacks is not the server's fault.
+                    if !matches!(
+                        error,
+                        Errno::ADDRNOTAVAIL | Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::PERM
+                    ) {
+                        held.failed(cx.now);
+                    }
+                    connection.tried.push(Arc::clone(held.server()));
+                    why = Some(error);
+                }
+            }
+        }
+    }
+
+    /// The server being connected to will not do.
+    pub(super) fn give_up_server(&mut self, cx: Context<'_>, number: u32) {
+        let Some(connection) = self.connections.get_mut(number) else { return };
+        connection.server = None;
+        if let Some(held) = connection.held.take() {
+            held.failed(cx.now);
+            connection.tried.push(Arc::clone(held.server()));
+        }
+    }
+}

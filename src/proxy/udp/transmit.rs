@@ -1,0 +1,81 @@
+//! Sending what was put together, each datagram once.
+
+use super::super::counters::{Counter, UdpCounters};
+use super::pack::{Pack, Way};
+use crate::sys::datagrams::{Inbox, Outbox};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// Whether it says that ICMP said that nobody is there.
+pub(super) fn is_unreachable(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
+}
+
+/// What came of sending.
+pub(super) struct Sent {
+    /// The way can take several datagrams as one message.
+    pub(super) together: bool,
+    /// ICMP said, of an earlier datagram, that nobody is there.
+    pub(super) unreachable: bool,
+}
+
+/// Sends messages, each datagram once; counts what went and what did not.
+pub(super) fn transmit(
+    socket: &OwnedFd,
+    inbox: &Inbox,
+    outbox: &mut Outbox,
+    pack: &mut Pack,
+    way: Way,
+    udp: &UdpCounters,
+    bytes: &Counter,
+) -> Sent {
+    let socket: BorrowedFd<'_> = std::os::fd::AsFd::as_fd(socket);
+    let mut result = Sent { together: true, unreachable: false };
+    let mut at = 0;
+    while at < pack.messages.len() {
+        let sizes = &pack.sizes[at..];
+        let error = match outbox.send(socket, inbox, &pack.messages[at..], &pack.parts) {
+            Ok(count) => {
+                for size in &sizes[..count.min(sizes.len())] {
+                    udp.sent.add(size.datagrams);
+                    bytes.add(size.bytes);
+                }
+                at += count.max(1);
+                continue;
+            }
+            Err(error) => error,
+        };
+        let datagrams = sizes[0].datagrams;
+        match error.raw_os_error() {
+            Some(libc::EINTR) => continue,
+            // The word was of an earlier one; this one can be sent yet, if there is not another word.
+            _ if is_unreachable(&error) && !result.unreachable => {
+                result.unreachable = true;
+                continue;
+            }
+            Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE) if pack.messages[at].segment.is_some() => {
+                // This way out cannot take them together: one by one.
+                result.together = false;
+                separate(pack, at, inbox, way);
+                at = 0;
+                continue;
+            }
+            Some(libc::EAGAIN | libc::ENOBUFS) => udp.full.add(datagrams),
+            Some(libc::EMSGSIZE) => udp.too_long.add(datagrams),
+            _ => udp.failed.add(datagrams),
+        }
+        at += 1;
+    }
+    result
+}
+
+/// Makes single datagrams of the messages from `at` on, and forgets those before.
+fn separate(pack: &mut Pack, at: usize, inbox: &Inbox, way: Way) {
+    let first = pack.messages[at].parts.start;
+    let received: Vec<_> = pack.parts[first..].iter().map(|part| part.received).collect();
+    pack.clear();
+    for received in received {
+        pack.add(inbox, received, Way { together: false, ..way });
+    }
+}

@@ -1,0 +1,31 @@
+//! Addresses and times as records have them, straight into a line.
+
+use crate::frame::Timestamp;
+use crate::sink::format::Put;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// An address, as it is displayed.
+pub(super) fn put_address(line: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => line.ipv4(address.octets()),
+        IpAddr::V6(address) => line.ipv6(address.octets()),
+    }
+}
+
+/// Seconds since 1970, as a [`Timestamp`] is displayed.
+pub(super) fn put_time(line: &mut Vec<u8>, time: Timestamp) {
+    if time.seconds < 0 {
+        line.push(b'-');
+    }
+    line.decimal(time.seconds.unsigned_abs());
+    line.push(b'.');
+    line.decimal_padded(time.nanos.into(), 9);
+}
+
+/// Seconds as a number with nine digits behind the point.
+pub(super) fn put_seconds(line: &mut Vec<u8>, time: Duration) {
+    line.decimal(time.as_secs());
+    line.push(b'.');
+    line.decimal_padded(time.subsec_nanos().into(), 9);
+}
