@@ -72,7 +72,10 @@ fn read(path: &PathBuf) -> anyhow::Result<String> {
         fs::File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes))
     };
     read.with_context(|| format!("{}: cannot read the filter", path.display()))?;
-    let text = String::from_utf8(bytes).with_context(|| format!("{}: the filter", path.display()))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let byte = error.utf8_error().valid_up_to() + 1;
+        args::usage(&format!("{}: the filter is not UTF-8 from byte {byte} on", path.display()))
+    })?;
     // Blanks in place of comments leave every column where it is.
     let lines = text.lines().map(|line| match line.split_once('#') {
         Some((kept, comment)) => format!("{kept}{}", " ".repeat(comment.chars().count() + 1)),
