@@ -146,7 +146,8 @@ impl Kafka {
             producer.poll(Duration::ZERO);
             let trouble = producer.context().trouble.lock().ok().and_then(|trouble| trouble.clone());
             let why = trouble.map_or_else(|| error.to_string(), |trouble| format!("{error}: {trouble}"));
-            Error::Io { path: name.clone(), source: io::Error::other(why) }
+            let advice = "is it up, and does it advertise an address that this host reaches?";
+            Error::Format { path: name.clone(), reason: format!("no broker answers ({why}): {advice}") }
         })?;
         let topic = found.topics().iter().find(|topic| topic.name() == options.topic);
         if topic.is_none_or(|topic| topic.error().is_some()) {
