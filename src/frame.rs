@@ -8,6 +8,7 @@ mod link_type;
 pub mod pcapng;
 
 use std::fmt;
+use std::time::Duration;
 
 /// A point in time: seconds and nanoseconds since 1970-01-01 00:00:00 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +38,20 @@ impl Timestamp {
             + i128::from(self.nanos)
             - i128::from(earlier.nanos);
         i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    /// So much later.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wharf::frame::Timestamp;
+    /// assert_eq!(Timestamp::new(1, 999_999_999).plus(Duration::from_nanos(1)), Timestamp::new(2, 0));
+    /// ```
+    #[must_use]
+    pub fn plus(self, time: Duration) -> Self {
+        let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        // Less than two seconds of nanoseconds.
+        Self::new(self.seconds.saturating_add(seconds), self.nanos + time.subsec_nanos())
     }
 }
 

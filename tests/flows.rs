@@ -49,7 +49,7 @@ fn records_do_not_depend_on_who_reads_or_on_the_seed() {
         for max_flows in [100, 1 << 20] {
             let timeout = Some(Duration::from_millis(5));
             let meter = MeterOptions { max_flows, idle_timeout: timeout, ..MeterOptions::default() };
-            let options = FlowsOptions { meter, format, numeric: true, every: None };
+            let options = FlowsOptions { meter, format, numeric: true, ..FlowsOptions::default() };
             let alone = lines(&path, options, &[]);
             assert!(alone.lines().count() > 100);
             for cores in [&cores[..1], &cores[..]] {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use wharf::flow::{CommunityId, EndReason, FlowKey, FlowRecord};
+use wharf::flow::{CommunityId, EndReason, FlowKey, FlowNames, FlowRecord};
 use wharf::frame::Timestamp;
 use wharf::parse::TcpFlags;
-use wharf::sink::{Ipfix, IpfixEncoder};
+use wharf::sink::{FlowExport, Ipfix, IpfixEncoder};
 
 /// Flows of both versions, TCP, UDP and ICMP, in one direction and in both.
 fn records(count: u16) -> Vec<FlowRecord> {
@@ -38,10 +38,29 @@ fn records(count: u16) -> Vec<FlowRecord> {
             community_id: CommunityId::of(&key, 0),
             end: EndReason::Closed,
             tcp: None,
-            names: None,
+            names: names(at),
         }
     };
     (0..count).map(record).collect()
+}
+
+/// Of every third flow one of TLS, HTTP and a name of great length.
+fn names(at: u16) -> Option<Box<FlowNames>> {
+    let named = |server: String, from, application: Option<&str>| {
+        let (server, server_from) = (Some(server.into()), Some(from));
+        Some(Box::new(FlowNames {
+            server,
+            server_from,
+            application: application.map(Into::into),
+            of_source: false,
+        }))
+    };
+    match at % 9 {
+        0 => named(format!("host-{at}.example"), "tls", Some("h2")),
+        3 => named(format!("web-{at}.example"), "http", Some("http/1.1")),
+        6 => named("long.".repeat(100), "dns", None),
+        _ => None,
+    }
 }
 
 /// Records, packets and bytes of both directions together.
@@ -77,7 +96,7 @@ fn messages_keep_to_their_length_and_count_their_records() {
         // The sets fill the message, to its last byte.
         let mut at = 16;
         while at < message.len() {
-            assert!(word(at) == 2 || (256..260).contains(&word(at)), "set {}", word(at));
+            assert!(word(at) == 2 || (256..264).contains(&word(at)), "set {}", word(at));
             at += usize::from(word(at + 2));
         }
         assert_eq!(at, message.len());
@@ -117,6 +136,13 @@ fn tshark_reads_a_file_without_complaint() {
     };
     let all = (sum("Packets:") + sum("Reverse Packets:"), sum("Octets:") + sum("Reverse Octets:"));
     assert_eq!(all, sums(&records), "{}", &text[..text.len().min(6_000)]);
+    let has = |line: &str| text.lines().any(|shown| shown.trim().ends_with(line));
+    // Of both directions, the same names by their own elements.
+    for name in ["host-0.example", "web-3.example", "HTTP Request Host: web-3.example", "ApplicationName: h2"]
+    {
+        assert!(has(name), "{name}");
+    }
+    assert!(!has("HTTP Request Host: host-0.example"));
 }
 
 /// Ends a collector when dropped.

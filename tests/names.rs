@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use wharf::flow::FlowKey;
-use wharf::flow::names::{Lookup, Names, NamesOptions, Service};
+use wharf::flow::names::{Lookup, Names, NamesOptions, Naming, Service};
+use wharf::flow::{FlowKey, FlowRecord, Meter, MeterOptions};
 use wharf::frame::Timestamp;
 use wharf::parse::{Packet, parse};
 use wharf::source::{BATCH, CaptureFile, Fill, Source};
@@ -22,6 +22,8 @@ struct Found {
     lookups: Vec<Lookup>,
     /// The hosts that connections name, by how.
     hosts: Vec<(&'static str, String)>,
+    /// The same of the flows' records.
+    of_flows: Vec<(&'static str, String)>,
     /// There are packets of a port where the dissector may find names.
     worth_a_look: bool,
 }
@@ -29,9 +31,22 @@ struct Found {
 fn read(path: &Path) -> Found {
     let mut names = Names::new(NamesOptions::default());
     let mut found = Found::default();
+    let mut found_of_flows = Vec::new();
     let Ok(mut file) = CaptureFile::open(path) else { return found };
+    let mut naming = Naming::new(NamesOptions::default());
+    let (mut meter, mut records) = (Meter::new(MeterOptions::default()), Vec::new());
+    let mut record = |naming: &mut Naming, mut record: FlowRecord| {
+        naming.name(&mut record);
+        let told = record.names.and_then(|names| Some((names.server_from?, names.server?.into())));
+        found_of_flows.extend(told.filter(|(from, _)| *from != "dns"));
+    };
     let mut last = Timestamp::default();
     while let Ok(Fill::Batch(batch)) = file.fill(BATCH) {
+        let layers: Vec<_> = batch.frames().map(|frame| parse(&frame)).collect();
+        let packets = || batch.frames().zip(&layers).map(|(frame, layers)| Packet::new(frame, layers));
+        packets().for_each(|packet| naming.observe(&packet));
+        meter.observe(packets(), |ended| records.push(ended));
+        records.drain(..).for_each(|ended| record(&mut naming, ended));
         for frame in batch.frames() {
             let layers = parse(&frame);
             let packet = Packet::new(frame, &layers);
@@ -44,6 +59,8 @@ fn read(path: &Path) -> Found {
             }
         }
     }
+    meter.finish(|ended| record(&mut naming, ended));
+    found.of_flows = found_of_flows;
     names.lookups().finish();
     found.lookups.extend(std::iter::from_fn(|| names.lookups().take()));
     found
@@ -171,7 +188,7 @@ fn holds(path: &Path, text: &str) -> bool {
 #[test]
 fn latencies_codes_repeats_and_hosts_are_a_dissectors() {
     let Some(folder) = corpus() else { return };
-    let (mut answers, mut hosts, mut failures) = (0, 0, Vec::new());
+    let (mut answers, mut hosts, mut of_flows, mut failures) = (0, 0, 0, Vec::new());
     for path in captures(&folder) {
         let ours = read(&path);
         if !ours.worth_a_look {
@@ -206,10 +223,16 @@ fn latencies_codes_repeats_and_hosts_are_a_dissectors() {
         if !more.is_empty() || !less.is_empty() {
             failures.push(format!("{}: hosts only ours {more:?}, only theirs {less:?}", path.display()));
         }
+        let (mut more, less) = differences(&once(&ours.of_flows), &once(&theirs.hosts));
+        more.retain(|(from, host)| *from != "http" || !holds(&path, &format!("\r\nhost: {host}")));
+        if !more.is_empty() || !less.is_empty() {
+            failures.push(format!("{}: flows only ours {more:?}, only theirs {less:?}", path.display()));
+        }
+        of_flows += ours.of_flows.len();
         answers += theirs.answered.len();
         hosts += once(&theirs.hosts).len();
     }
-    eprintln!("{answers} answers and {hosts} hosts compared");
+    eprintln!("{answers} answers and {hosts} hosts compared, {of_flows} flows named");
     assert!(answers > 400 && hosts > 50, "{answers} answers and {hosts} hosts compared");
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }

@@ -6,8 +6,8 @@
 # CAPTURE is a pcap file of some 300 MB, so that start-up does not count. CPU seconds (user + system) on one core (CORE=n
 # chooses it), page cache warm, medians of ROUNDS interleaved rounds (5); then wall seconds on one core and on two
 # (CORES=0,1). softflowd sends its records to a port where nobody listens, and has room for as many flows as ours. The
-# packets of our records must add up to those of the file, and records must be the same from two cores. Rows of the table
-# itself come from perf/peers/core.sh flow. All go to perf/results/flows.tsv; exits 1 when a ratio is below the one owed.
+# packets of our records must add up to those of the file, and records must be the same from two cores. All by numbers (-n): the
+# others do not look for names either. Rows of the table itself come from perf/peers/core.sh flow. All go to perf/results/flows.tsv; exits 1 when a ratio is below the one owed.
 set -euo pipefail
 fail() { echo "$*" >&2; exit 2; }
 
@@ -24,7 +24,7 @@ wharf=${WHARF:-$PWD/target/release/wharf}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-ours() { taskset -c "$core" "$wharf" flows -r "$capture" --csv; }
+ours() { taskset -c "$core" "$wharf" flows -n -r "$capture" --csv; }
 softflowd() {
     taskset -c "$core" softflowd -d -r "$capture" -m 1048576 -n 127.0.0.1:9 -p "$scratch/pid" -c "$scratch/ctl" </dev/null
 }
@@ -38,16 +38,16 @@ seconds() { # CPU seconds of a command, its output discarded
 }
 wall() { # Wall seconds of our command on these cores
     local TIMEFORMAT='%R'
-    { time taskset -c "$1" "$wharf" flows -r "$capture" --csv --cores "$1" >/dev/null 2>&1; } 2>&1
+    { time taskset -c "$1" "$wharf" flows -n -r "$capture" --csv --cores "$1" >/dev/null 2>&1; } 2>&1
 }
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 whole=$(capinfos -Mrc -T "$capture" | cut -f 2)
-"$wharf" flows -r "$capture" --json --cores "$core" >"$scratch/one" 2>"$scratch/err"
+"$wharf" flows -n -r "$capture" --json --cores "$core" >"$scratch/one" 2>"$scratch/err"
 sum=$(jq '.packets | add' "$scratch/one" | awk '{ n += $1 } END { print n }')
 without=$(sed -n 's/.* records + \([0-9]*\) without IP.*/\1/p' "$scratch/err")
 [ $((sum + without)) = "$whole" ] || fail "our records: $sum + $without of $whole packets: not compared"
-"$wharf" flows -r "$capture" --json --cores "$cores" 2>/dev/null | cmp -s - "$scratch/one" ||
+"$wharf" flows -n -r "$capture" --json --cores "$cores" 2>/dev/null | cmp -s - "$scratch/one" ||
     fail "other records from cores $cores than from $core"
 records=$(wc -l <"$scratch/one")
 rm "$scratch/one"

@@ -3,33 +3,49 @@
 #
 #   perf/peers/proxy.sh
 #
-# One thread each. Clients, proxy and server share the CPUs this may use; as root they go before all else. Peers come from
-# the distribution (Debian: nginx libnginx-mod-stream haproxy rinetd socat sslh), which is asked for them where they are missing and
-# this runs as root; Sōzu from crates.io (cargo install sozu, with protobuf-compiler) where it is in the path. What is
-# missing is left out. In the environment: ROUNDS (5), TIME (seconds a run, 2), METRICS (all), PEERS (all), IDLE (3000).
-# The load program's own checks fail a run that loses or mixes up bytes. Rounds are interleaved, figures are medians; ratios are to
-# the best peer. Writes perf/results/proxy.tsv, exits 1 when an owed ratio does not hold.
+# One thread each. Clients, proxy and server share the CPUs this may use; as root they go before all else, in a network namespace
+# of their own, with CONGESTION (reno; "host": as the host has it, and on its loopback). A host that paces its streams (bbr)
+# holds one to some 14 Gb/s on loopback, whatever stands between. Peers come from the distribution (Debian: nginx
+# libnginx-mod-stream haproxy rinetd socat sslh), which is asked for them where they are missing and this runs as root; Sōzu from
+# crates.io (cargo install sozu, with protobuf-compiler) where it is in the path. What is missing is left out. In the environment:
+# ROUNDS (5), TIME (seconds a run, 2), METRICS (all; moveN: eight streams, a connection for each N KiB), PEERS (all), IDLE (20000, or
+# as many as descriptors allow),
+# FIGURES (a file: what is in it counts too, and what is measured is added, for a run in parts). The load program's own checks fail a
+# run that loses or mixes up bytes. Rounds are interleaved, figures are medians; ratios are to the best peer. Writes
+# perf/results/proxy.tsv, exits 1 when an owed ratio does not hold.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-rounds=${ROUNDS:-5} seconds=${TIME:-2} idle=${IDLE:-3000}
-metrics=${METRICS:-bulk1 bulk8 connect ask50 ask1000 udp idle}
+rounds=${ROUNDS:-5} seconds=${TIME:-2}
+metrics=${METRICS:-bulk1 bulk8 sums connect ports ask50 ask1000 udp idle}
 peers=${PEERS:-none wharf nginx haproxy rinetd socat sslh sozu}
-if [ "$(id -u)" = 0 ] && ! command -v haproxy nginx rinetd socat sslh >/dev/null; then
-    apt-get install -y --no-install-recommends nginx libnginx-mod-stream haproxy rinetd socat sslh >/dev/null
-fi
 wharf=${WHARF:-target/release/wharf}
-[ -n "${WHARF:-}" ] || cargo build --release --quiet
-cargo build --release --quiet --locked --manifest-path perf/peers/proxy/Cargo.toml
 load=${CARGO_TARGET_DIR:-perf/peers/proxy/target}/release/proxy-load
+congestion=${CONGESTION:-reno}
+if [ -z "${IN_NAMESPACE:-}" ]; then
+    if [ "$(id -u)" = 0 ] && ! command -v haproxy nginx rinetd socat sslh >/dev/null; then
+        apt-get install -y --no-install-recommends nginx libnginx-mod-stream haproxy rinetd socat sslh >/dev/null
+    fi
+    [ -n "${WHARF:-}" ] || cargo build --release --quiet
+    cargo build --release --quiet --locked --manifest-path perf/peers/proxy/Cargo.toml
+    if [ "$congestion" != host ] && [ "$(id -u)" = 0 ] && unshare --net true 2>/dev/null; then
+        # shellcheck disable=SC2016
+        IN_NAMESPACE=1 exec unshare --net bash -c 'ip link set lo up && sysctl -qw net.ipv4.tcp_congestion_control="$0" && exec "$@"' \
+            "$congestion" perf/peers/proxy.sh
+    fi
+fi
 scratch=$(mktemp -d)
 chmod 755 "$scratch"
 started=()
 trap 'kill "${started[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$scratch"' EXIT
-ulimit -n "$(ulimit -Hn)"
+# Two for each connection through a proxy.
+ulimit -n 100000 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+# (HAProxy reckons with pipes beside them.)
+most=$((($(ulimit -n) - 200) / 4))
+idle=${IDLE:-$((most < 20000 ? most : 20000))}
 # Before all else that runs here, where that is allowed; what is started inherits it.
 chrt -r -p 1 $$ 2>/dev/null || true
 
-# Where each listens: that port echoes, the next discards, the next answers once.
+# Where each listens: that port echoes, the next discards, the next answers once, the next exchanges a GiB.
 declare -A port=([none]=7100 [wharf]=7200 [nginx]=7300 [haproxy]=7400 [rinetd]=7500 [socat]=7600 [sslh]=7700 [sozu]=7800)
 run() { # NAME COMMAND...
     local name=$1
@@ -41,11 +57,14 @@ run() { # NAME COMMAND...
 declare -A pids
 at() { echo "127.0.0.1:$((port[$1] + $2))"; }
 run none "$load" serve "${port[none]}"
-ways="0 1 2"
+ways="0 1 2 3"
 start_wharf() {
     local listen=()
     for way in $ways; do listen+=(--listen "127.0.0.1:tcp/$((port[wharf] + way))=$(at none "$way")"); done
     run wharf "$wharf" proxy "${listen[@]}" --listen "127.0.0.1:udp/${port[wharf]}=$(at none 0)" --cores "$1"
+    # 10,000 ports: one socket for all where that is allowed, and one each.
+    run ports "$wharf" proxy --listen "127.0.0.1:tcp/10000-19999=$(at none 2)" --cores "$1"
+    run ports_each "$wharf" proxy --listen "127.0.0.1:tcp/20000-29999=$(at none 2)" --cores "$1" --socket-per-port
 }
 start_nginx() {
     {
@@ -61,7 +80,7 @@ start_haproxy() {
     {
         echo "global"
         echo "    nbthread 1"
-        echo "    maxconn 4000"
+        echo "    maxconn $most"
         echo "defaults"
         echo "    mode tcp"
         echo "    timeout connect 5s"
@@ -118,7 +137,7 @@ for peer in $peers; do
 done
 sleep 1
 # Pinned for want of another way to have one worker: it may go where the others may.
-for pid in ${pids[wharf]:-}; do taskset -acp "$(taskset -cp $$ | sed 's/.*: //')" "$pid" >/dev/null; done
+for pid in ${pids[wharf]:-} ${pids[ports]:-} ${pids[ports_each]:-}; do taskset -acp "$(taskset -cp $$ | sed 's/.*: //')" "$pid" >/dev/null; done
 
 # Everybody's processes, with those they have started.
 family() {
@@ -135,9 +154,11 @@ memory() { # bytes
 }
 can() { # METRIC PEER
     case $1/$2 in
-        udp/haproxy | udp/rinetd | udp/socat | udp/sslh | udp/sozu | idle/none | idle/socat | idle/sslh) return 1 ;;
+        udp/haproxy | udp/rinetd | udp/socat | udp/sslh | udp/sozu | idle/none | idle/socat | idle/sslh | idle/rinetd) return 1 ;;
         ask1000/socat | bulk8/sslh | ask1000/sslh) return 1 ;;
-        connect/socat) return 1 ;;
+        connect/socat | connect/sslh) return 1 ;;
+        ports/wharf | sums/wharf | sums/none) ;;
+        ports/* | sums/*) return 1 ;;
     esac
 }
 measure() { # METRIC PEER: figure, CPU a unit (or -), p99 (or -)
@@ -145,13 +166,15 @@ measure() { # METRIC PEER: figure, CPU a unit (or -), p99 (or -)
     before=$(cpu "$2")
     case $1 in
         bulk*) out=$("$load" bulk "$(at "$2" 1)" "${1#bulk}" "$seconds") ;;
+        move*) out=$("$load" transfers "$(at "$2" 1)" 8 "${1#move}" "$seconds") ;;
+        sums) out=$("$load" sums "$(at "$2" 3)") ;;
         connect) out=$("$load" connect "$(at "$2" 2)" 50 "$seconds") ;;
         ask*) out=$("$load" ask "$(at "$2" 0)" "${1#ask}" "$seconds") ;;
         udp) out=$("$load" datagrams "$(at "$2" 0)" 50 "$seconds") ;;
         idle)
             before=$(memory "$2")
             mkfifo "$scratch/hold"
-            "$load" idle "$(at "$2" 0)" "$idle" <"$scratch/hold" >"$scratch/held" &
+            timeout 60 "$load" idle "$(at "$2" 0)" "$idle" <"$scratch/hold" >"$scratch/held" &
             local holder=$!
             exec 9>"$scratch/hold"
             until grep -q ready "$scratch/held" || ! kill -0 "$holder" 2>/dev/null; do sleep 0.1; done
@@ -170,24 +193,47 @@ measure() { # METRIC PEER: figure, CPU a unit (or -), p99 (or -)
     awk -v out="$out" -v ns="$((after - before))" -v s="$seconds" -v metric="$1" -v peer="$2" 'BEGIN {
         split(out, part, "\t")
         units = part[1] * s
-        if (metric ~ /^bulk/) units = units / 8
+        if (metric == "sums") units = 2 * 1.073741824
+        else if (metric ~ /^(bulk|move)/) units = units / 8
         else if (metric == "udp") units = units * 2 / 1e6
         else units = units / 1e4
         printf "%s\t%s\t%s\n", part[1], peer == "socat" ? "-" : sprintf("%.4f", ns / 1e9 / units), part[3] == "" ? "-" : part[3]
     }'
 }
+# Connections to one port where there is no other, to one of 10,000 that share a socket or have one each, and to each of them in
+# turn (which costs clients more too).
+measure_ports() {
+    local peer out before after
+    for peer in wharf ports ports_each ports_turn ports_each_turn; do
+        before=$(cpu "${peer%_turn}")
+        case $peer in
+            wharf) out=$("$load" connect "$(at wharf 2)" 50 "$seconds") ;;
+            ports) out=$("$load" connect 127.0.0.1:15000 50 "$seconds") ;;
+            ports_each) out=$("$load" connect 127.0.0.1:25000 50 "$seconds") ;;
+            ports_turn) out=$("$load" spread 127.0.0.1:10000 10000 50 "$seconds") ;;
+            ports_each_turn) out=$("$load" spread 127.0.0.1:20000 10000 50 "$seconds") ;;
+        esac
+        after=$(cpu "${peer%_turn}")
+        awk -v out="$out" -v ns="$((after - before))" -v s="$seconds" -v peer="$peer" 'BEGIN {
+            split(out, part, "\t")
+            printf "ports\t%s\t%s\t%.4f\t%s\n", peer, part[1], ns / 1e9 / (part[1] * s / 1e4), part[3]
+        }' >>"$figures"
+    done
+}
+figures=${FIGURES:-$scratch/figures}
 for metric in $metrics; do
     for round in $(seq "$rounds"); do
-        [ "$metric" != idle ] || [ "$round" = 1 ] || continue
+        [[ $metric != @(idle|sums) ]] || [ "$round" = 1 ] || continue
         for peer in "${there[@]}"; do
             can "$metric" "$peer" || continue
-            figures=$(measure "$metric" "$peer") || { echo "$peer failed at $metric" >&2; continue; }
-            printf '%s\t%s\t%s\n' "$metric" "$peer" "$figures" >>"$scratch/figures"
+            [ "$metric" != ports ] || { measure_ports; continue; }
+            measured=$(measure "$metric" "$peer") || { echo "$peer failed at $metric" >&2; continue; }
+            printf '%s\t%s\t%s\n' "$metric" "$peer" "$measured" >>"$figures"
         done
     done
 done
 
-echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ //'), $(nproc) cores, Linux $(uname -r), load $(cut -d' ' -f1 /proc/loadavg)"
+echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ //'), $(nproc) cores, Linux $(uname -r), load $(cut -d' ' -f1 /proc/loadavg), $(sysctl -n net.ipv4.tcp_congestion_control)"
 echo "versions: $("$wharf" --version); $(nginx -v 2>&1); $(haproxy -v 2>/dev/null | head -1); $(rinetd -v 2>&1 | head -1); $(socat -V 2>/dev/null | sed -n 2p); $(sslh -V 2>&1 | head -1)"
 mkdir -p perf/results
 awk -F '\t' -v OFS='\t' '
@@ -204,11 +250,16 @@ awk -F '\t' -v OFS='\t' '
         print metric, ours, peer, name, sprintf("%.3f", ratio), owed == "" ? "" : (less ? "<= " : ">= ") owed (kept ? "" : " missed")
         if (!kept) failed = 1
     }
+    # A proxy with many ports beside one with one.
+    function many(what, which, owed) {
+        row(what ", connections/s", median(all["ports", which, 1]), one, "one port", owed ? 0.95 : "", 0)
+        row(what ", CPU s for 10,000", median(all["ports", which, 2]), cpu, "one port", owed ? 1.05 : "", 1)
+    }
     # Beside each peer, and against the best one what is owed.
     function rows(metric, what, column, owed, less,   peer, best, value, ours) {
         ours = median(all[metric, "wharf", column])
         for (peer in names) {
-            if (peer == "wharf" || !((metric, peer, column) in all)) continue
+            if (peer ~ /^(wharf$|ports)/ || !((metric, peer, column) in all)) continue
             value = median(all[metric, peer, column])
             if (value == "-" || value + 0 == 0) continue
             if (peer != "none" && (best == "" || (less ? value + 0 < median(all[metric, best, column]) + 0 : value + 0 > median(all[metric, best, column]) + 0))) best = peer
@@ -221,13 +272,22 @@ awk -F '\t' -v OFS='\t' '
         print "metric", "ours", "peer", "peer_name", "ratio", "owed"
         for (i = 1; i <= metrics; i++) {
             metric = order[i]
-            if (metric ~ /^bulk/) { rows(metric, "Gb/s", 1, 1.15, 0); rows(metric, "CPU s a GB", 2, 0.9, 1) }
+            if (metric ~ /^move/) { rows(metric, "KiB, Gb/s", 1, "", 0); rows(metric, "KiB, CPU s a GB", 2, "", 1) }
+            else if (metric == "sums") rows(metric, "Gb/s of 1 GiB each way", 1, "", 0)
+            else if (metric == "ports") {
+                one = median(all[metric, "wharf", 1]); cpu = median(all[metric, "wharf", 2])
+                many("10,000 ports on one socket", "ports", 1)
+                many("10,000 ports with a socket each", "ports_each", 1)
+                many("each of 10,000 ports in turn", "ports_turn", 0)
+                many("each of 10,000 ports in turn, a socket each", "ports_each_turn", 0)
+            }
+            else if (metric ~ /^bulk/) { rows(metric, "Gb/s", 1, 1.15, 0); rows(metric, "CPU s a GB", 2, 0.9, 1) }
             else if (metric == "connect") { rows(metric, "/s", 1, 1.05, 0); rows(metric, "CPU s for 10,000", 2, 0.9, 1); rows(metric, "p99 us", 3, 1, 1) }
             else if (metric ~ /^ask/) { rows(metric, "/s", 1, metric == "ask50" ? 1.05 : "", 0); rows(metric, "CPU s for 10,000", 2, "", 1); rows(metric, "p99 us", 3, metric == "ask50" ? 1 : "", 1) }
             else if (metric == "udp") { rows(metric, "answers/s", 1, 1.3, 0); rows(metric, "CPU us a datagram", 2, 0.6, 1) }
             else { rows(metric, "bytes a connection", 1, "", 1); row("idle, bytes a connection, most", median(all[metric, "wharf", 1]), 4096, "owed", 1, 1) }
         }
         exit failed
-    }' "$scratch/figures" >perf/results/proxy.tsv && failed=0 || failed=1
+    }' "$figures" >perf/results/proxy.tsv && failed=0 || failed=1
 column -t -s $'\t' perf/results/proxy.tsv
 exit "$failed"

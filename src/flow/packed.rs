@@ -36,9 +36,10 @@ impl Seed {
         Self(self.0.map(|word| fold(word ^ more, SALT[0]) ^ word))
     }
 
-    /// The hash of sixteen bytes.
+    /// The hash of sixteen bytes: what a [`Table`](super::Table) with this seed makes of a key.
     #[inline(always)]
-    pub(super) fn hash(&self, key: u128) -> u64 {
+    #[must_use]
+    pub fn hash(&self, key: u128) -> u64 {
         let mixed = fold(key as u64 ^ self.0[0], (key >> 64) as u64 ^ self.0[1]);
         fold(mixed ^ self.0[2], SALT[2])
     }

@@ -55,6 +55,8 @@ pub struct FlowNames {
     pub server: Option<Box<str>>,
     /// Where that is from: `tls`, `quic`, `http`, `dns`.
     pub server_from: Option<&'static str>,
+    /// It is the name of the record's source: the other end was first seen to answer.
+    pub of_source: bool,
     /// Application protocol agreed (ALPN): `h2`, `http/1.1`.
     pub application: Option<Box<str>>,
 }

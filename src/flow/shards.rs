@@ -10,6 +10,7 @@ use super::options::{MeterCounts, MeterOptions};
 use super::packed::Seed;
 use super::record::FlowRecord;
 use super::window::Window;
+use crate::frame::Timestamp;
 
 /// Meters, where there are many flows: a power of two.
 const METERS: usize = 16;
@@ -74,6 +75,11 @@ impl Shards {
             in_order(ended, out);
         }
         window.clear();
+    }
+
+    /// No packet came until then: flows that have timed out end.
+    pub(crate) fn advance(&mut self, now: Timestamp, out: &mut impl FnMut(FlowRecord)) {
+        self.meters.iter_mut().for_each(|meter| meter.advance(now, &mut *out));
     }
 
     /// The flows that are going on, the largest first, as records; at most so many.

@@ -61,10 +61,12 @@ impl Default for Steps {
 }
 
 impl Steps {
+    #[inline]
     fn at(self, step: usize) -> Option<i64> {
         Some(self.0[step]).filter(|&time| time != NEVER)
     }
 
+    #[inline]
     fn set_once(&mut self, step: usize, time: i64) {
         if self.0[step] == NEVER {
             self.0[step] = time;
@@ -112,12 +114,14 @@ const FINISHED: u8 = 32;
 const WINDOW_LIMIT: u32 = 1 << 30;
 
 impl Side {
+    #[inline]
     fn knows(&self, what: u8) -> bool {
         self.known & what != 0
     }
 }
 
 /// `a` is beyond `b`, in sequence numbers that begin again at 0 (RFC 9293 3.4).
+#[inline]
 fn beyond(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) > 0
 }
@@ -131,6 +135,7 @@ impl Connection {
 
     /// Nothing more is expected to come.
     #[must_use]
+    #[inline]
     pub fn is_over(&self) -> bool {
         matches!(self.state, TcpState::Closed | TcpState::Reset | TcpState::Refused)
     }
@@ -138,6 +143,7 @@ impl Connection {
     /// The segment opens another connection between the same ports: a SYN that does not repeat the one that was seen, or one
     /// after the end.
     #[must_use]
+    #[inline]
     pub fn is_followed_by(&self, segment: &Segment, from: usize) -> bool {
         let opens = segment.flags.syn() && !segment.flags.ack();
         let side = &self.sides[from & 1];
@@ -225,6 +231,7 @@ impl Connection {
     }
 
     /// Both parts of the handshake's round trip together.
+    #[inline]
     fn first_round_trip(&self) -> Option<i64> {
         Some(self.steps.at(2)?.saturating_sub(self.steps.at(0)?))
     }

@@ -132,30 +132,35 @@ impl TcpFlags {
 
     /// All bits of `other` are set.
     #[must_use]
+    #[inline]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// SYN is set.
     #[must_use]
+    #[inline]
     pub const fn syn(self) -> bool {
         self.contains(Self::SYN)
     }
 
     /// ACK is set.
     #[must_use]
+    #[inline]
     pub const fn ack(self) -> bool {
         self.contains(Self::ACK)
     }
 
     /// FIN is set.
     #[must_use]
+    #[inline]
     pub const fn fin(self) -> bool {
         self.contains(Self::FIN)
     }
 
     /// RST is set.
     #[must_use]
+    #[inline]
     pub const fn rst(self) -> bool {
         self.contains(Self::RST)
     }

@@ -25,10 +25,12 @@ pub(super) trait Put {
 }
 
 impl Put for Vec<u8> {
+    #[inline]
     fn text(&mut self, text: &str) {
         self.extend_from_slice(text.as_bytes());
     }
 
+    #[inline]
     fn decimal(&mut self, value: u64) {
         match u32::try_from(value) {
             Ok(value) if value < SHORT => put(self, digits::short(value)),
@@ -39,6 +41,7 @@ impl Put for Vec<u8> {
         }
     }
 
+    #[inline]
     fn decimal_padded(&mut self, value: u64, width: usize) {
         let needed = value.checked_ilog10().map_or(1, |digits| digits as usize + 1);
         self.resize(self.len() + width.saturating_sub(needed), b'0');
@@ -83,6 +86,7 @@ impl Put for Vec<u8> {
 }
 
 /// Appends what counts of a text: all of it, whose size the compiler knows, and then the end is set back.
+#[inline]
 fn put<const N: usize>(line: &mut Vec<u8>, text: Text<N>) {
     line.extend_from_slice(&text.bytes);
     line.truncate(line.len() + text.length - N);

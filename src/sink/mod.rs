@@ -22,7 +22,11 @@ mod trouble;
 pub use capture_file::{CaptureFileOptions, CaptureFileWriter, CaptureFormat, PcapPrecision, Rotation};
 pub use combine::{Discard, Each, Tee, each};
 pub use count::{Count, CountTable, Row};
-pub use export::{Ipfix, IpfixCounts, IpfixEncoder};
+#[cfg(feature = "parquet")]
+pub use export::Parquet;
+pub use export::{FlowExport, Ipfix, IpfixCounts, IpfixEncoder};
+#[cfg(feature = "kafka")]
+pub use export::{Kafka, KafkaCounts, KafkaOptions};
 pub use flows::{FlowFormat, Flows, FlowsOptions, flow_story};
 pub use follow::Follow;
 pub use json::Json;

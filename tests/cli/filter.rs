@@ -250,7 +250,7 @@ fn what_has_no_meaning_is_refused() {
             &["follow", "-r", input, "ip broadcast"],
             &["split", "-r", input, "--to", &format!("wlan type mgt={}", file("none.pcap"))],
         ] {
-            let (code, _, err) = run(arguments);
+            let (code, _, err) = run(arguments.iter().copied());
             assert!(code == 2 && err.contains("column 1: "), "{arguments:?}: {code} {err}");
         }
     }

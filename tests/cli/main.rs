@@ -13,6 +13,7 @@ mod follow;
 mod generate;
 mod kill;
 mod live;
+mod live_flows;
 mod outputs;
 mod privileges;
 mod stalls;

@@ -3,8 +3,8 @@
 use crate::args;
 use crate::at_most::AtMost;
 use crate::exit::{self, Outcome, TABLE};
+use crate::exports::ExportArgs;
 use crate::expression::ExpressionArgs;
-use crate::files;
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
 use crate::live::Wish;
@@ -14,9 +14,13 @@ use clap::Args;
 use std::io::{IsTerminal, Write, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
+use wharf::flow::names::{NamesOptions, Naming};
 use wharf::flow::reassembly::Counters;
 use wharf::flow::{MeterOptions, fragments};
-use wharf::sink::{FlowFormat, Flows, FlowsOptions, Ipfix, IpfixCounts, Sink, StreamFiles, Tee};
+use wharf::sink::{FlowFormat, Flows, FlowsOptions, Sink, StreamFiles, Tee};
+
+/// How often a terminal shows the largest flows.
+const EVERY: Duration = Duration::from_secs(2);
 
 /// Show conversations: who spoke with whom, how much, and how it fared.
 ///
@@ -31,7 +35,7 @@ Examples:
   wharf flows -r day.pcapng --json --streams said
                                              and what each end of every connection said, in files
   wharf flows -i eth0 --ipfix udp://collector:4739
-                                             to where flows are kept
+                                             to where flows are kept; or --parquet FILE, --kafka BROKERS/TOPIC
   wharf flows -i eth0 --every 2s             the largest flows every two seconds, all of them at the end
   wharf flows -i eth0 --csv > flows.csv      a line for each flow when it ends
 
@@ -44,6 +48,9 @@ pub(crate) struct FlowsArgs {
     expression: ExpressionArgs,
 
     /// Numbers instead of names of ports and hosts
+    ///
+    /// Without it a server has the name that TLS, QUIC or HTTP/1 asked it for, else the one for which the client was given its
+    /// address by DNS; with it nobody looks for names.
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     numeric: u8,
 
@@ -66,11 +73,10 @@ pub(crate) struct FlowsArgs {
     #[arg(long, requires = "streams", help_heading = "Output")]
     defragment: bool,
 
-    /// Send the records as IPFIX (RFC 7011) too: to a file, or to a collector as udp://HOST:PORT or tcp://HOST:PORT
-    #[arg(long, value_name = "FILE|URL", help_heading = "Output")]
-    ipfix: Option<String>,
+    #[command(flatten)]
+    exports: ExportArgs,
 
-    /// With a table, show the largest flows that often while packets come (2s, 500ms)
+    /// With a table, show the largest flows that often while packets come (500ms); on a terminal, without this, every 2s
     #[arg(long, value_name = "TIME", value_parser = args::time, help_heading = "Output")]
     #[arg(conflicts_with_all = ["json", "csv"])]
     every: Option<Duration>,
@@ -92,6 +98,7 @@ pub(crate) struct FlowsArgs {
 impl FlowsArgs {
     fn options(&self) -> FlowsOptions {
         let default = MeterOptions::default();
+        let (live, terminal) = (self.input.is_live(), stdout().is_terminal());
         let timeout = |given: Option<Duration>, default| {
             given.map_or(default, |time| Some(time).filter(|time| !time.is_zero()))
         };
@@ -108,7 +115,9 @@ impl FlowsArgs {
                 _ => FlowFormat::Table,
             },
             numeric: self.numeric > 0,
-            every: self.every,
+            every: self.every.or((live && terminal).then_some(EVERY)),
+            screen: terminal,
+            live,
         }
     }
 }
@@ -118,10 +127,13 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
         bail!(args::usage("--every is for a live capture (-i): of a file (-r) the table comes at the end"));
     }
     let options = arguments.options();
-    let FlowsArgs { input, expression, streams, defragment, ipfix, .. } = arguments;
+    let FlowsArgs { input, expression, streams, defragment, exports, .. } = arguments;
     let wish = Wish::default().soon(stdout().is_terminal()).matching(expression.filter()?).counting_matches();
     let (builder, watched) = input.builder(&wish)?;
     let mut flows = Flows::new(stdout(), options);
+    if !options.numeric {
+        flows = flows.names(NamesOptions::default());
+    }
     if !input.is_live() {
         flows = flows.shared();
     }
@@ -133,8 +145,8 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
             streams
         });
     }
-    if let Some(target) = &ipfix {
-        flows = flows.ipfix(exporter(target, &input)?);
+    for export in exports.open(&input)? {
+        flows = flows.export(export);
     }
     let sink: Box<dyn Sink + Send + '_> = match watched.at_most {
         Some(left) => Box::new(AtMost { sink: &mut flows, left }),
@@ -149,21 +161,6 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
     ended.conclude()
 }
 
-/// Where the records are to go.
-fn exporter(target: &str, input: &InputArgs) -> anyhow::Result<Ipfix> {
-    if let Some(collector) = target.strip_prefix("udp://") {
-        return Ok(Ipfix::udp(collector)?);
-    }
-    if let Some(collector) = target.strip_prefix("tcp://") {
-        return Ok(Ipfix::tcp(collector)?);
-    }
-    if target.contains("://") {
-        bail!(args::usage(&format!("{target}: a collector is udp://HOST:PORT or tcp://HOST:PORT")));
-    }
-    files::refuse_input(target.as_ref(), input)?;
-    Ok(Ipfix::create(target)?)
-}
-
 /// What was written beside the records.
 fn tell<W: Write>(flows: &Flows<W>) {
     if let Some(said) = flows.said().map(StreamFiles::counters) {
@@ -172,10 +169,13 @@ fn tell<W: Write>(flows: &Flows<W>) {
             "streams: {payload} bytes = {delivered} written + {repeated} repeated + {outside} outside; {missing} missing"
         ));
     }
-    if let Some(IpfixCounts { records, refused }) = flows.exporter().map(Ipfix::counts) {
-        let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
-        exit::tell(&format!("ipfix: {records} records sent{refused}"));
+    let given_up = flows.naming().map_or(0, Naming::given_up);
+    if given_up > 0 {
+        exit::tell(&format!(
+            "{given_up} conversations may lack a name: more went on at a time than are kept"
+        ));
     }
+    flows.exports().for_each(|export| exit::tell(&export.account()));
 }
 
 /// What the meter has counted, as a sum.

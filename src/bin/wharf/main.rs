@@ -10,6 +10,7 @@ mod demo;
 mod dns;
 mod doctor;
 mod exit;
+mod exports;
 mod expression;
 mod files;
 mod filter;

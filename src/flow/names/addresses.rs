@@ -6,6 +6,7 @@ use crate::parse::dns::{DnsMessage, Name, Record, RecordData, RecordType};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Most aliases of an answer that are followed; resolvers stop sooner.
 const MAX_ALIASES: usize = 64;
@@ -17,22 +18,26 @@ const MAX_ALIASES: usize = 64;
 /// as many entries as asked for; room is made by forgetting the older half of what was learned.
 #[derive(Debug)]
 pub struct AddressNames {
-    entries: Generations<(Option<IpAddr>, IpAddr), Known>,
+    /// Of each the names it has had, the latest at the end.
+    entries: Generations<(Option<IpAddr>, IpAddr), Vec<Known>>,
     evicted: u64,
 }
+
+/// Names of an address that are remembered, so that what is asked about a flow at its end is what held at its beginning.
+const MAX_KNOWN: usize = 8;
 
 #[derive(Debug)]
 struct Known {
     name: Arc<str>,
     learned: Timestamp,
-    ttl: u32,
+    until: Timestamp,
 }
 
 impl AddressNames {
     /// Seconds for which an answer is believed beyond its TTL.
     pub const GRACE: u32 = 300;
 
-    /// Of at most so many addresses, each of some 150 bytes and its name.
+    /// Of at most so many addresses, each of some 200 bytes and its name; few have had several.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self { entries: Generations::new(capacity), evicted: 0 }
@@ -60,15 +65,36 @@ impl AddressNames {
                 Some(chain) if chain.leads_to(&owner) => Arc::clone(&chain.question),
                 _ => owner.into(),
             };
-            let known = Known { name, learned: time, ttl: record.ttl() };
-            self.evicted += self.entries.insert((client, address), known).len() as u64;
+            let holds = Duration::from_secs(u64::from(record.ttl()) + u64::from(Self::GRACE));
+            self.add((client, address), Known { name, learned: time, until: time.plus(holds) });
         }
     }
 
-    /// The name that `client` had asked for and been given `server` for, by `time`.
+    fn add(&mut self, key: (Option<IpAddr>, IpAddr), known: Known) {
+        // Put in anew, so that it is among the young ones.
+        let mut history = self.entries.remove(&key).unwrap_or_default();
+        match history.last_mut() {
+            // Asked again while it held.
+            Some(last) if last.name == known.name && last.until >= known.learned => {
+                last.until = last.until.max(known.until);
+            }
+            _ => {
+                history.push(known);
+                if history.len() > MAX_KNOWN {
+                    history.remove(0);
+                }
+            }
+        }
+        self.evicted += self.entries.insert(key, history).len() as u64;
+    }
+
+    /// The name that `client` had asked for and been given `server` for, by `time`: the last one before it, if that still held.
     #[must_use]
     pub fn name_for(&self, client: IpAddr, server: IpAddr, time: Timestamp) -> Option<&str> {
-        let by = |client| self.entries.get(&(client, server)).filter(|known| known.holds(time));
+        let by = |client| {
+            let history = self.entries.get(&(client, server))?;
+            history.iter().rev().find(|known| known.learned <= time).filter(|known| time <= known.until)
+        };
         by(Some(client)).or_else(|| by(None)).map(|known| &*known.name)
     }
 
@@ -88,13 +114,6 @@ impl AddressNames {
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evicted
-    }
-}
-
-impl Known {
-    fn holds(&self, time: Timestamp) -> bool {
-        let seconds = i64::from(self.ttl) + i64::from(AddressNames::GRACE);
-        (0..=seconds * 1_000_000_000).contains(&time.nanos_since(self.learned))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
+//! | [`Naming`] | gives the records of flows the names that their clients asked for |
 //! | [`Names`] | looks at every packet and keeps what tells of names |
 //! | [`AddressNames`] | for each client, the name it asked for by the address it was given |
 //! | [`Lookups`] | questions matched to answers: latency, result, repeats, silence |
@@ -14,12 +15,14 @@ mod generations;
 mod in_order;
 mod lookup;
 mod lookups;
+mod naming;
 mod openings;
 mod streams;
 
 pub use addresses::AddressNames;
 pub use lookup::{Answer, Lookup, LookupCounts, Outcome, Reply, Service};
 pub use lookups::{Lookups, Seen};
+pub use naming::Naming;
 
 use super::{FlowKey, FlowNames, Keyed};
 use crate::frame::Timestamp;
@@ -36,7 +39,7 @@ use streams::{Held, Streams};
 pub struct NamesOptions {
     /// Addresses with names.
     pub addresses: usize,
-    /// Open questions.
+    /// Open questions; 0 where what becomes of questions is not wanted.
     pub questions: usize,
     /// After how long a question counts as unanswered.
     pub timeout: Duration,
@@ -44,10 +47,12 @@ pub struct NamesOptions {
     pub streams: usize,
     /// Bytes kept of them; of each kind.
     pub stream_bytes: usize,
+    /// Conversations of which [`Naming`] keeps what they have named.
+    pub flows: usize,
 }
 
 impl Default for NamesOptions {
-    /// Some 50 MB when all of it is taken.
+    /// Some 50 MB when all of it is taken, and 70 MB more of [`Naming`].
     fn default() -> Self {
         Self {
             addresses: 1 << 17,
@@ -55,6 +60,7 @@ impl Default for NamesOptions {
             timeout: Duration::from_secs(10),
             streams: 1 << 14,
             stream_bytes: 8 << 20,
+            flows: 1 << 18,
         }
     }
 }
@@ -95,6 +101,8 @@ pub struct Names {
 struct Resolution {
     addresses: AddressNames,
     lookups: Lookups,
+    /// What becomes of questions is wanted.
+    follows: bool,
 }
 
 /// One direction of DNS over TCP.
@@ -118,6 +126,7 @@ impl Names {
             resolution: Resolution {
                 addresses: AddressNames::new(options.addresses),
                 lookups: Lookups::new(options.timeout, options.questions),
+                follows: options.questions > 0,
             },
             openings: Openings::new(options.streams, options.stream_bytes),
             dns_streams: Streams::new(options.streams, options.stream_bytes),
@@ -162,13 +171,14 @@ impl Names {
         self.resolution.addresses.name_for(client, server, time)
     }
 
-    /// What is known of a flow as it begins: the name its client asked for. `reversed` as in [`Keyed`], of the packet
-    /// that is first.
-    #[must_use]
-    pub fn of_new_flow(&self, keyed: &Keyed<'_>, time: Timestamp) -> Option<FlowNames> {
-        let [client, server] = [keyed.reversed, !keyed.reversed].map(|upper| keyed.key.end(upper).0);
-        let name = self.name_for(client, server, time)?;
-        Some(FlowNames { server: Some(name.into()), server_from: Some("dns"), application: None })
+    /// The ports of a TCP connection are used anew: what was not whole of the one before it does not belong to what comes.
+    pub(super) fn forget_opening(&mut self, key: &FlowKey) {
+        self.openings.forget(key);
+    }
+
+    /// The first bytes of a direction of a TCP connection are not whole yet.
+    fn waits_for_opening(&self, key: &FlowKey, reversed: bool) -> bool {
+        self.openings.waits(key, reversed)
     }
 
     /// Questions and what became of them.
@@ -210,7 +220,9 @@ impl Names {
 impl Resolution {
     fn message(&mut self, bytes: &[u8], seen: &Seen) {
         let Ok(message) = DnsMessage::parse(bytes) else { return self.lookups.unreadable() };
-        self.lookups.observe(&message, seen);
+        if self.follows {
+            self.lookups.observe(&message, seen);
+        }
         if message.is_response() {
             let client = seen.destination.0;
             self.addresses.learn((!client.is_multicast()).then_some(client), &message, seen.time);
@@ -227,13 +239,17 @@ fn seen(packet: &Packet<'_>, ip: &IpLayer, service: Service, time: Timestamp) ->
 
 /// The protocol of DNS messages that the ports name: the destination's first.
 fn service(ip: &IpLayer) -> Option<Service> {
-    let of_port = |port| match port {
+    let of_port = |port| of_port(port, ip.transport == Transport::Udp);
+    of_port(ip.destination_port).or_else(|| of_port(ip.source_port))
+}
+
+fn of_port(port: u16, udp: bool) -> Option<Service> {
+    match port {
         DNS_PORT => Some(Service::Dns),
-        MDNS_PORT if ip.transport == Transport::Udp => Some(Service::Mdns),
+        MDNS_PORT if udp => Some(Service::Mdns),
         LLMNR_PORT => Some(Service::Llmnr),
         _ => None,
-    };
-    of_port(ip.destination_port).or_else(|| of_port(ip.source_port))
+    }
 }
 
 #[cfg(test)]

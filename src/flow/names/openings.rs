@@ -75,6 +75,16 @@ impl Openings {
         }
     }
 
+    /// What is not whole of a connection will not be: its ports are another's now.
+    pub(super) fn forget(&mut self, key: &FlowKey) {
+        [false, true].iter().for_each(|&reversed| self.tcp.remove(&(*key, reversed)));
+    }
+
+    /// A direction of a connection is not whole yet.
+    pub(super) fn waits(&self, key: &FlowKey, reversed: bool) -> bool {
+        self.tcp.contains(&(*key, reversed))
+    }
+
     /// Takes a UDP payload.
     pub(super) fn datagram(&mut self, key: FlowKey, data: &[u8]) -> Option<FlowNames> {
         if let Some(result) = self.quic.update(&key, |collector| push_datagram(collector, data)) {
@@ -157,6 +167,7 @@ fn names(host: Option<&str>, from: &'static str, application: Option<&str>) -> O
     Some(FlowNames {
         server: host.map(|host| host.to_ascii_lowercase().into()),
         server_from: host.map(|_| from),
+        of_source: false,
         application: application.map(Into::into),
     })
 }

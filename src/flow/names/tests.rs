@@ -359,6 +359,7 @@ fn a_flow_is_named_by_its_first_bytes() {
         Some(FlowNames {
             server: server.map(Into::into),
             server_from: from,
+            of_source: false,
             application: application.map(Into::into),
         })
     };
@@ -381,22 +382,6 @@ fn a_flow_is_named_by_its_first_bytes() {
         assert_eq!(named.server.as_deref(), Some("tls.test"));
     }
     assert_eq!(scene.names.streams_given_up(), 0);
-}
-
-#[test]
-fn a_new_flow_has_the_name_its_client_asked_for() {
-    let mut scene = Scene::new();
-    scene.answer(&response(&query(1, "one.test"), SERVER));
-    for (from, to, expected) in [(CLIENT, SERVER, Some("one.test")), (SERVER, CLIENT, None)] {
-        let mut stack = Stack::new();
-        stack.message(b"").wrap(Tcp::new(40_000, 443)).wrap(Ipv4::new(from, to));
-        let frame = stack.frame();
-        let layers = parse(&frame);
-        let packet = Packet::new(frame, &layers);
-        let keyed = FlowKey::of(&packet).unwrap();
-        let named = scene.names.of_new_flow(&keyed, scene.time());
-        assert_eq!(named.and_then(|named| named.server).as_deref(), expected, "{}", keyed.key);
-    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ impl Findings {
 
     /// All of `other` is there.
     #[must_use]
+    #[inline]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -39,6 +40,7 @@ impl Findings {
 impl BitOr for Findings {
     type Output = Self;
 
+    #[inline]
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

@@ -55,15 +55,18 @@ impl Segment {
     }
 
     /// It takes up sequence numbers.
+    #[inline]
     pub(super) fn is_numbered(&self) -> bool {
         self.length > 0 || self.has(TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0))
     }
 
     /// Any of these bits is set.
+    #[inline]
     pub(super) fn has(&self, bits: TcpFlags) -> bool {
         self.flags.0 & bits.0 != 0
     }
 
+    #[inline]
     pub(super) fn is_plain(&self) -> bool {
         !self.has(TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0))
     }

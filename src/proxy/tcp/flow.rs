@@ -13,8 +13,8 @@ use std::ops::Range;
 
 /// Bytes of the shared buffer, and so the most that is kept for one direction.
 const BUFFER: usize = 32 << 10;
-/// Reads in a row that fill the buffer before a pipe takes over.
-const FULL_READS: u8 = 4;
+/// Reads in a row that fill the buffer before a pipe takes over (perf/README.md has what other numbers cost).
+const FULL_READS: u8 = 1;
 /// Bytes asked of one splice.
 const SPLICE: usize = 1 << 20;
 /// Bytes by pipe at a time below which the buffer is cheaper again.

@@ -9,7 +9,8 @@ use crate::sink::format::Put;
 /// The names of the columns; `a` is what the source sent, `b` what the destination did.
 const NAMES: &str = "proto,src,sport,dst,dport,vlan,tunnel,tunnel_id,packets_a,packets_b,bytes_a,bytes_b,payload_a,\
     payload_b,tcp_flags_a,tcp_flags_b,first,last,duration,community_id,end,tcp_state,handshake,retransmissions_a,\
-    retransmissions_b,out_of_order_a,out_of_order_b,lost_a,lost_b,icmp_errors_a,icmp_errors_b,name,story\r\n";
+    retransmissions_b,out_of_order_a,out_of_order_b,lost_a,lost_b,icmp_errors_a,icmp_errors_b,name,name_from,application,\
+    story\r\n";
 
 /// Appends the line of names.
 pub(super) fn head(line: &mut Vec<u8>) {
@@ -80,8 +81,14 @@ pub(super) fn write(line: &mut Vec<u8>, record: &FlowRecord) {
         None => line.text(",,,,,,,,"),
     }
     record.icmp_errors.iter().for_each(|&errors| number(line, errors.into()));
-    let name = record.names.as_deref().and_then(|names| names.server.as_deref());
-    text(line, |line| name.into_iter().for_each(|name| line.text(name)));
+    let names = record.names.as_deref();
+    for name in [
+        names.and_then(|names| names.server.as_deref()),
+        names.and_then(|names| names.server_from),
+        names.and_then(|names| names.application.as_deref()),
+    ] {
+        text(line, |line| name.into_iter().for_each(|name| line.text(name)));
+    }
     text(line, |line| story::write(line, record));
     line.text("\r\n");
 }

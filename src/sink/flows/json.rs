@@ -63,6 +63,12 @@ fn members(object: &mut Object<'_>, record: &FlowRecord) {
     if let Some(name) = names.and_then(|names| names.server.as_deref()) {
         object.text("name", name);
     }
+    if let Some(from) = names.and_then(|names| names.server_from) {
+        object.text("name_from", from);
+    }
+    if names.is_some_and(|names| names.of_source && names.server.is_some()) {
+        object.text("name_of", "src");
+    }
     if let Some(application) = names.and_then(|names| names.application.as_deref()) {
         object.text("application", application);
     }

@@ -10,12 +10,15 @@ mod values;
 
 pub use story::flow_story;
 
-use super::export::Ipfix;
+use super::export::FlowExport;
+use super::format::Put;
 use super::lines::Lines;
 use super::services::Services;
 use super::streams::StreamFiles;
 use super::{Deliveries, Error, InterfaceStatistics, Part, Sink};
+use crate::flow::names::{NamesOptions, Naming};
 use crate::flow::{FlowRecord, Last, MeterCounts, MeterOptions, Shards, Window};
+use crate::frame::Timestamp;
 use exchange::Exchange;
 use part::FlowsPart;
 use std::any::Any;
@@ -48,10 +51,18 @@ pub struct FlowsOptions {
     pub numeric: bool,
     /// Of a table, show the largest flows that often while packets come.
     pub every: Option<Duration>,
+    /// These each take the place of those before, on a terminal.
+    pub screen: bool,
+    /// Packets come as they are captured: records go out within a second, and a flow times out also while none comes.
+    pub live: bool,
 }
 
 /// Rows shown while packets come.
 const LARGEST: usize = 20;
+/// Of a live capture, how long a record may wait to be sent on.
+const SOON: Duration = Duration::from_secs(1);
+/// What a terminal takes to begin again at its upper left.
+const CLEAR: &str = "\x1b[H\x1b[2J";
 /// Records handed to the writer at a time.
 const BATCH: usize = 256;
 /// Records that a thread writes at a time when the capture has ended.
@@ -59,12 +70,18 @@ const ROUND: usize = 1024;
 /// Packets that the meters take in at a time: for each of them a few batches, and all of it within the second cache.
 const WINDOW: usize = 1024;
 
+/// The line of a record, as [`FlowFormat::Json`] has it.
+#[cfg(feature = "kafka")]
+pub(super) fn json_line(line: &mut Vec<u8>, record: &FlowRecord) {
+    json::write(line, record, None);
+}
+
 /// Meters flows and writes a record of each.
 ///
 /// Of JSON the members are: `proto`, `src`, `sport`, `dst`, `dport` (`src` sent first), `packets`, `bytes` (on the wire),
 /// `payload`, `tcp_flags`, each a pair: what `src` has sent and what `dst` has; `first`, `last` (seconds since 1970),
 /// `duration`, `community_id`, `end` (an [`EndReason`](crate::flow::EndReason)), `story` (in words). Where they apply: `vlan`,
-/// `tunnel`, `icmp`, `name`, `application`, `ttl`, `ttl_changes`, `duplicates`, `icmp_errors`, and `tcp` with `state`,
+/// `tunnel`, `icmp`, `name` (of `dst`, or where `name_of` says so of `src`), `name_from`, `application`, `ttl`, `ttl_changes`, `duplicates`, `icmp_errors`, and `tcp` with `state`,
 /// `handshake`, and pairs of what each side has said and how that fared; times in it are seconds.
 ///
 /// ```
@@ -94,7 +111,13 @@ pub struct Flows<W> {
     threads: usize,
     writer: Writer<W>,
     every: Option<Duration>,
+    screen: bool,
     shown: Instant,
+    live: bool,
+    /// When records were last sent on.
+    sent: Instant,
+    /// Of a live capture: when the last packet was captured, and handed over.
+    last: Option<(Timestamp, Instant)>,
 }
 
 /// Records on their way out.
@@ -109,7 +132,8 @@ struct Writer<W> {
     /// The first line of CSV has been written.
     headed: bool,
     streams: Option<StreamFiles>,
-    ipfix: Option<Ipfix>,
+    naming: Option<Naming>,
+    exports: Vec<Box<dyn FlowExport>>,
     /// What went wrong with a record.
     failure: Option<Error>,
 }
@@ -118,7 +142,8 @@ impl<W: Write> Flows<W> {
     /// Records on `writer`, which an error calls `standard output`.
     #[must_use]
     pub fn new(writer: W, options: FlowsOptions) -> Self {
-        let FlowsOptions { meter, format, numeric, every } = options;
+        let FlowsOptions { meter, format, numeric, every, screen, live } = options;
+        let now = Instant::now();
         let writer = Writer {
             lines: Lines::new(writer),
             meter,
@@ -128,16 +153,31 @@ impl<W: Write> Flows<W> {
             waiting: 0,
             headed: false,
             streams: None,
-            ipfix: None,
+            naming: None,
+            exports: Vec::new(),
             failure: None,
         };
         let shards = Shards::new(meter);
         let window = shards.window();
-        Self { shards, window, exchange: None, threads: 1, writer, every, shown: Instant::now() }
+        let (exchange, threads) = (None, 1);
+        Self {
+            shards,
+            window,
+            exchange,
+            threads,
+            writer,
+            every,
+            screen,
+            shown: now,
+            live,
+            sent: now,
+            last: None,
+        }
     }
 
     /// Lets several workers share the work: for a source that is not live, as a worker may then have to wait. The records, and
-    /// their order, stay the same. Where [streams](Flows::streams) are written there is still one thread for all.
+    /// their order, stay the same. Where [streams](Flows::streams) are written or flows have [names](Flows::names) there is still one
+    /// thread for all.
     #[must_use]
     pub fn shared(mut self) -> Self {
         self.exchange = Some(Arc::new(Exchange::new(Shards::new(self.writer.meter))));
@@ -152,10 +192,23 @@ impl<W: Write> Flows<W> {
         self
     }
 
-    /// Sends the records on as IPFIX, too.
+    /// Gives the records the names that clients asked for.
     #[must_use]
-    pub fn ipfix(mut self, ipfix: Ipfix) -> Self {
-        self.writer.ipfix = Some(ipfix);
+    pub fn names(mut self, options: NamesOptions) -> Self {
+        self.writer.naming = Some(Naming::new(options));
+        self
+    }
+
+    /// What gives the records [names](Flows::names).
+    #[must_use]
+    pub fn naming(&self) -> Option<&Naming> {
+        self.writer.naming.as_ref()
+    }
+
+    /// Sends the records on, too: as [`Ipfix`](crate::sink::Ipfix), say.
+    #[must_use]
+    pub fn export(mut self, export: Box<dyn FlowExport>) -> Self {
+        self.writer.exports.push(export);
         self
     }
 
@@ -165,10 +218,9 @@ impl<W: Write> Flows<W> {
         self.writer.streams.as_ref()
     }
 
-    /// Where records are [sent](Flows::ipfix).
-    #[must_use]
-    pub fn exporter(&self) -> Option<&Ipfix> {
-        self.writer.ipfix.as_ref()
+    /// Where records are [sent](Flows::export).
+    pub fn exports(&self) -> impl Iterator<Item = &dyn FlowExport> {
+        self.writer.exports.iter().map(|export| &**export)
     }
 
     /// What was seen so far.
@@ -197,18 +249,31 @@ impl<W: Write> Flows<W> {
         }
         self.shown = Instant::now();
         let mut table = Table::new(LARGEST);
-        self.shards.largest(LARGEST).into_iter().for_each(|record| table.add(record));
-        let Writer { lines, services, .. } = &mut self.writer;
+        let Writer { lines, services, naming, .. } = &mut self.writer;
+        for mut record in self.shards.largest(LARGEST) {
+            naming.iter_mut().for_each(|naming| naming.name(&mut record));
+            table.add(record);
+        }
+        if self.screen {
+            lines.buffer.text(CLEAR);
+        }
         table.write(&mut lines.buffer, services.as_ref(), self.shards.len());
+        // One table from the next.
+        lines.buffer.push(b'\n');
         lines.write(0)?;
         lines.flush()
     }
 }
 
 impl<W: Write> Writer<W> {
-    fn add(&mut self, record: FlowRecord) {
-        if let Some(Err(error)) = self.ipfix.as_mut().map(|ipfix| ipfix.write(&record)) {
-            self.failure.get_or_insert(error);
+    fn add(&mut self, mut record: FlowRecord) {
+        if let Some(naming) = &mut self.naming {
+            naming.name(&mut record);
+        }
+        for export in &mut self.exports {
+            if let Err(error) = export.write(&record) {
+                self.failure.get_or_insert(error);
+            }
         }
         match self.format {
             FlowFormat::Table => self.table.add(record),
@@ -228,7 +293,8 @@ impl<W: Write> Writer<W> {
     /// Adds the records of some flows that are left, in order; lines are made by so many threads.
     fn add_last(&mut self, last: &Last<'_>, range: Range<usize>, threads: usize) {
         let format = self.format;
-        if threads == 1 || format == FlowFormat::Table || self.streams.is_some() || self.ipfix.is_some() {
+        let in_turn = self.streams.is_some() || self.naming.is_some() || !self.exports.is_empty();
+        if threads == 1 || format == FlowFormat::Table || in_turn {
             return range.filter_map(|at| last.record(at)).for_each(|record| self.add(record));
         }
         self.head();
@@ -284,6 +350,9 @@ impl<W: Write> Sink for Flows<W> {
         if let Some(streams) = &mut self.writer.streams {
             streams.write(packets)?;
         }
+        if let Some(naming) = &mut self.writer.naming {
+            packets.iter().for_each(|delivery| naming.observe(&delivery.packet));
+        }
         see(&mut self.window, packets);
         if self.window.len() >= WINDOW || self.writer.streams.is_some() {
             self.take_in();
@@ -292,16 +361,31 @@ impl<W: Write> Sink for Flows<W> {
             }
         }
         self.writer.failure.take().map_or(Ok(()), Err)?;
+        if self.live {
+            let time = packets.records().last().and_then(|record| record.time);
+            let now = Instant::now();
+            self.last = time.map(|time| (time, now)).or(self.last);
+            if now.duration_since(self.sent) >= SOON {
+                return self.flush();
+            }
+        }
         self.show()
     }
 
     fn flush(&mut self) -> Result<(), Error> {
+        self.sent = Instant::now();
         self.take_in();
+        let Self { shards, writer, last, .. } = self;
+        if let Some((time, since)) = last {
+            // By the packets' own clock, which need not be this host's.
+            shards.advance(time.plus(since.elapsed()), &mut |record| writer.add(record));
+        }
+        writer.failure.take().map_or(Ok(()), Err)?;
         self.writer.write()?;
         self.writer.lines.flush()?;
-        let Writer { streams, ipfix, .. } = &mut self.writer;
+        let Writer { streams, exports, .. } = &mut self.writer;
         streams.as_mut().map_or(Ok(()), Sink::flush)?;
-        ipfix.as_mut().map_or(Ok(()), Ipfix::flush)?;
+        exports.iter_mut().try_for_each(|export| export.flush())?;
         self.show()
     }
 
@@ -326,7 +410,8 @@ impl<W: Write> Sink for Flows<W> {
         }
         let records = last.len() as u64;
         shards.forget(records);
-        let sent = writer.ipfix.as_mut().map_or(Ok(()), Ipfix::finish);
+        // Each is to have its end, whatever became of the others.
+        let sent = writer.exports.iter_mut().map(|export| export.finish()).fold(Ok(()), Result::and);
         failed.and(writer.failure.take().map_or(Ok(()), Err)).and(sent)?;
         if writer.format == FlowFormat::Table {
             let Writer { lines, table, services, .. } = writer;
@@ -337,9 +422,9 @@ impl<W: Write> Sink for Flows<W> {
         writer.lines.flush()
     }
 
-    /// Only of what has not a [common shape](crate::batch), but for streams.
+    /// Only of what has not a [common shape](crate::batch), but for streams and names.
     fn wants_layers(&self) -> bool {
-        self.writer.streams.is_some()
+        self.writer.streams.is_some() || self.writer.naming.is_some()
     }
 
     fn wants_verdicts(&self) -> bool {
@@ -347,7 +432,9 @@ impl<W: Write> Sink for Flows<W> {
     }
 
     fn part(&self) -> Option<Box<dyn Part>> {
-        let exchange = self.exchange.as_ref().filter(|_| self.writer.streams.is_none())?;
+        // Those want all packets in their order.
+        let in_order = self.writer.streams.is_some() || self.writer.naming.is_some();
+        let exchange = self.exchange.as_ref().filter(|_| !in_order)?;
         Some(Box::new(FlowsPart::new(Arc::clone(exchange))))
     }
 

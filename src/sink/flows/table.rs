@@ -88,8 +88,10 @@ fn row(record: &FlowRecord, services: Option<&Services>) -> [String; 8] {
         Some(tunnel) => format!("{name} in {} {}", tunnel.kind.key(), tunnel.id),
         None => name,
     };
-    let server = record.names.as_deref().filter(|_| services.is_some());
-    let server = server.and_then(|names| names.server.as_deref());
+    let names = record.names.as_deref().filter(|_| services.is_some());
+    // Of the source or of the destination.
+    let name_of =
+        |source| names.filter(|names| names.of_source == source).and_then(|names| names.server.as_deref());
     let end = |(address, port): (IpAddr, u16), name: Option<&str>| {
         let host = match (name, address) {
             (Some(name), _) => name.to_owned(),
@@ -107,8 +109,8 @@ fn row(record: &FlowRecord, services: Option<&Services>) -> [String; 8] {
     };
     [
         name,
-        end(record.source(), None),
-        end(record.destination(), server),
+        end(record.source(), name_of(true)),
+        end(record.destination(), name_of(false)),
         record.packets[0].to_string(),
         record.packets[1].to_string(),
         (record.bytes[0] + record.bytes[1]).to_string(),

@@ -50,7 +50,8 @@ const READ: usize = 1 << 18;
 /// Interfaces are numbered in order of appearance over all sections of the file.
 ///
 /// A [path](CaptureFile::open) to an ordinary file of 1 MiB or more, not compressed, is mapped rather than read, if nobody has
-/// it open for writing (the kernel says so of files of one's own, or with `CAP_LEASE`, on most local file systems). Should the
+/// it open for writing (the kernel says so of files of one's own, or with `CAP_LEASE`, on most local file systems). Several workers
+/// read it all the same where its pages are slow to map, as of a file that was written in small pieces not long ago. Should the
 /// file be made shorter meanwhile, the source ends with [`Error::Damaged`], as it would have if it had been so before; packets
 /// that were handed out already and are still to be looked at may then be zeros. This takes a handler of `SIGBUS`, which
 /// is installed with the first mapping and passes on what is not its own. Bytes that somebody changes in place meanwhile may be seen

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 use wharf::build::{Ipv4, Stack, Tcp, Udp};
 use wharf::flow::FlowKey;
-use wharf::flow::names::{Names, NamesOptions};
+use wharf::flow::names::{Names, NamesOptions, Naming};
 use wharf::frame::Timestamp;
 use wharf::parse::{Packet, parse};
 
@@ -18,8 +18,9 @@ fuzz_target!(|bytes: &[u8]| {
         timeout: Duration::from_secs(2),
         streams: 4,
         stream_bytes: 4_000,
+        flows: 4,
     };
-    let mut names = Names::new(options);
+    let (mut names, mut naming) = (Names::new(options), Naming::new(options));
     let (mut rest, mut asked, mut over) = (bytes, 0, 0);
     // Each packet: what it is, how much later, where in its stream, how long.
     while let Some((&[what, later, place, length], tail)) = rest.split_first_chunk::<4>() {
@@ -44,7 +45,8 @@ fuzz_target!(|bytes: &[u8]| {
         let packet = Packet::new(frame, &layers);
         if let Some(keyed) = FlowKey::of(&packet) {
             let time = Timestamp::new(asked, 0);
-            let _ = (names.observe(&packet, &keyed, time), names.of_new_flow(&keyed, time));
+            let _ = names.observe(&packet, &keyed, time);
+            naming.observe(&packet);
         }
         assert!(names.addresses().len() <= 8);
         over += std::iter::from_fn(|| names.lookups().take()).count();

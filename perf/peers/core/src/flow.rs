@@ -120,8 +120,16 @@ pub fn contests(setup: &Setup) -> Vec<Contest> {
         )
         .owed("hashbrown + foldhash", 1.5, by_hashbrown(core, theirs(million), Rc::clone(&few)))
         .owed("a bar of 40", 1.0, || 40.0),
-        Contest::new("bytes a flow, table", Better::Lower, move || resident).owed("a bar of 160", 1.0, || 160.0),
-        Contest::new("bytes a flow, meter, UDP", Better::Lower, move || udp).owed("a bar of 160", 1.0, || 160.0),
+        Contest::new("bytes a flow, table", Better::Lower, move || resident).owed(
+            "a bar of 160",
+            1.0,
+            || 160.0,
+        ),
+        Contest::new("bytes a flow, meter, UDP", Better::Lower, move || udp).owed(
+            "a bar of 160",
+            1.0,
+            || 160.0,
+        ),
         Contest::new("bytes a flow, meter, TCP", Better::Lower, move || tcp).peer("a bar of 160", || 160.0),
     ];
     let many = packets(10 * million, updates);

@@ -36,12 +36,18 @@ fn client(poll: &Poll, to: SocketAddr, number: usize) -> Client {
     Client { connection, asked: false, got: 0, since: Instant::now() }
 }
 
-/// With `anew` each question has a connection of its own, which the server ends behind its answer.
-pub(crate) fn run(to: SocketAddr, clients: usize, time: Duration, anew: bool) -> Outcome {
+/// With `anew` each question has a connection of its own, which the server ends behind its answer: to the next of so many
+/// ports from the address's on.
+pub(crate) fn run(to: SocketAddr, clients: usize, time: Duration, anew: bool, ports: u16) -> Outcome {
+    let mut opened = 0;
+    let mut next = move || {
+        opened = (opened + 1) % ports;
+        SocketAddr::new(to.ip(), to.port() + opened)
+    };
     let mut poll = Poll::new().expect("an event queue");
     let mut events = Events::with_capacity(1024);
     let mut times: Vec<u32> = Vec::with_capacity(1 << 22);
-    let mut clients: Vec<_> = (0..clients).map(|number| client(&poll, to, number)).collect();
+    let mut clients: Vec<_> = (0..clients).map(|number| client(&poll, next(), number)).collect();
     // The first tenth warms up and is not counted.
     let (start, warm) = (Instant::now(), time / 10);
     let mut counting = None;
@@ -71,7 +77,7 @@ pub(crate) fn run(to: SocketAddr, clients: usize, time: Duration, anew: bool) ->
                 Ok(0) => {
                     assert!(anew && this.got == MESSAGE, "closed after {} bytes", this.got);
                     times.push(this.since.elapsed().as_micros() as u32);
-                    *this = client(&poll, to, number);
+                    *this = client(&poll, next(), number);
                     continue;
                 }
                 Ok(length) => {
@@ -88,7 +94,7 @@ pub(crate) fn run(to: SocketAddr, clients: usize, time: Duration, anew: bool) ->
                 // The end may have come with the answer.
                 if let Ok(0) = this.connection.read(&mut answer) {
                     times.push(this.since.elapsed().as_micros() as u32);
-                    *this = client(&poll, to, number);
+                    *this = client(&poll, next(), number);
                 }
                 continue;
             }

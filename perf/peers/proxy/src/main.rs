@@ -1,9 +1,13 @@
 //! Load for proxies: servers, and clients that ask them and say how fast they were answered.
 //!
 //! ```text
-//! proxy-load serve PORT                          PORT echoes (TCP, UDP), PORT+1 discards, PORT+2 answers once
+//! proxy-load serve PORT                          PORT echoes (TCP, UDP), PORT+1 discards, PORT+2 answers once,
+//!                                                PORT+3 exchanges a GiB
 //! proxy-load bulk ADDRESS STREAMS SECONDS        Gb/s into a discarding port
+//! proxy-load transfers ADDRESS STREAMS KIB SECONDS  the same with a connection for so many KiB
+//! proxy-load sums ADDRESS                        Gb/s of a GiB each way, at an exchanging port; their sums compared
 //! proxy-load connect ADDRESS AT_A_TIME SECONDS   connections a second at an answering port; p50 and p99 of each in us
+//! proxy-load spread ADDRESS PORTS AT_A_TIME SECONDS  the same, each to the next of so many ports
 //! proxy-load ask ADDRESS CONNECTIONS SECONDS     requests a second at an echoing port; p50 and p99 in us
 //! proxy-load datagrams ADDRESS CLIENTS SECONDS   answers a second from an echoing port, 16 of 64 bytes under way a client
 //! proxy-load idle ADDRESS CONNECTIONS            opens them, says `ready`, keeps them until its input ends
@@ -13,6 +17,7 @@ mod bulk;
 mod datagrams;
 mod exchange;
 mod serve;
+mod sums;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -33,11 +38,20 @@ fn main() {
         ["bulk", to, streams, seconds] => {
             println!("{:.3}", bulk::run(address(to), number(streams), time(seconds)))
         }
+        ["transfers", to, streams, kib, seconds] => {
+            let bytes = number(kib) as u64 * 1024;
+            println!("{:.3}", bulk::run_transfers(address(to), number(streams), bytes, time(seconds)));
+        }
+        ["sums", to] => println!("{:.3}", sums::run(address(to))),
         ["connect", to, at_a_time, seconds] => {
-            println!("{}", exchange::run(address(to), number(at_a_time), time(seconds), true));
+            println!("{}", exchange::run(address(to), number(at_a_time), time(seconds), true, 1));
+        }
+        ["spread", to, ports, at_a_time, seconds] => {
+            let ports = ports.parse().expect("ports");
+            println!("{}", exchange::run(address(to), number(at_a_time), time(seconds), true, ports));
         }
         ["ask", to, connections, seconds] => {
-            println!("{}", exchange::run(address(to), number(connections), time(seconds), false));
+            println!("{}", exchange::run(address(to), number(connections), time(seconds), false, 1));
         }
         ["datagrams", to, clients, seconds] => {
             println!("{:.0}", datagrams::run(address(to), number(clients), time(seconds)));

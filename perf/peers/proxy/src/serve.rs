@@ -12,6 +12,7 @@ use std::thread;
 pub(crate) fn run(port: u16) {
     let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     thread::spawn(move || discard(at(port + 1)));
+    thread::spawn(move || crate::sums::serve(at(port + 3)));
     thread::spawn(move || echo_datagrams(at(port)));
     echo(at(port), at(port + 2));
 }

@@ -15,7 +15,7 @@ use crate::run;
 use clap::Args;
 use rows::{Format, Rows};
 use std::io::{self, Stdout, Write, stdout};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use summary::Summary;
 use wharf::demux::Rule;
 use wharf::flow::FlowKey;
@@ -92,6 +92,8 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
         summary: Summary::default(),
         trouble,
         last: Timestamp::default(),
+        since: Instant::now(),
+        live: input.is_live(),
         lines: Vec::new(),
         stdout: stdout(),
     };
@@ -137,6 +139,9 @@ struct Dns {
     summary: Summary,
     trouble: bool,
     last: Timestamp,
+    /// When the last packets came.
+    since: Instant,
+    live: bool,
     lines: Vec<u8>,
     stdout: Stdout,
 }
@@ -172,6 +177,17 @@ impl Sink for &mut Dns {
                 self.names.observe(packet, &keyed, time);
                 self.tell_finished();
             }
+        }
+        self.since = Instant::now();
+        if self.lines.is_empty() { Ok(()) } else { self.print() }
+    }
+
+    /// Nothing comes: a question may be unanswered by now, which the next packet would tell late.
+    fn flush(&mut self) -> Result<(), sink::Error> {
+        if self.live && self.last != Timestamp::default() {
+            let now = self.last.plus(self.since.elapsed());
+            self.names.lookups().advance(now);
+            self.tell_finished();
         }
         if self.lines.is_empty() { Ok(()) } else { self.print() }
     }

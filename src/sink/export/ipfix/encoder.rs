@@ -8,6 +8,8 @@ use std::net::IpAddr;
 
 /// RFC 7011 3.1.
 const HEADER: usize = 16;
+/// 255 says that two more bytes of length follow.
+const MOST_OF_NAME: usize = 254;
 /// Number of a set of templates (RFC 7011 3.3.2).
 const TEMPLATES: u16 = 2;
 
@@ -33,10 +35,10 @@ pub struct IpfixEncoder {
 }
 
 impl IpfixEncoder {
-    /// Messages of at most so many bytes, at least 1,024 and at most 65,535. The first begins with the templates.
+    /// Messages of at most so many bytes, at least 1,400 and at most 65,535. The first begins with the templates.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        let most = most.clamp(1_024, 65_535);
+        let most = most.clamp(1_400, 65_535);
         let mut encoder =
             Self { most, message: Vec::with_capacity(most), set: None, records: 0, sequence: 0, time: 0 };
         encoder.message.resize(HEADER, 0);
@@ -60,7 +62,7 @@ impl IpfixEncoder {
     pub fn fits(&self, record: &FlowRecord) -> bool {
         let template = template_of(record);
         let header = if self.set.is_some_and(|(_, of)| of == template) { 0 } else { 4 };
-        self.message.len() + header + template.length() <= self.most
+        self.message.len() + header + length_of(record, template) <= self.most
     }
 
     /// No record is in this message.
@@ -86,7 +88,7 @@ impl IpfixEncoder {
         }
         let before = self.message.len();
         self.write(record, template);
-        debug_assert_eq!(self.message.len() - before, template.length());
+        debug_assert_eq!(self.message.len() - before, length_of(record, template));
         self.records += 1;
         let seconds = record.last.map_or(0, |last| u32::try_from(last.seconds).unwrap_or(0));
         self.time = self.time.max(seconds);
@@ -151,12 +153,42 @@ impl IpfixEncoder {
             let (least, most) = record.ttl[side];
             out.extend([least, most]);
         }
+        if template.named {
+            for name in names_of(record) {
+                out.push(name.len() as u8);
+                out.extend(name.as_bytes());
+            }
+        }
     }
+}
+
+/// Bytes of a record.
+fn length_of(record: &FlowRecord, template: Template) -> usize {
+    let names = names_of(record).map(|name| 1 + name.len());
+    template.length() + if template.named { names.iter().sum() } else { 0 }
+}
+
+/// The server's name, that of an HTTP request, and the application's protocol; empty where there is none.
+fn names_of(record: &FlowRecord) -> [&str; 3] {
+    let names = record.names.as_deref();
+    let server = names.and_then(|names| names.server.as_deref()).unwrap_or_default();
+    let http = names.is_some_and(|names| names.server_from == Some("http"));
+    let application = names.and_then(|names| names.application.as_deref()).unwrap_or_default();
+    [server, if http { server } else { "" }, application].map(short)
+}
+
+/// As much of a name as has a length of one byte (RFC 7011 7); none in use is longer (RFC 1035 2.3.4).
+fn short(name: &str) -> &str {
+    let mut end = name.len().min(MOST_OF_NAME);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
 }
 
 fn template_of(record: &FlowRecord) -> Template {
     let version = if record.key.ip_version() == IpVersion::V4 { IpVersion::V4 } else { IpVersion::V6 };
-    Template { version, both: !record.is_one_way() }
+    Template { version, both: !record.is_one_way(), named: record.names.is_some() }
 }
 
 /// Milliseconds since 1970; 0 where there is no time.

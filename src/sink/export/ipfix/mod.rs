@@ -2,6 +2,8 @@
 //!
 //! Both directions of a flow are one record, as RFC 5103 has it: what the other end has sent is in the reverse elements. A flow
 //! of one direction is a record without them. Octets are those on the wire, from the link-layer header on.
+//! The server's name is ntop's `FLOW_SERVER_NAME` (35632/122), and of an HTTP request the standard `httpRequestHost` too; what ALPN
+//! names is `applicationName`.
 
 mod encoder;
 mod template;
@@ -9,6 +11,7 @@ mod template;
 pub use encoder::IpfixEncoder;
 
 use super::super::Error;
+use super::FlowExport;
 use crate::flow::FlowRecord;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -30,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Over TCP, and into a file, templates are written once; over UDP again with every 50th message.
 ///
 /// ```
-/// use wharf::sink::Ipfix;
+/// use wharf::sink::{FlowExport, Ipfix};
 ///
 /// let directory = tempfile::tempdir()?;
 /// let path = directory.path().join("flows.ipfix");
@@ -117,34 +120,6 @@ impl Ipfix {
         self.counts
     }
 
-    /// Takes a record, and sends those that fill a message.
-    ///
-    /// # Errors
-    /// When the file cannot be written, or the collector has closed the connection. That a datagram was refused is counted.
-    pub fn write(&mut self, record: &FlowRecord) -> Result<(), Error> {
-        if !self.encoder.fits(record) {
-            self.send()?;
-        }
-        self.encoder.push(record);
-        Ok(())
-    }
-
-    /// Sends what waits to be sent.
-    ///
-    /// # Errors
-    /// As [`Ipfix::write`].
-    pub fn flush(&mut self) -> Result<(), Error> {
-        if self.encoder.is_empty() { Ok(()) } else { self.send() }
-    }
-
-    /// There is no more: sends what waits, be it the templates only.
-    ///
-    /// # Errors
-    /// As [`Ipfix::write`].
-    pub fn finish(&mut self) -> Result<(), Error> {
-        if self.counts == IpfixCounts::default() || !self.encoder.is_empty() { self.send() } else { Ok(()) }
-    }
-
     fn send(&mut self) -> Result<(), Error> {
         let records = self.encoder.records();
         let message = self.encoder.message();
@@ -170,6 +145,38 @@ impl Ipfix {
             self.encoder.repeat_templates();
         }
         Ok(())
+    }
+}
+
+impl FlowExport for Ipfix {
+    /// Takes a record, and sends those that fill a message.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or the collector has closed the connection. That a datagram was refused is counted.
+    fn write(&mut self, record: &FlowRecord) -> Result<(), Error> {
+        if !self.encoder.fits(record) {
+            self.send()?;
+        }
+        self.encoder.push(record);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        if self.encoder.is_empty() { Ok(()) } else { self.send() }
+    }
+
+    /// There is no more: sends what waits, be it the templates only.
+    ///
+    /// # Errors
+    /// As [`FlowExport::write`].
+    fn finish(&mut self) -> Result<(), Error> {
+        if self.counts == IpfixCounts::default() || !self.encoder.is_empty() { self.send() } else { Ok(()) }
+    }
+
+    fn account(&self) -> String {
+        let IpfixCounts { records, refused } = self.counts;
+        let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
+        format!("ipfix: {records} records sent{refused}")
     }
 }
 

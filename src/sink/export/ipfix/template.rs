@@ -34,28 +34,42 @@ pub(super) const DIRECTION: [(u16, u16); 5] = [
     (53, 1), // maximumTTL
 ];
 
-/// A template: of which version, and of both directions or one.
+/// ntop's elements (IANA "Private Enterprise Numbers").
+const NTOP: u32 = 35_632;
+/// Of which each value begins with its length (RFC 7011 7).
+const VARIABLE: u16 = u16::MAX;
+
+/// Elements of a flow that has names: number, enterprise.
+const NAMES: [(u16, Option<u32>); 3] = [
+    (122, Some(NTOP)), // FLOW_SERVER_NAME: the registry of RFC 7012 has none for what TLS or DNS tell
+    (460, None),       // httpRequestHost
+    (96, None),        // applicationName
+];
+
+/// A template: of which version, of both directions or one, and whether there are names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Template {
     pub(super) version: IpVersion,
     pub(super) both: bool,
+    pub(super) named: bool,
 }
 
 impl Template {
     /// Every template.
-    pub(super) const ALL: [Self; 4] = [
-        Self { version: IpVersion::V4, both: false },
-        Self { version: IpVersion::V4, both: true },
-        Self { version: IpVersion::V6, both: false },
-        Self { version: IpVersion::V6, both: true },
-    ];
+    pub(super) const ALL: [Self; 8] = {
+        const fn of(at: u8) -> Template {
+            let version = if at & 2 == 0 { IpVersion::V4 } else { IpVersion::V6 };
+            Template { version, both: at & 1 != 0, named: at & 4 != 0 }
+        }
+        [of(0), of(1), of(2), of(3), of(4), of(5), of(6), of(7)]
+    };
 
     /// Its number, and that of its sets: 256 and on (RFC 7011 3.4.1).
     pub(super) fn id(self) -> u16 {
-        256 + 2 * u16::from(self.version == IpVersion::V6) + u16::from(self.both)
+        256 + 4 * u16::from(self.named) + 2 * u16::from(self.version == IpVersion::V6) + u16::from(self.both)
     }
 
-    /// Bytes of a record.
+    /// Bytes of a record without its names.
     pub(super) fn length(self) -> usize {
         let sum =
             |elements: &[(u16, u16)]| elements.iter().map(|(_, bytes)| usize::from(*bytes)).sum::<usize>();
@@ -71,7 +85,8 @@ impl Template {
     pub(super) fn write(self, out: &mut Vec<u8>) {
         let forward = HEAD.iter().chain(&ADDRESSES[self.addresses()]).chain(&COMMON).chain(&DIRECTION);
         let reverse = if self.both { &DIRECTION[..] } else { &[] };
-        let count = forward.clone().count() + reverse.len();
+        let names = if self.named { &NAMES[..] } else { &[] };
+        let count = forward.clone().count() + reverse.len() + names.len();
         for number in [self.id(), count as u16] {
             out.extend(number.to_be_bytes());
         }
@@ -83,6 +98,11 @@ impl Template {
             out.extend((element | ENTERPRISE).to_be_bytes());
             out.extend(bytes.to_be_bytes());
             out.extend(REVERSE.to_be_bytes());
+        }
+        for (element, enterprise) in names {
+            out.extend((element | enterprise.map_or(0, |_| ENTERPRISE)).to_be_bytes());
+            out.extend(VARIABLE.to_be_bytes());
+            enterprise.iter().for_each(|number| out.extend(number.to_be_bytes()));
         }
     }
 }

@@ -1,0 +1,258 @@
+//! Kafka: flow records as JSON lines, keyed by Community ID, through librdkafka.
+
+use super::FlowExport;
+use crate::flow::FlowRecord;
+use crate::sink::Error;
+use crate::sink::flows::json_line;
+use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long brokers may take to say who they are.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Records until what came of earlier ones is asked for.
+const ASK_EVERY: u64 = 16;
+/// How long to wait for room, or for the last deliveries, before looking at the time.
+const TURN: Duration = Duration::from_millis(50);
+
+/// Where records go, and how many may wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaOptions {
+    /// Brokers to begin with, as `host:port`, separated by commas.
+    pub brokers: String,
+    /// The topic.
+    pub topic: String,
+    /// Bytes of records that may wait for a broker, in memory; at least 1 MiB.
+    pub queue: usize,
+    /// Where the queue is full, wait for room: for what can be read more slowly. Else the record is lost, and counted.
+    pub wait: bool,
+    /// How long the end waits for what is queued, and with `wait` each record for room, while nothing is delivered.
+    pub patience: Duration,
+    /// Properties of librdkafka, beside those set here or in place of them: name, value.
+    pub properties: Vec<(String, String)>,
+}
+
+impl KafkaOptions {
+    /// For a topic of these brokers: 64 MiB, loss counted where they are full, 30 s for the end.
+    #[must_use]
+    pub fn new(brokers: &str, topic: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            topic: topic.to_owned(),
+            queue: 64 << 20,
+            wait: false,
+            patience: Duration::from_secs(30),
+            properties: Vec::new(),
+        }
+    }
+}
+
+/// What became of records. `records` is the sum of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KafkaCounts {
+    /// Records that were to be sent.
+    pub records: u64,
+    /// All in-sync replicas have them.
+    pub delivered: u64,
+    /// Not taken: the queue was full.
+    pub queue_full: u64,
+    /// Refused by a broker for good, such as one that is too large.
+    pub refused: u64,
+    /// Queued; at the end, given up there: a broker may have them, but has not said so.
+    pub waiting: u64,
+}
+
+/// Sends each flow record to a topic: the JSON of [`FlowFormat::Json`](crate::sink::FlowFormat), with the Community ID as its
+/// key, so that both sensors that see a flow send it to the same partition. Partitions are chosen as Kafka's own clients do.
+///
+/// At least once: a record counts as delivered when all in-sync replicas have it, is sent again until then, and may come twice.
+/// Records wait in memory only.
+pub struct Kafka {
+    producer: BaseProducer<Deliveries>,
+    options: KafkaOptions,
+    line: Vec<u8>,
+    records: u64,
+    queue_full: u64,
+}
+
+/// What librdkafka tells.
+#[derive(Default)]
+struct Deliveries {
+    delivered: AtomicU64,
+    refused: AtomicU64,
+    trouble: Mutex<Option<String>>,
+}
+
+impl ClientContext for Deliveries {
+    fn error(&self, _: KafkaError, reason: &str) {
+        self.tell(reason.to_owned());
+    }
+}
+
+impl Deliveries {
+    fn tell(&self, what: String) {
+        if let Ok(mut trouble) = self.trouble.lock() {
+            *trouble = Some(what);
+        }
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => self.delivered.fetch_add(1, Ordering::Relaxed),
+            Err((error, _)) => {
+                self.tell(error.to_string());
+                self.refused.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+    }
+}
+
+impl Kafka {
+    /// Finds the topic.
+    ///
+    /// # Errors
+    /// When a property is wrong, no broker answers within ten seconds, or they do not have the topic and do not make it.
+    pub fn connect(options: KafkaOptions) -> Result<Self, Error> {
+        let name = name_of(&options);
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &options.brokers)
+            .set("client.id", "wharf")
+            .set("acks", "all")
+            // Sent again for as long as the queue has room: what is lost is the queue's to say, not a clock's.
+            .set("message.timeout.ms", "0")
+            .set("queue.buffering.max.kbytes", (options.queue.max(1 << 20) >> 10).to_string())
+            // The bytes are the bound.
+            .set("queue.buffering.max.messages", "0")
+            .set("queue.buffering.max.ms", "100")
+            .set("compression.type", "lz4")
+            .set("partitioner", "murmur2_random");
+        for (property, value) in &options.properties {
+            config.set(property, value);
+        }
+        let failed = |error: KafkaError| Error::Io { path: name.clone(), source: io::Error::other(error) };
+        let producer: BaseProducer<Deliveries> =
+            config.create_with_context(Deliveries::default()).map_err(failed)?;
+        let found = producer.client().fetch_metadata(Some(&options.topic), PATIENCE).map_err(|error| {
+            producer.poll(Duration::ZERO);
+            let trouble = producer.context().trouble.lock().ok().and_then(|trouble| trouble.clone());
+            let why = trouble.map_or_else(|| error.to_string(), |trouble| format!("{error}: {trouble}"));
+            let advice = "is it up, and does it advertise an address that this host reaches?";
+            Error::Format { path: name.clone(), reason: format!("no broker answers ({why}): {advice}") }
+        })?;
+        let topic = found.topics().iter().find(|topic| topic.name() == options.topic);
+        if topic.is_none_or(|topic| topic.error().is_some()) {
+            let reason = "the brokers do not have this topic: make it, or let them make topics".to_owned();
+            return Err(Error::Format { path: name, reason });
+        }
+        Ok(Self { producer, options, line: Vec::new(), records: 0, queue_full: 0 })
+    }
+
+    /// What became of the records so far.
+    #[must_use]
+    pub fn counts(&self) -> KafkaCounts {
+        let context = self.producer.context();
+        let (records, queue_full) = (self.records, self.queue_full);
+        let delivered = context.delivered.load(Ordering::Relaxed);
+        let refused = context.refused.load(Ordering::Relaxed);
+        let waiting = records.saturating_sub(delivered + queue_full + refused);
+        KafkaCounts { records, delivered, queue_full, refused, waiting }
+    }
+
+    /// Waits while deliveries go on, and then for so long; `done` says that it is enough.
+    fn wait(&self, mut done: impl FnMut() -> bool) -> bool {
+        let (mut delivered, mut since) = (self.counts().delivered, Instant::now());
+        loop {
+            if done() {
+                return true;
+            }
+            if since.elapsed() >= self.options.patience {
+                return false;
+            }
+            self.producer.poll(TURN);
+            let now = self.counts().delivered;
+            if now > delivered {
+                (delivered, since) = (now, Instant::now());
+            }
+        }
+    }
+
+    /// Whether the queue has taken it.
+    fn offer(&self, key: &str) -> Result<bool, KafkaError> {
+        let record = BaseRecord::to(&self.options.topic).key(key).payload(&self.line[..]);
+        match self.producer.send(record) {
+            Ok(()) => Ok(true),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
+            Err((error, _)) => Err(error),
+        }
+    }
+}
+
+impl FlowExport for Kafka {
+    fn write(&mut self, record: &FlowRecord) -> Result<(), Error> {
+        self.line.clear();
+        json_line(&mut self.line, record);
+        self.line.pop();
+        self.records += 1;
+        if self.records.is_multiple_of(ASK_EVERY) {
+            self.producer.poll(Duration::ZERO);
+        }
+        let key = record.community_id.to_string();
+        let mut failure = None;
+        let mut taken = || match self.offer(&key) {
+            Ok(taken) => taken,
+            Err(error) => {
+                failure = Some(error);
+                true
+            }
+        };
+        let took = taken() || self.options.wait && self.wait(taken);
+        if let Some(error) = failure {
+            // This one will never be taken; others may.
+            let context = self.producer.context();
+            context.tell(error.to_string());
+            context.refused.fetch_add(1, Ordering::Relaxed);
+        } else if !took {
+            self.queue_full += 1;
+            self.producer.poll(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        // They go by themselves; this hears what came of them.
+        self.producer.poll(Duration::ZERO);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.wait(|| self.producer.in_flight_count() == 0);
+        Ok(())
+    }
+
+    fn account(&self) -> String {
+        let KafkaCounts { records, delivered, queue_full, refused, waiting } = self.counts();
+        let mut text = format!(
+            "kafka: {records} records = {delivered} delivered + {queue_full} lost as the queue was full + {refused} refused + \
+             {waiting} not known to be delivered"
+        );
+        let trouble = self.producer.context().trouble.lock().ok().and_then(|trouble| trouble.clone());
+        if let Some(trouble) = trouble.filter(|_| delivered < records) {
+            text += &format!("; last error: {trouble}");
+        }
+        text
+    }
+}
+
+fn name_of(options: &KafkaOptions) -> String {
+    format!("kafka://{}/{}", options.brokers, options.topic)
+}
