@@ -12,13 +12,18 @@ use super::resolve::{Meanings, Names, Resolver};
 use super::share::{Budget, Share};
 use super::shared::{ListenPlace, Shared};
 use super::source;
+use crossbeam::utils::CachePadded;
 use mio::Waker;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Who is told what is worth telling.
 pub(super) type Listen = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// For workers to go by a new plan, which they do as soon as they have their turn.
+const BUSY: Duration = Duration::from_secs(2);
 
 /// The control side of a proxy at work.
 pub(super) struct Control {
@@ -178,6 +183,16 @@ impl Control {
         self.publish(plan);
     }
 
+    /// Waits until each worker goes by the plan, so that none passes over one with a place at which clients are by then. A
+    /// worker that is very busy, or gone, is not waited for any longer.
+    fn wait_for_workers(&self) {
+        let (version, end) = (self.shared.plan.version(), Instant::now() + BUSY);
+        let follows = |followed: &CachePadded<AtomicU64>| followed.load(Ordering::Acquire) >= version;
+        while !self.shared.followed.iter().all(follows) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Names mean something else.
     fn names_changed(&self, meanings: Meanings) {
         let mut state = self.state();
@@ -209,6 +224,7 @@ impl Control {
         let plan = state.plan(Some(&self.shared.plan.get()));
         self.follow(config, &plan);
         self.publish(plan);
+        self.wait_for_workers();
         // The kernel's rules and the paths among it go now, when new ones are in force.
         drop(before);
         if let Some(log) = &self.shared.access_log {

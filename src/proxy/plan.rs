@@ -199,6 +199,11 @@ impl<T> Published<T> {
         self.version.fetch_add(1, Ordering::Release);
     }
 
+    /// How often it was replaced so far.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     pub(super) fn get(&self) -> Arc<T> {
         Arc::clone(&self.value.lock().unwrap_or_else(PoisonError::into_inner))
     }

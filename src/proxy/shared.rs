@@ -8,11 +8,11 @@ use super::plan::{Plan, Published};
 use crossbeam::utils::CachePadded;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// Where clients come in, and where they go from there.
 #[derive(Debug)]
@@ -29,6 +29,15 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Where clients come in, as far as the socket knows.
+    pub(super) fn address(&self) -> SocketAddr {
+        match self.place {
+            ListenPlace::Internet(address) => address,
+            ListenPlace::Many { address, .. } => SocketAddr::new(address, self.port),
+            ListenPlace::Unix(_) => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+        }
+    }
+
     /// Of sockets whose place nobody asks for any more.
     pub(super) fn retired(asked: &Asked, opened: &Opened) -> Self {
         Self {
@@ -92,6 +101,8 @@ pub(super) struct Shared {
     pub(super) access_log: Option<AccessLog>,
     /// Each worker's.
     pub(super) counters: Vec<CachePadded<Counters>>,
+    /// Which version of the plan each worker goes by.
+    pub(super) followed: Vec<CachePadded<AtomicU64>>,
     /// The proxy is to end.
     pub(super) stop: AtomicBool,
 }
@@ -102,6 +113,7 @@ impl Shared {
             plan: Published::new(plan),
             access_log: log,
             counters: (0..workers).map(|_| CachePadded::default()).collect(),
+            followed: (0..workers).map(|_| CachePadded::default()).collect(),
             stop: AtomicBool::new(false),
         }
     }

@@ -254,6 +254,7 @@ impl Worker {
             let cx = Context { registry: &registry, counters, now };
             if let Some(plan) = shared.plan.newer(&mut self.plan) {
                 self.follow(cx, plan)?;
+                shared.followed[self.index].store(self.plan, Ordering::Release);
             }
             for event in &events {
                 match Token::from(event.token()) {

@@ -2,7 +2,7 @@
 
 use super::setup::{PATIENCE, connect, start, until};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use wharf::parse::Prefix;
 use wharf::proxy::Running;
 use wharf::proxy::proxy_protocol::{Header, decode};
@@ -17,7 +17,7 @@ fn before(listener: &TcpListener, accept: &str, send: &str) -> (Running, SocketA
         {send}
         [[listener]]
         bind = ["127.0.0.1:tcp/0"]
-        detect-timeout = "200ms"
+        detect-timeout = "2s"
         to = "a"
         {accept}
         "#
@@ -64,6 +64,42 @@ fn a_server_that_speaks_first_is_told_as_well() {
     assert_eq!((source, destination), (client.local_addr().unwrap(), address));
     server.write_all(b"220 hello").unwrap();
     assert_eq!(super::setup::read(&mut client, 9), "220 hello");
+}
+
+#[test]
+fn each_datagram_says_who_its_client_is() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (_proxy, places) = start(&format!(
+        r#"
+        [upstream.a]
+        servers = ["{}"]
+        send-proxy = "v2"
+        [[listener]]
+        bind = ["127.0.0.1:udp/0"]
+        to = "a"
+        "#,
+        server.local_addr().unwrap()
+    ));
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.connect(places[0]).unwrap();
+    for said in [&b"one"[..], b"", b"three", &[7; 1_400]] {
+        client.send(said).unwrap();
+        let mut bytes = [0; 2048];
+        let (length, from) = server.recv_from(&mut bytes).unwrap();
+        let Prefix::Complete((Header::Proxied { transport, source, destination }, header)) =
+            decode(&bytes[..length])
+        else {
+            panic!("{:?}", &bytes[..length])
+        };
+        assert_eq!(transport, wharf::proxy::config::Transport::Udp);
+        assert_eq!((source, destination), (client.local_addr().unwrap(), places[0]));
+        assert_eq!(&bytes[header..length], said);
+        // Answers are the server's own.
+        server.send_to(b"answer", from).unwrap();
+        assert_eq!(client.recv(&mut bytes).unwrap(), 6);
+    }
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub struct Upstream {
     pub health: Option<HealthCheck>,
     /// When connections that fail take a server out.
     pub ejection: Ejection,
-    /// Connections begin with a PROXY header of this version that says who the client is.
+    /// Connections begin with a PROXY header of this version that says who the client is. Of version 2 each datagram
+    /// begins with one, too, as servers of DNS have it; answers have none.
     pub send_proxy: Option<Version>,
     /// Servers see the client's own address, not the proxy's (`IP_TRANSPARENT`): it takes `CAP_NET_ADMIN` as long as the proxy
     /// runs, and a route by which their answers come back here. A client of the other family than the server's comes

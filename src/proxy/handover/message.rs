@@ -60,6 +60,8 @@ pub(in super::super) struct SessionNote {
     pub(in super::super) server: String,
     /// Where that is.
     pub(in super::super) address: SocketAddr,
+    /// What each datagram to it begins with.
+    pub(in super::super) header: Option<Box<[u8]>>,
     pub(in super::super) age: Duration,
     pub(in super::super) bytes: [u64; 2],
 }
@@ -74,6 +76,7 @@ pub(in super::super) struct Given {
     pub(in super::super) upstream: Arc<str>,
     pub(in super::super) server: String,
     pub(in super::super) address: SocketAddr,
+    pub(in super::super) header: Option<Box<[u8]>>,
     pub(in super::super) began: Instant,
     pub(in super::super) bytes: [u64; 2],
 }
@@ -125,6 +128,7 @@ impl SessionNote {
             upstream: given.upstream.to_string(),
             server: given.server.clone(),
             address: given.address,
+            header: given.header.clone(),
             age: given.began.elapsed(),
             bytes: given.bytes,
         })

@@ -1,16 +1,16 @@
 //! Clients whose route depends on what they say: QUIC's hello may take several datagrams, which are kept meanwhile.
 
 use super::session::{Begun, Key};
+use super::transmit::transmit_behind;
 use super::{Context, Udp};
 use crate::parse::quic::HelloCollector;
 use crate::proxy::detect::{self, Choice, Heard, Patience};
 use crate::proxy::limits::Admission;
 use crate::proxy::listen::Present;
 use crate::proxy::plan::Service;
-use rustix::io::Errno;
-use rustix::net::SendFlags;
+use crate::sys::datagrams::Received;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,8 @@ pub(super) struct Beginning {
     pub(super) service: Arc<Service>,
     pub(super) admission: Admission,
     pub(super) present: Present,
-    /// The port it came to.
-    pub(super) port: u16,
+    /// Where it came in.
+    pub(super) at: SocketAddr,
     pub(super) kept: Vec<Box<[u8]>>,
     collector: HelloCollector,
     /// Nothing more will tell.
@@ -43,7 +43,7 @@ impl Beginning {
         service: Arc<Service>,
         admission: Admission,
         present: Present,
-        port: u16,
+        at: SocketAddr,
         now: Instant,
     ) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Beginning {
             service,
             admission,
             present,
-            port,
+            at,
             kept: Vec::new(),
             collector: HelloCollector::default(),
             is_other: false,
@@ -59,12 +59,9 @@ impl Beginning {
     }
 
     /// Takes its next datagrams, which come as one message, and says where it goes as far as that is known by now.
-    pub(super) fn hear(&mut self, client: IpAddr, message: &[u8], segment: Option<u16>) -> Choice {
+    pub(super) fn hear(&mut self, client: IpAddr, message: &Received<'_>) -> Choice {
         let mut choice = Choice::None;
-        let size = segment.map_or(message.len(), usize::from).max(1);
-        // An empty one is a datagram too.
-        let (first, others) = message.split_at(message.len().min(size));
-        for datagram in std::iter::once(first).chain(others.chunks(size)) {
+        for datagram in message.each() {
             let heard = match self.is_other {
                 true => Heard::Other,
                 false => match self.collector.push(datagram) {
@@ -82,16 +79,14 @@ impl Beginning {
         }
         let kept: usize = self.kept.iter().map(|datagram| datagram.len()).sum();
         match choice {
-            Choice::Needs(_) if kept + message.len() > MOST_KEPT => self.give_up(client),
+            Choice::Needs(_) if kept + message.bytes.len() > MOST_KEPT => self.give_up(client),
             choice => choice,
         }
     }
 
     /// Keeps datagrams until there is a route.
-    pub(super) fn keep(&mut self, message: &[u8], segment: Option<u16>) {
-        let size = segment.map_or(message.len(), usize::from).max(1);
-        let (first, others) = message.split_at(message.len().min(size));
-        self.kept.extend(std::iter::once(first).chain(others.chunks(size)).map(Box::from));
+    pub(super) fn keep(&mut self, message: &Received<'_>) {
+        self.kept.extend(message.each().map(Box::from));
     }
 
     /// Where it goes when it says no more.
@@ -152,17 +147,17 @@ impl Udp {
         index: usize,
     ) -> Begun {
         let Some(message) = self.inbox.get(index) else { return Begun::Not };
-        let choice = beginning.hear(key.client.ip(), message.bytes, message.segment);
+        let choice = beginning.hear(key.client.ip(), &message);
         if let Choice::Needs(_) = choice {
-            beginning.keep(message.bytes, message.segment);
+            beginning.keep(&message);
             if let Some((key, gone)) = self.beginnings.put(key, beginning) {
                 self.give_up(cx, key, gone);
             }
             return Begun::Waits;
         }
         let kept = std::mem::take(&mut beginning.kept);
-        let Beginning { service, admission, present, port, .. } = beginning;
-        let session = self.open_session(cx, key, port, service, choice, admission, present);
+        let Beginning { service, admission, present, at, .. } = beginning;
+        let session = self.open_session(cx, key, at, service, choice, admission, present);
         self.send_kept(cx, session, &kept);
         session.map_or(Begun::Not, Begun::Session)
     }
@@ -170,8 +165,8 @@ impl Udp {
     /// One that says no more goes where those go who say nothing.
     pub(super) fn give_up(&mut self, cx: Context<'_>, key: Key, beginning: Beginning) {
         let choice = beginning.give_up(key.client.ip());
-        let Beginning { service, admission, present, port, kept, .. } = beginning;
-        let session = self.open_session(cx, key, port, service, choice, admission, present);
+        let Beginning { service, admission, present, at, kept, .. } = beginning;
+        let session = self.open_session(cx, key, at, service, choice, admission, present);
         self.send_kept(cx, session, &kept);
     }
 
@@ -184,16 +179,10 @@ impl Udp {
             return;
         };
         for datagram in kept {
-            match rustix::net::send(&session.socket, datagram, SendFlags::NOSIGNAL) {
-                Ok(length) => {
-                    udp.sent.add(1);
-                    udp.bytes_up.add(length as u64);
-                    session.bytes[0] += length as u64;
-                }
-                Err(Errno::AGAIN | Errno::NOBUFS) => udp.full.add(1),
-                Err(Errno::MSGSIZE) => udp.too_long.add(1),
-                Err(_) => udp.failed.add(1),
-            }
+            let header = session.header.as_deref().unwrap_or_default();
+            // What ICMP says the next datagram tells again.
+            let (bytes, _) = transmit_behind(&session.socket, header, datagram, udp);
+            session.bytes[0] += bytes;
         }
     }
 

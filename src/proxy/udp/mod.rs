@@ -39,7 +39,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use transmit::{is_unreachable, transmit};
+use transmit::{is_unreachable, transmit, transmit_behind};
 
 /// Messages received at a time.
 const BATCH: usize = 64;
@@ -214,6 +214,21 @@ impl Udp {
         });
         let Some(session) = self.sessions.get_mut(share.session) else { return };
         session.last = self.wheel.tick(cx.now);
+        if let Some(header) = &session.header {
+            let mut refused = false;
+            for message in indices.filter_map(|index| self.inbox.get(index.into())) {
+                for datagram in message.each() {
+                    let (bytes, unreachable) = transmit_behind(&session.socket, header, datagram, udp);
+                    session.bytes[0] += bytes;
+                    refused |= unreachable;
+                }
+            }
+            self.recency.touch(share.session);
+            if refused {
+                self.refused(cx, share.session);
+            }
+            return;
+        }
         let way = Way { together: session.together[0], ..Way::default() };
         self.pack.clear();
         for index in indices {

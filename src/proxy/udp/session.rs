@@ -1,9 +1,11 @@
 //! Sessions: how they begin, and what is kept of each.
 
+use super::super::config::Transport;
 use super::super::detect::{self, Choice, Patience};
 use super::super::limits::Admission;
 use super::super::listen::{Listening, Present};
-use super::super::plan::Service;
+use super::super::plan::{self, Service};
+use super::super::proxy_protocol::{self, Header, MAX_WRITTEN};
 use super::super::source;
 use super::super::token::Token;
 use super::super::upstream::Held;
@@ -41,6 +43,8 @@ pub(super) struct Session {
     pub(super) _present: Present,
     pub(super) service: Arc<Service>,
     pub(super) way: usize,
+    /// A PROXY header that each datagram to the server begins with.
+    pub(super) header: Option<Box<[u8]>>,
     pub(super) began: Instant,
     /// From the client, and to it.
     pub(super) bytes: [u64; 2],
@@ -85,15 +89,15 @@ impl Udp {
                     let conditions = service.ways.iter().map(|way| &way.condition);
                     let choice = detect::choose(conditions, Some(client), &[], Patience::Over);
                     let present = Present::at(&socket.endpoint);
-                    let port = socket.endpoint.port;
-                    let session = self.open_session(cx, key, port, service, choice, admission, present);
+                    let at = socket.endpoint.address();
+                    let session = self.open_session(cx, key, at, service, choice, admission, present);
                     return Ok(session.map_or(Begun::Not, Begun::Session));
                 }
                 Beginning::new(
                     service,
                     admission,
                     Present::at(&socket.endpoint),
-                    socket.endpoint.port,
+                    socket.endpoint.address(),
                     cx.now,
                 )
             }
@@ -107,7 +111,7 @@ impl Udp {
         &mut self,
         cx: Context<'_>,
         key: Key,
-        port: u16,
+        at: SocketAddr,
         service: Arc<Service>,
         choice: Choice,
         admission: Admission,
@@ -121,7 +125,7 @@ impl Udp {
         let way = service.ways.get(chosen)?;
         let turn = turn_of(&mut self.turns, way.index, self.worker);
         let held = way.upstream.pick(turn, client, &[], cx.now)?;
-        let server = held.server().address().socket_address(port)?;
+        let server = held.server().address().socket_address(at.port())?;
         let source = client.filter(|_| way.transparent);
         let socket = match open(&server, source) {
             Err(Errno::MFILE | Errno::NFILE) => {
@@ -138,6 +142,7 @@ impl Udp {
             held,
             _admission: admission,
             _present: present,
+            header: header(way, key, at),
             service,
             way: chosen,
             began: cx.now,
@@ -167,6 +172,15 @@ impl Udp {
         self.end(cx, oldest, &cx.counters.udp.evicted);
         Some(())
     }
+}
+
+/// What each datagram to the server begins with, if the route wants it.
+fn header(way: &plan::Way, key: Key, at: SocketAddr) -> Option<Box<[u8]>> {
+    let destination = SocketAddr::new(key.asked.unwrap_or(at.ip()), at.port());
+    let header = Header::Proxied { transport: Transport::Udp, source: key.client, destination };
+    let mut out = [0; MAX_WRITTEN];
+    let length = proxy_protocol::encode(&header, way.send_proxy?, &mut out);
+    Some(out[..length].into())
 }
 
 /// A socket that talks to a server alone, and is told what ICMP says of it. With `source` it comes from that address.

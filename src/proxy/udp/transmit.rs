@@ -3,7 +3,9 @@
 use super::super::counters::{Counter, UdpCounters};
 use super::pack::{Pack, Way};
 use crate::sys::datagrams::{Inbox, Outbox};
-use std::io;
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Whether it says that ICMP said that nobody is there.
@@ -77,5 +79,37 @@ fn separate(pack: &mut Pack, at: usize, inbox: &Inbox, way: Way) {
     pack.clear();
     for received in received {
         pack.add(inbox, received, Way { together: false, ..way });
+    }
+}
+
+/// Sends one datagram behind a header; counts what became of it. Tells the datagram's bytes that went, and whether ICMP said, of
+/// an earlier one, that nobody is there.
+pub(super) fn transmit_behind(
+    socket: &OwnedFd,
+    header: &[u8],
+    datagram: &[u8],
+    udp: &UdpCounters,
+) -> (u64, bool) {
+    let parts = [IoSlice::new(header), IoSlice::new(datagram)];
+    let mut unreachable = false;
+    loop {
+        let sent = sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL);
+        match sent {
+            Ok(_) => {
+                udp.sent.add(1);
+                udp.bytes_up.add(datagram.len() as u64);
+                return (datagram.len() as u64, unreachable);
+            }
+            Err(Errno::INTR) => continue,
+            // The word was of an earlier one, as in `transmit`.
+            Err(error) if is_unreachable(&error.into()) && !unreachable => {
+                unreachable = true;
+                continue;
+            }
+            Err(Errno::AGAIN | Errno::NOBUFS) => udp.full.add(1),
+            Err(Errno::MSGSIZE) => udp.too_long.add(1),
+            Err(_) => udp.failed.add(1),
+        }
+        return (0, unreachable);
     }
 }

@@ -41,7 +41,14 @@ pub struct Received<'a> {
     pub truncated: bool,
 }
 
-impl Received<'_> {
+impl<'a> Received<'a> {
+    /// Each datagram; an empty one is one, too.
+    pub fn each(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let size = self.segment.map_or(self.bytes.len(), usize::from).max(1);
+        let (first, others) = self.bytes.split_at(self.bytes.len().min(size));
+        std::iter::once(first).chain(others.chunks(size))
+    }
+
     /// How many datagrams it is.
     #[must_use]
     pub fn datagrams(&self) -> u64 {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::proxy::detect::{Condition, Spoken};
 use crate::proxy::limits::Allowance;
+use crate::proxy::proxy_protocol::Version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
@@ -130,12 +131,12 @@ impl Reader<'_> {
         for listener in file.listener {
             let place = listener.span();
             let listener = self.listener(listener.into_inner(), &places)?;
-            let headed = |route: &&Route| upstreams[route.upstream].send_proxy.is_some();
+            let headed = |route: &&Route| upstreams[route.upstream].send_proxy == Some(Version::V1);
             if let (Some(bind), Some(route)) =
                 (of_datagrams(&listener.binds), listener.routes.iter().find(headed))
             {
                 let reason = format!(
-                    "`{bind}` takes datagrams, before which no PROXY header is written: give it an upstream other than `{}`, which has `send-proxy`",
+                    "`{bind}` takes datagrams, for which version 1 of the PROXY protocol has no word: `send-proxy = \"v2\"` in upstream `{}`",
                     upstreams[route.upstream].name
                 );
                 return self.error(place, reason);

@@ -200,10 +200,10 @@ fn errors_name_the_line_the_key_and_what_to_do() {
             "of which `quic` is the only protocol that is known",
         ),
         (
-            format!("{UPSTREAM}send-proxy = \"v2\"\n[[listener]]\nbind = [\"udp/53\"]\nto = \"web\""),
+            format!("{UPSTREAM}send-proxy = \"v1\"\n[[listener]]\nbind = [\"udp/53\"]\nto = \"web\""),
             4,
             "[[listener]]",
-            "before which no PROXY header is written",
+            "for which version 1 of the PROXY protocol has no word",
         ),
         (format!("[limits]\nclient-rate = 10001\n{good}"), 2, "client-rate", "at most 10000"),
         (format!("[limits]\nattempts = 0\n{good}"), 2, "attempts", "a number from 1"),
