@@ -5,7 +5,7 @@
 #
 # CAPTURE is a pcap file of some 300 MB, so that start-up does not count. CPU seconds (user + system) on one core (CORE=n
 # chooses it), page cache warm, medians of ROUNDS interleaved rounds (5); then wall seconds on one core and on two
-# (CORES=0,1). softflowd sends its records to a port where nobody listens, and has room for as many flows as ours. The
+# (CORES=0,1). Ours with -n: no peer looks names up. softflowd sends its records to a port where nobody listens, and has room for as many flows as ours. The
 # packets of our records must add up to those of the file, and records must be the same from two cores. All by numbers (-n): the
 # others do not look for names either. Rows of the table itself come from perf/peers/core.sh flow. All go to perf/results/flows.tsv; exits 1 when a ratio is below the one owed.
 set -euo pipefail
