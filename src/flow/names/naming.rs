@@ -95,11 +95,9 @@ impl Naming {
         let ip = packet.inner().filter(|_| outer.transport == Transport::None).unwrap_or(outer);
         match ip.transport {
             Transport::Udp | Transport::Tcp if service(ip).is_some() => self.look(packet),
-            Transport::Udp => {
-                // A long header of QUIC (RFC 9000 17.2).
-                if packet.payload(ip).first().is_some_and(|first| first & 0xc0 == 0xc0) {
-                    self.look(packet);
-                }
+            // A long header of QUIC (RFC 9000 17.2).
+            Transport::Udp if packet.payload(ip).first().is_some_and(|first| first & 0xc0 == 0xc0) => {
+                self.look(packet);
             }
             Transport::Tcp => self.segment(packet, ip),
             _ => {}
