@@ -329,9 +329,14 @@ fn holding(ask: &mut impl Ask, prefix: Vec<String>, piece: &Piece) -> Result<Vec
             ways
         }
         Piece::Or(left, right) => {
-            let left = holding(ask, prefix.clone(), left)?;
-            // What already holds, and has not moved, is not asked further.
-            if left.contains(&prefix) { left } else { [left, holding(ask, prefix, right)?].concat() }
+            let mut ways = holding(ask, prefix.clone(), left)?;
+            match holding(ask, prefix.clone(), right) {
+                Ok(others) => ways.extend(others),
+                // Where the left one holds, all that the right one could add is another place.
+                Err(_) if ways.contains(&prefix) => {}
+                Err(stop) => return Err(stop),
+            }
+            ways
         }
         Piece::Not(piece) => match holding(ask, prefix.clone(), piece)?.is_empty() {
             true => vec![prefix],

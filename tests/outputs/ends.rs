@@ -1,6 +1,6 @@
 //! How runs end: asked to, by an output that has enough, by a panic.
 
-use crate::support::{Paced, Probe, Shown, traffic};
+use crate::support::{Paced, Probe, Shown, cores, traffic};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};

@@ -1,17 +1,12 @@
 //! What outputs are given: in order, and where it lies.
 
-use crate::support::{Paced, Probe, traffic};
+use crate::support::{Paced, Probe, cores, traffic};
 use std::thread;
 use std::time::Duration;
 use wharf::engine::{Engine, Policy};
 use wharf::parse::Packet;
 use wharf::sink::{Deliveries, each};
 use wharf::source::synthetic::Synthetic;
-
-/// CPUs this process may use, up to three: one twice would be refused.
-fn cores() -> Vec<usize> {
-    core_affinity::get_core_ids().unwrap().iter().map(|core| core.id).take(3).collect()
-}
 
 #[test]
 fn every_output_sees_the_sources_order_from_any_number_of_workers() {

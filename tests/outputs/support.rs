@@ -26,6 +26,11 @@ pub(crate) fn traffic(frames: u64) -> Traffic {
     Traffic { frames, protocols, ports: vec![53..=53, 80..=80], ..Traffic::default() }
 }
 
+/// CPUs this process may use, up to three: one twice would be refused.
+pub(crate) fn cores() -> Vec<usize> {
+    core_affinity::get_core_ids().unwrap().iter().map(|core| core.id).take(3).collect()
+}
+
 /// Made-up frames, a chunk or a batch each time the test says so; live if it says so.
 pub(crate) struct Paced {
     inner: Synthetic,

@@ -33,12 +33,10 @@ pub(crate) struct ExportArgs {
     /// Bytes of records that may wait for Kafka (64M)
     #[arg(long, value_name = "BYTES", value_parser = args::file_size, default_value = "64M")]
     #[arg(hide_default_value = true, requires = "kafka", help_heading = "Output")]
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "refused before it is read"))]
     kafka_queue: u64,
 
     /// A property of librdkafka, such as linger.ms=5; may be given more than once
     #[arg(long, value_name = "NAME=VALUE", requires = "kafka", help_heading = "Output")]
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "refused before it is read"))]
     kafka_set: Vec<String>,
 }
 
@@ -82,6 +80,8 @@ impl ExportArgs {
 
     #[cfg(not(feature = "kafka"))]
     fn kafka(&self, _: &str, _: &InputArgs) -> anyhow::Result<Export> {
+        // These are no use either.
+        let _ = (self.kafka_queue, &self.kafka_set);
         without("kafka")
     }
 }

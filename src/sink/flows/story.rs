@@ -175,9 +175,9 @@ fn put_brief(line: &mut Vec<u8>, time: Duration) {
         whole + u64::from(rest > unit / 2 || rest == unit / 2 && whole % 2 == 1)
     };
     let (unit, tenths, name) = match nanos {
-        ..1_000_000 => (1_000, false, " us"),
-        ..100_000_000 => (100_000, true, " ms"),
-        ..1_000_000_000 => (1_000_000, false, " ms"),
+        0..1_000_000 => (1_000, false, " us"),
+        1_000_000..100_000_000 => (100_000, true, " ms"),
+        100_000_000..1_000_000_000 => (1_000_000, false, " ms"),
         _ => (100_000_000, true, " s"),
     };
     let rounded = round(unit);
