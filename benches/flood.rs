@@ -173,7 +173,8 @@ fn tables(size: &Size) {
     assert!(broken > 8.0 * whole, "{broken} {whole}");
     row("crafted keys: bytes of a table of 40, seed unknown", whole, broken, "seed known", 0.125);
     let many = crafted(&known, size.many);
-    let random: Vec<u128> = (0..many.len() as u128).map(|at| (at * 0x9e37_79b9_7f4a_7c15) << 32 | 5).collect();
+    let random: Vec<u128> =
+        (0..many.len() as u128).map(|at| (at * 0x9e37_79b9_7f4a_7c15) << 32 | 5).collect();
     let (mut times, mut sizes) = ([Vec::new(), Vec::new()], [0.0; 2]);
     for _ in 0..size.rounds.max(5) {
         for (which, keys) in [&many, &random].into_iter().enumerate() {

@@ -14,8 +14,11 @@ pub(super) enum Cell {
     Text(String),
 }
 
+/// What a record has in a column.
+pub(super) type Value = fn(&FlowRecord) -> Cell;
+
 /// Each column as the schema's language has it, and its value. `a` is what the source sent, `b` what the destination did.
-pub(super) const COLUMNS: &[(&str, fn(&FlowRecord) -> Cell)] = &[
+pub(super) const COLUMNS: &[(&str, Value)] = &[
     ("required binary proto (STRING)", |flow| {
         let number = flow.key.protocol();
         Cell::Text(protocol_name(number).map_or_else(|| number.to_string(), str::to_owned))
