@@ -77,7 +77,7 @@ fn objects_by(options: FlowsOptions, path: &Path, cores: &[usize], names: bool) 
     (text, objects)
 }
 
-fn named<'a>(objects: &'a [Value], port: u16) -> [Option<&'a str>; 4] {
+fn named(objects: &[Value], port: u16) -> [Option<&str>; 4] {
     let is =
         |object: &&Value| object["sport"] == port || object["src"] == "192.0.2.7" && object["dport"] == port;
     let object = objects.iter().find(is).unwrap_or_else(|| panic!("no flow of port {port}"));

@@ -52,6 +52,12 @@ pub fn has_lanes() -> bool {
     checksum::run(Ask)
 }
 
+/// Whether the vectors to go by are those of AVX2, by the same choice.
+#[must_use]
+pub(crate) fn has_avx2() -> bool {
+    checksum::Variant::chosen() == checksum::Variant::Avx2
+}
+
 /// What is in the packets of one batch. Its memory is used again for the next one.
 #[derive(Debug, Default)]
 pub struct Findings {

@@ -6,11 +6,10 @@ mod avx512;
 use super::flat::Flat;
 use super::plan::Plan;
 use crate::batch;
-use crate::checksum::Variant;
 use crate::frame::Batch;
 
-/// Chooses the wanted frames where the CPU has the vectors for it, unless `WHARF_CHECKSUM` asks for
-/// [another way](crate::checksum::Variant) to sum. Whether it has.
+/// Chooses the wanted frames where the CPU has the vectors for it, unless `WHARF_CHECKSUM` asks for another way to sum.
+/// Whether it has.
 pub(super) fn choose(plan: &Plan, flat: &Flat, batch: Batch<'_>, wanted: &mut Vec<u16>) -> bool {
     // Gathers take signed offsets.
     if i32::try_from(batch.slab().len()).is_err() {
@@ -21,7 +20,7 @@ pub(super) fn choose(plan: &Plan, flat: &Flat, batch: Batch<'_>, wanted: &mut Ve
         unsafe { avx512::choose(plan, flat, batch, wanted) };
         return true;
     }
-    Variant::chosen() == Variant::Avx2 && choose_by_avx2(plan, flat, batch, wanted)
+    batch::has_avx2() && choose_by_avx2(plan, flat, batch, wanted)
 }
 
 /// The same by AVX2, where the CPU has it and the slab is not too long.
