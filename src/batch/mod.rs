@@ -54,6 +54,7 @@ pub fn has_lanes() -> bool {
 
 /// Whether the vectors to go by are those of AVX2, by the same choice.
 #[must_use]
+#[cfg(target_arch = "x86_64")]
 pub(crate) fn has_avx2() -> bool {
     checksum::Variant::chosen() == checksum::Variant::Avx2
 }
