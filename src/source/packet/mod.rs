@@ -4,7 +4,7 @@
 //! there. A batch lies within one block, and the block returns to the kernel once all its frames were
 //! handed out and the last batch is given up.
 //!
-//! A [`Chunk`] takes the block with it, leased: it returns when the last of its readers is done, while the ring goes
+//! A [`Chunk`](crate::source::Chunk) takes the block with it, leased: it returns when the last of its readers is done, while the ring goes
 //! on. Never more than half of the blocks are out in this way, or a slow reader would take the kernel the room for
 //! what comes next: beyond that a chunk's frames are copied, and the block returns at once.
 //!

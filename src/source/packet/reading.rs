@@ -71,7 +71,7 @@ impl Source for Capture {
         Some(self)
     }
 
-    /// Where every interface has that many rings ([`Options::parts`]): to each part one of each.
+    /// Where every interface has that many rings ([`Options::parts`](super::Options::parts)): to each part one of each.
     fn divide(&mut self, parts: usize) -> Option<Result<Vec<Box<dyn Source + Send>>, Error>> {
         let untouched = self.handed == 0 && !self.stopping && !self.ended;
         if !untouched || parts < 2 || self.rings.iter().any(|ring| ring.group.parts() != parts) {
