@@ -7,8 +7,6 @@ use crate::frame::{Batch, Record};
 /// Frames at once.
 pub(super) const LANES: usize = u64::BITS as usize;
 pub(super) const ALL: u64 = u64::MAX;
-/// From so many frames on, all are loaded in one go.
-const MANY: u32 = 40;
 
 /// A number of each frame.
 #[derive(Clone, Copy)]
@@ -88,20 +86,6 @@ impl<'f> Frames<'f> {
         Frame { data: self.slab.get(start..start + length).unwrap_or_default(), record: &self.records[lane] }
     }
 
-    /// The word there, where the frame has all four bytes of it.
-    #[inline(always)]
-    fn word(&self, lane: usize, word: Word) -> Option<u32> {
-        let (start, length) = (self.starts.0[lane] as usize, self.lengths.0[lane] as usize);
-        let at = match word.header {
-            None => word.at as usize,
-            Some(_) => self.frame(lane).place(word)?,
-        };
-        if at.checked_add(4)? > length {
-            return None;
-        }
-        self.slab.get(start + at..).and_then(<[u8]>::first_chunk).map(|bytes| u32::from_be_bytes(*bytes))
-    }
-
     #[inline(always)]
     pub(super) fn wire_lengths(&self, numbers: &mut Numbers) {
         let lengths = self.records.iter().map(|record| record.wire_length);
@@ -154,16 +138,13 @@ impl Machine for Portable {
 
     #[inline(always)]
     fn load(self, frames: &Frames<'_>, word: Word, lanes: u64, numbers: &mut Numbers) -> u64 {
-        let mut load = |lane: usize| {
-            let loaded = frames.word(lane, word);
-            // What others have of a part of it stays.
-            if let Some(number) = loaded {
-                numbers.0[lane] = number;
-            }
-            loaded.is_some()
-        };
-        // Of nearly all, all: what is loaded twice is the same, and no bit is to be sought.
-        if lanes.count_ones() < MANY { lanes_where(lanes, load) } else { lanes & bits(&mut load) }
+        lanes_where(lanes, |lane| {
+            let frame = frames.frame(lane);
+            let place = frame.place(word);
+            let bytes = place.and_then(|at| frame.data.get(at..)).and_then(<[u8]>::first_chunk);
+            numbers.0[lane] = bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes));
+            bytes.is_some()
+        })
     }
 
     #[inline(always)]
@@ -190,7 +171,7 @@ pub(super) fn each(mut lanes: u64) -> impl Iterator<Item = usize> {
 
 /// A bit for each lane: whether it holds there. Written so that it becomes vector instructions.
 #[inline(always)]
-pub(super) fn bits(mut holds: impl FnMut(usize) -> bool) -> u64 {
+pub(super) fn bits(holds: impl Fn(usize) -> bool) -> u64 {
     let mut flags = [0_u8; LANES];
     flags.iter_mut().enumerate().for_each(|(lane, flag)| *flag = u8::from(holds(lane)));
     // Eight flags, of which each is moved to its place in the highest byte: no two meet on the way.
