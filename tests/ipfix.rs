@@ -169,22 +169,22 @@ fn nfcapd_takes_records_over_udp() {
         .stderr(Stdio::null())
         .spawn();
     let mut collector = Collector(collector.unwrap());
-    let listening = || {
-        let sockets = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
-        sockets.contains(&format!(":{:04X} ", port.parse::<u16>().unwrap()))
+    // It listens, and has taken all that came: more than its buffer holds at once would be lost, as UDP has it.
+    let wait_for_it = || {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while queued(&port) != Some(0) {
+            assert!(Instant::now() < deadline, "nfcapd does not listen");
+            sleep(Duration::from_micros(200));
+        }
     };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !listening() {
-        assert!(Instant::now() < deadline, "nfcapd does not listen");
-        sleep(Duration::from_millis(20));
-    }
+    wait_for_it();
     // More than 50 messages: templates come again.
     let records = records(1_200);
     let mut ipfix = Ipfix::udp(&format!("127.0.0.1:{port}")).unwrap();
     for record in &records {
         ipfix.write(record).unwrap();
         if ipfix.counts().records.is_multiple_of(64) {
-            sleep(Duration::from_micros(200));
+            wait_for_it();
         }
     }
     ipfix.finish().unwrap();
@@ -194,6 +194,15 @@ fn nfcapd_takes_records_over_udp() {
     assert!(ended.success());
     collector.0.wait().unwrap();
     assert_eq!(taken_in(directory.path()), sums(&records));
+}
+
+/// The bytes that wait in the queue of the UDP socket at this port of IPv4 (`proc(5)`), if there is one.
+fn queued(port: &str) -> Option<u64> {
+    let port = format!(":{:04X}", port.parse::<u16>().ok()?);
+    let sockets = std::fs::read_to_string("/proc/net/udp").ok()?;
+    let mut lines = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let fields = lines.find(|fields| fields.get(1).is_some_and(|local| local.ends_with(&port)))?;
+    u64::from_str_radix(fields.get(4)?.split_once(':')?.1, 16).ok()
 }
 
 /// The packets and bytes in what nfcapd has written, by nfdump.
