@@ -213,7 +213,7 @@ fn broadcasts_are_those_of_the_interfaces_network() {
             sleep 0.3; kill -TERM $!; wait $! || exit 1
             sed 's/.* > \([0-9.]*\)\.[0-9]*: .*/\1/' "$out" | tr '\n' ' '; echo; cat "$err" >&2
         done
-        cd "$(mktemp -d)"; "$0" split -i v1 -c 4 --to 'ip broadcast=all.pcap' --rest one.pcap 2> err &
+        cd "$(mktemp -d)"; "$0" split -i v1 -c 4 --to 'ip broadcast=all.pcap' --rest one.pcap udp 2> err &
         until grep -q listening err; do sleep 0.05; done
         for to in 10.1.15.255 10.1.2.255 10.1.0.0 255.255.255.255; do
             "$0" gen -i v0 --destination "$to" --count 1 --size 64 --protocol udp > /dev/null 2>&1 || exit 98
