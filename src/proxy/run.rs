@@ -7,7 +7,7 @@ use super::control::{Control, Listen, State};
 use super::counters::Totals;
 use super::error::Error;
 use super::handover::{self, Adoption, HandoverError, Predecessor, Successor, Taken};
-use super::listen::{Asked, Opened, Sockets};
+use super::listen::{self, Asked, Opened, Sockets};
 use super::notice::Notice;
 use super::share::Budget;
 use super::shared::{ListenPlace, Shared};
@@ -82,6 +82,14 @@ struct Parts {
 }
 
 impl Proxy {
+    /// What can be told of a configuration without opening or looking up anything: routes lead somewhere, rules have ports.
+    ///
+    /// # Errors
+    /// [`Error::Route`], [`Error::Shadowed`].
+    pub fn check(config: &Config) -> Result<(), Error> {
+        listen::check(config)
+    }
+
     /// Binds all sockets, and looks up the names of servers.
     ///
     /// # Errors

@@ -141,10 +141,10 @@ impl Sockets {
             inherited: Arc::clone(&self.inherited),
             chosen: HashMap::new(),
         };
+        check(config)?;
         let mut taken = HashSet::new();
         let mut many = Vec::new();
         for (index, listener) in config.listeners.iter().enumerate() {
-            check_routes(config, listener)?;
             for bind in &listener.binds {
                 match bind {
                     Bind::Ports { address, ports } => {
@@ -238,8 +238,30 @@ impl Sockets {
     }
 }
 
+/// What can be told of a configuration's listeners before anything is opened: all routes lead somewhere, and each rule has a
+/// port that none before it has.
+pub(super) fn check(config: &Config) -> Result<(), Error> {
+    let mut taken = HashSet::new();
+    for listener in &config.listeners {
+        check_routes(config, listener)?;
+        for bind in &listener.binds {
+            let Bind::Ports { address, ports } = bind else { continue };
+            let mut has_one = false;
+            for &transport in bind.transports() {
+                for port in ports.ranges.iter().cloned().flatten() {
+                    has_one |= port == 0 || taken.insert((transport, *address, port));
+                }
+            }
+            if !has_one {
+                return Err(Error::Shadowed { listener: listener.name.clone(), rule: bind.to_string() });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether all routes of a listener lead somewhere.
-pub(super) fn check_routes(config: &Config, listener: &Listener) -> Result<(), Error> {
+fn check_routes(config: &Config, listener: &Listener) -> Result<(), Error> {
     let problem =
         |problem: &str| Error::Route { listener: listener.name.clone(), problem: problem.to_owned() };
     if listener.routes.is_empty() {

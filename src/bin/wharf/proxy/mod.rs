@@ -30,9 +30,11 @@ const NAMED: usize = 16;
 pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
     if let Some(path) = &arguments.check {
         let config = read_config(path)?;
+        let name = path.display();
+        Proxy::check(&config).map_err(|error| args::usage(&format!("{name}, {error}")))?;
         print(format!(
             "{}: right: {} listeners, {} upstreams\n",
-            path.display(),
+            name,
             config.listeners.len(),
             config.upstreams.len()
         ))?;
