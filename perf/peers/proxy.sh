@@ -42,8 +42,8 @@ ulimit -n 100000 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 # (HAProxy reckons with pipes beside them.)
 most=$((($(ulimit -n) - 200) / 4))
 idle=${IDLE:-$((most < 20000 ? most : 20000))}
-# Of ours alone, as many as its process may have.
-full=$((($(ulimit -n) - 300) / 2))
+# Of ours alone, as many as its process has descriptors for beside a quarter for UDP.
+full=$((($(ulimit -n) - 600) * 3 / 8))
 full=$((full < 20000 ? full : 20000))
 # Before all else that runs here, where that is allowed; what is started inherits it.
 chrt -r -p 1 $$ 2>/dev/null || true
