@@ -293,9 +293,7 @@ fn what_was_counted_and_known_of_servers_goes_on() {
         let servers = &now["upstreams"][0]["servers"];
         assert_eq!((&servers[1], &servers[0]["chosen"]), (&upstream[1], &upstream[0]["chosen"]));
         assert_eq!(ask(tcp, b"", 1), "a");
-        until("it has ended", || {
-            status()["totals"]["ended"]["complete"].as_u64() >= Some(9 + generation)
-        });
+        until("it has ended", || status()["totals"]["ended"]["complete"].as_u64() >= Some(9 + generation));
         assert_eq!(status()["totals"]["tcp"]["accepted"], 10 + generation);
     }
     long.write_all(b"on").unwrap();
@@ -416,7 +414,8 @@ fn privileges_are_gone_and_the_port_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let program = directory.path().join("wharf");
-    std::fs::copy(env!("CARGO_BIN_EXE_wharf"), &program).unwrap();
+    // By another process: what this one writes is busy as long as a child that another test starts has it open.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_wharf")).arg(&program).status().unwrap().success());
     let mut command = Command::new(&program);
     // A port that only root may bind, at an address of its own; and one that a later process could not.
     let at: SocketAddr = "127.88.9.7:89".parse().unwrap();

@@ -143,7 +143,8 @@ fn show(lines: &str) {
 /// One line on standard error. There is nobody to tell when that fails.
 pub(crate) fn tell(what: &str) {
     let line = what.split('\n').map(str::trim).collect::<Vec<_>>().join("; ");
-    let _ = writeln!(io::stderr(), "wharf: {line}");
+    // In one call, so that the lines of two processes that write there do not mix.
+    let _ = io::stderr().write_all(format!("wharf: {line}\n").as_bytes());
 }
 
 /// Whether all that went wrong is that nobody reads our standard output any more.
