@@ -150,8 +150,15 @@ impl<'a> Deliveries<'a> {
 
     /// The frames in order, for a sink that does not look into them.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame<'a>> + use<'a> {
-        let Self { batch, findings, chosen, .. } = *self;
-        chosen.iter().map(move |&index| settled(batch.frame(index.into()), findings, index.into()))
+        let packets = *self;
+        self.briefs().map(move |packet| packets.frame(packet))
+    }
+
+    /// The frame of one of [these packets](Self::briefs).
+    // As Batch::frame.
+    #[inline(always)]
+    pub(crate) fn frame(&self, packet: Brief<'_>) -> Frame<'a> {
+        settled(self.batch.frame(packet.index), self.findings, packet.index)
     }
 
     /// What is known of their frames, in order.
@@ -181,8 +188,7 @@ impl<'a> Deliveries<'a> {
 
     /// One of [these packets](Self::briefs), parsed.
     pub(crate) fn packet(&self, packet: Brief<'_>) -> Packet<'a> {
-        let frame = settled(self.batch.frame(packet.index), self.findings, packet.index);
-        Packet::new(frame, self.findings.layers_in(self.batch, packet.index))
+        Packet::new(self.frame(packet), self.findings.layers_in(self.batch, packet.index))
     }
 
     /// The packet that [`Self::briefs`] gives after so many others.
