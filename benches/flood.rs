@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "a table is what it makes")]
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 use wharf::build::{Ipv4, Stack, Tcp, Udp};
 use wharf::flow::{Meter, MeterOptions, Seed, Table};
@@ -172,11 +173,21 @@ const CONVERSATION: [Sent; 9] = [
     Sent::Segment(false, Tcp::ACK, [301, 1_501], 0),
 ];
 
-/// What so many flows take of resident memory when each has had these packets, by flow: what there is less of without them.
-fn resident_by_flow(size: &Size, sent: &[Sent]) -> f64 {
-    let flows = size.flows;
+/// What flows have sent whose memory is told.
+const KINDS: [(&str, &[Sent]); 4] = [
+    ("UDP", &[Sent::Datagram]),
+    ("a SYN", CONVERSATION.split_at(1).0),
+    ("TCP, open", CONVERSATION.split_at(3).0),
+    ("TCP, a question and its answer", &CONVERSATION),
+];
+/// A process of its own tells how much resident memory so many flows of a kind take.
+const RESIDENT: &str = "--resident";
+
+/// Bytes of resident memory that come to a process by so many flows when each has had these packets.
+fn resident_with(flows: u32, sent: &[Sent]) -> usize {
     let mut meter = Meter::new(MeterOptions { max_flows: flows as usize, ..MeterOptions::default() });
     let (mut stack, mut at, message) = (Stack::new(), 0, [0; 1_000]);
+    let before = resident();
     for packet in sent {
         for flow in 0..flows {
             let client = (scattered(flow).to_be_bytes(), (flow >> 7) as u16 | 1024);
@@ -205,20 +216,16 @@ fn resident_by_flow(size: &Size, sent: &[Sent]) -> f64 {
         }
     }
     assert_eq!(meter.len(), flows as usize);
-    let with = resident();
-    drop(meter);
-    with.saturating_sub(resident()) as f64 / f64::from(flows)
+    resident() - before
 }
 
 fn memory(size: &Size) {
-    for (what, sent) in [
-        ("UDP", &[Sent::Datagram][..]),
-        ("a SYN", &CONVERSATION[..1]),
-        ("TCP, open", &CONVERSATION[..3]),
-        ("TCP, a question and its answer", &CONVERSATION),
-    ] {
-        let metric = format!("resident bytes a flow: {what}");
-        row(&metric, resident_by_flow(size, sent), 160.0, "the bar", 1.0);
+    let program = std::env::current_exe().unwrap();
+    for (number, (what, _)) in KINDS.iter().enumerate() {
+        let arguments = [RESIDENT, &number.to_string(), &size.flows.to_string()];
+        let told = Command::new(&program).args(arguments).output().unwrap().stdout;
+        let bytes: f64 = String::from_utf8(told).unwrap().trim().parse().unwrap();
+        row(&format!("resident bytes a flow: {what}"), bytes / f64::from(size.flows), 160.0, "the bar", 1.0);
     }
 }
 
@@ -269,7 +276,15 @@ fn tables(size: &Size) {
 }
 
 fn main() {
-    let size = if std::env::args().any(|argument| argument == "--bench") { &WHOLE } else { &BRIEF };
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, flag, kind, flows] = &arguments[..]
+        && flag == RESIDENT
+    {
+        let (_, sent) = KINDS[kind.parse::<usize>().unwrap()];
+        println!("{}", resident_with(flows.parse().unwrap(), sent));
+        return;
+    }
+    let size = if arguments.iter().any(|argument| argument == "--bench") { &WHOLE } else { &BRIEF };
     println!("metric\tours\tpeer\tpeer's name\tratio\towed");
     memory(size);
     meters(size);

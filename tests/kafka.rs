@@ -265,11 +265,8 @@ fn wrong_ends_are_told_at_once() {
         let (code, told) = run(arguments);
         assert!(code == Some(2) && told.contains(words), "{code:?} {told}");
     }
-    // Encryption is a feature of its own.
-    if cfg!(not(feature = "kafka-ssl")) {
-        let (code, told) = run(&["here:1/topic", "--kafka-set", "security.protocol=ssl"]);
-        assert!(code == Some(1) && told.contains("--features kafka-ssl"), "{code:?} {told}");
-    }
+    let (code, told) = run(&["here:1/topic", "--kafka-set", "security.protocol=ssl"]);
+    assert!(code == Some(1) && told.contains("only plain listeners"), "{code:?} {told}");
     // Nobody listens there any more.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, told) = run(&[&format!("{nobody}/flows")]);

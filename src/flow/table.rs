@@ -32,7 +32,7 @@ pub struct Table<V> {
 /// Entries of a bucket: as many as there are bytes in a word.
 const WAYS: usize = 8;
 /// So many of so many entries may be in use where the table is as large as it will be: it hardly ever grows beyond that.
-const FULL: (usize, usize) = (15, 16);
+const FULL: (usize, usize) = (7, 8);
 /// Not an entry's place.
 pub(super) const NONE: u32 = u32::MAX;
 /// The key of an entry that is not in use.

@@ -71,9 +71,12 @@ impl Compact {
             side.options = side.options & !SPARE | u32::from(bits) << 4 & SPARE;
         }
         sides[0].known |= if said >> 8 & 1 == 0 { 0 } else { CONFIRMED };
-        let pending = connection.sides.iter().filter(|side| side.knows(PENDING));
-        let one = pending.map(|side| (side.pending, last.saturating_sub(side.pending_since)));
-        let one = one.fold(Some((0, 0)), |found, next| if found == Some((0, 0)) { Some(next) } else { None });
+        let mut pending = connection.sides.iter().filter(|side| side.knows(PENDING));
+        let one = match (pending.next(), pending.next()) {
+            (None, _) => Some((0, 0)),
+            (Some(side), None) => Some((side.pending, last.saturating_sub(side.pending_since))),
+            _ => None,
+        };
         let fitting = one.and_then(|(pending, since)| Some((pending, u32::try_from(since).ok()?)));
         let apart = connection.sides.iter().any(|side| side.knows(TO_ACK) && side.to_ack != side.next);
         let beside = (connection.trouble.is_some() || apart || fitting.is_none()).then(|| Beside {

@@ -149,11 +149,11 @@ impl Kafka {
         let failed = |error: KafkaError| {
             let secure = options.properties.iter().any(|(name, _)| is_secure(name));
             let path = name.clone();
-            if cfg!(feature = "kafka-ssl") || !secure {
+            if !secure {
                 return Error::Io { path, source: io::Error::other(error) };
             }
             let advice =
-                "TLS and SASL need a build with OpenSSL: `cargo build --release --features kafka-ssl`";
+                "librdkafka is built without OpenSSL here: neither TLS nor SASL, only plain listeners";
             Error::Format { path, reason: format!("{error}: {advice}") }
         };
         let producer: BaseProducer<Deliveries> =
