@@ -3,6 +3,7 @@
 mod expiry;
 
 use super::FlowKey;
+use super::connections::Connections;
 use super::event::Event;
 use super::last::Last;
 use super::options::{MeterCounts, MeterOptions};
@@ -11,7 +12,6 @@ use super::record::{EndReason, FlowRecord};
 use super::slab::Slab;
 use super::state::{self, Cold, Hot, NEVER, NONE, NOWHERE, Odd};
 use super::table::{BATCH, Table};
-use super::tcp::Connection;
 use super::wheel::Wheel;
 use super::window::Events;
 use crate::frame::Timestamp;
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// When to look at a flow that never times out.
 const NEVER_MIND: i64 = 60_000_000_000;
+/// Most flows that have numbers.
+const MOST: usize = 1 << 30;
 /// Packets gathered before the table is asked.
 const GATHERED: usize = 256;
 
@@ -36,7 +38,7 @@ pub struct Meter {
     table: Table<Hot>,
     /// What stands beside the table. By its numbers flows are known here: they do not change while a flow lasts.
     cold: Slab<Cold>,
-    connections: Slab<Connection>,
+    connections: Connections,
     odds: Slab<Odd>,
     /// Keys that are not whole.
     long: Slab<FlowKey>,
@@ -63,16 +65,17 @@ impl Meter {
         };
         let (idle, active) = (nanos(options.idle_timeout), nanos(options.active_timeout));
         let linger = nanos(Some(options.linger));
+        let max_flows = options.max_flows.clamp(1, MOST);
         let horizon = [idle, active, linger].into_iter().filter(|&time| time < i64::MAX / 4).max();
         Self {
-            options: MeterOptions { max_flows: options.max_flows.clamp(1, NONE as usize - 1), ..options },
+            options: MeterOptions { max_flows, ..options },
             idle,
             active,
             linger,
             seed,
-            table: Table::new(seed),
+            table: Table::of_at_most(seed, max_flows),
             cold: Slab::default(),
-            connections: Slab::default(),
+            connections: Connections::new(max_flows),
             odds: Slab::default(),
             long: Slab::default(),
             wheel: Wheel::new(horizon.unwrap_or(0).max(NEVER_MIND)),
@@ -220,22 +223,23 @@ impl Meter {
         let (_, hot) = table.entry(entry);
         let flow = hot.cold;
         let cold = &mut cold[flow];
-        cold.busy |= again;
-        let direction = usize::from(event.is_reversed() != cold.reversed);
-        cold.take(event, direction, odds);
+        cold.set_busy(again);
+        let direction = usize::from(event.is_reversed() != cold.is_reversed());
+        cold.take(event, hot, direction, odds);
         if hot.packets == [0; 2] {
             // A record that a timeout has begun begins with this packet.
             cold.first = time;
         }
-        hot.count(direction, time, event.wire_length, event.payload);
-        let Some(segment) = event.segment() else { return };
-        if hot.connection == NONE {
-            hot.connection = connections.insert(Connection::default());
+        let before = hot.last;
+        let carried = hot.count(event, direction, time);
+        if carried.any() {
+            cold.carry(carried, direction, odds);
         }
-        let connection = &mut connections[hot.connection];
-        connection.observe(&segment, direction, time, *epoch);
-        if connection.is_over() && !cold.over {
-            cold.over = true;
+        let Some(segment) = event.segment() else { return };
+        let times = (before, hot.last);
+        let over = connections.observe(&mut hot.connection, times, (&segment, direction), time, *epoch);
+        if over && !cold.is_over() {
+            cold.set_over();
             cold.place = self.wheel.schedule(flow, time.saturating_add(self.linger));
         }
     }
@@ -246,7 +250,7 @@ impl Meter {
         let Some(kind) = event.error() else { return self.lost_packets() };
         if let Some(entry) = self.table.find(event.key.0, hash, NONE) {
             let cold = &mut self.cold[self.table.entry(entry).1.cold];
-            cold.refused(usize::from(event.is_reversed() != cold.reversed), kind, &mut self.odds);
+            cold.refused(usize::from(event.is_reversed() != cold.is_reversed()), kind, &mut self.odds);
         }
     }
 
@@ -262,8 +266,8 @@ impl Meter {
             && hot.connection != NONE
             && let Some(segment) = event.segment()
         {
-            let direction = usize::from(event.is_reversed() != cold.reversed);
-            if self.connections[hot.connection].is_followed_by(&segment, direction) {
+            let direction = usize::from(event.is_reversed() != cold.is_reversed());
+            if self.connections.is_followed_by(hot.connection, hot.last, &segment, direction) {
                 return Some(EndReason::Reused);
             }
         }
@@ -303,9 +307,13 @@ impl Meter {
         let (packed, hot) = self.table.get(entry).filter(|(_, hot)| hot.packets != [0; 2])?;
         let cold = &self.cold[hot.cold];
         let key = self.key(packed, cold);
-        let odd = if cold.odd == NONE { Odd::default() } else { self.odds[cold.odd] };
-        let connection = (hot.connection != NONE).then(|| &self.connections[hot.connection]);
-        Some(state::record(key, hot, (cold, odd), connection, end))
+        let odd = self.odd(cold);
+        let story = self.connections.story(hot.connection, hot.last);
+        Some(state::record(key, hot, (cold, odd), story, end))
+    }
+
+    fn odd(&self, cold: &Cold) -> Odd {
+        if cold.odd == NONE { Odd::default() } else { self.odds[cold.odd] }
     }
 
     fn key(&self, packed: u128, cold: &Cold) -> FlowKey {
@@ -326,9 +334,7 @@ impl Meter {
             self.odds.remove(cold.odd);
         }
         cold.restart(time);
-        if hot.connection != NONE {
-            self.connections[hot.connection].restart();
-        }
+        self.connections.restart(&mut hot.connection, hot.last);
     }
 
     #[inline(never)]
@@ -340,9 +346,7 @@ impl Meter {
         let Hot { cold: flow, connection, .. } = *self.table.entry(entry).1;
         let cold = &mut self.cold[flow];
         cold.place = NOWHERE;
-        if connection != NONE {
-            self.connections.remove(connection);
-        }
+        self.connections.remove(connection);
         if cold.odd != NONE {
             self.odds.remove(cold.odd);
         }
@@ -358,7 +362,7 @@ impl Meter {
         let all = self.cold.all().filter(|(_, cold)| cold.place != NOWHERE);
         all.filter_map(|(_, cold)| {
             let (_, hot) = self.table.get(cold.entry).filter(|(_, hot)| hot.packets != [0; 2])?;
-            Some((cold.entry, cold.first, hot.bytes().iter().sum()))
+            Some((cold.entry, cold.first, hot.bytes(&self.odd(cold)).iter().sum()))
         })
     }
 
@@ -369,7 +373,7 @@ impl Meter {
 
     /// Why the record of a flow would end if nothing more came.
     pub(super) fn last_reason(&self, entry: u32) -> EndReason {
-        let over = self.table.get(entry).is_some_and(|(_, hot)| self.cold[hot.cold].over);
+        let over = self.table.get(entry).is_some_and(|(_, hot)| self.cold[hot.cold].is_over());
         if over { EndReason::Closed } else { EndReason::CaptureEnd }
     }
 

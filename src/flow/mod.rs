@@ -36,6 +36,7 @@
 //! ```
 
 mod community_id;
+mod connections;
 mod event;
 pub mod fragments;
 mod key;

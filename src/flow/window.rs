@@ -32,10 +32,20 @@ impl Events {
     }
 }
 
-/// What some packets tell, sorted by the meters that are to take it in. Which one a flow belongs to does not depend on the seed.
+/// Which of several meters a flow belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// By its key alone: records come in the same order in every run.
+    Known,
+    /// By the seed as well: nobody outside can send flows that all belong to one.
+    Secret,
+}
+
+/// What some packets tell, sorted by the meters that are to take it in.
 #[derive(Debug)]
 pub(crate) struct Window {
     seed: Seed,
+    share: Share,
     /// By meter.
     pub(super) events: Vec<Events>,
     /// Packets so far.
@@ -45,19 +55,19 @@ pub(crate) struct Window {
 
 impl Window {
     /// For so many meters, a power of two of at most 2^16.
-    pub(super) fn new(meters: usize, seed: Seed) -> Self {
+    pub(super) fn new(meters: usize, seed: Seed, share: Share) -> Self {
         let events = (0..meters).map(|_| Events::default()).collect();
-        Self { seed, events, order: 0, without_flow: 0 }
+        Self { seed, share, events, order: 0, without_flow: 0 }
     }
 
     /// One that nothing is put into.
     pub(crate) fn none() -> Self {
-        Self::new(0, Seed::fixed(0))
+        Self::new(0, Seed::fixed(0), Share::Known)
     }
 
     /// An empty one for the same meters.
     pub(crate) fn alike(&self) -> Self {
-        Self::new(self.events.len(), self.seed)
+        Self::new(self.events.len(), self.seed, self.share)
     }
 
     /// How many packets it has taken in.
@@ -123,7 +133,11 @@ impl Window {
     /// The meter of a flow, by the upper bits of a number that is spread by a multiplication.
     #[inline(always)]
     fn events_of(&self, key: Packed, long: Option<&FlowKey>) -> usize {
-        let spread = long.map_or_else(|| key.spread(), FlowKey::spread);
+        let spread = match (self.share, long) {
+            (Share::Secret, _) => self.seed.share(key.0),
+            (Share::Known, Some(key)) => key.spread(),
+            (Share::Known, None) => key.spread(),
+        };
         (spread >> 48) as usize & (self.events.len() - 1)
     }
 }

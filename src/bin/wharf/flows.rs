@@ -17,7 +17,7 @@ use std::time::Duration;
 use wharf::flow::names::{NamesOptions, Naming};
 use wharf::flow::reassembly::Counters;
 use wharf::flow::{MeterOptions, fragments};
-use wharf::sink::{FlowFormat, Flows, FlowsOptions, Sink, StreamFiles, Tee};
+use wharf::sink::{FlowExport, FlowFormat, Flows, FlowsOptions, Sink, StreamFiles, Tee};
 
 /// How often a terminal shows the largest flows.
 const EVERY: Duration = Duration::from_secs(2);
@@ -158,7 +158,8 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
         let _ = writeln!(std::io::stderr(), "{}", Summary(flows.counts()));
         tell(&flows);
     }
-    ended.conclude()
+    let lost = flows.exports().map(FlowExport::lost).sum();
+    ended.with_lost(lost).conclude()
 }
 
 /// What was written beside the records.

@@ -157,7 +157,7 @@ impl<W: Write> Flows<W> {
             exports: Vec::new(),
             failure: None,
         };
-        let shards = Shards::new(meter);
+        let shards = if live { Shards::live(meter) } else { Shards::new(meter) };
         let window = shards.window();
         let (exchange, threads) = (None, 1);
         Self {
