@@ -16,7 +16,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${ROUNDS:-5} seconds=${TIME:-2}
-metrics=${METRICS:-bulk1 bulk8 sums connect ports ask50 ask1000 udp idle}
+metrics=${METRICS:-bulk1 bulk8 sums connect ports ask50 ask1000 udp idle idle_full}
 peers=${PEERS:-none wharf nginx haproxy rinetd socat sslh sozu}
 wharf=${WHARF:-target/release/wharf}
 load=${CARGO_TARGET_DIR:-perf/peers/proxy/target}/release/proxy-load
@@ -42,6 +42,9 @@ ulimit -n 100000 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 # (HAProxy reckons with pipes beside them.)
 most=$((($(ulimit -n) - 200) / 4))
 idle=${IDLE:-$((most < 20000 ? most : 20000))}
+# Of ours alone, as many as its process has descriptors for beside a quarter for UDP.
+full=$((($(ulimit -n) - 600) * 3 / 8))
+full=$((full < 20000 ? full : 20000))
 # Before all else that runs here, where that is allowed; what is started inherits it.
 chrt -r -p 1 $$ 2>/dev/null || true
 
@@ -154,6 +157,8 @@ memory() { # bytes
 }
 can() { # METRIC PEER
     case $1/$2 in
+        idle_full/wharf) ;;
+        idle_full/*) return 1 ;;
         udp/haproxy | udp/rinetd | udp/socat | udp/sslh | udp/sozu | idle/none | idle/socat | idle/sslh | idle/rinetd) return 1 ;;
         ask1000/socat | bulk8/sslh | ask1000/sslh) return 1 ;;
         connect/socat | connect/sslh) return 1 ;;
@@ -171,10 +176,12 @@ measure() { # METRIC PEER: figure, CPU a unit (or -), p99 (or -)
         connect) out=$("$load" connect "$(at "$2" 2)" 50 "$seconds") ;;
         ask*) out=$("$load" ask "$(at "$2" 0)" "${1#ask}" "$seconds") ;;
         udp) out=$("$load" datagrams "$(at "$2" 0)" 50 "$seconds") ;;
-        idle)
+        idle*)
+            local many=$idle
+            [ "$1" = idle ] || many=$full
             before=$(memory "$2")
             mkfifo "$scratch/hold"
-            timeout 60 "$load" idle "$(at "$2" 0)" "$idle" <"$scratch/hold" >"$scratch/held" &
+            timeout 60 "$load" idle "$(at "$2" 0)" "$many" <"$scratch/hold" >"$scratch/held" &
             local holder=$!
             exec 9>"$scratch/hold"
             until grep -q ready "$scratch/held" || ! kill -0 "$holder" 2>/dev/null; do sleep 0.1; done
@@ -183,7 +190,7 @@ measure() { # METRIC PEER: figure, CPU a unit (or -), p99 (or -)
             wait "$holder" || true
             rm "$scratch/hold"
             [ -n "${after:-}" ] || return 1
-            awk -v a="$before" -v b="$after" -v n="$idle" 'BEGIN { printf "%.0f\t-\t-\n", (b - a) / n }'
+            awk -v a="$before" -v b="$after" -v n="$many" 'BEGIN { printf "%.0f\t-\t-\n", (b - a) / n }'
             return
             ;;
     esac
@@ -223,7 +230,7 @@ measure_ports() {
 figures=${FIGURES:-$scratch/figures}
 for metric in $metrics; do
     for round in $(seq "$rounds"); do
-        [[ $metric != @(idle|sums) ]] || [ "$round" = 1 ] || continue
+        [[ $metric != @(idle|idle_full|sums) ]] || [ "$round" = 1 ] || continue
         for peer in "${there[@]}"; do
             can "$metric" "$peer" || continue
             [ "$metric" != ports ] || { measure_ports; continue; }
@@ -285,6 +292,7 @@ awk -F '\t' -v OFS='\t' '
             else if (metric == "connect") { rows(metric, "/s", 1, 1.05, 0); rows(metric, "CPU s for 10,000", 2, 0.9, 1); rows(metric, "p99 us", 3, 1, 1) }
             else if (metric ~ /^ask/) { rows(metric, "/s", 1, metric == "ask50" ? 1.05 : "", 0); rows(metric, "CPU s for 10,000", 2, "", 1); rows(metric, "p99 us", 3, metric == "ask50" ? 1 : "", 1) }
             else if (metric == "udp") { rows(metric, "answers/s", 1, 1.3, 0); rows(metric, "CPU us a datagram", 2, 0.6, 1) }
+            else if (metric == "idle_full") row("idle, all the descriptors of a process, bytes a connection", median(all[metric, "wharf", 1]), 4096, "owed", 1, 1)
             else { rows(metric, "bytes a connection", 1, "", 1); row("idle, bytes a connection, most", median(all[metric, "wharf", 1]), 4096, "owed", 1, 1) }
         }
         exit failed

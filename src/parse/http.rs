@@ -4,8 +4,8 @@ use super::Prefix;
 
 /// Longest head read; servers' own limits are about this.
 pub const MAX_HEAD: usize = 1 << 13;
-/// Longest method: those registered have at most 17 bytes.
-const MAX_METHOD: usize = 32;
+/// Longest method taken for one: those registered have at most 17 bytes.
+const MAX_METHOD: usize = 20;
 
 /// Why a stream does not begin with an HTTP/1 request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -19,11 +19,84 @@ pub enum NotHttp {
     TooLong,
 }
 
+/// A request line (RFC 9112 section 3), and what has come behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLine<'a> {
+    method: &'a str,
+    target: &'a str,
+    fields: &'a [u8],
+}
+
+impl<'a> RequestLine<'a> {
+    /// Reads it off the front of a TCP stream, of which `stream` is what has come so far. What is none is told at its first
+    /// wrong byte: a method in small letters, of which none is registered, is one.
+    #[must_use]
+    pub fn read(stream: &'a [u8]) -> Prefix<Self, NotHttp> {
+        const VERSION: &[u8] = b"HTTP/1.";
+        let more = Prefix::NeedMore { length: stream.len() + 1 };
+        let other = Prefix::Other(NotHttp::NotARequest);
+        let Some(method) = stream.iter().position(|byte| !byte.is_ascii_uppercase() && *byte != b'-') else {
+            return if stream.len() <= MAX_METHOD { more } else { other };
+        };
+        if method == 0 || method > MAX_METHOD || stream[method] != b' ' {
+            return other;
+        }
+        let rest = &stream[method + 1..];
+        // The target has no byte that is not printed: what is, ends it.
+        let Some(target) = rest.iter().position(|byte| !byte.is_ascii_graphic()) else { return more };
+        if target == 0 || rest[target] != b' ' {
+            return other;
+        }
+        let behind = &rest[target + 1..];
+        if !behind.iter().zip(VERSION).all(|(byte, wanted)| byte == wanted) {
+            return other;
+        }
+        let fields = match behind.get(VERSION.len()..) {
+            None | Some([] | [b'0'..=b'9'] | [b'0'..=b'9', b'\r']) => return more,
+            Some([b'0'..=b'9', b'\r', b'\n', fields @ ..] | [b'0'..=b'9', b'\n', fields @ ..]) => fields,
+            Some(_) => return other,
+        };
+        match (std::str::from_utf8(&stream[..method]), std::str::from_utf8(&rest[..target])) {
+            (Ok(method), Ok(target)) => Prefix::Complete(Self { method, target, fields }),
+            _ => other,
+        }
+    }
+
+    /// Such as `GET`.
+    #[must_use]
+    pub const fn method(&self) -> &'a str {
+        self.method
+    }
+
+    /// What is asked for as it stands: a path, or a whole address to a proxy.
+    #[must_use]
+    pub const fn target(&self) -> &'a str {
+        self.target
+    }
+
+    /// Host and port that the target itself names (RFC 9112 sections 3.2.2 and 3.2.3): then `Host` does not count.
+    #[must_use]
+    pub fn authority(&self) -> Option<&'a str> {
+        if self.method == "CONNECT" {
+            return Some(self.target);
+        }
+        let (scheme, rest) = self.target.split_once("://")?;
+        let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let authority = rest.split(['/', '?', '#']).next()?;
+        // Before an @ stands what a user is let in with.
+        authority.rsplit('@').next().filter(|_| is_scheme && !scheme.is_empty())
+    }
+
+    /// The fields that are whole, each without its line's end; an empty one ends the head.
+    pub fn fields(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        Lines(self.fields)
+    }
+}
+
 /// A request: a view of its request line and of its `Host` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    method: &'a str,
-    target: &'a str,
+    line: RequestLine<'a>,
     field: Option<&'a str>,
 }
 
@@ -48,19 +121,17 @@ impl<'a> Request<'a> {
         };
         // An empty line before the request is to be passed over, RFC 9112 2.2.
         let start = head.strip_prefix(b"\r\n").unwrap_or(head);
-        let method_end = start.iter().position(|byte| !is_token(*byte));
-        match method_end {
-            Some(1..=MAX_METHOD) if start[method_end.unwrap_or(0)] == b' ' => {}
-            None if start.len() <= MAX_METHOD => return more(),
-            _ if start == b"\r" => return more(),
-            _ => return Prefix::Other(NotHttp::NotARequest),
-        }
-        let mut lines = Lines(start);
-        let Some(line) = lines.next() else { return more() };
-        let Some(mut request) = request_line(line) else { return Prefix::Other(NotHttp::NotARequest) };
-        if request.target_authority().is_some() {
+        let line = match RequestLine::read(start) {
+            Prefix::Complete(line) => line,
+            Prefix::NeedMore { .. } => return more(),
+            Prefix::Other(_) if start == b"\r" => return more(),
+            Prefix::Other(why) => return Prefix::Other(why),
+        };
+        let mut request = Self { line, field: None };
+        if line.authority().is_some() {
             return Prefix::Complete(request);
         }
+        let mut lines = line.fields();
         loop {
             match lines.next() {
                 None => return more(),
@@ -78,20 +149,20 @@ impl<'a> Request<'a> {
     /// Such as `GET`.
     #[must_use]
     pub const fn method(&self) -> &'a str {
-        self.method
+        self.line.method
     }
 
     /// What is asked for as it stands: a path, or a whole address to a proxy.
     #[must_use]
     pub const fn target(&self) -> &'a str {
-        self.target
+        self.line.target
     }
 
     /// Host and port as the client wrote them: those of the target where it has any (RFC 9112 3.2.2, 3.2.3), else
     /// `Host`.
     #[must_use]
     pub fn authority(&self) -> Option<&'a str> {
-        self.target_authority().or(self.field).filter(|authority| !authority.is_empty())
+        self.line.authority().or(self.field).filter(|authority| !authority.is_empty())
     }
 
     /// The host without a port; an IPv6 address without its brackets.
@@ -104,47 +175,17 @@ impl<'a> Request<'a> {
         };
         host.map(|host| host.strip_suffix('.').unwrap_or(host)).filter(|host| !host.is_empty())
     }
-
-    fn target_authority(&self) -> Option<&'a str> {
-        if self.method == "CONNECT" {
-            return Some(self.target);
-        }
-        let (scheme, rest) = self.target.split_once("://")?;
-        let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        let authority = rest.split(['/', '?', '#']).next()?;
-        // Before an @ stands what a user is let in with.
-        authority.rsplit('@').next().filter(|_| is_scheme && !scheme.is_empty())
-    }
-}
-
-/// `method SP request-target SP HTTP-version`, RFC 9112 3.
-fn request_line(line: &[u8]) -> Option<Request<'_>> {
-    let (method, rest) = printable_words(line)?.split_once(' ')?;
-    let (target, version) = rest.split_once(' ')?;
-    let minor = version.strip_prefix("HTTP/1.")?;
-    let version = minor.len() == 1 && minor.bytes().all(|byte| byte.is_ascii_digit());
-    (version && !target.is_empty()).then_some(Request { method, target, field: None })
 }
 
 /// The value of a line that is the `Host` field.
-fn host_field(line: &[u8]) -> Option<&[u8]> {
+pub(crate) fn host_field(line: &[u8]) -> Option<&[u8]> {
     let (name, value) = line.split_at_checked(5)?;
     name.eq_ignore_ascii_case(b"host:").then(|| value.trim_ascii())
 }
 
 /// Text that a table can show.
 fn printable(bytes: &[u8]) -> Option<&str> {
-    printable_words(bytes).filter(|text| !text.contains(' '))
-}
-
-fn printable_words(bytes: &[u8]) -> Option<&str> {
-    let printable = bytes.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
-    std::str::from_utf8(bytes).ok().filter(|_| printable)
-}
-
-/// A byte of a token, RFC 9110 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    std::str::from_utf8(bytes).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
 /// Whole lines, each without its end; a lone LF ends one too (RFC 9112 2.2).
@@ -214,5 +255,31 @@ mod tests {
         }
         let endless = [b"GET / HTTP/1.1\r\n", &b"X: y\r\n".repeat(MAX_HEAD / 6)[..]].concat();
         assert_eq!(Request::read(&endless), Prefix::Other(NotHttp::TooLong));
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_at_its_first_wrong_byte() {
+        for (bytes, end) in [
+            ("get / HTTP/1.1\r\n", 1),
+            ("GET  / HTTP/1.1\r\n", 5),
+            ("GET /\r\n", 6),
+            ("GET / HTTP/2.0\r\n", 12),
+            ("GET / HTTP/1.x", 14),
+            ("GET / HTTP/1.11\r\n", 15),
+            ("EHLO mail.example\r\n", 18),
+            ("AAAAAAAAAAAAAAAAAAAAA", 21),
+            ("\r\nGET / HTTP/1.1\r\n", 1),
+        ] {
+            for cut in 1..end {
+                assert!(
+                    matches!(RequestLine::read(&bytes.as_bytes()[..cut]), Prefix::NeedMore { .. }),
+                    "{bytes:?} {cut}"
+                );
+            }
+            assert!(
+                matches!(RequestLine::read(&bytes.as_bytes()[..end]), Prefix::Other(NotHttp::NotARequest)),
+                "{bytes:?} {end}"
+            );
+        }
     }
 }

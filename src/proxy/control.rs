@@ -2,6 +2,7 @@
 //! configuration.
 
 use super::config::{Config, Transport};
+use super::counters::Totals;
 use super::error::Error;
 use super::handover;
 use super::health::{Checked, Checks};
@@ -170,6 +171,11 @@ impl Control {
     /// What plans are made of; nobody makes one meanwhile.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was counted so far.
+    pub(super) fn totals(&self) -> Totals {
+        self.shared.totals()
     }
 
     pub(super) fn workers(&self) -> usize {

@@ -1,6 +1,6 @@
 //! What a proxy did, in numbers that add up.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
@@ -38,7 +38,7 @@ macro_rules! counters {
         }
 
         $(#[$about])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct $totals {
             $($(#[$doc])* pub $name: u64,)*
         }
@@ -105,6 +105,8 @@ counters! {
         no_descriptor: "without a descriptor",
         /// It was still open when the proxy had waited long enough for it.
         drained: "cut at the end",
+        /// It is one that a former process had open when this one took its place, and that ends there.
+        left_behind: "left with a former process",
         /// Another error of the kernel.
         failed: "failed",
     }
@@ -186,7 +188,7 @@ impl Counters {
 }
 
 /// What a proxy, or a worker of it, has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Connections and their bytes.
     pub tcp: Tcp,
@@ -207,6 +209,13 @@ impl Totals {
     #[must_use]
     pub fn open(&self) -> u64 {
         self.tcp.accepted.saturating_sub(self.closed())
+    }
+
+    /// As another process that takes this one's place counts on from here: what is open stays with this one.
+    pub(super) fn settled(mut self) -> Self {
+        self.ended.left_behind += self.open();
+        self.udp.handed_over += self.sessions();
+        self
     }
 
     /// UDP sessions that have not ended.
@@ -294,6 +303,8 @@ mod tests {
         assert_eq!((total.tcp.accepted, total.closed(), total.open()), (5, 3, 2));
         let text = total.to_string();
         assert!(text.starts_with("tcp: 5 accepted = 1 complete + 2 idle too long + 2 open\n"), "{text}");
+        let settled = total.settled();
+        assert_eq!((settled.tcp.accepted, settled.open(), settled.ended.left_behind), (5, 0, 2));
         assert!(text.contains("udp: 5 datagrams received = 4 sent + 1 dropped (buffer full)\n"), "{text}");
     }
 }

@@ -18,6 +18,16 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A rule that no client would ever come to.
+    #[error(
+        "listener {listener}: rules before it have all ports of `{rule}`, and the first one that names a port has it"
+    )]
+    Shadowed {
+        /// The listener's name.
+        listener: String,
+        /// As written.
+        rule: String,
+    },
     /// A socket cannot be opened there.
     #[error("cannot listen on {place}: {error}{}", advice(.error))]
     Listen {

@@ -5,7 +5,7 @@
 
 use super::config::{self, Config, Place, Timeouts};
 use super::detect::Condition;
-use super::handover;
+use super::handover::{self, ServerNote};
 use super::limits::Limits;
 use super::listen::Listening;
 use super::network::Network;
@@ -69,6 +69,29 @@ pub(super) struct Way {
 /// The servers there are, by the names of their upstream and their own: a new plan goes on with what is known of them.
 #[derive(Debug, Default)]
 pub(super) struct Servers(HashMap<(String, String), Arc<Server>>);
+
+impl Servers {
+    /// What is known of each.
+    pub(super) fn notes(&self, now: Instant) -> Vec<ServerNote> {
+        let note = |((upstream, name), server): (&(String, String), &Arc<Server>)| ServerNote {
+            upstream: upstream.clone(),
+            server: name.clone(),
+            standing: server.standing(now),
+        };
+        self.0.iter().map(note).collect()
+    }
+
+    /// Goes on from what another process knew of those that are the same in this configuration.
+    pub(super) fn go_on_from(&self, notes: Vec<ServerNote>, config: &Config, now: Instant) {
+        for ServerNote { upstream, server, standing } in notes {
+            let mut checked = config.upstreams.iter().filter(|known| known.health.is_some());
+            let checked = checked.any(|known| known.name == upstream);
+            if let Some(server) = self.0.get(&(upstream, server)) {
+                server.go_on_from(&standing, checked, now);
+            }
+        }
+    }
+}
 
 impl Plan {
     /// The plan for a configuration whose names mean this. Servers of the plan before are taken from `servers`, and left

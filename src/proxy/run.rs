@@ -7,7 +7,7 @@ use super::control::{Control, Listen, State};
 use super::counters::Totals;
 use super::error::Error;
 use super::handover::{self, Adoption, HandoverError, Predecessor, Successor, Taken};
-use super::listen::{Asked, Opened, Sockets};
+use super::listen::{self, Asked, Opened, Sockets};
 use super::notice::Notice;
 use super::share::Budget;
 use super::shared::{ListenPlace, Shared};
@@ -82,6 +82,14 @@ struct Parts {
 }
 
 impl Proxy {
+    /// What can be told of a configuration without opening or looking up anything: routes lead somewhere, rules have ports.
+    ///
+    /// # Errors
+    /// [`Error::Route`], [`Error::Shadowed`].
+    pub fn check(config: &Config) -> Result<(), Error> {
+        listen::check(config)
+    }
+
     /// Binds all sockets, and looks up the names of servers.
     ///
     /// # Errors
@@ -109,7 +117,7 @@ impl Proxy {
             workers => workers,
         };
         let taken = predecessor.as_ref().map(Predecessor::sockets).transpose().map_err(Error::Handover)?;
-        let Taken { opened, steering, admin } = taken.unwrap_or_default();
+        let Taken { opened, steering, admin, servers } = taken.unwrap_or_default();
         let before = Sockets::before(opened, steering, activation::take());
         let mut sockets = before.open(config, workers)?;
         sockets.set(config)?;
@@ -139,7 +147,9 @@ impl Proxy {
         }
         let budget = Budget::count(&sockets, workers);
         let mut state = State::new(config, sockets, budget)?;
-        let shared = Arc::new(Shared::new(state.plan(None), log, workers));
+        let plan = state.plan(None);
+        state.servers.go_on_from(servers, config, Instant::now());
+        let shared = Arc::new(Shared::new(plan, log, workers));
         let predecessor = predecessor.map(|predecessor| (predecessor, before.opened));
         Ok(Self { shared, state, admin, notice, parts, predecessor })
     }
@@ -182,7 +192,11 @@ impl Proxy {
         let paths: Vec<_> = state.sockets.opened.values().filter_map(|opened| opened.path.clone()).collect();
         let mut adopted: Vec<Adoption> = Vec::new();
         if let Some((predecessor, before)) = &predecessor {
-            let sessions = predecessor.sessions().map_err(Error::Handover)?;
+            let wanted = &state.sockets.opened;
+            let unwanted: Vec<_> =
+                before.keys().filter(|asked| !wanted.contains_key(asked)).cloned().collect();
+            let (sessions, totals) = predecessor.sessions(&unwanted).map_err(Error::Handover)?;
+            let _ = shared.before.set(totals);
             adopted = handover::adopt(&state.sockets, before, sessions, parts.len());
         }
         let mut adopted = adopted.into_iter();
@@ -220,7 +234,9 @@ impl Proxy {
             let thread = thread::Builder::new().name(format!("wharf-proxy-{index}")).spawn(work);
             running.threads.push(thread.map_err(failed("start a thread"))?);
         }
-        if let Some((predecessor, _)) = predecessor {
+        if let Some((predecessor, before)) = predecessor {
+            // What is not asked for is the other's alone, who closes it when nobody waits there any more.
+            drop(before);
             predecessor.at_work().map_err(Error::Handover)?;
             paths.iter().for_each(|path| path.keep());
         }

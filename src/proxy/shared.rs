@@ -9,10 +9,10 @@ use crossbeam::utils::CachePadded;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::ops::RangeInclusive;
+use std::ops::{Add, RangeInclusive};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
 
 /// Where clients come in, and where they go from there.
 #[derive(Debug)]
@@ -101,6 +101,8 @@ pub(super) struct Shared {
     pub(super) access_log: Option<AccessLog>,
     /// Each worker's.
     pub(super) counters: Vec<CachePadded<Counters>>,
+    /// What the process counted whose place this one has taken.
+    pub(super) before: OnceLock<Totals>,
     /// Which version of the plan each worker goes by.
     pub(super) followed: Vec<CachePadded<AtomicU64>>,
     /// The proxy is to end.
@@ -113,12 +115,14 @@ impl Shared {
             plan: Published::new(plan),
             access_log: log,
             counters: (0..workers).map(|_| CachePadded::default()).collect(),
+            before: OnceLock::new(),
             followed: (0..workers).map(|_| CachePadded::default()).collect(),
             stop: AtomicBool::new(false),
         }
     }
 
     pub(super) fn totals(&self) -> Totals {
-        self.counters.iter().map(|counters| counters.read()).sum()
+        let before = self.before.get().copied().unwrap_or_default();
+        self.counters.iter().map(|counters| counters.read()).fold(before, Add::add)
     }
 }

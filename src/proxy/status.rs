@@ -21,7 +21,7 @@ pub struct Status {
     pub connections_open: u64,
     /// UDP sessions that have not ended.
     pub sessions_open: u64,
-    /// What has been done since the start.
+    /// What has been done since the start; by the processes, too, whose place this one has taken.
     pub totals: Totals,
     /// Those let in without being counted for their client, as there was no place for it.
     pub uncounted_clients: u64,

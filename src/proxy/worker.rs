@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 const EVENTS: usize = 512;
 /// Connections accepted from one socket before others have their turn.
 const ACCEPTS: usize = 64;
+/// Times that so many are accepted before a socket is closed: those who waited there, and not those who go on coming.
+const LAST_ACCEPTS: usize = 64;
 /// Until accepting is tried again after the process, or the host, had no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -149,7 +151,13 @@ impl Worker {
                         *listening = Listening { endpoint, socket, retired: None, service: None };
                     }
                     // Another process has the socket too, and who waits there is not lost.
-                    None if plan.handover.is_some() => self.leave(cx, Token::Listening(number)),
+                    None if plan
+                        .handover
+                        .as_ref()
+                        .is_some_and(|to| !to.unwanted.contains(&listening.endpoint.asked)) =>
+                    {
+                        self.leave(cx, Token::Listening(number));
+                    }
                     None if listening.retired.is_none() => {
                         let service = self.tcp.service(&listening.endpoint);
                         (listening.retired, listening.service) = (Some(cx.now), Some(service));
@@ -173,9 +181,9 @@ impl Worker {
                 }
             }
         }
-        if let Some(handover::Receiver(receiver)) = &plan.handover {
+        if let Some(handover::Receiver { sessions, .. }) = &plan.handover {
             // Where nobody waits for them any more they are over.
-            let _ = receiver.send(self.udp.give(cx, &self.datagrams));
+            let _ = sessions.send(self.udp.give(cx, &self.datagrams));
             let numbers: Vec<_> = self.datagrams.numbers().collect();
             numbers.into_iter().for_each(|number| self.leave(cx, Token::Datagrams(number)));
         }
@@ -268,6 +276,7 @@ impl Worker {
                     Token::Session(number) => self.udp.receive_from_server(cx, &self.datagrams, number),
                 }
             }
+            self.tcp.send_gathered(cx);
             self.tcp.turn(cx);
             self.udp.turn(cx, &self.datagrams);
             self.tcp.expire(cx);
@@ -360,6 +369,12 @@ impl Worker {
         // Closed, so that who comes now is refused and does not wait in vain.
         let numbers: Vec<_> = self.listening.numbers().collect();
         for number in numbers {
+            // Those who are connected by their own account would be reset.
+            for _ in 0..LAST_ACCEPTS {
+                if self.accept_from(cx, number) || !self.accepts() {
+                    break;
+                }
+            }
             self.leave(cx, Token::Listening(number));
         }
     }

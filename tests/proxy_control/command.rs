@@ -31,6 +31,16 @@ fn check_says_right_or_what_is_wrong_where() {
         file.display()
     );
     assert_eq!(said, expected);
+    let text = "upstream.a.servers = [\"127.0.0.1:1\"]\n[[listener]]\nbind = [\"tcp/80-90\"]\nto = \"a\"\n";
+    let second = "[[listener]]\nname = \"second\"\nbind = [\"tcp/80,85\"]\nto = \"a\"\n";
+    std::fs::write(&file, text.to_owned() + second).unwrap();
+    let output = wharf().arg("--check").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("listener second: rules before it have all ports of `tcp/80,85`"), "{said}");
+    let some = second.replace("tcp/80,85", "any/85");
+    std::fs::write(&file, text.to_owned() + &some).unwrap();
+    assert!(wharf().arg("--check").arg(&file).output().unwrap().status.success(), "UDP is left");
     let output = wharf().args(["--check", "/nowhere"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
 }

@@ -1,8 +1,8 @@
 //! One port, several protocols and names.
 
 use super::setup::{ask, connect, hello, named, named_udp, read, start, until};
-use std::io::Write;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use wharf::proxy::Running;
 
 /// A port on which what is said decides.
@@ -88,6 +88,31 @@ fn a_client_that_closes_its_side_has_said_all() {
     stream.write_all(b"GET / HT").unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(read(&mut stream, 100), "restGET / HT");
+}
+
+#[test]
+fn a_server_that_waits_for_the_end_is_told_of_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = listener.local_addr().unwrap();
+    let (_proxy, places) = start(&format!(
+        r#"
+        upstream.a.servers = ["{server}"]
+        [[listener]]
+        bind = ["127.0.0.1:tcp/0"]
+        route = [{{ to = "a", spoken = ["http"] }}, {{ to = "a" }}]
+        "#
+    ));
+    let mut client = connect(places[0]);
+    client.write_all(b"GET / HT").unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    server.set_read_timeout(Some(super::setup::PATIENCE)).unwrap();
+    let mut said = String::new();
+    server.read_to_string(&mut said).expect("told of the end");
+    assert_eq!(said, "GET / HT");
+    server.write_all(b"all of it").unwrap();
+    drop(server);
+    assert_eq!(read(&mut client, 100), "all of it");
 }
 
 #[test]

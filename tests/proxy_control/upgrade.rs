@@ -248,6 +248,83 @@ fn what_the_configuration_no_longer_has_ends_with_its_sessions() {
 }
 
 #[test]
+fn what_was_counted_and_known_of_servers_goes_on() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("proxy.toml");
+    let text = format!(
+        r#"
+        admin.listen = "127.0.0.1:0"
+        cores = [0]
+        [upstream.a]
+        servers = ["{}", "{gone}"]
+        eject = {{ failures = 2, for = "1h" }}
+        [[listener]]
+        bind = ["127.0.0.1:tcp/0"]
+        to = "a"
+        "#,
+        named("a")
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut proxy = Generations::start(&["--config", file.to_str().unwrap()], &[]);
+    let tcp = proxy.address("tcp");
+    let admin = proxy.line("http://");
+    let admin: SocketAddr = admin.rsplit('/').next().unwrap().parse().unwrap();
+    proxy.line("at work");
+    let status = || -> serde_json::Value {
+        let answer = ask(admin, b"GET /status HTTP/1.0\r\n\r\n", usize::MAX);
+        serde_json::from_str(answer.split_once("\r\n\r\n").expect("a head").1).unwrap()
+    };
+    let mut long = connect(tcp);
+    assert_eq!(read(&mut long, 1), "a");
+    for _ in 0..9 {
+        assert_eq!(ask(tcp, b"", 1), "a");
+    }
+    until("they have ended", || status()["connections_open"] == 1);
+    for generation in 1..3 {
+        let before = status();
+        let upstream = before["upstreams"][0]["servers"].clone();
+        assert!(upstream[1]["ejected"] == true && upstream[1]["failed"] == 2, "{upstream}");
+        proxy.upgrade();
+        let now = status();
+        let totals = &now["totals"];
+        assert_eq!(totals["tcp"], before["totals"]["tcp"]);
+        assert_eq!((&totals["ended"]["left_behind"], &now["connections_open"]), (&1.into(), &0.into()));
+        let servers = &now["upstreams"][0]["servers"];
+        assert_eq!((&servers[1], &servers[0]["chosen"]), (&upstream[1], &upstream[0]["chosen"]));
+        assert_eq!(ask(tcp, b"", 1), "a");
+        until("it has ended", || {
+            status()["totals"]["ended"]["complete"].as_u64() >= Some(9 + generation - 1)
+        });
+        assert_eq!(status()["totals"]["tcp"]["accepted"], 10 + generation);
+    }
+    long.write_all(b"on").unwrap();
+    assert_eq!(read(&mut long, 2), "on");
+    proxy.signal(Signal::TERM);
+}
+
+#[test]
+fn who_waits_when_it_is_to_end_is_served() {
+    let listen = format!("127.0.0.1:tcp/0={}", named("a"));
+    for _ in 0..10 {
+        let mut proxy = Generations::start(&["--listen", &listen, "--cores", "0", "--drain", "10s"], &[]);
+        let tcp = proxy.address("tcp");
+        proxy.line("at work");
+        proxy.signal(Signal::STOP);
+        // The kernel connects them; nobody takes them in.
+        let mut clients: Vec<_> = (0..100).map(|_| connect(tcp)).collect();
+        proxy.signal(Signal::TERM);
+        proxy.signal(Signal::CONT);
+        for client in &mut clients {
+            assert_eq!(read(client, 1), "a");
+        }
+        assert!(TcpStream::connect(tcp).is_err(), "nobody else is taken in");
+        drop(clients);
+        assert!(proxy.line("accepted = ").contains("100 accepted"));
+    }
+}
+
+#[test]
 fn a_new_process_that_does_not_come_to_work_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("proxy.toml");

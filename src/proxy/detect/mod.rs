@@ -13,7 +13,7 @@
 //! | `name` | patterns of names and of protocols |
 //! | `http` | request lines, `Host`, HTTP/2's preface |
 //!
-//! TLS is read by [`parse::tls`](crate::parse::tls).
+//! TLS and HTTP/1 are read by [`parse::tls`](crate::parse::tls) and [`parse::http`](crate::parse::http).
 
 mod http;
 mod name;
@@ -23,8 +23,8 @@ pub use name::{NamePattern, PatternError, ProtocolPattern};
 use super::network::Network;
 use super::proxy_protocol;
 use crate::parse::Prefix;
+use crate::parse::http::{NotHttp, RequestLine};
 use crate::parse::tls::{ClientHello, NotTls};
-use http::Line;
 use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -224,7 +224,7 @@ fn first<'a>(
 struct Beginning<'a> {
     bytes: &'a [u8],
     hello: OnceCell<Prefix<ClientHello<'a>, NotTls>>,
-    line: OnceCell<Prefix<Line<'a>, ()>>,
+    line: OnceCell<Prefix<RequestLine<'a>, NotHttp>>,
 }
 
 /// A yes, a not yet, a no.
@@ -239,8 +239,8 @@ impl<'a> Beginning<'a> {
         self.hello.get_or_init(|| ClientHello::read(self.bytes))
     }
 
-    fn line(&self) -> &Prefix<Line<'a>, ()> {
-        self.line.get_or_init(|| http::request_line(self.bytes))
+    fn line(&self) -> &Prefix<RequestLine<'a>, NotHttp> {
+        self.line.get_or_init(|| RequestLine::read(self.bytes))
     }
 
     fn fits(&self, condition: &Condition) -> Fit {
@@ -291,7 +291,7 @@ impl<'a> Beginning<'a> {
             Prefix::Complete(line) => line,
             other => return without(other),
         };
-        match line.host() {
+        match http::host(line) {
             None => Fit::NeedMore { length: self.bytes.len() + 1 },
             Some(Some(host)) if names.iter().any(|pattern| pattern.matches(host)) => Fit::Complete(()),
             Some(_) => Fit::Other(()),

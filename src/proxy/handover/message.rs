@@ -1,13 +1,15 @@
 //! What is said.
 
 use super::super::config::{SocketOptions, Transport};
+use super::super::counters::Totals;
 use super::super::listen::{Asked, Opened, Sockets, Steering};
 use super::super::shared::ListenPlace;
+use super::super::upstream::Standing;
 use crate::sys::port_steering::Ports;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,14 +19,19 @@ pub(super) enum FromOld {
     Sockets(Vec<SocketNote>),
     Steering(SteeringNote),
     Admin(SocketAddr),
+    Servers(Vec<ServerNote>),
     AllSockets,
     Sessions(Vec<SessionNote>),
+    /// What was counted, as the new process counts on.
+    Totals(Box<Totals>),
     AllSessions,
 }
 
 /// By the new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum FromNew {
+    /// Places where it is not going to listen.
+    Unwanted(Vec<Asked>),
     Ready,
     AtWork,
 }
@@ -45,6 +52,14 @@ pub(super) struct SocketNote {
 pub(super) struct SteeringNote {
     /// Each with the place whose first socket it is for.
     pub(super) rules: Vec<(Ports, Asked)>,
+}
+
+/// A server, by the names of its upstream and its own.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in super::super) struct ServerNote {
+    pub(in super::super) upstream: String,
+    pub(in super::super) server: String,
+    pub(in super::super) standing: Standing,
 }
 
 /// A session of UDP; with it comes its socket towards the server.
@@ -113,15 +128,25 @@ impl SteeringNote {
     }
 }
 
+/// Which socket is at which place, and the how manieth there.
+pub(super) struct Places<'a>(HashMap<RawFd, (&'a Asked, usize)>);
+
+impl<'a> Places<'a> {
+    pub(super) fn of(opened: &'a HashMap<Asked, Opened>) -> Self {
+        let sockets = opened.iter().flat_map(|(asked, opened)| {
+            let sockets = opened.sockets.iter().enumerate();
+            sockets.map(move |(number, socket)| (socket.as_raw_fd(), (asked, number)))
+        });
+        Self(sockets.collect())
+    }
+}
+
 impl SessionNote {
     /// `None` where its listening socket is at none of these places.
-    pub(super) fn of(given: &Given, places: &HashMap<Asked, Opened>) -> Option<Self> {
-        let (asked, number) = places.iter().find_map(|(asked, opened)| {
-            let number = opened.sockets.iter().position(|socket| Arc::ptr_eq(socket, &given.listening))?;
-            Some((asked.clone(), number))
-        })?;
+    pub(super) fn of(given: &Given, places: &Places<'_>) -> Option<Self> {
+        let &(asked, number) = places.0.get(&given.listening.as_raw_fd())?;
         Some(Self {
-            asked,
+            asked: asked.clone(),
             number,
             client: given.client,
             at: given.at,

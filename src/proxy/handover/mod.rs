@@ -3,10 +3,12 @@
 //!
 //! ```text
 //! old                                            new, started by the old
-//! listening sockets, the admin's        ->       reads its configuration, opens what is not among them
-//!                                       <-       ready
+//! listening sockets, the admin's,
+//! what is known of servers              ->       reads its configuration, opens what is not among them
+//!                                       <-       which places it does not ask for; ready
 //! takes no more clients in
-//! UDP sessions, each with its socket    ->       begins to work
+//! UDP sessions, each with its socket,
+//! what was counted                      ->       begins to work
 //!                                       <-       at work
 //! waits for its connections to end
 //! ```
@@ -14,22 +16,27 @@
 //! Both have the same sockets, so that nobody is refused, and who waits to be accepted is by whoever comes first. Datagrams wait
 //! in their sockets while sessions move: clients and servers see the same addresses before and after. Should the new
 //! process end before it is at work, the old one goes on as if nothing had been, but for the sessions if it had
-//! given them away. Counts, clients' shares of the limits and what was known of servers are not handed over.
+//! given them away. At a place that the new one does not ask for, those who wait are the old one's. Clients' shares of the
+//! limits are not handed over: they are bound to connections, which stay.
 
 mod channel;
 mod message;
 mod take;
 
-pub(super) use message::{Given, SessionNote};
+pub(super) use message::{Given, ServerNote, SessionNote};
 pub(super) use take::{Adopted, Adoption, Taken, adopt};
 
 use super::config::Admin;
 use super::control::Control;
+use super::counters::Totals;
+use super::listen::Asked;
 use channel::{Channel, MOST};
-use message::{FromNew, FromOld, SocketNote, SteeringNote};
+use message::{FromNew, FromOld, Places, SocketNote, SteeringNote};
+use std::collections::HashSet;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
@@ -38,9 +45,14 @@ const READY: Duration = Duration::from_secs(60);
 /// For what takes no time.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Where workers give their sessions.
+/// Who takes this process's place.
 #[derive(Clone, Debug)]
-pub(super) struct Receiver(pub(super) Sender<Vec<Given>>);
+pub(super) struct Receiver {
+    /// Where workers give their sessions.
+    pub(super) sessions: Sender<Vec<Given>>,
+    /// Places where nobody is going to listen: who waits there is to be taken in first.
+    pub(super) unwanted: Arc<HashSet<Asked>>,
+}
 
 /// Why nothing was handed over: all stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -107,16 +119,20 @@ impl Predecessor {
         take::sockets(self)
     }
 
-    /// Says that all is bound, and takes the sessions.
-    pub(super) fn sessions(&self) -> io::Result<Vec<(SessionNote, OwnedFd)>> {
+    /// Says that all is bound, and where it is not going to listen; takes the sessions, and what was counted.
+    pub(super) fn sessions(&self, unwanted: &[Asked]) -> io::Result<(Vec<(SessionNote, OwnedFd)>, Totals)> {
+        for some in unwanted.chunks(MOST) {
+            self.0.send(&FromNew::Unwanted(some.to_vec()), &[])?;
+        }
         self.0.send(&FromNew::Ready, &[])?;
-        let mut sessions = Vec::new();
+        let (mut sessions, mut totals) = (Vec::new(), Totals::default());
         loop {
             match self.receive()? {
                 (FromOld::Sessions(notes), descriptors) => {
                     sessions.extend(notes.into_iter().zip(descriptors))
                 }
-                (FromOld::AllSessions, _) => return Ok(sessions),
+                (FromOld::Totals(counted), _) => totals = *counted,
+                (FromOld::AllSessions, _) => return Ok((sessions, totals)),
                 _ => return Err(io::ErrorKind::InvalidData.into()),
             }
         }
@@ -158,40 +174,51 @@ pub(super) fn hand_over(
     if let Some((admin, listener)) = admin {
         channel.send(&FromOld::Admin(admin.listen), &[listener.as_fd()])?;
     }
+    let mut known = state.servers.notes(Instant::now());
+    while !known.is_empty() {
+        let some = known.split_off(known.len().saturating_sub(MOST));
+        channel.send(&FromOld::Servers(some), &[])?;
+    }
     channel.send(&FromOld::AllSockets, &[])?;
     drop(notes);
-    let wait = |time: Duration, wanted: FromNew| -> Result<(), HandoverError> {
+    let wait = |time: Duration, wanted: FromNew| -> Result<HashSet<Asked>, HandoverError> {
         let end = Instant::now() + time;
-        let (said, _) = channel.receive::<FromNew>(|| Instant::now() < end && go_on())?;
-        match said == wanted {
-            true => Ok(()),
-            false => Err(HandoverError::Failed(io::ErrorKind::InvalidData.into())),
+        let mut unwanted = HashSet::new();
+        loop {
+            match channel.receive::<FromNew>(|| Instant::now() < end && go_on())?.0 {
+                said if said == wanted => return Ok(unwanted),
+                FromNew::Unwanted(places) => unwanted.extend(places),
+                _ => return Err(HandoverError::Failed(io::ErrorKind::InvalidData.into())),
+            }
         }
     };
-    wait(READY, FromNew::Ready)?;
+    let unwanted = Arc::new(wait(READY, FromNew::Ready)?);
 
     // From here on there is somebody else.
     let none = state.sockets.none();
     let sockets = std::mem::replace(&mut state.sockets, none);
     let (sender, sessions) = mpsc::channel::<Vec<Given>>();
-    control.publish_for(&mut state, Some(Receiver(sender)));
+    control.publish_for(&mut state, Some(Receiver { sessions: sender, unwanted }));
+    let at = Places::of(&places);
     let result = (|| {
         for _ in 0..control.workers() {
             let given = sessions.recv_timeout(SOON).map_err(|_| HandoverError::Late)?;
             for some in given.chunks(MOST) {
                 let known = some
                     .iter()
-                    .filter_map(|given| Some((SessionNote::of(given, &places)?, given.socket.as_fd())));
+                    .filter_map(|given| Some((SessionNote::of(given, &at)?, given.socket.as_fd())));
                 let (said, descriptors): (Vec<_>, Vec<_>) = known.unzip();
                 channel.send(&FromOld::Sessions(said), &descriptors)?;
             }
         }
+        // All workers follow: what is open by now is all that there will be.
+        channel.send(&FromOld::Totals(Box::new(control.totals().settled())), &[])?;
         channel.send(&FromOld::AllSessions, &[])?;
         wait(SOON, FromNew::AtWork)
     })();
     let paths = || sockets.opened.values().filter_map(|opened| opened.path.as_ref());
     match result {
-        Ok(()) => paths().for_each(|path| path.leave()),
+        Ok(_) => paths().for_each(|path| path.leave()),
         Err(error) => {
             state.sockets = sockets;
             control.publish_for(&mut state, None);

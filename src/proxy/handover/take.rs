@@ -3,7 +3,7 @@
 use super::super::listen::{Asked, Listening, Opened, PathGuard, Sockets, Steering};
 use super::super::shared::Endpoint;
 use super::Predecessor;
-use super::message::{FromOld, SessionNote, SocketNote};
+use super::message::{FromOld, ServerNote, SessionNote, SocketNote};
 use crate::sys::port_steering::PortSteering;
 use std::collections::HashMap;
 use std::io;
@@ -18,6 +18,7 @@ pub(in super::super) struct Taken {
     pub(in super::super) opened: HashMap<Asked, Opened>,
     pub(in super::super) steering: Option<Arc<Steering>>,
     pub(in super::super) admin: Option<(SocketAddr, TcpListener)>,
+    pub(in super::super) servers: Vec<ServerNote>,
 }
 
 /// What a worker goes on with.
@@ -62,8 +63,9 @@ pub(super) fn sockets(predecessor: &Predecessor) -> io::Result<Taken> {
             (FromOld::Admin(asked), descriptors) => {
                 taken.admin = descriptors.into_iter().next().map(|listener| (asked, listener.into()));
             }
+            (FromOld::Servers(notes), _) => taken.servers.extend(notes),
             (FromOld::AllSockets, _) => return Ok(taken),
-            (FromOld::Sessions(_) | FromOld::AllSessions, _) => {
+            (FromOld::Sessions(_) | FromOld::Totals(_) | FromOld::AllSessions, _) => {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         }

@@ -4,7 +4,9 @@
 use super::super::config::Transport;
 use super::super::error::Error;
 use super::super::shared::ListenPlace;
-use super::{Asked, Opened, Opening, bind};
+use super::opening::Opening;
+use super::socket::bind;
+use super::{Asked, Opened};
 use crate::sys::port_steering::{MOST_RANGES, PortSteering, Ports};
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};

@@ -171,6 +171,21 @@ impl Connection {
         Ok(())
     }
 
+    /// Reads what came to one end, to be sent on by the next [`pump`](Self::pump). False where that had better do both.
+    pub(super) fn gather(&mut self, end: End, tools: &mut Tools) -> Result<bool, Broken> {
+        let Some(server) = self.server.as_mut().filter(|_| self.open && self.preface.is_none()) else {
+            return Ok(false);
+        };
+        let (flow, from, to) = match end {
+            End::Client => (&mut self.up, &mut self.client, server),
+            End::Server => (&mut self.down, server, &mut self.client),
+        };
+        match to.writable && from.readable {
+            true => flow.gather(from, tools).map_err(|error| Broken { end, error }),
+            false => Ok(false),
+        }
+    }
+
     /// Moves bytes both ways.
     pub(super) fn pump(&mut self, tools: &mut Tools) -> Result<Stop, Broken> {
         if self.preface.is_some() && !self.send_preface()? {
@@ -178,16 +193,16 @@ impl Connection {
         }
         let Some(server) = &mut self.server else { return Ok(Stop::Waits) };
         let telling = |other: &Flow| if other.told { Telling::ByClosing } else { Telling::Now };
-        let up = match self.open {
-            true => self.up.pump(&mut self.client, server, tools, telling(&self.down)),
-            false => self.up.pump(&mut self.client, server, tools, Telling::Later),
-        };
         if !self.open {
-            let stop = up.map_err(Broken::up)?;
+            let stop = self.up.pump(&mut self.client, server, tools, Telling::Later);
+            let stop = stop.map_err(Broken::up)?;
             // A socket that takes bytes is connected: no need to be told.
             self.open = self.up.bytes > 0;
-            return Ok(stop);
+            if !self.open {
+                return Ok(stop);
+            }
         }
+        let up = self.up.pump(&mut self.client, server, tools, telling(&self.down));
         if let Err(Fault::Sink(_)) = up {
             // The server takes no more. What it said before that is still the client's.
             let _ = self.down.pump(server, &mut self.client, tools, Telling::Now);

@@ -23,19 +23,22 @@ const SMALL: usize = 16 << 10;
 const BUDGET: usize = 1 << 20;
 /// Buffers kept for later.
 const SPARE: usize = 64;
+/// Bytes of what is read from many connections before any of it is sent.
+const SMALL_BUFFER: usize = 4 << 10;
 
 /// What all connections of a worker use.
 #[derive(Debug)]
 pub(super) struct Tools {
     buffer: Box<[u8]>,
     spare: Vec<Box<[u8]>>,
+    small: Vec<Box<[u8]>>,
     pipes: Pipes,
 }
 
 impl Tools {
     pub(super) fn new(pipes: usize) -> Self {
         let buffer = vec![0; BUFFER].into_boxed_slice();
-        Self { buffer, spare: Vec::new(), pipes: Pipes::new(pipes) }
+        Self { buffer, spare: Vec::new(), small: Vec::new(), pipes: Pipes::new(pipes) }
     }
 
     /// Room to look at bytes in.
@@ -50,9 +53,10 @@ impl Tools {
         Rest { bytes, left: 0..length }
     }
 
-    fn take_back(&mut self, rest: Rest) {
-        if self.spare.len() < SPARE {
-            self.spare.push(rest.bytes);
+    fn take_back(&mut self, Rest { bytes, .. }: Rest) {
+        let kept = if bytes.len() == BUFFER { &mut self.spare } else { &mut self.small };
+        if kept.len() < SPARE {
+            kept.push(bytes);
         }
     }
 }
@@ -77,6 +81,8 @@ pub(super) struct Flow {
     pub(super) spliced: u64,
     /// Reads in a row that filled the buffer.
     full_reads: u8,
+    /// What it said last was more than a small buffer takes.
+    large: bool,
     /// The source has said all.
     ended: bool,
     /// And the receiver was told.
@@ -124,6 +130,36 @@ impl Flow {
             self.rest = Some(tools.keep(0..length));
         }
         Ok(())
+    }
+
+    /// Reads what is probably little, to be sent by the next [`pump`](Self::pump). False where that had better do both.
+    pub(super) fn gather(&mut self, from: &mut Side, tools: &mut Tools) -> Result<bool, Errno> {
+        if self.large || self.ended || self.holds() || self.pipe.is_some() {
+            return Ok(false);
+        }
+        let mut bytes = tools.small.pop().unwrap_or_else(|| vec![0; SMALL_BUFFER].into_boxed_slice());
+        let result = recv(&from.socket, &mut bytes[..], RecvFlags::empty()).map(|(_, length)| length);
+        let mut rest = Rest { bytes, left: 0..0 };
+        match result {
+            Ok(length @ 1..) => {
+                self.large = length == SMALL_BUFFER;
+                if !self.large {
+                    self.ended = from.drained();
+                }
+                rest.left = 0..length;
+                self.rest = Some(rest);
+                return Ok(true);
+            }
+            Ok(0) => self.ended = true,
+            Err(Errno::AGAIN) => (from.readable, from.urgent) = (false, false),
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                tools.take_back(rest);
+                return Err(error);
+            }
+        }
+        tools.take_back(rest);
+        Ok(false)
     }
 
     /// Moves what can be moved, and tells the receiver of the end as `telling` says.
@@ -193,6 +229,7 @@ impl Flow {
             self.full_reads = self.full_reads.saturating_add(1);
         } else {
             self.full_reads = 0;
+            self.large = length >= SMALL_BUFFER;
             self.ended = from.drained();
         }
         Ok(Some(length))
@@ -223,7 +260,8 @@ impl Flow {
     /// Writes what was kept, from buffer or pipe.
     fn send_kept(&mut self, to: &mut Side, tools: &mut Tools) -> Result<(), Errno> {
         if let Some(rest) = &mut self.rest {
-            match send(&to.socket, &rest.bytes[rest.left.clone()], SendFlags::NOSIGNAL) {
+            let more = if self.ended { SendFlags::MORE } else { SendFlags::empty() };
+            match send(&to.socket, &rest.bytes[rest.left.clone()], SendFlags::NOSIGNAL | more) {
                 Ok(sent) => {
                     self.bytes += sent as u64;
                     rest.left.start += sent;

@@ -4,9 +4,10 @@ use crate::parse::quic::QuicVersion;
 use crate::parse::quic::tests::{client_initial, crypto};
 use crate::parse::tls::tests::{alpn, extension, handshake, server_name};
 use crate::proxy::config::Config;
+use crate::proxy::counters::Udp;
 use crate::proxy::{ListenPlace, Proxy, Running};
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -68,6 +69,15 @@ fn receive(server: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     (bytes[..length].to_vec(), from)
 }
 
+/// Waits until so much is counted.
+fn until(proxy: &Running, is_so: impl Fn(&Udp) -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so(&proxy.totals().udp) {
+        assert!(Instant::now() < end, "{}", proxy.totals());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn quic_goes_by_name_and_stays() {
     let (proxy, at, [a, b, c]) = start(true);
@@ -93,11 +103,7 @@ fn quic_goes_by_name_and_stays() {
         assert_eq!(receive(&client), (b"answer".to_vec(), at));
     }
     // The last one is counted a moment after it was sent.
-    let end = std::time::Instant::now() + PATIENCE;
-    while proxy.totals().udp.sent < 9 + 5 + 5 {
-        assert!(std::time::Instant::now() < end, "{}", proxy.totals());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(&proxy, |udp| udp.sent >= 9 + 5 + 5);
     let udp = proxy.totals().udp;
     assert_eq!((udp.opened, udp.received, udp.sent), (5, 9 + 5 + 5, 9 + 5 + 5));
 }
@@ -111,7 +117,7 @@ fn what_is_no_quic_goes_on_at_once_and_what_stops_after_a_while() {
     let empty = socket();
     empty.send_to(b"", at).unwrap();
     assert_eq!(receive(&c).0, b"");
-    let (stopped, began) = (socket(), std::time::Instant::now());
+    let (stopped, began) = (socket(), Instant::now());
     let first = hello("a.test", 2).swap_remove(0);
     stopped.send_to(&first, at).unwrap();
     assert!(receive(&c).0 == first);
@@ -126,11 +132,7 @@ fn without_a_route_datagrams_are_dropped_and_counted() {
     clients[0].send_to(b"no QUIC", at).unwrap();
     clients[1].send_to(&hello("c.test", 1)[0], at).unwrap();
     clients[2].send_to(&hello("a.test", 2)[0], at).unwrap();
-    let end = std::time::Instant::now() + PATIENCE;
-    while proxy.totals().udp.no_session < 3 {
-        assert!(std::time::Instant::now() < end, "{}", proxy.totals());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(&proxy, |udp| udp.no_session >= 3);
     let udp = proxy.totals().udp;
     assert_eq!((udp.opened, udp.received, udp.sent, udp.no_session), (0, 3, 0, 3));
 }
@@ -148,10 +150,6 @@ fn those_who_never_say_enough_are_bounded() {
     for _ in 0..40 {
         clients[0].send_to(first, at).unwrap();
     }
-    let end = std::time::Instant::now() + PATIENCE;
-    while proxy.totals().udp.no_session < proxy.totals().udp.received || proxy.totals().udp.received < 340 {
-        assert!(std::time::Instant::now() < end, "{}", proxy.totals());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(&proxy, |udp| udp.no_session >= udp.received && udp.received >= 340);
     assert_eq!(proxy.totals().udp.opened, 0);
 }

@@ -15,6 +15,7 @@ mod hash;
 mod maglev;
 mod server;
 
+pub(in crate::proxy) use server::Standing;
 pub use server::{Address, Held, Server};
 
 use super::config::{Balance, Ejection};

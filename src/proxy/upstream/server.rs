@@ -1,6 +1,7 @@
 //! What the workers know of one server together: how many connections it has, and whether it may have more.
 
 use crate::proxy::config::Ejection;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -65,6 +66,20 @@ pub struct Server {
     /// Until when it is out, in milliseconds from `since`.
     out_until: AtomicU64,
     since: Instant,
+}
+
+/// What is known of a server, for a process that goes on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::proxy) struct Standing {
+    /// Where it listens, in words: of one that is elsewhere by now nothing is known.
+    address: String,
+    chosen: u64,
+    failed: u64,
+    healthy: bool,
+    in_a_row: u32,
+    times_out: u32,
+    /// Milliseconds for which it is out yet.
+    out_for: u64,
 }
 
 impl Server {
@@ -165,6 +180,38 @@ impl Server {
         Some(out)
     }
 
+    /// What is known of it by now.
+    pub(in crate::proxy) fn standing(&self, now: Instant) -> Standing {
+        let age = milliseconds(now.saturating_duration_since(self.since));
+        Standing {
+            address: self.address.to_string(),
+            chosen: self.chosen(),
+            failed: self.failed_in_all(),
+            healthy: self.is_healthy(),
+            in_a_row: self.in_a_row.load(Relaxed),
+            times_out: self.times_out.load(Relaxed),
+            out_for: self.out_until.load(Relaxed).saturating_sub(age),
+        }
+    }
+
+    /// Goes on from what another process knew of it; with `checked`, from what its active checks said, too.
+    pub(in crate::proxy) fn go_on_from(&self, standing: &Standing, checked: bool, now: Instant) {
+        if standing.address != self.address.to_string() {
+            return;
+        }
+        self.chosen.store(standing.chosen, Relaxed);
+        self.failed.store(standing.failed, Relaxed);
+        self.in_a_row.store(standing.in_a_row, Relaxed);
+        self.times_out.store(standing.times_out, Relaxed);
+        if standing.out_for > 0 {
+            let age = milliseconds(now.saturating_duration_since(self.since));
+            self.out_until.store(age.saturating_add(standing.out_for), Relaxed);
+        }
+        if checked {
+            self.healthy.store(standing.healthy, Relaxed);
+        }
+    }
+
     /// One more connection, unless it has `most` (0: no limit).
     pub(in crate::proxy) fn take(self: &Arc<Self>, most: u32, ejection: Ejection) -> Option<Held> {
         if self.active.fetch_add(1, Relaxed) >= most && most > 0 {
@@ -247,6 +294,27 @@ mod tests {
         let server = server(now);
         assert!((0..100).all(|_| server.failed(now, &ejection).is_none()));
         assert!(!server.is_ejected(now));
+    }
+
+    #[test]
+    fn another_process_goes_on_from_what_is_known() {
+        let ejection = Ejection { failures: 1, first: 4 * SECOND, longest: 60 * SECOND };
+        let start = Instant::now();
+        let (old, new) = (server(start), server(start + 100 * SECOND));
+        old.set_healthy(false);
+        old.failed(start + SECOND, &ejection);
+        let known = old.standing(start + 2 * SECOND);
+        let now = start + 102 * SECOND;
+        new.go_on_from(&known, false, now);
+        assert!(new.is_healthy(), "nobody checks it there");
+        assert!(new.is_ejected(now + 2 * SECOND) && !new.is_ejected(now + 3 * SECOND));
+        new.go_on_from(&known, true, now);
+        assert!(!new.is_healthy());
+        assert_eq!(new.standing(now), known);
+        assert_eq!(new.failed(now + 3 * SECOND, &ejection), Some(8 * SECOND), "twice as long the next time");
+        let moved = Server::new("a", Address::Unix("/run/b".into()), start);
+        moved.go_on_from(&known, true, start);
+        assert!(moved.is_healthy() && !moved.is_ejected(start));
     }
 
     #[test]
