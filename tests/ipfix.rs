@@ -33,6 +33,7 @@ fn records(count: u16) -> Vec<FlowRecord> {
             ttl: [(63, 64), (50, 55)],
             ttl_changes: [0; 2],
             duplicates: [0; 2],
+            bad_checksums: [0; 2],
             icmp_errors: [0; 2],
             icmp_error: [None; 2],
             community_id: CommunityId::of(&key, 0),

@@ -49,6 +49,7 @@ fn record(at: u32) -> FlowRecord {
         ttl: [(63, 64), (0, 0)],
         ttl_changes: [0; 2],
         duplicates: [0; 2],
+        bad_checksums: [0; 2],
         icmp_errors: [0; 2],
         icmp_error: [None; 2],
         community_id: CommunityId::of(&key, 0),

@@ -124,6 +124,7 @@ fn memory_is_bounded_by_row_groups() {
         ttl: [(0, 0); 2],
         ttl_changes: [0; 2],
         duplicates: [0; 2],
+        bad_checksums: [0; 2],
         icmp_errors: [u32::MAX, 0],
         icmp_error: [None; 2],
         community_id: CommunityId::of(&key, 0),

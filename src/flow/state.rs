@@ -97,6 +97,7 @@ const _: () = assert!(size_of::<Cold>() == 48);
 pub(super) struct Odd {
     ttl_changes: [u32; 2],
     duplicates: [u32; 2],
+    bad_checksums: [u32; 2],
     icmp_errors: [u32; 2],
     icmp_error: [Option<(u8, u8)>; 2],
 }
@@ -151,6 +152,11 @@ impl Cold {
         self.last_ttl[at] = ttl;
     }
 
+    /// A checksum of a packet of this direction was wrong.
+    pub(super) fn damaged(&mut self, direction: usize, odds: &mut Slab<Odd>) {
+        self.odd(odds).bad_checksums[direction & 1] += 1;
+    }
+
     /// An error came that quotes a packet of this direction.
     pub(super) fn refused(&mut self, direction: usize, kind: (u8, u8), odds: &mut Slab<Odd>) {
         let odd = self.odd(odds);
@@ -193,6 +199,7 @@ pub(super) fn record(
         ttl: cold.ttl,
         ttl_changes: odd.ttl_changes,
         duplicates: odd.duplicates,
+        bad_checksums: odd.bad_checksums,
         icmp_errors: odd.icmp_errors,
         icmp_error: odd.icmp_error,
         community_id: CommunityId::of(&key, 0),

@@ -8,7 +8,7 @@
 //! The tags of a million flows are little more than a megabyte: which line a key is in is known without a miss, and
 //! whoever has several keys at hand asks for all their lines before the first is used: [`Table::update`]. A key goes to the
 //! first of its two buckets while that has room, so that the other one need seldom be looked at; where both are full, one of
-//! their entries moves to its other bucket, and where none can the table grows by a quarter. As the hash is seeded, nobody
+//! their entries moves to its other bucket, and where none can the table grows by a quarter, or, while it is small, to twice its size. As the hash is seeded, nobody
 //! can make that happen early.
 
 #[cfg(test)]
@@ -29,6 +29,8 @@ pub struct Table<V> {
 
 /// Entries of a bucket: as many as there are bytes in a word.
 const WAYS: usize = 8;
+/// Buckets below which a table is small: 2 MiB of lines.
+const SMALL: usize = 1 << 12;
 /// Not an entry's place.
 pub(super) const NONE: u32 = u32::MAX;
 /// The key of an entry that is not in use.
@@ -240,7 +242,8 @@ impl<V: Default> Table<V> {
         let mut buckets = self.tags.len();
         let mut entries = std::mem::take(&mut self.entries);
         'larger: loop {
-            buckets += buckets / 4;
+            // Of a small table a quarter would be soon gone, and what it had before is as much to fetch anew.
+            buckets += if buckets < SMALL { buckets } else { buckets / 4 };
             self.make(buckets);
             for at in 0..entries.len() {
                 if entries[at].key == VACANT {

@@ -48,7 +48,7 @@ impl<'a> Request<'a> {
         };
         // An empty line before the request is to be passed over, RFC 9112 2.2.
         let start = head.strip_prefix(b"\r\n").unwrap_or(head);
-        let method_end = start.iter().position(|byte| !is_token(*byte));
+        let method_end = start.iter().take(MAX_METHOD + 1).position(|byte| !is_token(*byte));
         match method_end {
             Some(1..=MAX_METHOD) if start[method_end.unwrap_or(0)] == b' ' => {}
             None if start.len() <= MAX_METHOD => return more(),
@@ -109,6 +109,10 @@ impl<'a> Request<'a> {
         if self.method == "CONNECT" {
             return Some(self.target);
         }
+        // A path, as most are, is no scheme.
+        if self.target.starts_with('/') {
+            return None;
+        }
         let (scheme, rest) = self.target.split_once("://")?;
         let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         let authority = rest.split(['/', '?', '#']).next()?;
@@ -144,7 +148,21 @@ fn printable_words(bytes: &[u8]) -> Option<&str> {
 
 /// A byte of a token, RFC 9110 5.6.2.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    const TOKEN: [bool; 256] = {
+        let (mut token, mut at) = ([false; 256], 0);
+        while at < 256 {
+            token[at] = (at as u8).is_ascii_alphanumeric();
+            at += 1;
+        }
+        let others = b"!#$%&'*+-.^_`|~";
+        at = 0;
+        while at < others.len() {
+            token[others[at] as usize] = true;
+            at += 1;
+        }
+        token
+    };
+    TOKEN[usize::from(byte)]
 }
 
 /// Whole lines, each without its end; a lone LF ends one too (RFC 9112 2.2).
