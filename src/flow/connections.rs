@@ -86,6 +86,15 @@ impl Connections {
         })
     }
 
+    /// Nothing of what a packet of the flow says is believed: a connection that is there counts its times from that packet
+    /// from now on, and one that is not is begun, of which nothing is known, if it is a segment.
+    #[inline]
+    pub(super) fn pass(&mut self, number: &mut u32, times: (i64, i64), is_segment: bool) {
+        if *number != NONE || is_segment {
+            self.change(number, times, |_| ());
+        }
+    }
+
     /// Goes on after a record.
     pub(super) fn restart(&mut self, number: &mut u32, last: i64) {
         if *number != NONE {
@@ -258,6 +267,7 @@ mod tests {
                 // Others that come by take what room there is.
                 let mut other = NONE;
                 let (mut time, mut last) = (1_700_000_000_000 * MS, 1_700_000_000_000 * MS);
+                connections.pass(&mut number, (last, last), restart % 2 == 0);
                 for (at, (segment, from, wait, epoch)) in segments.iter().enumerate() {
                     time += wait;
                     let before = std::mem::replace(&mut last, time);
@@ -266,6 +276,11 @@ mod tests {
                     prop_assert_eq!(over, plain.is_over());
                     if at % 3 == 0 {
                         connections.observe(&mut other, (before, time), (segment, 1 - from), time, *epoch);
+                    }
+                    if at % 5 == 4 {
+                        time += wait;
+                        last = time;
+                        connections.pass(&mut number, (time - wait, time), at % 2 == 0);
                     }
                     if at == restart {
                         plain.restart();

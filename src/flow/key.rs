@@ -9,6 +9,7 @@ pub(super) use packet::has_sound_length;
 
 use crate::parse::{IpVersion, protocol};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Both directions of one conversation: addresses, ports, protocol, and the VLANs and the tunnel it was seen in.
@@ -16,7 +17,7 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Its ends are in canonical order, the lower address (and then port) first, so that both directions have one key;
 /// [`Keyed::reversed`] tells them apart. Of ICMP the ports are a message's type and that of its answer, as Community ID
 /// has it; what has no answer, such as an error, flows one way only: the type and the code, and the ends as they are.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlowKey {
     /// An IPv4 address is in the first four bytes, the others are 0.
     addresses: [[u8; 16]; 2],
@@ -252,6 +253,14 @@ const fn icmpv6_answer(kind: u16) -> Option<u16> {
 }
 
 /// `tcp 10.0.0.1:40000 10.0.0.2:443`, then `vlan 5` and `vxlan 7` where there are such.
+/// A few words instead of many bytes.
+impl Hash for FlowKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.words().iter().for_each(|&word| state.write_u64(word));
+    }
+}
+
 impl fmt::Display for FlowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match crate::parse::protocol_name(self.protocol) {

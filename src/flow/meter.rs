@@ -1,11 +1,13 @@
 //! Counts packets by flow, and gives the record of each flow when it ends.
 
 mod expiry;
+mod left;
+
+pub(super) use left::largest;
 
 use super::FlowKey;
 use super::connections::Connections;
 use super::event::Event;
-use super::last::Last;
 use super::options::{MeterCounts, MeterOptions};
 use super::packed::{Packed, Seed};
 use super::record::{EndReason, FlowRecord};
@@ -16,7 +18,6 @@ use super::wheel::Wheel;
 use super::window::Events;
 use crate::frame::Timestamp;
 use crate::parse::Packet;
-use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -235,8 +236,16 @@ impl Meter {
         if carried.any() {
             cold.carry(carried, direction, odds);
         }
-        let Some(segment) = event.segment() else { return };
+        if event.is_wrong() {
+            cold.damaged(direction, odds);
+            self.counts.bad_checksums += 1;
+        }
         let times = (before, hot.last);
+        let segment = event.segment();
+        // What is wrong its receiver never had: what comes again is no more than the first time.
+        let Some(segment) = segment.filter(|_| !event.is_wrong()) else {
+            return connections.pass(&mut hot.connection, times, segment.is_some());
+        };
         let over = connections.observe(&mut hot.connection, times, (&segment, direction), time, *epoch);
         if over && !cold.is_over() {
             cold.set_over();
@@ -263,6 +272,7 @@ impl Meter {
             return Some(EndReason::IdleTimeout);
         }
         if event.flags().syn()
+            && !event.is_wrong()
             && hot.connection != NONE
             && let Some(segment) = event.segment()
         {
@@ -356,54 +366,4 @@ impl Meter {
         self.table.remove(entry);
         self.cold.remove(flow);
     }
-
-    /// Flows of which there is something to tell, each as its place in the table with its first packet's time and its bytes.
-    pub(super) fn flows(&self) -> impl Iterator<Item = (u32, i64, u64)> {
-        let all = self.cold.all().filter(|(_, cold)| cold.place != NOWHERE);
-        all.filter_map(|(_, cold)| {
-            let (_, hot) = self.table.get(cold.entry).filter(|(_, hot)| hot.packets != [0; 2])?;
-            Some((cold.entry, cold.first, hot.bytes(&self.odd(cold)).iter().sum()))
-        })
-    }
-
-    /// The key of the flow at a place in the table.
-    pub(super) fn key_at(&self, entry: u32) -> Option<FlowKey> {
-        self.table.get(entry).map(|(packed, hot)| self.key(packed, &self.cold[hot.cold]))
-    }
-
-    /// Why the record of a flow would end if nothing more came.
-    pub(super) fn last_reason(&self, entry: u32) -> EndReason {
-        let over = self.table.get(entry).is_some_and(|(_, hot)| self.cold[hot.cold].is_over());
-        if over { EndReason::Closed } else { EndReason::CaptureEnd }
-    }
-
-    /// The flows that are going on, the largest first, as records; at most so many.
-    #[must_use]
-    pub fn largest(&self, count: usize) -> Vec<FlowRecord> {
-        largest(std::slice::from_ref(self), count)
-    }
-
-    /// Ends all flows. Their records come by the time of their first packets.
-    pub fn finish(&mut self, mut out: impl FnMut(FlowRecord)) {
-        let last = Last::of(std::slice::from_ref(self));
-        (0..last.len()).filter_map(|at| last.record(at)).for_each(&mut out);
-        let records = last.len() as u64;
-        self.forget(records);
-    }
-
-    /// Forgets all flows, of which so many records were made.
-    pub(super) fn forget(&mut self, records: u64) {
-        let counts = MeterCounts { records: self.counts.records + records, ..self.counts };
-        *self = Self { counts, epoch: self.epoch, ..Self::seeded(self.options, self.seed) };
-    }
-}
-
-/// The flows of some meters that are going on, the largest first, as records; at most so many.
-pub(super) fn largest(meters: &[Meter], count: usize) -> Vec<FlowRecord> {
-    let flows = meters.iter().map(|meter| meter.flows().map(move |flow| (meter, flow)));
-    let mut flows: Vec<_> = flows.flatten().collect();
-    flows
-        .sort_by_cached_key(|(meter, (entry, first, bytes))| (Reverse(*bytes), *first, meter.key_at(*entry)));
-    let records = flows.iter().map(|(meter, (entry, ..))| meter.record(*entry, EndReason::CaptureEnd));
-    records.flatten().take(count).collect()
 }

@@ -73,19 +73,18 @@ impl Shards {
         self.meters.iter().map(Meter::len).sum()
     }
 
-    /// Takes in packets and forgets them there. Records come in the order of the packets that have ended them.
-    pub(crate) fn take_in(&mut self, window: &mut Window, out: &mut impl FnMut(FlowRecord)) {
+    /// Takes in packets. Records come in the order of the packets that have ended them, with their places.
+    pub(crate) fn take_in(&mut self, window: &Window, out: &mut impl FnMut(u32, FlowRecord)) {
         self.without_flow += window.without_flow();
         let Self { meters, ended, .. } = self;
         if let [meter] = &mut meters[..] {
-            meter.take_in(&window.events[0], &mut |_, record| out(record));
+            meter.take_in(&window.events[0], out);
         } else {
             for (meter, events) in meters.iter_mut().zip(&window.events) {
                 meter.take_in(events, &mut |order, record| ended.push((order, record)));
             }
             in_order(ended, out);
         }
-        window.clear();
     }
 
     /// No packet came until then: flows that have timed out end.
@@ -133,9 +132,9 @@ impl Shard {
 
 /// Gives records in the order of the packets that have ended them, and forgets them there; those of one packet are one
 /// meter's and stay in its order.
-pub(crate) fn in_order(ended: &mut Vec<(u32, FlowRecord)>, out: &mut impl FnMut(FlowRecord)) {
+pub(crate) fn in_order(ended: &mut Vec<(u32, FlowRecord)>, out: &mut impl FnMut(u32, FlowRecord)) {
     ended.sort_by_key(|(order, _)| *order);
-    ended.drain(..).for_each(|(_, record)| out(record));
+    ended.drain(..).for_each(|(order, record)| out(order, record));
 }
 
 #[cfg(test)]
@@ -160,12 +159,13 @@ mod tests {
             stack.message(b"").wrap(Udp::new(port, 53)).wrap(Ipv4::new(address, [192, 0, 2, 7]));
             let frame = Frame::new(LinkType::RAW, stack.bytes());
             let layers = parse(&frame);
-            window.add(&Packet::new(frame, &layers));
+            window.add(&Packet::new(frame, &layers), false);
             if window.len() == 256 {
-                shards.take_in(&mut window, &mut |_| ());
+                shards.take_in(&window, &mut |_, _| ());
+                window.clear();
             }
         }
-        shards.take_in(&mut window, &mut |_| ());
+        shards.take_in(&window, &mut |_, _| ());
         shards.counts()
     }
 

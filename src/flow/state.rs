@@ -107,6 +107,7 @@ const BUSY: u16 = 0x4000;
 pub(super) struct Odd {
     ttl_changes: [u32; 2],
     duplicates: [u32; 2],
+    bad_checksums: [u32; 2],
     icmp_errors: [u32; 2],
     icmp_error: [Option<(u8, u8)>; 2],
     /// Least and greatest, of a direction in which they differ.
@@ -214,6 +215,11 @@ impl Cold {
         count(&mut odd.payload_above[direction & 1], carried.payload);
     }
 
+    /// A checksum of a packet of this direction was wrong.
+    pub(super) fn damaged(&mut self, direction: usize, odds: &mut Slab<Odd>) {
+        self.odd(odds).bad_checksums[direction & 1] += 1;
+    }
+
     /// An error came that quotes a packet of this direction.
     pub(super) fn refused(&mut self, direction: usize, kind: (u8, u8), odds: &mut Slab<Odd>) {
         let odd = self.odd(odds);
@@ -256,6 +262,7 @@ pub(super) fn record(
         ttl: cold.ttl(hot, &odd),
         ttl_changes: odd.ttl_changes,
         duplicates: odd.duplicates,
+        bad_checksums: odd.bad_checksums,
         icmp_errors: odd.icmp_errors,
         icmp_error: odd.icmp_error,
         community_id: CommunityId::of(&key, 0),

@@ -8,7 +8,7 @@
 //! The tags of a million flows are little more than a megabyte: which line a key is in is known without a miss, and
 //! whoever has several keys at hand asks for all their lines before the first is used: [`Table::update`]. A key goes to the
 //! first of its two buckets while that has room, so that the other one need seldom be looked at; where both are full, one of
-//! their entries moves to its other bucket, and where none can the table grows by a quarter. As the hash is seeded, nobody
+//! their entries moves to its other bucket, and where none can the table grows by a quarter, or, while it is small, to twice its size. As the hash is seeded, nobody
 //! can make that happen early.
 
 #[cfg(test)]
@@ -33,6 +33,8 @@ pub struct Table<V> {
 const WAYS: usize = 8;
 /// So many of so many entries may be in use where the table is as large as it will be: it hardly ever grows beyond that.
 const FULL: (usize, usize) = (7, 8);
+/// Buckets below which a table is small: 2 MiB of lines.
+const SMALL: usize = 1 << 12;
 /// Not an entry's place.
 pub(super) const NONE: u32 = u32::MAX;
 /// The key of an entry that is not in use.
@@ -244,9 +246,10 @@ impl<V: Default> Table<V> {
         false
     }
 
-    /// A quarter more, unless that is more than there will ever be need for.
+    /// A quarter more, unless that is more than there will ever be need for. Of a small table a quarter would be soon gone, and
+    /// what it had before is as much to fetch anew: it becomes twice as large.
     fn next_size(&self, buckets: usize) -> usize {
-        let more = buckets + buckets / 4;
+        let more = buckets + if buckets < SMALL { buckets } else { buckets / 4 };
         if buckets < self.enough { more.min(self.enough) } else { buckets + buckets / 32 + 1 }
     }
 

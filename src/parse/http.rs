@@ -80,6 +80,10 @@ impl<'a> RequestLine<'a> {
         if self.method == "CONNECT" {
             return Some(self.target);
         }
+        // A path, as most are, is no scheme.
+        if self.target.starts_with('/') {
+            return None;
+        }
         let (scheme, rest) = self.target.split_once("://")?;
         let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         let authority = rest.split(['/', '?', '#']).next()?;

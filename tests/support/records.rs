@@ -19,6 +19,7 @@ pub(crate) fn record(from: (IpAddr, u16), to: (IpAddr, u16), protocol: u8) -> Fl
         ttl: [(0, 0); 2],
         ttl_changes: [0; 2],
         duplicates: [0; 2],
+        bad_checksums: [0; 2],
         icmp_errors: [0; 2],
         icmp_error: [None; 2],
         community_id: CommunityId::of(&key, 0),

@@ -54,6 +54,13 @@ pub(crate) struct FlowsArgs {
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     numeric: u8,
 
+    /// Do not verify checksums
+    ///
+    /// Otherwise packets with wrong ones are told with their flow, and what they say of TCP is not believed: their receiver
+    /// has thrown them away. Those left to the sending host's device are not wrong.
+    #[arg(short = 'K', long, help_heading = "Flows")]
+    dont_verify_checksums: bool,
+
     /// A JSON object a flow, one a line, as soon as the flow has ended
     #[arg(long, conflicts_with = "csv", help_heading = "Output")]
     json: bool,
@@ -117,6 +124,7 @@ impl FlowsArgs {
             numeric: self.numeric > 0,
             every: self.every.or((live && terminal).then_some(EVERY)),
             screen: terminal,
+            unverified: self.dont_verify_checksums,
             live,
         }
     }
@@ -184,9 +192,14 @@ struct Summary(wharf::flow::MeterCounts);
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let wharf::flow::MeterCounts { packets, without_flow, records, evicted, most } = self.0;
+        let wharf::flow::MeterCounts { packets, bad_checksums, without_flow, records, evicted, most } =
+            self.0;
         let all = packets + without_flow;
         write!(f, "{all} packets = {packets} in {records} flow records + {without_flow} without IP")?;
-        write!(f, "; at most {most} flows at a time, {evicted} cut short to make room")
+        write!(f, "; at most {most} flows at a time, {evicted} cut short to make room")?;
+        if bad_checksums > 0 {
+            write!(f, "; {bad_checksums} packets with wrong checksums")?;
+        }
+        Ok(())
     }
 }

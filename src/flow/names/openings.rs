@@ -133,6 +133,19 @@ fn push_datagram(collector: &mut Option<Box<HelloCollector>>, data: &[u8]) -> Op
     result
 }
 
+/// Whether what has come of an opening may not be all that is to be known of it.
+pub(super) fn is_incomplete(bytes: &[u8]) -> bool {
+    // The end of a head: of a request, which all others begin with a letter.
+    if bytes.ends_with(b"\r\n\r\n") && bytes.first().is_some_and(u8::is_ascii_alphabetic) {
+        return false;
+    }
+    match ClientHello::read(bytes) {
+        Prefix::Complete(_) => false,
+        Prefix::NeedMore { .. } => true,
+        Prefix::Other(_) => matches!(Request::read(bytes), Prefix::NeedMore { .. }),
+    }
+}
+
 /// The names in an opening, if it has any.
 fn read(bytes: &[u8]) -> Prefix<Option<FlowNames>, ()> {
     match ClientHello::read(bytes) {
