@@ -6,8 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "a table is what it makes")]
 
+use std::process::Command;
 use std::time::{Duration, Instant};
-use wharf::build::{Ipv4, Stack, Tcp};
+use wharf::build::{Ipv4, Stack, Tcp, Udp};
 use wharf::flow::{Meter, MeterOptions, Seed, Table};
 use wharf::frame::{Frame, LinkType, Timestamp};
 use wharf::parse::{Layers, Packet, parse};
@@ -151,6 +152,83 @@ fn meters(size: &Size) {
     assert!(grown < 1.1, "{grown}");
 }
 
+/// A packet of a flow.
+#[derive(Clone, Copy)]
+enum Sent {
+    Datagram,
+    /// The server sends it; flags, where both sides are, bytes.
+    Segment(bool, u16, [u32; 2], usize),
+}
+
+/// A handshake, a question and an answer in two parts, all of it acknowledged.
+const CONVERSATION: [Sent; 9] = [
+    Sent::Segment(false, Tcp::SYN, [0, 0], 0),
+    Sent::Segment(true, Tcp::SYN | Tcp::ACK, [1, 0], 0),
+    Sent::Segment(false, Tcp::ACK, [1, 1], 0),
+    Sent::Segment(false, Tcp::ACK, [1, 1], 300),
+    Sent::Segment(true, Tcp::ACK, [301, 1], 0),
+    Sent::Segment(true, Tcp::ACK, [301, 1], 1_000),
+    Sent::Segment(false, Tcp::ACK, [301, 1_001], 0),
+    Sent::Segment(true, Tcp::ACK, [301, 1_001], 500),
+    Sent::Segment(false, Tcp::ACK, [301, 1_501], 0),
+];
+
+/// What flows have sent whose memory is told.
+const KINDS: [(&str, &[Sent]); 4] = [
+    ("UDP", &[Sent::Datagram]),
+    ("a SYN", CONVERSATION.split_at(1).0),
+    ("TCP, open", CONVERSATION.split_at(3).0),
+    ("TCP, a question and its answer", &CONVERSATION),
+];
+/// A process of its own tells how much resident memory so many flows of a kind take.
+const RESIDENT: &str = "--resident";
+
+/// Bytes of resident memory that come to a process by so many flows when each has had these packets.
+fn resident_with(flows: u32, sent: &[Sent]) -> usize {
+    let mut meter = Meter::new(MeterOptions { max_flows: flows as usize, ..MeterOptions::default() });
+    let (mut stack, mut at, message) = (Stack::new(), 0, [0; 1_000]);
+    let before = resident();
+    for packet in sent {
+        for flow in 0..flows {
+            let client = (scattered(flow).to_be_bytes(), (flow >> 7) as u16 | 1024);
+            let server = ([192, 0, 2, 7], 443);
+            match *packet {
+                Sent::Datagram => {
+                    stack
+                        .message(b"12345678")
+                        .wrap(Udp::new(client.1, 443))
+                        .wrap(Ipv4::new(client.0, server.0));
+                }
+                Sent::Segment(by_server, flags, [client_at, server_at], length) => {
+                    let (from, to) = if by_server { (server, client) } else { (client, server) };
+                    let (sequence, acknowledged) =
+                        if by_server { (server_at, client_at) } else { (client_at, server_at) };
+                    let acknowledged = if flags & Tcp::ACK == 0 { 0 } else { acknowledged };
+                    let tcp = Tcp::new(from.1, to.1).flags(flags).sequence(sequence);
+                    let ip = Ipv4::new(from.0, to.0);
+                    stack.message(&message[..length]).wrap(tcp.acknowledgment(acknowledged)).wrap(ip);
+                }
+            }
+            let frame = frame(stack.bytes(), at);
+            at += 1;
+            let layers = parse(&frame);
+            meter.observe([Packet::new(frame, &layers)], |record| panic!("{record:?}"));
+        }
+    }
+    assert_eq!(meter.len(), flows as usize);
+    resident() - before
+}
+
+fn memory(size: &Size) {
+    let program = std::env::current_exe().unwrap();
+    for (number, (what, _)) in KINDS.iter().enumerate() {
+        let arguments = [RESIDENT, &number.to_string(), &size.flows.to_string()];
+        let told = Command::new(&program).args(arguments).output().unwrap().stdout;
+        let bytes: f64 = String::from_utf8(told).unwrap().trim().parse().unwrap();
+        row(&format!("resident bytes a flow: {what}"), bytes / f64::from(size.flows), 160.0, "the bar", 1.0);
+    }
+}
+
 /// Keys of which both halves of the hash begin with the same bits under this seed: whoever knows it looks for them.
 fn crafted(seed: &Seed, (bits, count): (u32, usize)) -> Vec<u128> {
     let begins = |hash: u64| (hash as u32 >> (32 - bits), (hash >> 24) as u32 >> (32 - bits));
@@ -198,8 +276,17 @@ fn tables(size: &Size) {
 }
 
 fn main() {
-    let size = if std::env::args().any(|argument| argument == "--bench") { &WHOLE } else { &BRIEF };
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, flag, kind, flows] = &arguments[..]
+        && flag == RESIDENT
+    {
+        let (_, sent) = KINDS[kind.parse::<usize>().unwrap()];
+        println!("{}", resident_with(flows.parse().unwrap(), sent));
+        return;
+    }
+    let size = if arguments.iter().any(|argument| argument == "--bench") { &WHOLE } else { &BRIEF };
     println!("metric\tours\tpeer\tpeer's name\tratio\towed");
+    memory(size);
     meters(size);
     tables(size);
 }

@@ -4,7 +4,8 @@
 #
 #   perf/flood.sh
 #
-# CORE (1) measures. Owed: half the rate of friendly traffic, no more memory at the end than when the table was full (1.1), and no
+# CORE (1) measures. Owed: 160 bytes of resident memory a flow, half the rate of friendly traffic, no more memory at the end than when
+# the table was full (1.1), and no
 # more for crafted keys (1.5); that every eviction is counted the bench itself asserts. The table goes to perf/results/flood.tsv.
 # Exits with 0 only if all holds. `chrt -r 1` before the command keeps the core on a busy machine.
 set -euo pipefail

@@ -183,6 +183,12 @@ pub fn verify_with<K: Kernel>(kernel: K, packet: &Packet<'_>) -> Verdicts {
     verdicts
 }
 
+/// The same verdicts, where it is not known whether the frame is [ready](Offload::checksum_unsure).
+pub(crate) fn finished(packet: &Packet<'_>, mut verdicts: Verdicts) -> Verdicts {
+    unfinished::settle(packet.frame().data, packet.layers(), &mut verdicts);
+    verdicts
+}
+
 /// The IPv4 header checksum, options included (RFC 791 section 3.1). IPv6 has none.
 #[inline]
 fn header<K: Kernel>(kernel: K, data: &[u8], ip: &IpLayer) -> Verdict {

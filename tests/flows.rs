@@ -1,7 +1,11 @@
 //! The flows of a run: the same records whatever the number of workers, every packet in one, and what the command says.
 
+#[expect(dead_code, reason = "frames of other tests")]
+mod conversation;
+
 use assert_cmd::Command;
 use std::time::Duration;
+use wharf::build::{Ipv4, Stack, Tcp};
 use wharf::engine::Engine;
 use wharf::flow::MeterOptions;
 use wharf::sink::{CaptureFileWriter, FlowFormat, Flows, FlowsOptions};
@@ -31,7 +35,7 @@ fn capture(directory: &tempfile::TempDir) -> std::path::PathBuf {
 fn lines(path: &std::path::Path, options: FlowsOptions, cores: &[usize]) -> String {
     let mut lines = Vec::new();
     let source = CaptureFile::open(path).unwrap();
-    let mut flows = Flows::new(&mut lines, options);
+    let mut flows = Flows::new(&mut lines, options).shared();
     Engine::builder().source(source).rest(&mut flows).cores(cores.iter().copied()).run().unwrap();
     let counts = flows.counts();
     assert_eq!(counts.packets + counts.without_flow, FRAMES);
@@ -57,6 +61,52 @@ fn records_do_not_depend_on_who_reads_or_on_the_seed() {
             }
         }
     }
+}
+
+/// What its receiver throws away is told and not believed, but for what the sending host has left to its device; and all of it
+/// counts where nobody verifies.
+#[test]
+fn wrong_checksums_are_told_and_not_believed() {
+    let packet = |port: u16, sequence: u32, flags, payload: &[u8]| {
+        let mut stack = Stack::new();
+        let tcp = Tcp::new(port, 80).flags(flags).sequence(sequence).acknowledgment(1);
+        stack.message(payload).wrap(tcp).wrap(Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]));
+        stack.bytes().to_vec()
+    };
+    let ack = Tcp::ACK;
+    let mut packets =
+        vec![packet(1_000, 1, ack, b"one"), packet(1_000, 4, ack, b"two"), packet(1_000, 4, ack, b"two")];
+    // Damaged on its way, it comes again.
+    packets[1][40] ^= 1;
+    packets.extend([
+        packet(2_000, 1, ack, b"one"),
+        packet(2_000, 4, ack, b"two"),
+        packet(2_000, 4, ack, b"two"),
+    ]);
+    // Left to the device: the sum of addresses, protocol and length.
+    let pseudo = 2 * 0x0a00 + 1 + 2 + 6 + 23_u16;
+    packets[4][36..38].copy_from_slice(&pseudo.to_be_bytes());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("wrong.pcap");
+    conversation::write(&path, &packets);
+    let flow = |unverified, port: u16| {
+        let (mut lines, format) = (Vec::new(), FlowFormat::Json);
+        let options = FlowsOptions { format, unverified, ..FlowsOptions::default() };
+        let source = CaptureFile::open(&path).unwrap();
+        Engine::builder().source(source).rest(Flows::new(&mut lines, options)).run().unwrap();
+        let text = String::from_utf8(lines).unwrap();
+        let flows = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let flow = flows.into_iter().find(|flow| flow["sport"] == port).unwrap();
+        (
+            flow["bad_checksums"].clone(),
+            flow["tcp"]["sides"][0]["retransmissions"].clone(),
+            flow["packets"][0].clone(),
+        )
+    };
+    let none = serde_json::Value::Null;
+    assert_eq!(flow(false, 1_000), (serde_json::json!([1, 0]), none.clone(), 3.into()));
+    assert_eq!(flow(false, 2_000), (none.clone(), 1.into(), 3.into()));
+    assert_eq!(flow(true, 1_000), (none, 1.into(), 3.into()));
 }
 
 #[test]

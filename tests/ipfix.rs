@@ -1,11 +1,14 @@
 //! Flow records as IPFIX, taken in by other tools: what they count is what was sent.
 
+#[path = "support/records.rs"]
+mod records;
+
 use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use wharf::flow::{CommunityId, EndReason, FlowKey, FlowNames, FlowRecord};
+use wharf::flow::{FlowNames, FlowRecord};
 use wharf::frame::Timestamp;
 use wharf::parse::TcpFlags;
 use wharf::sink::{FlowExport, Ipfix, IpfixEncoder};
@@ -18,12 +21,9 @@ fn records(count: u16) -> Vec<FlowRecord> {
             _ => [[10, 0, (at >> 8) as u8, at as u8].into(), [192, 0, 2, 7].into()],
         };
         let protocol = if at.is_multiple_of(2) { 6 } else { 17 };
-        let (key, reversed) = FlowKey::new((a, 40_000 + at), (b, 443), protocol);
         let both = u64::from(!at.is_multiple_of(4));
         let second = 1_700_000_000 + i64::from(at);
         FlowRecord {
-            key,
-            reversed,
             first: Some(Timestamp::new(second, 500_000_000)),
             last: Some(Timestamp::new(second + 2, 0)),
             packets: [3 + u64::from(at), both * 2],
@@ -31,14 +31,8 @@ fn records(count: u16) -> Vec<FlowRecord> {
             payload: [100, 100],
             tcp_flags: [TcpFlags(0x1b), TcpFlags(0x12)],
             ttl: [(63, 64), (50, 55)],
-            ttl_changes: [0; 2],
-            duplicates: [0; 2],
-            icmp_errors: [0; 2],
-            icmp_error: [None; 2],
-            community_id: CommunityId::of(&key, 0),
-            end: EndReason::Closed,
-            tcp: None,
             names: names(at),
+            ..records::record((a, 40_000 + at), (b, 443), protocol)
         }
     };
     (0..count).map(record).collect()

@@ -1,19 +1,25 @@
 //! Flow records to Kafka, against librdkafka's own mock cluster: what was promised is there, whatever its broker does.
 
+#[path = "support/records.rs"]
+mod records;
+
 use rdkafka::TopicPartitionList;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use wharf::flow::{CommunityId, EndReason, FlowKey, FlowRecord};
+use wharf::engine::Engine;
+use wharf::flow::FlowRecord;
 use wharf::frame::Timestamp;
 use wharf::parse::TcpFlags;
-use wharf::sink::{FlowExport, Kafka, KafkaCounts, KafkaOptions};
+use wharf::sink::{CaptureFileWriter, FlowExport, Kafka, KafkaCounts, KafkaOptions};
+use wharf::source::synthetic::{Synthetic, Traffic};
 
 const TOPIC: &str = "flows";
 const PARTITIONS: i32 = 4;
@@ -36,10 +42,7 @@ fn options(cluster: &Cluster) -> KafkaOptions {
 /// A record whose packets number it; every fifth is of the same flow.
 fn record(at: u32) -> FlowRecord {
     let port = if at.is_multiple_of(5) { 7 } else { (at % 60_000) as u16 };
-    let (key, reversed) = FlowKey::new(([10, 0, 0, 1].into(), port), ([192, 0, 2, 7].into(), 443), 6);
     FlowRecord {
-        key,
-        reversed,
         first: Some(Timestamp::new(1_700_000_000, 0)),
         last: Some(Timestamp::new(1_700_000_002, 0)),
         packets: [at.into(), 0],
@@ -47,14 +50,7 @@ fn record(at: u32) -> FlowRecord {
         payload: [100, 0],
         tcp_flags: [TcpFlags(0x1b), TcpFlags(0)],
         ttl: [(63, 64), (0, 0)],
-        ttl_changes: [0; 2],
-        duplicates: [0; 2],
-        icmp_errors: [0; 2],
-        icmp_error: [None; 2],
-        community_id: CommunityId::of(&key, 0),
-        end: EndReason::Closed,
-        tcp: None,
-        names: None,
+        ..records::record(([10, 0, 0, 1].into(), port), ([192, 0, 2, 7].into(), 443), 6)
     }
 }
 
@@ -187,6 +183,60 @@ fn the_end_does_not_wait_for_ever_and_says_what_is_not_known() {
     assert!(kafka.account().contains("100 not known to be delivered; last error: "), "{}", kafka.account());
 }
 
+/// A live capture does not wait for its brokers: what it has seen does.
+#[test]
+fn a_capture_may_begin_before_its_brokers_do() {
+    let cluster = cluster();
+    cluster.broker_down(1).unwrap();
+    let options = KafkaOptions { must_answer: false, ..options(&cluster) };
+    let mut kafka = Kafka::connect(options.clone()).unwrap();
+    assert!(kafka.unanswered().is_some_and(|why| why.starts_with("no broker answers (")));
+    write(&mut kafka, 0..1_000);
+    kafka.flush().unwrap();
+    assert_eq!((kafka.counts().waiting, kafka.lost()), (1_000, 1_000), "not known to have come");
+    cluster.broker_up(1).unwrap();
+    kafka.finish().unwrap();
+    assert_eq!(kafka.counts(), KafkaCounts { records: 1_000, delivered: 1_000, ..KafkaCounts::default() });
+    assert_eq!((consumed(&cluster).0.len(), kafka.lost()), (1_000, 0));
+    // Who answers and does not have the topic will not have it later.
+    let elsewhere = KafkaOptions { topic: "no/such".to_owned(), ..options };
+    assert!(Kafka::connect(elsewhere).is_err());
+}
+
+/// What brokers refuse is lost as what was dropped is: `--strict` minds it.
+#[test]
+fn strict_minds_records_that_were_not_delivered() {
+    let cluster = cluster();
+    let directory = tempfile::tempdir().unwrap();
+    let capture = directory.path().join("in.pcapng");
+    let traffic = Traffic { frames: 100, flows: 20, ..Traffic::default() };
+    let writer = CaptureFileWriter::create(&capture).unwrap();
+    Engine::builder().source(Synthetic::new(&traffic)).rest(writer).run().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_wharf"))
+            .args(["flows", "--csv", "-r"])
+            .arg(&capture)
+            .args(["--kafka", &format!("{}/{TOPIC}", cluster.bootstrap_servers())])
+            .args(arguments)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, told) = run(&["--strict"]);
+    assert!(code == Some(0) && told.contains("20 records = 20 delivered"), "{code:?} {told}");
+    for (arguments, expected) in [(&["--strict"][..], 3), (&[], 0)] {
+        cluster.clear_request_errors(RDKafkaApiKey::Produce);
+        let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[refusal; 100]);
+        let (code, told) = run(arguments);
+        assert!(
+            told.contains("20 records = 0 delivered + 0 lost as the queue was full + 20 refused"),
+            "{told}"
+        );
+        assert_eq!(code, Some(expected), "{told}");
+    }
+}
+
 #[test]
 fn wrong_ends_are_told_at_once() {
     let cluster = cluster();
@@ -215,6 +265,8 @@ fn wrong_ends_are_told_at_once() {
         let (code, told) = run(arguments);
         assert!(code == Some(2) && told.contains(words), "{code:?} {told}");
     }
+    let (code, told) = run(&["here:1/topic", "--kafka-set", "security.protocol=ssl"]);
+    assert!(code == Some(1) && told.contains("only plain listeners"), "{code:?} {told}");
     // Nobody listens there any more.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, told) = run(&[&format!("{nobody}/flows")]);

@@ -1,6 +1,9 @@
 //! Flow records as Parquet: read by the crate's own reader, and by pyarrow and DuckDB where Python has them, with the values
 //! that the CSV of the same run has.
 
+#[path = "support/records.rs"]
+mod records;
+
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use std::collections::BTreeMap;
@@ -9,8 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 use wharf::engine::Engine;
-use wharf::flow::{CommunityId, EndReason, FlowKey, FlowRecord};
-use wharf::parse::TcpFlags;
+use wharf::flow::FlowRecord;
 use wharf::sink::{CaptureFileWriter, FlowExport, Parquet};
 use wharf::source::synthetic::{Protocol, Synthetic, Traffic};
 
@@ -111,25 +113,12 @@ fn memory_is_bounded_by_row_groups() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flows.parquet");
     let mut parquet = Parquet::create(&path).unwrap();
-    let (key, reversed) = FlowKey::new(([10, 0, 0, 1].into(), 40_000), ([192, 0, 2, 7].into(), 443), 17);
+    let ends = (([10, 0, 0, 1].into(), 40_000), ([192, 0, 2, 7].into(), 443));
     let mut record = FlowRecord {
-        key,
-        reversed,
-        first: None,
-        last: None,
         packets: [0, 1],
         bytes: [u64::MAX, 0],
-        payload: [0; 2],
-        tcp_flags: [TcpFlags(0); 2],
-        ttl: [(0, 0); 2],
-        ttl_changes: [0; 2],
-        duplicates: [0; 2],
         icmp_errors: [u32::MAX, 0],
-        icmp_error: [None; 2],
-        community_id: CommunityId::of(&key, 0),
-        end: EndReason::Closed,
-        tcp: None,
-        names: None,
+        ..records::record(ends.0, ends.1, 17)
     };
     for at in 0..100_000 {
         record.packets[0] = at;

@@ -11,8 +11,9 @@ use super::stats::{Gauge, Tally};
 use super::turns::{Rest, Turn};
 use super::worker::Failure;
 use super::workers::Workers;
-use crate::sink::{Deliveries, Mark, Part, Sink};
-use crate::source::Lease;
+use crate::frame::Batch;
+use crate::sink::{Chunked, Deliveries, Mark, Part, Sink};
+use crate::source::{Chunk, Lease};
 use std::sync::Arc;
 
 /// A worker among others, or before outputs behind rings.
@@ -57,12 +58,31 @@ pub(super) struct Done<'a> {
     pub(super) rest: Option<Rest<'a>>,
 }
 
+/// The batches of a chunk.
+struct Pieces<'c>(&'c Chunk, Option<&'c Lease>);
+
+impl Chunked for Pieces<'_> {
+    fn batches(&self) -> Box<dyn Iterator<Item = Batch<'_>> + '_> {
+        Box::new(self.0.batches_in(self.1))
+    }
+}
+
 impl Exits<'_> {
     /// Tells all parts how far the source has come.
     fn mark(&mut self, mark: Mark, ending: &Ending) {
         for (output, part) in self.parts.iter_mut().enumerate() {
             let Some(part) = part else { continue };
             part.mark(mark).unwrap_or_else(|error| ending.fail(Failure::Sink { output, error }));
+        }
+    }
+
+    /// Lets all parts look back at what they were given.
+    fn look_back(&mut self, number: u64, batches: &dyn Chunked, ending: &Ending) {
+        let number = self.ordered.then_some(number);
+        for (output, part) in self.parts.iter_mut().enumerate() {
+            let Some(part) = part else { continue };
+            let looked = part.look_back(number, batches);
+            looked.unwrap_or_else(|error| ending.fail(Failure::Sink { output, error }));
         }
     }
 
@@ -127,6 +147,7 @@ impl<'w> Desk<'w> {
                     load.begin(number, self.worker, self.exits.senders.len());
                     let lease = load.chunk.take_lease();
                     self.read(load, lease.as_ref(), ending);
+                    self.exits.look_back(number, &Pieces(&load.chunk, lease.as_ref()), ending);
                     self.exits.mark(Mark::Chunk(self.exits.ordered.then_some(number)), ending);
                     let lease = self.exits.lend(load, lease);
                     self.hand_over(pool.at(place), lease, ending);

@@ -59,6 +59,8 @@ impl Event {
     const QUOTES: u8 = 8;
     /// The capture has lost packets here.
     const LOSS: u8 = 16;
+    /// A checksum is wrong.
+    const WRONG: u8 = 32;
 
     const NOTHING: Self = Self {
         key: Packed(0),
@@ -107,6 +109,18 @@ impl Event {
     #[inline(always)]
     pub(super) fn is_long(&self) -> bool {
         self.is & Self::LONG != 0
+    }
+
+    /// The same packet; a checksum of it is wrong, or not.
+    #[inline(always)]
+    pub(super) fn judged(self, wrong: bool) -> Self {
+        Self { is: self.is | if wrong { Self::WRONG } else { 0 }, ..self }
+    }
+
+    /// A checksum is wrong: its receiver throws it away.
+    #[inline(always)]
+    pub(super) fn is_wrong(&self) -> bool {
+        self.is & Self::WRONG != 0
     }
 
     /// Its control bits, of a TCP segment.

@@ -1,9 +1,15 @@
 //! What names a flow: the same for both directions.
 
-use crate::parse::{
-    GeneveHeader, GreHeader, GtpHeader, IpLayer, IpVersion, Layer, Packet, Transport, VxlanHeader, protocol,
-};
+mod packet;
+#[cfg(test)]
+mod tests;
+
+pub use packet::Keyed;
+pub(super) use packet::has_sound_length;
+
+use crate::parse::{IpVersion, protocol};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Both directions of one conversation: addresses, ports, protocol, and the VLANs and the tunnel it was seen in.
@@ -11,7 +17,7 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Its ends are in canonical order, the lower address (and then port) first, so that both directions have one key;
 /// [`Keyed::reversed`] tells them apart. Of ICMP the ports are a message's type and that of its answer, as Community ID
 /// has it; what has no answer, such as an error, flows one way only: the type and the code, and the ends as they are.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlowKey {
     /// An IPv4 address is in the first four bytes, the others are 0.
     addresses: [[u8; 16]; 2],
@@ -68,59 +74,7 @@ impl TunnelKind {
     }
 }
 
-/// The flow of a packet.
-#[derive(Clone, Copy, Debug)]
-pub struct Keyed<'a> {
-    /// Its name.
-    pub key: FlowKey,
-    /// The packet was sent by the upper of the key's two ends.
-    pub reversed: bool,
-    /// The IP layer that the key is of.
-    pub ip: &'a IpLayer,
-}
-
 impl FlowKey {
-    /// The flow of a packet: by its outermost IP layer, or, where that only carries another one (GRE, IP in IP), by the
-    /// innermost. `None` when it has no IP layer, or its addresses were not captured.
-    ///
-    /// Later fragments have no ports: all those between two hosts are a flow of their own.
-    ///
-    /// ```
-    /// use wharf::flow::FlowKey;
-    /// use wharf::frame::{Frame, LinkType};
-    /// use wharf::parse::{Packet, parse};
-    ///
-    /// let bytes = *b"\x45\0\0\x1d\0\0\0\0\x40\x11\0\0\x7f\0\0\x02\x7f\0\0\x01\x30\x39\0\x35\0\x09\0\0!";
-    /// let frame = Frame::new(LinkType::RAW, &bytes);
-    /// let layers = parse(&frame);
-    /// let flow = FlowKey::of(&Packet::new(frame, &layers)).expect("an IPv4 packet");
-    /// assert_eq!(flow.key.to_string(), "udp 127.0.0.1:53 127.0.0.2:12345");
-    /// assert!(flow.reversed);
-    /// ```
-    #[must_use]
-    pub fn of<'a>(packet: &Packet<'a>) -> Option<Keyed<'a>> {
-        let outer = packet.outer()?;
-        match packet.inner() {
-            Some(inner) if outer.transport == Transport::None => {
-                Self::of_layer(packet, inner).or_else(|| Self::of_layer(packet, outer))
-            }
-            _ => Self::of_layer(packet, outer),
-        }
-    }
-
-    /// The flow of one of a packet's IP layers.
-    #[must_use]
-    pub fn of_layer<'a>(packet: &Packet<'a>, ip: &'a IpLayer) -> Option<Keyed<'a>> {
-        let (source, destination) = packet.addresses(ip)?;
-        let (from, to) = ports_of(packet, ip);
-        let (mut key, reversed) = Self::new((source, from), (destination, to), ip.protocol);
-        key.vlans = vlans_of(packet);
-        if packet.outer() != Some(ip) {
-            key.tunnel = Some(tunnel_to(packet, ip));
-        }
-        Some(Keyed { key, reversed, ip })
-    }
-
     /// The flow between two ends, the first of which sends, without VLAN and tunnel; and whether it is the key's upper end.
     /// Of ICMP, ports are the message's type and that of its answer, or the code where it has none.
     ///
@@ -172,11 +126,6 @@ impl FlowKey {
     pub(super) fn icmp_ports(protocol: u8, kind: u8, code: u8) -> (u16, u16) {
         let answer = if protocol == protocol::ICMP { icmp_answer } else { icmpv6_answer };
         (kind.into(), answer(kind.into()).unwrap_or(code.into()))
-    }
-
-    /// The same flow in the VLANs of a packet.
-    pub(super) fn in_vlans_of(self, packet: &Packet<'_>) -> Self {
-        Self { vlans: vlans_of(packet), ..self }
     }
 
     /// Address and port of the lower end (`upper` false) or the upper one. Of a protocol without ports the port is 0.
@@ -267,31 +216,6 @@ fn bytes_of(address: IpAddr) -> [u8; 16] {
     }
 }
 
-/// The ports of an IP layer.
-fn ports_of(packet: &Packet<'_>, ip: &IpLayer) -> (u16, u16) {
-    if let Some(ports) = packet.ports(ip) {
-        return if has_sound_length(packet, ip) { ports } else { (0, 0) };
-    }
-    let icmp = match ip.transport {
-        Transport::Icmp => packet.icmp(ip).map(|icmp| (icmp.icmp_type(), icmp.code())),
-        Transport::Icmpv6 => packet.icmpv6(ip).map(|icmp| (icmp.icmp_type(), icmp.code())),
-        _ => None,
-    };
-    icmp.map_or((0, 0), |(kind, code)| FlowKey::icmp_ports(ip.protocol, kind, code))
-}
-
-/// A datagram whose length field is less than its header's (RFC 768) is none, whatever its ports say; over IPv6 0 stands
-/// for a jumbogram (RFC 2675 4).
-#[inline(always)]
-pub(super) fn has_sound_length(packet: &Packet<'_>, ip: &IpLayer) -> bool {
-    if ip.transport != Transport::Udp {
-        return true;
-    }
-    let field = packet.frame().data.get(ip.payload as usize + 4..).and_then(|bytes| bytes.first_chunk());
-    let length = field.map_or(0, |bytes| u16::from_be_bytes(*bytes));
-    length >= 8 || length == 0 && ip.version == IpVersion::V6
-}
-
 /// The type of the message that answers an ICMP message, or that it answers (RFC 792, 950, 1256).
 const fn icmp_answer(kind: u16) -> Option<u16> {
     Some(match kind {
@@ -328,35 +252,15 @@ const fn icmpv6_answer(kind: u16) -> Option<u16> {
     })
 }
 
-fn vlans_of(packet: &Packet<'_>) -> [u16; 2] {
-    let layers = packet.layers();
-    let mut vlans = [0; 2];
-    for (vlan, tag) in vlans.iter_mut().zip(layers.vlan_tags).take(layers.vlan_count.into()) {
-        *vlan = TAGGED | tag & 0xfff;
-    }
-    vlans
-}
-
-/// The tunnel header next before an inner IP layer. A second walk, which only what is tunnelled takes.
-#[inline(never)]
-fn tunnel_to(packet: &Packet<'_>, ip: &IpLayer) -> Tunnel {
-    let headers = packet.headers();
-    let before = headers.iter().rev().skip_while(|header| header.start >= ip.start);
-    let mut found = before.filter_map(|header| {
-        let bytes = packet.bytes(*header);
-        Some(match header.layer {
-            Layer::Gre => (TunnelKind::Gre, GreHeader::parse(bytes).ok()?.key().unwrap_or(0)),
-            Layer::Vxlan => (TunnelKind::Vxlan, VxlanHeader::parse(bytes).ok()?.vni()),
-            Layer::Geneve => (TunnelKind::Geneve, GeneveHeader::parse(bytes).ok()?.vni()),
-            Layer::Gtp => (TunnelKind::Gtp, GtpHeader::parse(bytes).ok()?.teid()),
-            _ => return None,
-        })
-    });
-    let (kind, id) = found.next().unwrap_or((TunnelKind::Ip, 0));
-    Tunnel { kind, id }
-}
-
 /// `tcp 10.0.0.1:40000 10.0.0.2:443`, then `vlan 5` and `vxlan 7` where there are such.
+/// A few words instead of many bytes.
+impl Hash for FlowKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.words().iter().for_each(|&word| state.write_u64(word));
+    }
+}
+
 impl fmt::Display for FlowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match crate::parse::protocol_name(self.protocol) {
@@ -383,105 +287,5 @@ impl fmt::Display for FlowKey {
 impl fmt::Debug for FlowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::build::{
-        Content, Ethernet, Gre, Header, Icmp, Icmpv6, Ipv4, Ipv6, Stack, Tcp, Udp, Vlan, Vxlan,
-    };
-    use crate::parse::parse;
-
-    const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
-
-    fn key(headers: &[&dyn Header]) -> (FlowKey, bool) {
-        let mut stack = Stack::new();
-        stack.message(b"message.");
-        headers.iter().for_each(|header| {
-            stack.wrap(*header);
-        });
-        assert_eq!(stack.content(), Content::Ethernet);
-        let frame = stack.frame();
-        let layers = parse(&frame);
-        let keyed = FlowKey::of(&Packet::new(frame, &layers)).unwrap();
-        (keyed.key, keyed.reversed)
-    }
-
-    #[test]
-    fn both_directions_have_one_key() {
-        let ethernet = Ethernet::new(MAC, MAC);
-        let (a, b) = ([10, 0, 0, 1], [10, 0, 0, 2]);
-        let there = key(&[&Udp::new(4000, 53), &Ipv4::new(a, b), &ethernet]);
-        let back = key(&[&Udp::new(53, 4000), &Ipv4::new(b, a), &ethernet]);
-        assert_eq!((there.0, there.1, back.1), (back.0, false, true));
-        assert_eq!(there.0.to_string(), "udp 10.0.0.1:4000 10.0.0.2:53");
-        assert_ne!(there.0, key(&[&Tcp::new(4000, 53), &Ipv4::new(a, b), &ethernet]).0);
-        // Between ports of one host the lower port comes first.
-        let there = key(&[&Udp::new(9, 7), &Ipv4::new(a, a), &ethernet]);
-        assert_eq!((there.0.end(false).1, there.1), (7, true));
-
-        let (a, b) = ("fd00::1".parse().unwrap(), "fd00::2".parse().unwrap());
-        let there = key(&[&Tcp::new(4000, 53), &Ipv6::new(a, b), &ethernet]);
-        let back = key(&[&Tcp::new(53, 4000), &Ipv6::new(b, a), &ethernet]);
-        assert_eq!((there.0, there.1, back.1), (back.0, false, true));
-        assert_eq!(there.0.to_string(), "tcp [fd00::1]:4000 [fd00::2]:53");
-    }
-
-    #[test]
-    fn vlans_tell_flows_apart() {
-        let (udp, ip) = (Udp::new(4000, 53), Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]));
-        let of = |headers: &[&dyn Header]| key(headers).0;
-        let ethernet = Ethernet::new(MAC, MAC);
-        let zero = of(&[&udp, &ip, &Vlan::new(0), &ethernet]);
-        let five = of(&[&udp, &ip, &Vlan::new(5), &ethernet]);
-        let both = of(&[&udp, &ip, &Vlan::new(5), &Vlan::new(6), &ethernet]);
-        let none = of(&[&udp, &ip, &ethernet]);
-        assert_eq!((zero.vlans(), five.vlans()), ([Some(0), None], [Some(5), None]));
-        assert_eq!((both.vlans(), none.vlans()), ([Some(6), Some(5)], [None, None]));
-        assert!(zero != none && zero != five && five != both);
-        assert_eq!(both.to_string(), "udp 10.0.0.1:4000 10.0.0.2:53 vlan 6 vlan 5");
-    }
-
-    #[test]
-    fn what_only_carries_another_packet_is_looked_through() {
-        let (udp, ip) = (Udp::new(4000, 53), Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]));
-        let (outer, ethernet) = (Ipv4::new([1, 1, 1, 1], [2, 2, 2, 2]), Ethernet::new(MAC, MAC));
-        let of = |headers: &[&dyn Header]| key(headers).0;
-        let gre = of(&[&udp, &ip, &Gre::new().key(7), &outer, &ethernet]);
-        assert_eq!(gre.tunnel(), Some(Tunnel { kind: TunnelKind::Gre, id: 7 }));
-        assert_eq!(gre.to_string(), "udp 10.0.0.1:4000 10.0.0.2:53 gre 7");
-        let plain = of(&[&udp, &ip, &outer, &ethernet]);
-        assert_eq!(plain.tunnel(), Some(Tunnel { kind: TunnelKind::Ip, id: 0 }));
-        // A tunnel over UDP is a flow itself, and what it carries is asked for by its layer.
-        let headers: [&dyn Header; 7] =
-            [&udp, &ip, &ethernet, &Vxlan::new(9), &Udp::new(1, 4789), &outer, &ethernet];
-        assert_eq!(of(&headers).to_string(), "udp 1.1.1.1:1 2.2.2.2:4789");
-        let mut stack = Stack::new();
-        stack.message(b"message.");
-        headers.iter().for_each(|header| {
-            stack.wrap(*header);
-        });
-        let layers = parse(&stack.frame());
-        let packet = Packet::new(stack.frame(), &layers);
-        let inner = FlowKey::of_layer(&packet, packet.inner().unwrap()).unwrap().key;
-        assert_eq!(inner.to_string(), "udp 10.0.0.1:4000 10.0.0.2:53 vxlan 9");
-    }
-
-    #[test]
-    fn pings_and_their_answers_are_one_flow_and_errors_go_one_way() {
-        let ethernet = Ethernet::new(MAC, MAC);
-        let (a, b) = ([10, 0, 0, 2], [10, 0, 0, 1]);
-        let there = key(&[&Icmp::new(8, 0, 0), &Ipv4::new(a, b), &ethernet]);
-        let back = key(&[&Icmp::new(0, 0, 0), &Ipv4::new(b, a), &ethernet]);
-        assert_eq!((there.0, there.1, back.1), (back.0, true, false));
-        let error = key(&[&Icmp::new(3, 1, 0), &Ipv4::new(a, b), &ethernet]);
-        assert_eq!((error.0.end(false), error.1), (([10, 0, 0, 2].into(), 3), false));
-        assert_eq!(error.0.end(true).1, 1);
-        let (a, b) = ("fd00::2".parse().unwrap(), "fd00::1".parse().unwrap());
-        let there = key(&[&Icmpv6::new(128, 0, 0), &Ipv6::new(a, b), &ethernet]);
-        let back = key(&[&Icmpv6::new(129, 0, 0), &Ipv6::new(b, a), &ethernet]);
-        assert_eq!((there.0, there.1, back.1), (back.0, true, false));
     }
 }

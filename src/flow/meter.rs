@@ -1,27 +1,30 @@
 //! Counts packets by flow, and gives the record of each flow when it ends.
 
 mod expiry;
+mod left;
+
+pub(super) use left::largest;
 
 use super::FlowKey;
+use super::connections::Connections;
 use super::event::Event;
-use super::last::Last;
 use super::options::{MeterCounts, MeterOptions};
 use super::packed::{Packed, Seed};
 use super::record::{EndReason, FlowRecord};
 use super::slab::Slab;
 use super::state::{self, Cold, Hot, NEVER, NONE, NOWHERE, Odd};
 use super::table::{BATCH, Table};
-use super::tcp::Connection;
 use super::wheel::Wheel;
 use super::window::Events;
 use crate::frame::Timestamp;
 use crate::parse::Packet;
-use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// When to look at a flow that never times out.
 const NEVER_MIND: i64 = 60_000_000_000;
+/// Most flows that have numbers.
+const MOST: usize = 1 << 30;
 /// Packets gathered before the table is asked.
 const GATHERED: usize = 256;
 
@@ -36,7 +39,7 @@ pub struct Meter {
     table: Table<Hot>,
     /// What stands beside the table. By its numbers flows are known here: they do not change while a flow lasts.
     cold: Slab<Cold>,
-    connections: Slab<Connection>,
+    connections: Connections,
     odds: Slab<Odd>,
     /// Keys that are not whole.
     long: Slab<FlowKey>,
@@ -63,16 +66,17 @@ impl Meter {
         };
         let (idle, active) = (nanos(options.idle_timeout), nanos(options.active_timeout));
         let linger = nanos(Some(options.linger));
+        let max_flows = options.max_flows.clamp(1, MOST);
         let horizon = [idle, active, linger].into_iter().filter(|&time| time < i64::MAX / 4).max();
         Self {
-            options: MeterOptions { max_flows: options.max_flows.clamp(1, NONE as usize - 1), ..options },
+            options: MeterOptions { max_flows, ..options },
             idle,
             active,
             linger,
             seed,
-            table: Table::new(seed),
+            table: Table::of_at_most(seed, max_flows),
             cold: Slab::default(),
-            connections: Slab::default(),
+            connections: Connections::new(max_flows),
             odds: Slab::default(),
             long: Slab::default(),
             wheel: Wheel::new(horizon.unwrap_or(0).max(NEVER_MIND)),
@@ -220,22 +224,31 @@ impl Meter {
         let (_, hot) = table.entry(entry);
         let flow = hot.cold;
         let cold = &mut cold[flow];
-        cold.busy |= again;
-        let direction = usize::from(event.is_reversed() != cold.reversed);
-        cold.take(event, direction, odds);
+        cold.set_busy(again);
+        let direction = usize::from(event.is_reversed() != cold.is_reversed());
+        cold.take(event, hot, direction, odds);
         if hot.packets == [0; 2] {
             // A record that a timeout has begun begins with this packet.
             cold.first = time;
         }
-        hot.count(direction, time, event.wire_length, event.payload);
-        let Some(segment) = event.segment() else { return };
-        if hot.connection == NONE {
-            hot.connection = connections.insert(Connection::default());
+        let before = hot.last;
+        let carried = hot.count(event, direction, time);
+        if carried.any() {
+            cold.carry(carried, direction, odds);
         }
-        let connection = &mut connections[hot.connection];
-        connection.observe(&segment, direction, time, *epoch);
-        if connection.is_over() && !cold.over {
-            cold.over = true;
+        if event.is_wrong() {
+            cold.damaged(direction, odds);
+            self.counts.bad_checksums += 1;
+        }
+        let times = (before, hot.last);
+        let segment = event.segment();
+        // What is wrong its receiver never had: what comes again is no more than the first time.
+        let Some(segment) = segment.filter(|_| !event.is_wrong()) else {
+            return connections.pass(&mut hot.connection, times, segment.is_some());
+        };
+        let over = connections.observe(&mut hot.connection, times, (&segment, direction), time, *epoch);
+        if over && !cold.is_over() {
+            cold.set_over();
             cold.place = self.wheel.schedule(flow, time.saturating_add(self.linger));
         }
     }
@@ -246,7 +259,7 @@ impl Meter {
         let Some(kind) = event.error() else { return self.lost_packets() };
         if let Some(entry) = self.table.find(event.key.0, hash, NONE) {
             let cold = &mut self.cold[self.table.entry(entry).1.cold];
-            cold.refused(usize::from(event.is_reversed() != cold.reversed), kind, &mut self.odds);
+            cold.refused(usize::from(event.is_reversed() != cold.is_reversed()), kind, &mut self.odds);
         }
     }
 
@@ -259,11 +272,12 @@ impl Meter {
             return Some(EndReason::IdleTimeout);
         }
         if event.flags().syn()
+            && !event.is_wrong()
             && hot.connection != NONE
             && let Some(segment) = event.segment()
         {
-            let direction = usize::from(event.is_reversed() != cold.reversed);
-            if self.connections[hot.connection].is_followed_by(&segment, direction) {
+            let direction = usize::from(event.is_reversed() != cold.is_reversed());
+            if self.connections.is_followed_by(hot.connection, hot.last, &segment, direction) {
                 return Some(EndReason::Reused);
             }
         }
@@ -303,9 +317,13 @@ impl Meter {
         let (packed, hot) = self.table.get(entry).filter(|(_, hot)| hot.packets != [0; 2])?;
         let cold = &self.cold[hot.cold];
         let key = self.key(packed, cold);
-        let odd = if cold.odd == NONE { Odd::default() } else { self.odds[cold.odd] };
-        let connection = (hot.connection != NONE).then(|| &self.connections[hot.connection]);
-        Some(state::record(key, hot, (cold, odd), connection, end))
+        let odd = self.odd(cold);
+        let story = self.connections.story(hot.connection, hot.last);
+        Some(state::record(key, hot, (cold, odd), story, end))
+    }
+
+    fn odd(&self, cold: &Cold) -> Odd {
+        if cold.odd == NONE { Odd::default() } else { self.odds[cold.odd] }
     }
 
     fn key(&self, packed: u128, cold: &Cold) -> FlowKey {
@@ -326,9 +344,7 @@ impl Meter {
             self.odds.remove(cold.odd);
         }
         cold.restart(time);
-        if hot.connection != NONE {
-            self.connections[hot.connection].restart();
-        }
+        self.connections.restart(&mut hot.connection, hot.last);
     }
 
     #[inline(never)]
@@ -340,9 +356,7 @@ impl Meter {
         let Hot { cold: flow, connection, .. } = *self.table.entry(entry).1;
         let cold = &mut self.cold[flow];
         cold.place = NOWHERE;
-        if connection != NONE {
-            self.connections.remove(connection);
-        }
+        self.connections.remove(connection);
         if cold.odd != NONE {
             self.odds.remove(cold.odd);
         }
@@ -352,54 +366,4 @@ impl Meter {
         self.table.remove(entry);
         self.cold.remove(flow);
     }
-
-    /// Flows of which there is something to tell, each as its place in the table with its first packet's time and its bytes.
-    pub(super) fn flows(&self) -> impl Iterator<Item = (u32, i64, u64)> {
-        let all = self.cold.all().filter(|(_, cold)| cold.place != NOWHERE);
-        all.filter_map(|(_, cold)| {
-            let (_, hot) = self.table.get(cold.entry).filter(|(_, hot)| hot.packets != [0; 2])?;
-            Some((cold.entry, cold.first, hot.bytes().iter().sum()))
-        })
-    }
-
-    /// The key of the flow at a place in the table.
-    pub(super) fn key_at(&self, entry: u32) -> Option<FlowKey> {
-        self.table.get(entry).map(|(packed, hot)| self.key(packed, &self.cold[hot.cold]))
-    }
-
-    /// Why the record of a flow would end if nothing more came.
-    pub(super) fn last_reason(&self, entry: u32) -> EndReason {
-        let over = self.table.get(entry).is_some_and(|(_, hot)| self.cold[hot.cold].over);
-        if over { EndReason::Closed } else { EndReason::CaptureEnd }
-    }
-
-    /// The flows that are going on, the largest first, as records; at most so many.
-    #[must_use]
-    pub fn largest(&self, count: usize) -> Vec<FlowRecord> {
-        largest(std::slice::from_ref(self), count)
-    }
-
-    /// Ends all flows. Their records come by the time of their first packets.
-    pub fn finish(&mut self, mut out: impl FnMut(FlowRecord)) {
-        let last = Last::of(std::slice::from_ref(self));
-        (0..last.len()).filter_map(|at| last.record(at)).for_each(&mut out);
-        let records = last.len() as u64;
-        self.forget(records);
-    }
-
-    /// Forgets all flows, of which so many records were made.
-    pub(super) fn forget(&mut self, records: u64) {
-        let counts = MeterCounts { records: self.counts.records + records, ..self.counts };
-        *self = Self { counts, epoch: self.epoch, ..Self::seeded(self.options, self.seed) };
-    }
-}
-
-/// The flows of some meters that are going on, the largest first, as records; at most so many.
-pub(super) fn largest(meters: &[Meter], count: usize) -> Vec<FlowRecord> {
-    let flows = meters.iter().map(|meter| meter.flows().map(move |flow| (meter, flow)));
-    let mut flows: Vec<_> = flows.flatten().collect();
-    flows
-        .sort_by_cached_key(|(meter, (entry, first, bytes))| (Reverse(*bytes), *first, meter.key_at(*entry)));
-    let records = flows.iter().map(|(meter, (entry, ..))| meter.record(*entry, EndReason::CaptureEnd));
-    records.flatten().take(count).collect()
 }

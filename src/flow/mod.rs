@@ -35,7 +35,9 @@
 //! assert_eq!(records.iter().map(|record| record.all_packets()).sum::<u64>(), batch.len() as u64);
 //! ```
 
+mod checked;
 mod community_id;
+mod connections;
 mod event;
 pub mod fragments;
 mod key;
@@ -58,6 +60,7 @@ mod tests;
 mod wheel;
 mod window;
 
+pub(crate) use checked::is_wrong;
 pub use community_id::CommunityId;
 pub use key::{FlowKey, Keyed, Tunnel, TunnelKind};
 pub(crate) use last::Last;

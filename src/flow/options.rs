@@ -34,6 +34,8 @@ impl Default for MeterOptions {
 pub struct MeterCounts {
     /// Packets of flows.
     pub packets: u64,
+    /// Of those, packets with a wrong checksum, where that was verified.
+    pub bad_checksums: u64,
     /// Packets of none: not IP, or their addresses were not captured.
     pub without_flow: u64,
     /// Records of flows that have ended.
@@ -48,6 +50,7 @@ impl MeterCounts {
     /// Adds what another meter has seen of other packets.
     pub fn merge(&mut self, other: &Self) {
         self.packets += other.packets;
+        self.bad_checksums += other.bad_checksums;
         self.without_flow += other.without_flow;
         self.records += other.records;
         self.evicted += other.evicted;

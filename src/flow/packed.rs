@@ -44,6 +44,12 @@ impl Seed {
         fold(mixed ^ self.0[2], SALT[2])
     }
 
+    /// Another hash of the same, whose upper bits have nothing to do with the places that a table gives a key.
+    #[inline(always)]
+    pub(super) fn share(&self, key: u128) -> u64 {
+        fold(self.hash(key) ^ self.0[3], SALT[3])
+    }
+
     /// 128 bits of a longer key: two hashes that have nothing in common but the key.
     fn digest(&self, words: &[u64; 6]) -> [u64; 2] {
         let [s, t, u, v] = self.0;

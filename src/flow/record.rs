@@ -34,6 +34,9 @@ pub struct FlowRecord {
     pub ttl_changes: [u32; 2],
     /// Packets that came again with the same identification and checksum: the capture saw them twice.
     pub duplicates: [u32; 2],
+    /// Packets with a wrong checksum, which their receiver throws away: of what they say of TCP nothing is believed. Those that the
+    /// sending host has left to its device are none; 0 also where checksums were not verified.
+    pub bad_checksums: [u32; 2],
     /// ICMP errors that quote a packet of this direction, and the type and code of the last one.
     pub icmp_errors: [u32; 2],
     /// Type and code of the last ICMP error that quotes a packet of this direction.

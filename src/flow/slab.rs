@@ -36,6 +36,11 @@ impl<T> Slab<T> {
         self.free.push(number);
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.things.len() - self.free.len()
+    }
+
     /// All of them, those that were removed too.
     pub(super) fn all(&self) -> impl Iterator<Item = (u32, &T)> {
         (0..).zip(&self.things)
@@ -45,7 +50,10 @@ impl<T> Slab<T> {
     #[inline(always)]
     pub(super) fn ask(&self, number: u32) {
         if let Some(thing) = self.things.get(number as usize) {
-            prefetch::for_writing(&raw const *thing);
+            let start = (&raw const *thing).cast::<u8>();
+            (0..size_of::<T>()).step_by(prefetch::LINE).for_each(|at| {
+                prefetch::for_writing(start.wrapping_add(at));
+            });
         }
     }
 

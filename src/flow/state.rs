@@ -1,9 +1,8 @@
 //! A flow while it lasts: what every packet touches, what stands beside it, and what few have.
 
 use super::event::Event;
-use super::record::{EndReason, FlowRecord};
+use super::record::{EndReason, FlowRecord, TcpStory};
 use super::slab::Slab;
-use super::tcp::Connection;
 use super::{CommunityId, FlowKey};
 use crate::frame::Timestamp;
 use crate::parse::TcpFlags;
@@ -20,12 +19,12 @@ pub(super) const NOWHERE: u16 = u16::MAX;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Hot {
     pub(super) last: i64,
-    /// The lower 32 bits of 48 each, and the upper 16: 281 TB, and a line would not hold more.
+    /// The lower 32 bits of 48 each: 281 TB. The upper 16 are among what is [odd](Odd).
     bytes: [u32; 2],
     payload: [u32; 2],
     pub(super) packets: [u32; 2],
-    bytes_above: [u16; 2],
-    payload_above: [u16; 2],
+    /// Of the last packet of each direction.
+    marks: [u32; 2],
     /// The number of what stands beside it.
     pub(super) cold: u32,
     /// Of the connections, where this is one; here, so that both are asked for at once.
@@ -42,63 +41,79 @@ impl Hot {
 
     /// Counts a packet of a direction.
     #[inline(always)]
-    pub(super) fn count(&mut self, direction: usize, time: i64, bytes: u32, payload: u32) {
+    pub(super) fn count(&mut self, event: &Event, direction: usize, time: i64) -> Carried {
         let at = direction & 1;
         self.last = self.last.max(time);
         self.packets[at] += 1;
-        add(&mut self.bytes[at], &mut self.bytes_above[at], bytes);
-        add(&mut self.payload[at], &mut self.payload_above[at], payload);
+        self.marks[at] = event.mark;
+        let (bytes, payload);
+        (self.bytes[at], bytes) = self.bytes[at].overflowing_add(event.wire_length);
+        (self.payload[at], payload) = self.payload[at].overflowing_add(event.payload);
+        Carried { bytes, payload }
     }
 
-    pub(super) fn bytes(&self) -> [u64; 2] {
-        [0, 1].map(|at| u64::from(self.bytes_above[at]) << 32 | u64::from(self.bytes[at]))
+    pub(super) fn bytes(&self, odd: &Odd) -> [u64; 2] {
+        [0, 1].map(|at| u64::from(odd.bytes_above[at]) << 32 | u64::from(self.bytes[at]))
     }
 
-    fn payload(&self) -> [u64; 2] {
-        [0, 1].map(|at| u64::from(self.payload_above[at]) << 32 | u64::from(self.payload[at]))
+    fn payload(&self, odd: &Odd) -> [u64; 2] {
+        [0, 1].map(|at| u64::from(odd.payload_above[at]) << 32 | u64::from(self.payload[at]))
     }
 }
 
-#[inline(always)]
-fn add(low: &mut u32, above: &mut u16, more: u32) {
-    let (sum, carry) = low.overflowing_add(more);
-    *low = sum;
-    *above = above.wrapping_add(carry.into());
+/// Which of its counters have begun again at 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Carried {
+    bytes: bool,
+    payload: bool,
+}
+
+impl Carried {
+    #[inline(always)]
+    pub(super) fn any(self) -> bool {
+        self.bytes | self.payload
+    }
 }
 
 /// What stands beside it.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, packed(4))]
 pub(super) struct Cold {
     pub(super) first: i64,
-    marks: [u32; 2],
     /// Of what few flows have; [`NONE`] for nothing.
     pub(super) odd: u32,
     /// Of the keys that are not whole, where its key is none.
     pub(super) long: u32,
-    flags: [u16; 2],
     /// Its place in the table.
     pub(super) entry: u32,
+    /// Control bits of each direction, 12 each, and above those of the first: [`REVERSED`], [`OVER`], [`BUSY`].
+    flags: [u16; 2],
     /// Where it is on the wheel; [`NOWHERE`] once it has ended.
     pub(super) place: u16,
-    ttl: [(u8, u8); 2],
     last_ttl: [u8; 2],
-    /// The upper end of the key sent first.
-    pub(super) reversed: bool,
-    /// The connection is over.
-    pub(super) over: bool,
-    /// A packet has come since it began, or since it was looked at for room.
-    pub(super) busy: bool,
 }
 
-const _: () = assert!(size_of::<Cold>() == 48);
+const _: () = assert!(size_of::<Cold>() == 28);
+
+/// The upper end of the key sent first.
+const REVERSED: u16 = 0x1000;
+/// The connection is over.
+const OVER: u16 = 0x2000;
+/// A packet has come since it began, or since it was looked at for room.
+const BUSY: u16 = 0x4000;
 
 /// What is out of the ordinary.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Odd {
     ttl_changes: [u32; 2],
     duplicates: [u32; 2],
+    bad_checksums: [u32; 2],
     icmp_errors: [u32; 2],
     icmp_error: [Option<(u8, u8)>; 2],
+    /// Least and greatest, of a direction in which they differ.
+    ttl: [(u8, u8); 2],
+    bytes_above: [u16; 2],
+    payload_above: [u16; 2],
 }
 
 impl Cold {
@@ -106,49 +121,103 @@ impl Cold {
     pub(super) fn new(event: &Event, time: i64) -> Self {
         Self {
             first: time,
-            marks: [0; 2],
             odd: NONE,
             long: NONE,
-            flags: [0; 2],
             entry: NONE,
+            flags: [if event.is_reversed() { REVERSED } else { 0 }, 0],
             place: NOWHERE,
-            ttl: [(0, 0); 2],
             last_ttl: [0; 2],
-            reversed: event.is_reversed(),
-            over: false,
-            busy: false,
         }
     }
 
     /// Goes on after a record. What is [odd](Odd) about it is to be taken away.
     pub(super) fn restart(&mut self, time: i64) {
         self.first = time;
-        (self.odd, self.flags, self.ttl) = (NONE, [0; 2], [(0, 0); 2]);
+        self.odd = NONE;
+        self.flags = [self.flags[0] & (REVERSED | OVER | BUSY), 0];
     }
 
-    /// Takes in a packet of a direction.
+    /// The upper end of the key sent first.
     #[inline(always)]
-    pub(super) fn take(&mut self, event: &Event, direction: usize, odds: &mut Slab<Odd>) {
+    pub(super) fn is_reversed(&self) -> bool {
+        self.flags[0] & REVERSED != 0
+    }
+
+    /// The connection is over.
+    #[inline(always)]
+    pub(super) fn is_over(&self) -> bool {
+        self.flags[0] & OVER != 0
+    }
+
+    pub(super) fn set_over(&mut self) {
+        self.flags[0] |= OVER;
+    }
+
+    /// A packet has come since it began, or since this was asked last.
+    pub(super) fn take_busy(&mut self) -> bool {
+        let busy = self.flags[0] & BUSY != 0;
+        self.flags[0] &= !BUSY;
+        busy
+    }
+
+    #[inline(always)]
+    pub(super) fn set_busy(&mut self, busy: bool) {
+        self.flags[0] |= if busy { BUSY } else { 0 };
+    }
+
+    /// Takes in a packet of a direction, which `hot` has not counted yet.
+    #[inline(always)]
+    pub(super) fn take(&mut self, event: &Event, hot: &Hot, direction: usize, odds: &mut Slab<Odd>) {
         let at = direction & 1;
-        self.flags[at] |= event.flags().0;
+        self.flags[at] |= event.flags().0 & 0xfff;
         if event.ttl != self.last_ttl[at] {
-            self.new_ttl(event.ttl, at, odds);
+            self.new_ttl(event.ttl, at, hot.packets[at] > 0, odds);
         }
-        if event.mark != 0 && event.mark == self.marks[at] {
+        if event.mark != 0 && event.mark == hot.marks[at] {
             self.odd(odds).duplicates[at] += 1;
         }
-        self.marks[at] = event.mark;
-        let (least, most) = &mut self.ttl[at];
-        *least = if *most == 0 { event.ttl } else { event.ttl.min(*least) };
-        *most = event.ttl.max(*most);
     }
 
+    /// `seen`: a packet of this direction has come since the record began.
     #[inline(never)]
-    fn new_ttl(&mut self, ttl: u8, at: usize, odds: &mut Slab<Odd>) {
-        if self.last_ttl[at] != 0 {
-            self.odd(odds).ttl_changes[at] += 1;
+    fn new_ttl(&mut self, ttl: u8, at: usize, seen: bool, odds: &mut Slab<Odd>) {
+        let last = std::mem::replace(&mut self.last_ttl[at], ttl);
+        let widen = |range: &mut (u8, u8)| {
+            *range = (if range.1 == 0 { ttl } else { ttl.min(range.0) }, ttl.max(range.1));
+        };
+        if last != 0 {
+            let odd = self.odd(odds);
+            odd.ttl_changes[at] += 1;
+            if odd.ttl[at].1 == 0 && seen {
+                odd.ttl[at] = (last, last);
+            }
+            widen(&mut odd.ttl[at]);
+        } else if self.odd != NONE && odds[self.odd].ttl[at].1 != 0 {
+            widen(&mut odds[self.odd].ttl[at]);
         }
-        self.last_ttl[at] = ttl;
+    }
+
+    /// Least and greatest time to live of each direction; 0 where no packet came.
+    fn ttl(&self, hot: &Hot, odd: &Odd) -> [(u8, u8); 2] {
+        [0, 1].map(|at| match (hot.packets[at], odd.ttl[at]) {
+            (0, _) => (0, 0),
+            (_, (_, 0)) => (self.last_ttl[at], self.last_ttl[at]),
+            (_, range) => range,
+        })
+    }
+
+    /// Counters of a direction have begun again at 0.
+    #[cold]
+    pub(super) fn carry(&mut self, carried: Carried, direction: usize, odds: &mut Slab<Odd>) {
+        let odd = self.odd(odds);
+        let count = |above: &mut u16, carry: bool| *above = above.wrapping_add(carry.into());
+        count(&mut odd.bytes_above[direction & 1], carried.bytes);
+        count(&mut odd.payload_above[direction & 1], carried.payload);
+    }
+
+    /// A checksum of a packet of this direction was wrong.
+    pub(super) fn damaged(&mut self, direction: usize, odds: &mut Slab<Odd>) {
+        self.odd(odds).bad_checksums[direction & 1] += 1;
     }
 
     /// An error came that quotes a packet of this direction.
@@ -178,26 +247,27 @@ pub(super) fn record(
     key: FlowKey,
     hot: &Hot,
     (cold, odd): (&Cold, Odd),
-    connection: Option<&Connection>,
+    story: Option<TcpStory>,
     end: EndReason,
 ) -> FlowRecord {
     FlowRecord {
         key,
-        reversed: cold.reversed,
+        reversed: cold.is_reversed(),
         first: timestamp(cold.first),
         last: timestamp(hot.last),
         packets: hot.packets.map(u64::from),
-        bytes: hot.bytes(),
-        payload: hot.payload(),
-        tcp_flags: cold.flags.map(TcpFlags),
-        ttl: cold.ttl,
+        bytes: hot.bytes(&odd),
+        payload: hot.payload(&odd),
+        tcp_flags: { cold.flags }.map(|flags| TcpFlags(flags & 0xfff)),
+        ttl: cold.ttl(hot, &odd),
         ttl_changes: odd.ttl_changes,
         duplicates: odd.duplicates,
+        bad_checksums: odd.bad_checksums,
         icmp_errors: odd.icmp_errors,
         icmp_error: odd.icmp_error,
         community_id: CommunityId::of(&key, 0),
         end,
-        tcp: connection.map(|connection| Box::new(connection.story([0, 1]))),
+        tcp: story.map(Box::new),
         names: None,
     }
 }

@@ -8,7 +8,7 @@
 //! The tags of a million flows are little more than a megabyte: which line a key is in is known without a miss, and
 //! whoever has several keys at hand asks for all their lines before the first is used: [`Table::update`]. A key goes to the
 //! first of its two buckets while that has room, so that the other one need seldom be looked at; where both are full, one of
-//! their entries moves to its other bucket, and where none can the table grows by a quarter. As the hash is seeded, nobody
+//! their entries moves to its other bucket, and where none can the table grows by a quarter, or, while it is small, to twice its size. As the hash is seeded, nobody
 //! can make that happen early.
 
 #[cfg(test)]
@@ -25,10 +25,16 @@ pub struct Table<V> {
     tags: Vec<u64>,
     entries: Vec<Entry<V>>,
     used: usize,
+    /// Buckets that are enough for as many as there will be.
+    enough: usize,
 }
 
 /// Entries of a bucket: as many as there are bytes in a word.
 const WAYS: usize = 8;
+/// So many of so many entries may be in use where the table is as large as it will be: it hardly ever grows beyond that.
+const FULL: (usize, usize) = (7, 8);
+/// Buckets below which a table is small: 2 MiB of lines.
+const SMALL: usize = 1 << 12;
 /// Not an entry's place.
 pub(super) const NONE: u32 = u32::MAX;
 /// The key of an entry that is not in use.
@@ -72,7 +78,13 @@ impl<V: Default> Table<V> {
     /// An empty one. Its hashes depend on `seed`.
     #[must_use]
     pub fn new(seed: Seed) -> Self {
-        let mut table = Self { seed, tags: Vec::new(), entries: Vec::new(), used: 0 };
+        Self::of_at_most(seed, usize::MAX)
+    }
+
+    /// An empty one that grows no further than so many need.
+    pub(super) fn of_at_most(seed: Seed, most: usize) -> Self {
+        let enough = (most / WAYS).saturating_add(1).saturating_mul(FULL.1) / FULL.0;
+        let mut table = Self { seed, tags: Vec::new(), entries: Vec::new(), used: 0, enough };
         table.make(16);
         table
     }
@@ -234,13 +246,20 @@ impl<V: Default> Table<V> {
         false
     }
 
+    /// A quarter more, unless that is more than there will ever be need for. Of a small table a quarter would be soon gone, and
+    /// what it had before is as much to fetch anew: it becomes twice as large.
+    fn next_size(&self, buckets: usize) -> usize {
+        let more = buckets + if buckets < SMALL { buckets } else { buckets / 4 };
+        if buckets < self.enough { more.min(self.enough) } else { buckets + buckets / 32 + 1 }
+    }
+
     /// Makes room for a quarter more, and perhaps for more than that.
     #[cold]
     fn grow(&mut self, moved: &mut impl FnMut(&V, u32)) {
         let mut buckets = self.tags.len();
         let mut entries = std::mem::take(&mut self.entries);
         'larger: loop {
-            buckets += buckets / 4;
+            buckets = self.next_size(buckets);
             self.make(buckets);
             for at in 0..entries.len() {
                 if entries[at].key == VACANT {

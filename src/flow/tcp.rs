@@ -6,9 +6,11 @@
 //! | `judge` | where a segment stands to those before it, counted |
 //! | `state` | the state after a segment |
 //! | `story` | what there is to tell at the end |
+//! | `compact` | the same in less room |
 //!
 //! Here is what is kept of a connection, and round trips.
 
+mod compact;
 mod judge;
 mod segment;
 mod state;
@@ -16,6 +18,7 @@ mod story;
 #[cfg(test)]
 mod tests;
 
+pub(super) use compact::{Beside, Compact, Opening};
 pub use judge::Findings;
 pub(super) use segment::PackedOptions;
 pub use segment::{Segment, SynOptions};
@@ -36,7 +39,7 @@ use crate::parse::TcpFlags;
 /// assert_eq!(connection.observe(&later, 0, 1, 0), Findings::AFTER_LOSS);
 /// assert_eq!(connection.story([0, 1]).sides[0].trouble.gaps.lost, 1);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
     sides: [Side; 2],
     steps: Steps,
@@ -75,7 +78,7 @@ impl Steps {
 }
 
 /// What one side has sent, and how that fared.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Side {
     /// When the segment of `pending` was sent.
     pending_since: i64,

@@ -1,7 +1,9 @@
 //! Packets on their way to meters: several of them share the flows.
 
+use super::checked::is_wrong_common;
 use super::event::Event;
 use super::key::FlowKey;
+use super::names::Notes;
 use super::packed::{Packed, Seed};
 use crate::batch::Summary;
 use crate::frame::Record;
@@ -32,12 +34,24 @@ impl Events {
     }
 }
 
-/// What some packets tell, sorted by the meters that are to take it in. Which one a flow belongs to does not depend on the seed.
+/// Which of several meters a flow belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// By its key alone: records come in the same order in every run.
+    Known,
+    /// By the seed as well: nobody outside can send flows that all belong to one.
+    Secret,
+}
+
+/// What some packets tell, sorted by the meters that are to take it in.
 #[derive(Debug)]
 pub(crate) struct Window {
     seed: Seed,
+    share: Share,
     /// By meter.
     pub(super) events: Vec<Events>,
+    /// Packets that may tell of names.
+    notes: Notes,
     /// Packets so far.
     order: u32,
     without_flow: u64,
@@ -45,19 +59,19 @@ pub(crate) struct Window {
 
 impl Window {
     /// For so many meters, a power of two of at most 2^16.
-    pub(super) fn new(meters: usize, seed: Seed) -> Self {
+    pub(super) fn new(meters: usize, seed: Seed, share: Share) -> Self {
         let events = (0..meters).map(|_| Events::default()).collect();
-        Self { seed, events, order: 0, without_flow: 0 }
+        Self { seed, share, events, notes: Notes::default(), order: 0, without_flow: 0 }
     }
 
     /// One that nothing is put into.
     pub(crate) fn none() -> Self {
-        Self::new(0, Seed::fixed(0))
+        Self::new(0, Seed::fixed(0), Share::Known)
     }
 
     /// An empty one for the same meters.
     pub(crate) fn alike(&self) -> Self {
-        Self::new(self.events.len(), self.seed)
+        Self::new(self.events.len(), self.seed, self.share)
     }
 
     /// How many packets it has taken in.
@@ -73,7 +87,23 @@ impl Window {
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
         self.events.iter_mut().for_each(Events::clear);
+        self.notes.clear();
         (self.order, self.without_flow) = (0, 0);
+    }
+
+    /// Packets that may tell of names, among those it has taken in.
+    pub(crate) fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Copies the packet that it has taken in after so many others, as one that may tell of names.
+    pub(crate) fn note(&mut self, record: &Record, data: &[u8], order: u32) {
+        self.notes.push(record, data, order);
+    }
+
+    /// Brings what was copied into order, where some came late.
+    pub(crate) fn sort_notes(&mut self) {
+        self.notes.sort();
     }
 
     /// The capture has lost packets before the next one.
@@ -82,31 +112,33 @@ impl Window {
         self.events.iter_mut().for_each(|events| events.push(Event::loss(order), None));
     }
 
-    /// Takes in a packet of a [common shape](crate::batch), if it is one that need not be walked.
+    /// Takes in a packet of a [common shape](crate::batch), if it is one that need not be walked; where it was verified, with
+    /// what that concluded.
     #[inline(always)]
     pub(crate) fn add_common(&mut self, record: &Record, data: &[u8], summary: Summary) -> bool {
         let Some((event, long)) = Event::of_common(record, data, summary, &self.seed) else { return false };
-        self.push(event, long);
+        self.push(event.judged(is_wrong_common(data, summary)), long);
         self.order += 1;
         true
     }
 
-    /// Takes in a packet.
+    /// Takes in a packet, a checksum of which is wrong or not.
     #[inline(never)]
-    pub(crate) fn add(&mut self, packet: &Packet<'_>) {
+    pub(crate) fn add(&mut self, packet: &Packet<'_>, wrong: bool) {
         match Event::of(packet, &self.seed) {
             Some((event, beside)) => {
                 if beside.lost {
                     self.loss();
                 }
-                if let Some(quoted) = &beside.quoted {
+                // What is damaged may quote anything.
+                if let Some(quoted) = beside.quoted.as_ref().filter(|_| !wrong) {
                     let key = Packed::pack(&quoted.key, &self.seed);
                     let long = key.unpack().is_none().then_some(&quoted.key);
                     let events = self.events_of(key, long);
                     let order = self.order;
                     self.events[events].push(Event::tie(quoted, key, order), None);
                 }
-                self.push(event, beside.long);
+                self.push(event.judged(wrong), beside.long);
             }
             None => self.without_flow += 1,
         }
@@ -123,7 +155,11 @@ impl Window {
     /// The meter of a flow, by the upper bits of a number that is spread by a multiplication.
     #[inline(always)]
     fn events_of(&self, key: Packed, long: Option<&FlowKey>) -> usize {
-        let spread = long.map_or_else(|| key.spread(), FlowKey::spread);
+        let spread = match (self.share, long) {
+            (Share::Secret, _) => self.seed.share(key.0),
+            (Share::Known, Some(key)) => key.spread(),
+            (Share::Known, None) => key.spread(),
+        };
         (spread >> 48) as usize & (self.events.len() - 1)
     }
 }

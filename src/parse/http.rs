@@ -29,13 +29,14 @@ pub struct RequestLine<'a> {
 
 impl<'a> RequestLine<'a> {
     /// Reads it off the front of a TCP stream, of which `stream` is what has come so far. What is none is told at its first
-    /// wrong byte: a method in small letters, of which none is registered, is one.
+    /// wrong byte: a method in small letters is one. None such is registered; `RPC_IN_DATA` is not either, but in use.
     #[must_use]
     pub fn read(stream: &'a [u8]) -> Prefix<Self, NotHttp> {
         const VERSION: &[u8] = b"HTTP/1.";
         let more = Prefix::NeedMore { length: stream.len() + 1 };
         let other = Prefix::Other(NotHttp::NotARequest);
-        let Some(method) = stream.iter().position(|byte| !byte.is_ascii_uppercase() && *byte != b'-') else {
+        let Some(method) = stream.iter().position(|byte| !byte.is_ascii_uppercase() && !b"-_".contains(byte))
+        else {
             return if stream.len() <= MAX_METHOD { more } else { other };
         };
         if method == 0 || method > MAX_METHOD || stream[method] != b' ' {
@@ -79,6 +80,10 @@ impl<'a> RequestLine<'a> {
     pub fn authority(&self) -> Option<&'a str> {
         if self.method == "CONNECT" {
             return Some(self.target);
+        }
+        // A path, as most are, is no scheme.
+        if self.target.starts_with('/') {
+            return None;
         }
         let (scheme, rest) = self.target.split_once("://")?;
         let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
@@ -220,6 +225,7 @@ mod tests {
             ("CONNECT b.test:443 HTTP/1.1\r\n", Some("b.test")),
             ("GET /?to=http://c.test/ HTTP/1.1\r\nHost: [2001:db8::1]:80\r\n", Some("2001:db8::1")),
             ("OPTIONS * HTTP/1.1\r\nHost: a.test\r\n", Some("a.test")),
+            ("RPC_IN_DATA /rpc/rpcproxy.dll HTTP/1.1\r\nHost: a.test\r\n", Some("a.test")),
             ("GET / HTTP/1.0\r\nAccept: */*\r\n\r\n", None),
             ("GET / HTTP/1.1\r\nHost:\r\n", None),
             ("GET / HTTP/1.1\r\nHost: a\x1bb\r\n", None),

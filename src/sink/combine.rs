@@ -1,6 +1,6 @@
 //! Sinks made of other things: a closure, two sinks, none.
 
-use super::{Deliveries, Error, InterfaceStatistics, Mark, Part, Sink, Strain};
+use super::{Chunked, Deliveries, Error, InterfaceStatistics, Mark, Part, Sink, Strain};
 use crate::frame::Annotation;
 use crate::parse::Packet;
 use std::any::Any;
@@ -107,6 +107,11 @@ impl<A: Sink, B: Sink> Sink for Tee<A, B> {
         Some(Box::new(Tee(self.0.part()?, self.1.part()?)))
     }
 
+    fn look_back(&mut self, number: Option<u64>, chunk: &dyn Chunked) -> Result<(), Error> {
+        self.0.look_back(number, chunk)?;
+        self.1.look_back(number, chunk)
+    }
+
     fn mark(&mut self, mark: Mark) -> Result<(), Error> {
         self.0.mark(mark)?;
         self.1.mark(mark)
@@ -203,6 +208,10 @@ macro_rules! forward {
 
             fn may_wait(&self) -> bool {
                 (**self).may_wait()
+            }
+
+            fn look_back(&mut self, number: Option<u64>, chunk: &dyn Chunked) -> Result<(), Error> {
+                (**self).look_back(number, chunk)
             }
 
             fn mark(&mut self, mark: Mark) -> Result<(), Error> {

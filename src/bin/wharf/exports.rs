@@ -1,6 +1,8 @@
 //! Where flow records go beside standard output: IPFIX, Parquet, Kafka.
 
 use crate::args;
+#[cfg(feature = "kafka")]
+use crate::exit;
 use crate::files;
 use crate::input::InputArgs;
 use anyhow::bail;
@@ -26,7 +28,8 @@ pub(crate) struct ExportArgs {
     ///
     /// Each is the object of --json, keyed by its Community ID. Records wait in memory while no broker takes them; of a live
     /// capture those for which there is no room are lost, and counted, while a file is read no faster than they are taken.
-    /// The end waits for what is queued, up to 30 s in which nothing is delivered.
+    /// The end waits for what is queued, up to 30 s in which nothing is delivered. A live capture begins whether a broker answers
+    /// or not; a file does not. --strict minds what was not delivered. Plain listeners only: neither TLS nor SASL.
     #[arg(long, value_name = "HOST:PORT,…/TOPIC", help_heading = "Output")]
     kafka: Option<String>,
 
@@ -68,14 +71,21 @@ impl ExportArgs {
         };
         let mut options = KafkaOptions::new(brokers, topic);
         options.queue = usize::try_from(self.kafka_queue).unwrap_or(usize::MAX);
-        options.wait = !input.is_live();
+        (options.wait, options.must_answer) = (!input.is_live(), !input.is_live());
         for property in &self.kafka_set {
             let Some((name, value)) = property.split_once('=') else {
                 bail!(args::usage(&format!("{property}: a property is NAME=VALUE")));
             };
             options.properties.push((name.to_owned(), value.to_owned()));
         }
-        Ok(Box::new(Kafka::connect(options)?))
+        let queue = options.queue >> 20;
+        let kafka = Kafka::connect(options)?;
+        if let Some(why) = kafka.unanswered() {
+            exit::tell(&format!(
+                "kafka: {why}: records wait for one in memory, {queue} MiB of them; beyond that they are lost, and counted"
+            ));
+        }
+        Ok(Box::new(kafka))
     }
 
     #[cfg(not(feature = "kafka"))]

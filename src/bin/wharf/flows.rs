@@ -17,7 +17,7 @@ use std::time::Duration;
 use wharf::flow::names::{NamesOptions, Naming};
 use wharf::flow::reassembly::Counters;
 use wharf::flow::{MeterOptions, fragments};
-use wharf::sink::{FlowFormat, Flows, FlowsOptions, Sink, StreamFiles, Tee};
+use wharf::sink::{FlowExport, FlowFormat, Flows, FlowsOptions, Sink, StreamFiles, Tee};
 
 /// How often a terminal shows the largest flows.
 const EVERY: Duration = Duration::from_secs(2);
@@ -53,6 +53,13 @@ pub(crate) struct FlowsArgs {
     /// address by DNS; with it nobody looks for names.
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     numeric: u8,
+
+    /// Do not verify checksums
+    ///
+    /// Otherwise packets with wrong ones are told with their flow, and what they say of TCP is not believed: their receiver
+    /// has thrown them away. Those left to the sending host's device are not wrong.
+    #[arg(short = 'K', long, help_heading = "Flows")]
+    dont_verify_checksums: bool,
 
     /// A JSON object a flow, one a line, as soon as the flow has ended
     #[arg(long, conflicts_with = "csv", help_heading = "Output")]
@@ -117,6 +124,7 @@ impl FlowsArgs {
             numeric: self.numeric > 0,
             every: self.every.or((live && terminal).then_some(EVERY)),
             screen: terminal,
+            unverified: self.dont_verify_checksums,
             live,
         }
     }
@@ -158,7 +166,8 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
         let _ = writeln!(std::io::stderr(), "{}", Summary(flows.counts()));
         tell(&flows);
     }
-    ended.conclude()
+    let lost = flows.exports().map(FlowExport::lost).sum();
+    ended.with_lost(lost).conclude()
 }
 
 /// What was written beside the records.
@@ -183,9 +192,14 @@ struct Summary(wharf::flow::MeterCounts);
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let wharf::flow::MeterCounts { packets, without_flow, records, evicted, most } = self.0;
+        let wharf::flow::MeterCounts { packets, bad_checksums, without_flow, records, evicted, most } =
+            self.0;
         let all = packets + without_flow;
         write!(f, "{all} packets = {packets} in {records} flow records + {without_flow} without IP")?;
-        write!(f, "; at most {most} flows at a time, {evicted} cut short to make room")
+        write!(f, "; at most {most} flows at a time, {evicted} cut short to make room")?;
+        if bad_checksums > 0 {
+            write!(f, "; {bad_checksums} packets with wrong checksums")?;
+        }
+        Ok(())
     }
 }

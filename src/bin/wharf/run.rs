@@ -34,6 +34,8 @@ pub(crate) struct Ended {
     result: Result<Report, engine::Error>,
     before_ring: Option<UpstreamLosses>,
     strict: Option<Strict>,
+    /// What was made of packets and is known to be lost, or not known not to be.
+    lost: u64,
 }
 
 /// The account of a run, for machines.
@@ -55,7 +57,7 @@ pub(crate) fn drive(builder: Builder<'_>, watched: Watched, lines_on_stdout: boo
     } else {
         builder.run()
     };
-    Ended { result, before_ring: upstream.map(|mut upstream| upstream.since_begun()), strict }
+    Ended { result, before_ring: upstream.map(|mut upstream| upstream.since_begun()), strict, lost: 0 }
 }
 
 impl Ended {
@@ -65,6 +67,11 @@ impl Ended {
             Ok(report) => Some(report),
             Err(error) => error.report(),
         }
+    }
+
+    /// So much was lost on its way from here: to `--strict` that is as if packets were.
+    pub(crate) fn with_lost(self, lost: u64) -> Self {
+        Self { lost, ..self }
     }
 
     /// The account as a JSON object, with what was lost before the ring.
@@ -80,8 +87,8 @@ impl Ended {
             self.tell_before_ring();
             report.further_failures.iter().for_each(|failure| exit::tell(failure));
         }
-        let Self { result, before_ring, strict } = self;
-        let lost = result?.total.unwanted_losses() > 0;
+        let Self { result, before_ring, strict, lost } = self;
+        let lost = result?.total.unwanted_losses() + lost > 0;
         let lost_before = before_ring.as_ref().is_none_or(UpstreamLosses::any);
         let unseen = before_ring.is_none_or(|losses| !losses.unseen.is_empty());
         Ok(match strict {
@@ -119,7 +126,12 @@ mod tests {
         let dropped = [(reason, packets)].into_iter().filter(|(_, packets)| *packets > 0).collect();
         let total = Ledger { received: packets, dropped, ..Ledger::default() };
         let before = UpstreamLosses { backlog_dropped: Some(before), ..UpstreamLosses::default() };
-        Ended { result: Ok(Report { total, ..Report::default() }), before_ring: Some(before), strict }
+        Ended {
+            result: Ok(Report { total, ..Report::default() }),
+            before_ring: Some(before),
+            strict,
+            lost: 0,
+        }
     }
 
     #[test]
@@ -132,6 +144,14 @@ mod tests {
             (DropReason::LeftUnread, Some(Strict::Ring), Outcome::Done),
         ] {
             assert_eq!(ended(reason, 1, 0, strict).conclude().unwrap(), outcome, "{reason}");
+        }
+    }
+
+    #[test]
+    fn strict_minds_what_was_lost_behind_the_packets() {
+        for (strict, outcome) in [(Some(Strict::Ring), Outcome::Losses), (None, Outcome::Done)] {
+            let run = ended(DropReason::KernelRingFull, 0, 0, strict).with_lost(1);
+            assert_eq!(run.conclude().unwrap(), outcome);
         }
     }
 

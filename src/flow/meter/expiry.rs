@@ -2,7 +2,6 @@
 
 use super::{Meter, NEVER_MIND};
 use crate::flow::record::{EndReason, FlowRecord};
-use crate::flow::state::Cold;
 
 /// Flows that are passed over for one that is evicted, as packets have come since they were looked at last: what goes on is
 /// seldom evicted, a flood of single packets evicts itself, and looking has an end.
@@ -40,7 +39,8 @@ impl Meter {
 
     /// Ends a flow whose time has come, or puts it where that will be.
     fn look(&mut self, flow: u32, out: &mut impl FnMut(FlowRecord)) {
-        let Cold { first, over, entry, .. } = self.cold[flow];
+        let cold = self.cold[flow];
+        let (first, over, entry) = (cold.first, cold.is_over(), cold.entry);
         let last = self.table.entry(entry).1.last;
         let quiet = self.now.saturating_sub(last);
         if over && quiet > self.linger {
@@ -66,13 +66,14 @@ impl Meter {
             if !self.is_at(flow, place) {
                 continue;
             }
-            let Cold { first, over, entry, .. } = self.cold[flow];
+            let cold = self.cold[flow];
+            let (first, over, entry) = (cold.first, cold.is_over(), cold.entry);
             let last = self.table.entry(entry).1.last;
             looks += 1;
             let next = self.wheel.schedule(flow, self.deadline(first, last, over));
             let cold = &mut self.cold[flow];
             cold.place = next;
-            if looks <= SECOND_LOOKS && !over && (std::mem::take(&mut cold.busy) || next != place) {
+            if looks <= SECOND_LOOKS && !over && (cold.take_busy() || next != place) {
                 continue;
             }
             self.counts.evicted += 1;

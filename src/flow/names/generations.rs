@@ -1,5 +1,6 @@
 //! A map that is bounded by forgetting its older half.
 
+use super::hashing::Hashing;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -8,15 +9,15 @@ use std::hash::Hash;
 /// further entries. No step takes more than a look-up, but for forgetting, which is shared by all that are forgotten.
 #[derive(Debug)]
 pub(super) struct Generations<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    young: HashMap<K, V, Hashing>,
+    old: HashMap<K, V, Hashing>,
     half: usize,
 }
 
 impl<K: Eq + Hash, V> Generations<K, V> {
     /// Of at most `capacity` entries, and at least two.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: (capacity / 2).max(1) }
+        Self { young: HashMap::default(), old: HashMap::default(), half: (capacity / 2).max(1) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -35,20 +36,26 @@ impl<K: Eq + Hash, V> Generations<K, V> {
     }
 
     /// Puts in, or replaces. Gives back what had to be forgotten for it.
-    pub(super) fn insert(&mut self, key: K, value: V) -> HashMap<K, V> {
-        self.old.remove(&key);
+    pub(super) fn insert(&mut self, key: K, value: V) -> HashMap<K, V, Hashing> {
+        if !self.old.is_empty() {
+            self.old.remove(&key);
+        }
         let full = self.young.len() >= self.half && !self.young.contains_key(&key);
-        let forgotten = if full { self.turn() } else { HashMap::new() };
+        let forgotten = if full { self.turn() } else { HashMap::default() };
         self.young.insert(key, value);
         forgotten
     }
 
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
-        self.young.remove(key).or_else(|| self.old.remove(key))
+        // A map hashes the key even if there is nothing in it.
+        [&mut self.young, &mut self.old]
+            .into_iter()
+            .filter(|map| !map.is_empty())
+            .find_map(|map| map.remove(key))
     }
 
     /// What is young grows old; gives back what was.
-    pub(super) fn turn(&mut self) -> HashMap<K, V> {
+    pub(super) fn turn(&mut self) -> HashMap<K, V, Hashing> {
         std::mem::replace(&mut self.old, std::mem::take(&mut self.young))
     }
 }

@@ -12,10 +12,12 @@
 
 mod addresses;
 mod generations;
+mod hashing;
 mod in_order;
 mod lookup;
 mod lookups;
 mod naming;
+mod notes;
 mod openings;
 mod streams;
 
@@ -23,6 +25,7 @@ pub use addresses::AddressNames;
 pub use lookup::{Answer, Lookup, LookupCounts, Outcome, Reply, Service};
 pub use lookups::{Lookups, Seen};
 pub use naming::Naming;
+pub(crate) use notes::{Hint, Notes, Sieve};
 
 use super::{FlowKey, FlowNames, Keyed};
 use crate::frame::Timestamp;
@@ -148,7 +151,7 @@ impl Names {
                 let tcp = packet.tcp(ip)?;
                 let (key, data) = ((keyed.key, keyed.reversed), packet.payload(ip));
                 let syn = tcp.flags().contains(TcpFlags::SYN);
-                if syn {
+                if syn && service(ip).is_some() {
                     // The ports may have been another connection's.
                     self.dns_streams.remove(&key);
                 }
@@ -239,10 +242,15 @@ fn seen(packet: &Packet<'_>, ip: &IpLayer, service: Service, time: Timestamp) ->
 
 /// The protocol of DNS messages that the ports name: the destination's first.
 fn service(ip: &IpLayer) -> Option<Service> {
-    let of_port = |port| of_port(port, ip.transport == Transport::Udp);
-    of_port(ip.destination_port).or_else(|| of_port(ip.source_port))
+    service_of((ip.source_port, ip.destination_port), ip.transport == Transport::Udp)
 }
 
+#[inline(always)]
+fn service_of((source, destination): (u16, u16), udp: bool) -> Option<Service> {
+    of_port(destination, udp).or_else(|| of_port(source, udp))
+}
+
+#[inline(always)]
 fn of_port(port: u16, udp: bool) -> Option<Service> {
     match port {
         DNS_PORT => Some(Service::Dns),

@@ -1,10 +1,10 @@
 //! Names for the records of flows.
 
 use super::generations::Generations;
-use super::{Names, NamesOptions, service};
+use super::{Hint, Names, NamesOptions};
 use crate::flow::{EndReason, FlowKey, FlowNames, FlowRecord};
 use crate::frame::Timestamp;
-use crate::parse::{IpLayer, Packet, TcpFlags, Transport};
+use crate::parse::{IpLayer, Packet};
 
 /// Connections between the same ends of which it is known what they named.
 const MAX_TOLD: usize = 8;
@@ -90,28 +90,11 @@ impl Naming {
         if let Some(time) = packet.frame().record.time {
             self.last = time;
         }
-        // The layer that flows are of.
-        let Some(outer) = packet.outer() else { return };
-        let ip = packet.inner().filter(|_| outer.transport == Transport::None).unwrap_or(outer);
-        match ip.transport {
-            Transport::Udp | Transport::Tcp if service(ip).is_some() => self.look(packet),
-            // A long header of QUIC (RFC 9000 17.2).
-            Transport::Udp if packet.payload(ip).first().is_some_and(|first| first & 0xc0 == 0xc0) => {
-                self.look(packet);
-            }
-            Transport::Tcp => self.segment(packet, ip),
-            _ => {}
-        }
-    }
-
-    /// Most segments are in the middle of something.
-    fn segment(&mut self, packet: &Packet<'_>, ip: &IpLayer) {
-        let begins = packet.tcp(ip).is_some_and(|tcp| tcp.flags().contains(TcpFlags::SYN));
-        // A TLS record of a handshake, or the letter of a method.
-        let is_opening = |first: &u8| *first == 0x16 || first.is_ascii_uppercase();
-        let opens = packet.payload(ip).first().map(is_opening);
-        if begins || opens == Some(true) || opens == Some(false) && self.is_open(ip) {
-            self.look(packet);
+        match Hint::of(packet) {
+            Hint::Look | Hint::Opening(..) => self.look(packet),
+            // Most segments are in the middle of something.
+            Hint::Rest(ports) if self.is_open(ports) => self.look(packet),
+            Hint::Rest(_) | Hint::Nothing => {}
         }
     }
 
@@ -169,6 +152,22 @@ impl Naming {
 
     /// Names a record.
     pub fn name(&mut self, record: &mut FlowRecord) {
+        let named = self.name_last(record);
+        match record.end {
+            EndReason::ActiveTimeout => {
+                if let Some(names) = record.names.as_deref().filter(|_| named) {
+                    self.forgotten += self.going_on.insert(record.key, names.clone()).len() as u64;
+                }
+            }
+            // Or it is only looked at.
+            EndReason::CaptureEnd => {}
+            _ if self.going_on.len() > 0 && named => drop(self.going_on.remove(&record.key)),
+            _ => {}
+        }
+    }
+
+    /// Names a record of a flow that goes on no more, or is only looked at; whether it has any name.
+    pub(crate) fn name_last(&self, record: &mut FlowRecord) -> bool {
         let goes_on = || self.going_on.get(&record.key).cloned();
         let mut names = self.told_of(record).or_else(goes_on).unwrap_or_default();
         if names.server.is_none() {
@@ -176,18 +175,9 @@ impl Naming {
             let name = self.names.name_for(client, server, record.first.unwrap_or_default());
             (names.server, names.server_from) = (name.map(Into::into), name.map(|_| "dns"));
         }
-        if names == FlowNames::default() {
-            return;
-        }
-        match record.end {
-            EndReason::ActiveTimeout => {
-                self.forgotten += self.going_on.insert(record.key, names.clone()).len() as u64
-            }
-            // Or it is only looked at.
-            EndReason::CaptureEnd => {}
-            _ => drop(self.going_on.remove(&record.key)),
-        }
-        record.names = Some(Box::new(names));
+        let named = names != FlowNames::default();
+        record.names = named.then(|| Box::new(names));
+        named
     }
 
     /// Conversations of which too many were going on at a time, so that what they have named may not be known. Not all of them
@@ -207,15 +197,15 @@ impl Naming {
     }
 
     /// An opening between these ports may not be whole.
-    fn is_open(&mut self, ip: &IpLayer) -> bool {
+    fn is_open(&mut self, ports: (u16, u16)) -> bool {
         self.turn();
-        let (word, bit) = place(ip);
+        let (word, bit) = place(ports);
         (self.open[0][word] | self.open[1][word]) & bit != 0
     }
 
     fn open(&mut self, ip: &IpLayer) {
         self.turn();
-        let (word, bit) = place(ip);
+        let (word, bit) = place((ip.source_port, ip.destination_port));
         self.open[0][word] |= bit;
     }
 
@@ -253,7 +243,7 @@ fn push(known: &mut Vec<Told>, told: Told) {
 }
 
 /// The place of a direction's ports among the bits.
-fn place(ip: &IpLayer) -> (usize, u64) {
-    let at = usize::from(ip.source_port.wrapping_mul(31) ^ ip.destination_port) % BITS;
+fn place((source, destination): (u16, u16)) -> (usize, u64) {
+    let at = usize::from(source.wrapping_mul(31) ^ destination) % BITS;
     (at / 64, 1 << (at % 64))
 }

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 
 /// Most bytes of an opening that are kept.
 const MAX_OPENING: usize = 1 << 14;
+/// Most bytes that are read of one in all its looks: a head that comes byte by byte is read again with each, up to some 1.4 KB.
+const MAX_READ: usize = 1 << 20;
 
 /// Openings that are not whole yet, of many flows: so many at most, of so many bytes in all. The older ones are given up
 /// for younger ones.
@@ -27,6 +29,8 @@ struct Opening {
     bytes: Vec<u8>,
     /// Not worth another look before there are so many.
     need: usize,
+    /// Bytes that looks have read.
+    read: usize,
 }
 
 impl Held for Opening {
@@ -61,7 +65,8 @@ impl Openings {
                 Prefix::Other(()) => return None,
                 Prefix::NeedMore { length } => {
                     let order = InOrder::from(sequence.wrapping_add(data.len() as u32));
-                    self.tcp.insert(key, Opening { order, bytes: data.to_vec(), need: length });
+                    self.tcp
+                        .insert(key, Opening { order, bytes: data.to_vec(), need: length, read: data.len() });
                     return None;
                 }
             },
@@ -101,14 +106,15 @@ impl Openings {
 
 impl Opening {
     fn push(&mut self, sequence: u32, data: &[u8]) -> Prefix<Option<FlowNames>, ()> {
-        let Self { order, bytes, need } = self;
+        let Self { order, bytes, need, read: looks } = self;
         let pushed = order.push(sequence, data, |slice| bytes.extend_from_slice(slice));
-        if pushed.is_err() || bytes.len() > MAX_OPENING {
+        if pushed.is_err() || bytes.len() > MAX_OPENING || *looks > MAX_READ {
             return Prefix::Other(());
         }
         if bytes.len() < *need {
             return Prefix::NeedMore { length: *need };
         }
+        *looks += bytes.len();
         let read = read(bytes);
         if let Prefix::NeedMore { length } = read {
             *need = length;
@@ -125,6 +131,19 @@ fn push_datagram(collector: &mut Option<Box<HelloCollector>>, data: &[u8]) -> Op
     };
     *collector = None;
     result
+}
+
+/// Whether what has come of an opening may not be all that is to be known of it.
+pub(super) fn is_incomplete(bytes: &[u8]) -> bool {
+    // The end of a head: of a request, which all others begin with a letter.
+    if bytes.ends_with(b"\r\n\r\n") && bytes.first().is_some_and(u8::is_ascii_alphabetic) {
+        return false;
+    }
+    match ClientHello::read(bytes) {
+        Prefix::Complete(_) => false,
+        Prefix::NeedMore { .. } => true,
+        Prefix::Other(_) => matches!(Request::read(bytes), Prefix::NeedMore { .. }),
+    }
 }
 
 /// The names in an opening, if it has any.
@@ -170,4 +189,45 @@ fn names(host: Option<&str>, from: &'static str, application: Option<&str>) -> O
         of_source: false,
         application: application.map(Into::into),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Heads that never end, byte by byte: what is read of each has a bound, and none is kept beyond it.
+    #[test]
+    fn a_head_that_comes_byte_by_byte_is_given_up_before_it_costs_much() {
+        let (key, _) = FlowKey::new(([10, 0, 0, 1].into(), 40_000), ([10, 0, 0, 2].into(), 80), 6);
+        let mut openings = Openings::new(8, 1 << 20);
+        let (mut sequence, mut heads, mut most) = (0_u32, 0, 0);
+        while sequence < 1 << 16 {
+            heads += 1;
+            let line = b"GET / HTTP/1.1\r\n";
+            assert_eq!(openings.segment((key, false), sequence, line), None);
+            sequence += line.len() as u32;
+            let begun = sequence;
+            while openings.waits(&key, false) {
+                let byte: &[u8] = if (sequence - begun).is_multiple_of(2) { b"a" } else { b"\n" };
+                assert_eq!(openings.segment((key, false), sequence, byte), None);
+                most = openings.tcp.update(&(key, false), |opening| opening.read).unwrap_or(most);
+                sequence += 1;
+            }
+        }
+        assert!(heads > 40 && most <= MAX_READ + MAX_OPENING, "{heads} heads, {most} bytes read of one");
+        // A head of the usual size may come so.
+        let head = format!("GET / HTTP/1.1\r\nCookie: {}\r\nHost: here.test\r\n", "x".repeat(1_000));
+        let named = head
+            .bytes()
+            .enumerate()
+            .find_map(|(at, byte)| openings.segment((key, false), sequence.wrapping_add(at as u32), &[byte]));
+        // One byte is no beginning that is worth keeping: it is the second look that counts.
+        assert!(named.is_none());
+        let (first, rest) = head.as_bytes().split_at(5);
+        assert_eq!(openings.segment((key, false), sequence, first), None);
+        let named = rest.iter().enumerate().find_map(|(at, byte)| {
+            openings.segment((key, false), sequence.wrapping_add(5 + at as u32), &[*byte])
+        });
+        assert_eq!(named.and_then(|names| names.server).as_deref(), Some("here.test"));
+    }
 }

@@ -1,6 +1,7 @@
 //! What is being put together of many flows at once, within a bound.
 
 use super::generations::Generations;
+use super::hashing::Hashing;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -65,7 +66,7 @@ impl<K: Eq + Hash, V: Held> Streams<K, V> {
         }
     }
 
-    fn forget(&mut self, forgotten: HashMap<K, V>) {
+    fn forget(&mut self, forgotten: HashMap<K, V, Hashing>) {
         self.given_up += forgotten.len() as u64;
         self.held -= forgotten.values().map(Held::held).sum::<usize>();
     }

@@ -29,6 +29,12 @@ impl Findings {
     /// Asks whether the window is open again.
     pub const WINDOW_PROBE: Self = Self(128);
 
+    /// The other side may answer it with what it said before.
+    #[inline]
+    pub(super) const fn is_probe(self) -> bool {
+        self.0 & (Self::KEEP_ALIVE.0 | Self::WINDOW_PROBE.0) != 0
+    }
+
     /// All of `other` is there.
     #[must_use]
     #[inline]
@@ -76,7 +82,7 @@ impl Connection {
             && side.knows(ACKED)
             && segment.acknowledgment == side.acked
             && segment.window == side.window;
-        let answers = other.last.0 & (Findings::KEEP_ALIVE.0 | Findings::WINDOW_PROBE.0) != 0;
+        let answers = other.last.is_probe();
         if repeats && !answers && segment.window != 0 {
             found = found | Findings::DUPLICATE_ACK;
         }

@@ -108,6 +108,15 @@ impl PackedOptions {
         Self(numbers | there | bit(sack, Self::SACK) | bit(timestamps, Self::TIMESTAMPS))
     }
 
+    /// As a number, of which bits 4 to 7 are 0.
+    pub(super) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(super) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     #[inline(always)]
     pub(in crate::flow) fn unpack(self) -> SynOptions {
         let has = |bit: u32| self.0 & bit != 0;

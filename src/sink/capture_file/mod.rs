@@ -308,7 +308,8 @@ impl Sink for CaptureFileWriter {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         self.learn(packets.interfaces());
         self.lose(packets.lost());
-        for (accepted, frame) in packets.frames().enumerate() {
+        for (accepted, packet) in packets.briefs().enumerate() {
+            let frame = packets.frame(packet);
             match self.write_frame(&frame, packets.interfaces()) {
                 Err(Error::Complete { .. }) => return Err(Error::Complete { accepted }),
                 result => result?,

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long brokers may take to say who they are.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where they need not.
+const LOOK: Duration = Duration::from_secs(2);
 /// Records until what came of earlier ones is asked for.
 const ASK_EVERY: u64 = 16;
 /// How long to wait for room, or for the last deliveries, before looking at the time.
@@ -31,6 +33,8 @@ pub struct KafkaOptions {
     pub queue: usize,
     /// Where the queue is full, wait for room: for what can be read more slowly. Else the record is lost, and counted.
     pub wait: bool,
+    /// A broker must answer at the beginning. Else records wait for one that does, as they do later.
+    pub must_answer: bool,
     /// How long the end waits for what is queued, and with `wait` each record for room, while nothing is delivered.
     pub patience: Duration,
     /// Properties of librdkafka, beside those set here or in place of them: name, value.
@@ -46,6 +50,7 @@ impl KafkaOptions {
             topic: topic.to_owned(),
             queue: 64 << 20,
             wait: false,
+            must_answer: true,
             patience: Duration::from_secs(30),
             properties: Vec::new(),
         }
@@ -75,6 +80,7 @@ pub struct KafkaCounts {
 pub struct Kafka {
     producer: BaseProducer<Deliveries>,
     options: KafkaOptions,
+    unanswered: Option<String>,
     line: Vec<u8>,
     records: u64,
     queue_full: u64,
@@ -120,7 +126,8 @@ impl Kafka {
     /// Finds the topic.
     ///
     /// # Errors
-    /// When a property is wrong, no broker answers within ten seconds, or they do not have the topic and do not make it.
+    /// When a property is wrong, brokers do not have the topic and do not make it, or none answers within ten seconds and
+    /// [one must](KafkaOptions::must_answer).
     pub fn connect(options: KafkaOptions) -> Result<Self, Error> {
         let name = name_of(&options);
         let mut config = ClientConfig::new();
@@ -139,22 +146,46 @@ impl Kafka {
         for (property, value) in &options.properties {
             config.set(property, value);
         }
-        let failed = |error: KafkaError| Error::Io { path: name.clone(), source: io::Error::other(error) };
+        let failed = |error: KafkaError| {
+            let secure = options.properties.iter().any(|(name, _)| is_secure(name));
+            let path = name.clone();
+            if !secure {
+                return Error::Io { path, source: io::Error::other(error) };
+            }
+            let advice =
+                "librdkafka is built without OpenSSL here: neither TLS nor SASL, only plain listeners";
+            Error::Format { path, reason: format!("{error}: {advice}") }
+        };
         let producer: BaseProducer<Deliveries> =
             config.create_with_context(Deliveries::default()).map_err(failed)?;
-        let found = producer.client().fetch_metadata(Some(&options.topic), PATIENCE).map_err(|error| {
-            producer.poll(Duration::ZERO);
-            let trouble = producer.context().trouble.lock().ok().and_then(|trouble| trouble.clone());
-            let why = trouble.map_or_else(|| error.to_string(), |trouble| format!("{error}: {trouble}"));
+        let patience = if options.must_answer { PATIENCE } else { LOOK };
+        let unanswered = match producer.client().fetch_metadata(Some(&options.topic), patience) {
+            Ok(found) => {
+                let topic = found.topics().iter().find(|topic| topic.name() == options.topic);
+                if topic.is_none_or(|topic| topic.error().is_some()) {
+                    let reason = "the brokers do not have this topic: make it, or let them make topics";
+                    return Err(Error::Format { path: name, reason: reason.to_owned() });
+                }
+                None
+            }
+            Err(error) => {
+                producer.poll(Duration::ZERO);
+                let trouble = producer.context().trouble.lock().ok().and_then(|trouble| trouble.clone());
+                let why = trouble.map_or_else(|| error.to_string(), |trouble| format!("{error}: {trouble}"));
+                Some(format!("no broker answers ({why})"))
+            }
+        };
+        if let Some(why) = unanswered.as_ref().filter(|_| options.must_answer) {
             let advice = "is it up, and does it advertise an address that this host reaches?";
-            Error::Format { path: name.clone(), reason: format!("no broker answers ({why}): {advice}") }
-        })?;
-        let topic = found.topics().iter().find(|topic| topic.name() == options.topic);
-        if topic.is_none_or(|topic| topic.error().is_some()) {
-            let reason = "the brokers do not have this topic: make it, or let them make topics".to_owned();
-            return Err(Error::Format { path: name, reason });
+            return Err(Error::Format { path: name, reason: format!("{why}: {advice}") });
         }
-        Ok(Self { producer, options, line: Vec::new(), records: 0, queue_full: 0 })
+        Ok(Self { producer, options, unanswered, line: Vec::new(), records: 0, queue_full: 0 })
+    }
+
+    /// Why no broker had answered when this began, where [none had to](KafkaOptions::must_answer).
+    #[must_use]
+    pub fn unanswered(&self) -> Option<&str> {
+        self.unanswered.as_deref()
     }
 
     /// What became of the records so far.
@@ -239,6 +270,11 @@ impl FlowExport for Kafka {
         Ok(())
     }
 
+    fn lost(&self) -> u64 {
+        let KafkaCounts { queue_full, refused, waiting, .. } = self.counts();
+        queue_full + refused + waiting
+    }
+
     fn account(&self) -> String {
         let KafkaCounts { records, delivered, queue_full, refused, waiting } = self.counts();
         let mut text = format!(
@@ -251,6 +287,11 @@ impl FlowExport for Kafka {
         }
         text
     }
+}
+
+/// Properties that need OpenSSL.
+fn is_secure(property: &str) -> bool {
+    ["security.", "ssl.", "sasl.", "enable.ssl"].iter().any(|begins| property.starts_with(begins))
 }
 
 fn name_of(options: &KafkaOptions) -> String {

@@ -37,6 +37,11 @@ pub trait FlowExport: Send {
     /// As [`FlowExport::write`].
     fn finish(&mut self) -> Result<(), Error>;
 
+    /// Records so far that were not delivered, or of which that is not known.
+    fn lost(&self) -> u64 {
+        0
+    }
+
     /// What became of all records so far, in words that begin with the way they took.
     fn account(&self) -> String;
 }

@@ -9,7 +9,7 @@ use crate::sink::format::Put;
 /// The names of the columns; `a` is what the source sent, `b` what the destination did.
 const NAMES: &str = "proto,src,sport,dst,dport,vlan,tunnel,tunnel_id,packets_a,packets_b,bytes_a,bytes_b,payload_a,\
     payload_b,tcp_flags_a,tcp_flags_b,first,last,duration,community_id,end,tcp_state,handshake,retransmissions_a,\
-    retransmissions_b,out_of_order_a,out_of_order_b,lost_a,lost_b,icmp_errors_a,icmp_errors_b,name,name_from,application,\
+    retransmissions_b,out_of_order_a,out_of_order_b,lost_a,lost_b,icmp_errors_a,icmp_errors_b,bad_checksums_a,bad_checksums_b,name,name_from,application,\
     story\r\n";
 
 /// Appends the line of names.
@@ -80,7 +80,9 @@ pub(super) fn write(line: &mut Vec<u8>, record: &FlowRecord) {
         }
         None => line.text(",,,,,,,,"),
     }
-    record.icmp_errors.iter().for_each(|&errors| number(line, errors.into()));
+    for pair in [record.icmp_errors, record.bad_checksums] {
+        pair.iter().for_each(|&count| number(line, count.into()));
+    }
     let names = record.names.as_deref();
     for name in [
         names.and_then(|names| names.server.as_deref()),

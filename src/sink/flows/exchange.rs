@@ -10,7 +10,9 @@
 //! have fallen behind. A meter takes in chunks in their order, one worker at a time. So each meter sees what it would see
 //! if there were but one worker, and nobody waits for anybody unless far ahead.
 
-use crate::flow::{FlowRecord, Shard, Shards, Window, in_order};
+use super::sifted::Sifted;
+use crate::flow::names::Notes;
+use crate::flow::{FlowRecord, Shard, Shards, Window};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -30,6 +32,8 @@ pub(super) struct Exchange {
     rest: Mutex<Option<Shards>>,
     /// Like those that workers leave.
     empty: Window,
+    /// How far chunks have been read.
+    sifted: Sifted,
 }
 
 /// A meter, and which chunk is its next.
@@ -80,6 +84,7 @@ impl Exchange {
             changed: Condvar::new(),
             rest: Mutex::new(Some(shards)),
             empty,
+            sifted: Sifted::default(),
         }
     }
 
@@ -101,8 +106,19 @@ impl Exchange {
         let mut state = lock(&self.state);
         state.parts -= 1;
         state.abandoned |= std::thread::panicking();
+        if state.abandoned {
+            self.sifted.abandon();
+        }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// A chunk has been read; waits until all before it have been, too.
+    pub(super) fn sifted(&self, number: Option<u64>) {
+        if let Some(number) = number {
+            self.sifted.pass(number);
+            self.sifted.wait_for_all_before(number);
+        }
     }
 
     /// How many have begun.
@@ -177,8 +193,9 @@ impl Exchange {
         state.chunks.get(at).cloned().flatten()
     }
 
-    /// Waits for records and gives them to `out`, in order; false when there will be none any more.
-    pub(super) fn collect(&self, out: &mut impl FnMut(FlowRecord)) -> bool {
+    /// Waits for chunks that all meters have passed and gives them to `out`, in order: what may tell of names there, and the
+    /// records that have ended, each with its place, in no order. False when there will be none any more.
+    pub(super) fn collect(&self, mut out: impl FnMut(&Notes, &mut Vec<(u32, FlowRecord)>)) -> bool {
         let done = |chunk: &Option<Arc<Chunk>>| {
             chunk.as_ref().is_some_and(|chunk| chunk.left.load(Ordering::Acquire) == 0)
         };
@@ -202,7 +219,8 @@ impl Exchange {
             for records in &chunk.ended {
                 ended.append(&mut lock(records));
             }
-            in_order(&mut ended, out);
+            out(chunk.window.notes(), &mut ended);
+            ended.clear();
             // Whoever passed it last may still hold it for a moment.
             if let Some(chunk) = Arc::get_mut(&mut chunk) {
                 let mut window = std::mem::replace(&mut chunk.window, Window::none());
@@ -234,8 +252,9 @@ mod tests {
     use super::*;
     use crate::batch::Findings;
     use crate::flow::MeterOptions;
+    use crate::flow::in_order;
     use crate::sink::flows::part::FlowsPart;
-    use crate::sink::flows::see;
+    use crate::sink::flows::see::see;
     use crate::sink::{Deliveries, Mark, Sink};
     use crate::source::synthetic::{Synthetic, Traffic};
     use std::thread;
@@ -266,8 +285,9 @@ mod tests {
         let (mut shards, mut records) = (Shards::new(options(max_flows)), Vec::new());
         let mut window = shards.window();
         for chunk in chunks(source.table().len()) {
-            see(&mut window, Deliveries::new(source.table(), &findings, &chunk));
-            shards.take_in(&mut window, &mut |record| records.push(record));
+            see(&mut window, Deliveries::new(source.table(), &findings, &chunk), None);
+            shards.take_in(&window, &mut |_, record| records.push(record));
+            window.clear();
         }
         (records, shards.len())
     }
@@ -285,8 +305,8 @@ mod tests {
             );
             let exchange = Arc::new(Exchange::new(Shards::new(options(max_flows))));
             // Asked for and not used.
-            drop(FlowsPart::new(Arc::clone(&exchange)));
-            let parts: Vec<_> = (0..3).map(|_| FlowsPart::new(Arc::clone(&exchange))).collect();
+            drop(FlowsPart::new(Arc::clone(&exchange), None));
+            let parts: Vec<_> = (0..3).map(|_| FlowsPart::new(Arc::clone(&exchange), None)).collect();
             let (next, chunks) = (AtomicUsize::new(0), chunks(source.table().len()));
             let mut records = Vec::new();
             thread::scope(|scope| {
@@ -307,7 +327,7 @@ mod tests {
                         part.mark(Mark::End).unwrap();
                     });
                 }
-                while exchange.collect(&mut |record| records.push(record)) {}
+                while exchange.collect(|_, ended| in_order(ended, &mut |_, record| records.push(record))) {}
             });
             assert!(exchange.was_used() && exchange.workers() == 3);
             let shards = exchange.shards().unwrap();
@@ -321,8 +341,8 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_worker_that_has_gone() {
         let exchange = Arc::new(Exchange::new(Shards::new(options(1 << 16))));
-        let (gone, mut other) =
-            (FlowsPart::new(Arc::clone(&exchange)), FlowsPart::new(Arc::clone(&exchange)));
+        let part = || FlowsPart::new(Arc::clone(&exchange), None);
+        let (gone, mut other) = (part(), part());
         let panicked = thread::spawn(move || {
             let _part = gone;
             panic!("on purpose, with chunk 0");
@@ -331,7 +351,7 @@ mod tests {
             (1..3 * UNDER_WAY).for_each(|number| other.mark(Mark::Chunk(Some(number))).unwrap());
             other.mark(Mark::End).unwrap();
         });
-        while exchange.collect(&mut |_| {}) {}
+        while exchange.collect(|_, _| {}) {}
         assert!(panicked.join().is_err() && worker.join().is_ok());
     }
 }

@@ -93,6 +93,7 @@ fn members(object: &mut Object<'_>, record: &FlowRecord) {
     for (name, counts) in [
         ("ttl_changes", record.ttl_changes),
         ("duplicates", record.duplicates),
+        ("bad_checksums", record.bad_checksums),
         ("icmp_errors", record.icmp_errors),
     ] {
         if counts != [0; 2] {

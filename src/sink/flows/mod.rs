@@ -4,29 +4,32 @@ mod csv;
 mod exchange;
 mod json;
 mod part;
+mod see;
+mod sifted;
 mod story;
 mod table;
 mod values;
+mod writer;
 
 pub use story::flow_story;
 
 use super::export::FlowExport;
 use super::format::Put;
-use super::lines::Lines;
 use super::services::Services;
 use super::streams::StreamFiles;
 use super::{Deliveries, Error, InterfaceStatistics, Part, Sink};
-use crate::flow::names::{NamesOptions, Naming};
-use crate::flow::{FlowRecord, Last, MeterCounts, MeterOptions, Shards, Window};
+use crate::flow::names::{NamesOptions, Naming, Sieve};
+use crate::flow::{MeterCounts, MeterOptions, Shards, Window, in_order};
 use crate::frame::Timestamp;
 use exchange::Exchange;
 use part::FlowsPart;
+use see::{Scout, see};
 use std::any::Any;
 use std::io::Write;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::Table;
+use writer::Writer;
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub struct FlowsOptions {
     pub every: Option<Duration>,
     /// These each take the place of those before, on a terminal.
     pub screen: bool,
+    /// Leave checksums alone: then wrong ones are not told, and what is in such packets counts as sent and received.
+    pub unverified: bool,
     /// Packets come as they are captured: records go out within a second, and a flow times out also while none comes.
     pub live: bool,
 }
@@ -63,16 +68,14 @@ const LARGEST: usize = 20;
 const SOON: Duration = Duration::from_secs(1);
 /// What a terminal takes to begin again at its upper left.
 const CLEAR: &str = "\x1b[H\x1b[2J";
-/// Records handed to the writer at a time.
-const BATCH: usize = 256;
 /// Records that a thread writes at a time when the capture has ended.
-const ROUND: usize = 1024;
+const ROUND: usize = 4096;
 /// Packets that the meters take in at a time: for each of them a few batches, and all of it within the second cache.
 const WINDOW: usize = 1024;
 
 /// The line of a record, as [`FlowFormat::Json`] has it.
 #[cfg(feature = "kafka")]
-pub(super) fn json_line(line: &mut Vec<u8>, record: &FlowRecord) {
+pub(super) fn json_line(line: &mut Vec<u8>, record: &crate::flow::FlowRecord) {
     json::write(line, record, None);
 }
 
@@ -81,7 +84,7 @@ pub(super) fn json_line(line: &mut Vec<u8>, record: &FlowRecord) {
 /// Of JSON the members are: `proto`, `src`, `sport`, `dst`, `dport` (`src` sent first), `packets`, `bytes` (on the wire),
 /// `payload`, `tcp_flags`, each a pair: what `src` has sent and what `dst` has; `first`, `last` (seconds since 1970),
 /// `duration`, `community_id`, `end` (an [`EndReason`](crate::flow::EndReason)), `story` (in words). Where they apply: `vlan`,
-/// `tunnel`, `icmp`, `name` (of `dst`, or where `name_of` says so of `src`), `name_from`, `application`, `ttl`, `ttl_changes`, `duplicates`, `icmp_errors`, and `tcp` with `state`,
+/// `tunnel`, `icmp`, `name` (of `dst`, or where `name_of` says so of `src`), `name_from`, `application`, `ttl`, `ttl_changes`, `duplicates`, `bad_checksums`, `icmp_errors`, and `tcp` with `state`,
 /// `handshake`, and pairs of what each side has said and how that fared; times in it are seconds.
 ///
 /// ```
@@ -105,6 +108,10 @@ pub struct Flows<W> {
     shards: Shards,
     /// Packets that the meters have not taken in.
     window: Window,
+    /// Where flows have names.
+    scout: Option<Scout>,
+    /// What all workers find of them.
+    sieve: Arc<Sieve>,
     /// Where workers have tables of their own.
     exchange: Option<Arc<Exchange>>,
     /// How many there were.
@@ -112,6 +119,7 @@ pub struct Flows<W> {
     writer: Writer<W>,
     every: Option<Duration>,
     screen: bool,
+    unverified: bool,
     shown: Instant,
     live: bool,
     /// When records were last sent on.
@@ -120,54 +128,27 @@ pub struct Flows<W> {
     last: Option<(Timestamp, Instant)>,
 }
 
-/// Records on their way out.
-struct Writer<W> {
-    lines: Lines<W>,
-    meter: MeterOptions,
-    format: FlowFormat,
-    services: Option<Services>,
-    table: Table,
-    /// Records in the lines.
-    waiting: usize,
-    /// The first line of CSV has been written.
-    headed: bool,
-    streams: Option<StreamFiles>,
-    naming: Option<Naming>,
-    exports: Vec<Box<dyn FlowExport>>,
-    /// What went wrong with a record.
-    failure: Option<Error>,
-}
-
 impl<W: Write> Flows<W> {
     /// Records on `writer`, which an error calls `standard output`.
     #[must_use]
     pub fn new(writer: W, options: FlowsOptions) -> Self {
-        let FlowsOptions { meter, format, numeric, every, screen, live } = options;
+        let FlowsOptions { meter, format, numeric, every, screen, unverified, live } = options;
         let now = Instant::now();
-        let writer = Writer {
-            lines: Lines::new(writer),
-            meter,
-            format,
-            services: (!numeric).then(Services::system),
-            table: Table::new(meter.max_flows),
-            waiting: 0,
-            headed: false,
-            streams: None,
-            naming: None,
-            exports: Vec::new(),
-            failure: None,
-        };
-        let shards = Shards::new(meter);
+        let writer = Writer::new(writer, meter, format, (!numeric).then(Services::system));
+        let shards = if live { Shards::live(meter) } else { Shards::new(meter) };
         let window = shards.window();
         let (exchange, threads) = (None, 1);
         Self {
             shards,
             window,
+            scout: None,
+            sieve: Arc::default(),
             exchange,
             threads,
             writer,
             every,
             screen,
+            unverified,
             shown: now,
             live,
             sent: now,
@@ -176,8 +157,7 @@ impl<W: Write> Flows<W> {
     }
 
     /// Lets several workers share the work: for a source that is not live, as a worker may then have to wait. The records, and
-    /// their order, stay the same. Where [streams](Flows::streams) are written or flows have [names](Flows::names) there is still one
-    /// thread for all.
+    /// their order, stay the same. Where [streams](Flows::streams) are written there is still one thread for all.
     #[must_use]
     pub fn shared(mut self) -> Self {
         self.exchange = Some(Arc::new(Exchange::new(Shards::new(self.writer.meter))));
@@ -196,6 +176,7 @@ impl<W: Write> Flows<W> {
     #[must_use]
     pub fn names(mut self, options: NamesOptions) -> Self {
         self.writer.naming = Some(Naming::new(options));
+        self.scout = Some(Scout::alone());
         self
     }
 
@@ -232,7 +213,13 @@ impl<W: Write> Flows<W> {
     /// Lets the meters take in what has been seen.
     fn take_in(&mut self) {
         let Self { shards, window, writer, .. } = self;
-        shards.take_in(window, &mut |record| writer.add(record));
+        let mut seen = 0;
+        shards.take_in(window, &mut |order, record| {
+            seen = writer.follow(window.notes(), seen, order);
+            writer.add(record);
+        });
+        writer.follow(window.notes(), seen, u32::MAX);
+        window.clear();
     }
 
     /// Shows the largest flows, if it is time.
@@ -265,102 +252,19 @@ impl<W: Write> Flows<W> {
     }
 }
 
-impl<W: Write> Writer<W> {
-    fn add(&mut self, mut record: FlowRecord) {
-        if let Some(naming) = &mut self.naming {
-            naming.name(&mut record);
-        }
-        for export in &mut self.exports {
-            if let Err(error) = export.write(&record) {
-                self.failure.get_or_insert(error);
-            }
-        }
-        match self.format {
-            FlowFormat::Table => self.table.add(record),
-            FlowFormat::Json => {
-                let streams = self.streams.as_ref().filter(|_| record.tcp.is_some());
-                let streams = streams.map(|streams| streams.of(&record));
-                json::write(&mut self.lines.buffer, &record, streams.as_ref());
-            }
-            FlowFormat::Csv => {
-                self.head();
-                csv::write(&mut self.lines.buffer, &record);
-            }
-        }
-        self.waiting += 1;
-    }
-
-    /// Adds the records of some flows that are left, in order; lines are made by so many threads.
-    fn add_last(&mut self, last: &Last<'_>, range: Range<usize>, threads: usize) {
-        let format = self.format;
-        let in_turn = self.streams.is_some() || self.naming.is_some() || !self.exports.is_empty();
-        if threads == 1 || format == FlowFormat::Table || in_turn {
-            return range.filter_map(|at| last.record(at)).for_each(|record| self.add(record));
-        }
-        self.head();
-        let share = range.len().div_ceil(threads);
-        let lines = |from: usize| {
-            let mut lines = Vec::new();
-            for record in (from..range.end.min(from + share)).filter_map(|at| last.record(at)) {
-                match format {
-                    FlowFormat::Csv => csv::write(&mut lines, &record),
-                    _ => json::write(&mut lines, &record, None),
-                }
-            }
-            lines
-        };
-        std::thread::scope(|scope| {
-            let starts = range.clone().step_by(share.max(1));
-            let shares: Vec<_> = starts.map(|from| scope.spawn(move || lines(from))).collect();
-            for share in shares {
-                let lines = share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                self.lines.buffer.extend_from_slice(&lines);
-            }
-        });
-        self.waiting += range.len();
-    }
-
-    fn head(&mut self) {
-        if self.format == FlowFormat::Csv && !std::mem::replace(&mut self.headed, true) {
-            csv::head(&mut self.lines.buffer);
-        }
-    }
-
-    fn write(&mut self) -> Result<(), Error> {
-        self.lines.write(std::mem::take(&mut self.waiting))
-    }
-}
-
-/// Takes in packets, the quick way those that can be.
-fn see(window: &mut Window, packets: Deliveries<'_>) {
-    if packets.lost() > 0 {
-        window.loss();
-    }
-    for brief in packets.briefs() {
-        let quick =
-            packets.common(brief).is_some_and(|data| window.add_common(brief.record, data, brief.summary));
-        if !quick {
-            window.add(&packets.packet(brief));
-        }
-    }
-}
-
 impl<W: Write> Sink for Flows<W> {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         if let Some(streams) = &mut self.writer.streams {
             streams.write(packets)?;
         }
-        if let Some(naming) = &mut self.writer.naming {
-            packets.iter().for_each(|delivery| naming.observe(&delivery.packet));
-        }
-        see(&mut self.window, packets);
+        see(&mut self.window, packets, self.scout.as_mut());
         if self.window.len() >= WINDOW || self.writer.streams.is_some() {
             self.take_in();
-            if self.writer.waiting >= BATCH {
+            if self.writer.is_full() {
                 self.writer.write()?;
             }
         }
-        self.writer.failure.take().map_or(Ok(()), Err)?;
+        self.writer.failed()?;
         if self.live {
             let time = packets.records().last().and_then(|record| record.time);
             let now = Instant::now();
@@ -380,7 +284,7 @@ impl<W: Write> Sink for Flows<W> {
             // By the packets' own clock, which need not be this host's.
             shards.advance(time.plus(since.elapsed()), &mut |record| writer.add(record));
         }
-        writer.failure.take().map_or(Ok(()), Err)?;
+        writer.failed()?;
         self.writer.write()?;
         self.writer.lines.flush()?;
         let Writer { streams, exports, .. } = &mut self.writer;
@@ -403,7 +307,7 @@ impl<W: Write> Sink for Flows<W> {
         while at < last.len() {
             let next = (at + self.threads * ROUND).min(last.len());
             writer.add_last(&last, at..next, self.threads);
-            if writer.waiting >= BATCH && failed.is_ok() {
+            if writer.is_full() && failed.is_ok() {
                 failed = writer.write();
             }
             at = next;
@@ -412,30 +316,29 @@ impl<W: Write> Sink for Flows<W> {
         shards.forget(records);
         // Each is to have its end, whatever became of the others.
         let sent = writer.exports.iter_mut().map(|export| export.finish()).fold(Ok(()), Result::and);
-        failed.and(writer.failure.take().map_or(Ok(()), Err)).and(sent)?;
+        failed.and(writer.failed()).and(sent)?;
         if writer.format == FlowFormat::Table {
-            let Writer { lines, table, services, .. } = writer;
-            table.write(&mut lines.buffer, services.as_ref(), table.len());
+            writer.write_table(self.threads)?;
         }
         writer.head();
         writer.write()?;
         writer.lines.flush()
     }
 
-    /// Only of what has not a [common shape](crate::batch), but for streams and names.
+    /// Only of what has not a [common shape](crate::batch), but for streams.
     fn wants_layers(&self) -> bool {
-        self.writer.streams.is_some() || self.writer.naming.is_some()
+        self.writer.streams.is_some()
     }
 
     fn wants_verdicts(&self) -> bool {
-        false
+        !self.unverified
     }
 
     fn part(&self) -> Option<Box<dyn Part>> {
         // Those want all packets in their order.
-        let in_order = self.writer.streams.is_some() || self.writer.naming.is_some();
-        let exchange = self.exchange.as_ref().filter(|_| !in_order)?;
-        Some(Box::new(FlowsPart::new(Arc::clone(exchange))))
+        let exchange = self.exchange.as_ref().filter(|_| self.writer.streams.is_none())?;
+        let scout = self.scout.as_ref().map(|_| Scout::among(&self.sieve));
+        Some(Box::new(FlowsPart::new(Arc::clone(exchange), scout)))
     }
 
     fn gathers(&self) -> bool {
@@ -445,10 +348,16 @@ impl<W: Write> Sink for Flows<W> {
     fn gather(&mut self) -> Result<(), Error> {
         let Self { exchange: Some(exchange), writer, .. } = self else { return Ok(()) };
         let gathered = loop {
-            let more = exchange.collect(&mut |record| writer.add(record));
-            let many = writer.waiting >= BATCH || !more;
-            let written = if many { writer.write() } else { Ok(()) };
-            let written = written.and(writer.failure.take().map_or(Ok(()), Err));
+            let more = exchange.collect(|notes, ended| {
+                let mut seen = 0;
+                in_order(ended, &mut |order, record| {
+                    seen = writer.follow(notes, seen, order);
+                    writer.add(record);
+                });
+                writer.follow(notes, seen, u32::MAX);
+            });
+            let written = if writer.is_full() || !more { writer.write() } else { Ok(()) };
+            let written = written.and(writer.failed());
             if written.is_err() || !more {
                 break written;
             }

@@ -1,9 +1,9 @@
 //! A worker's part of the flows: what its packets tell goes to the meters that all workers run.
 
 use super::exchange::Exchange;
-use super::see;
+use super::see::{Scout, see};
 use crate::flow::Window;
-use crate::sink::{Deliveries, Error, InterfaceStatistics, Mark, Sink};
+use crate::sink::{Chunked, Deliveries, Error, InterfaceStatistics, Mark, Sink};
 use std::sync::Arc;
 
 /// Sorts the packets of a worker by meter.
@@ -12,13 +12,15 @@ pub(super) struct FlowsPart {
     /// Its number, once it has begun.
     worker: Option<usize>,
     window: Window,
+    scout: Option<Scout>,
     ended: bool,
 }
 
 impl FlowsPart {
-    pub(super) fn new(exchange: Arc<Exchange>) -> Self {
+    /// Without or with a scout for names, among those of others.
+    pub(super) fn new(exchange: Arc<Exchange>, scout: Option<Scout>) -> Self {
         let window = exchange.join();
-        Self { exchange, worker: None, window, ended: false }
+        Self { exchange, worker: None, window, scout, ended: false }
     }
 
     fn end(&mut self) {
@@ -30,7 +32,15 @@ impl FlowsPart {
 
 impl Sink for FlowsPart {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
-        see(&mut self.window, packets);
+        see(&mut self.window, packets, self.scout.as_mut());
+        Ok(())
+    }
+
+    fn look_back(&mut self, number: Option<u64>, chunk: &dyn Chunked) -> Result<(), Error> {
+        if let Some(scout) = &mut self.scout {
+            self.exchange.sifted(number);
+            scout.look_back(&mut self.window, chunk);
+        }
         Ok(())
     }
 

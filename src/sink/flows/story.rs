@@ -45,6 +45,10 @@ pub(super) fn write(line: &mut Vec<u8>, record: &FlowRecord) {
             words.line.push(b')');
         }
     }
+    let wrong = record.bad_checksums[0] + record.bad_checksums[1];
+    if wrong > 0 {
+        words.count(wrong, if wrong == 1 { " wrong checksum" } else { " wrong checksums" });
+    }
     let twice = record.duplicates[0] + record.duplicates[1];
     if twice > 0 {
         words.count(twice, " seen twice");
@@ -159,15 +163,8 @@ fn connection(record: &FlowRecord, tcp: &TcpStory, words: &mut Words<'_>) {
     }
 }
 
-/// A time in three digits or so.
-pub(super) fn brief(time: Duration) -> String {
-    let mut line = Vec::new();
-    put_brief(&mut line, time);
-    String::from_utf8(line).unwrap_or_default()
-}
-
-/// Appends it to a line.
-fn put_brief(line: &mut Vec<u8>, time: Duration) {
+/// Appends a time in three digits or so to a line.
+pub(super) fn put_brief(line: &mut Vec<u8>, time: Duration) {
     let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     // The nearest of so many nanoseconds, of two the even one.
     let round = |unit: u64| {

@@ -1,6 +1,7 @@
 //! Records as a table for people.
 
-use super::story::{brief, flow_story};
+use super::story;
+use super::values::put_address;
 use crate::flow::FlowRecord;
 use crate::parse::{Transport, protocol, protocol_name};
 use crate::sink::format::Put;
@@ -47,24 +48,17 @@ impl Table {
         }
     }
 
-    /// Appends the lines: of `all` flows those that are here, by the time of their first packets.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, services: Option<&Services>, all: usize) {
+    /// Those that are here, by the time of their first packets.
+    pub(super) fn sorted(&mut self) -> Vec<&FlowRecord> {
         self.shrink();
-        self.records.sort_by_key(|record| (record.first, record.key));
-        let mut rows = vec![COLUMNS.map(str::to_owned)];
-        rows.extend(self.records.iter().map(|record| row(record, services)));
-        let widths: [usize; 8] =
-            std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
-        for row in &rows {
-            let mut line = String::new();
-            for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
-                let pad = " ".repeat(width - cell.chars().count());
-                let (before, after) = if NUMBERS[at] { (&*pad, "") } else { ("", &*pad) };
-                line += &format!("{before}{cell}{after}  ");
-            }
-            out.text(line.trim_end());
-            out.push(b'\n');
-        }
+        let mut records: Vec<&FlowRecord> = self.records.iter().collect();
+        // Most are in that order already.
+        records.sort_by(|a, b| a.first.cmp(&b.first).then_with(|| a.key.cmp(&b.key)));
+        records
+    }
+
+    /// Appends how many of `all` flows are not here.
+    pub(super) fn tell_rest(&self, all: usize, out: &mut Vec<u8>) {
         let here = self.records.len();
         if all > here {
             let more = all - here;
@@ -75,48 +69,160 @@ impl Table {
             out.push(b'\n');
         }
     }
+
+    /// Appends all lines: of `all` flows those that are here.
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, services: Option<&Services>, all: usize) {
+        let rows = [Rows::of(&self.sorted(), services)];
+        let widths = Rows::widths(&rows);
+        Rows::head(&widths, out);
+        rows[0].write(&widths, out);
+        self.tell_rest(all, out);
+    }
 }
 
 const COLUMNS: [&str; 8] = ["proto", "from", "to", "packets", "back", "bytes", "time", "what became of it"];
 const NUMBERS: [bool; 8] = [false, false, false, true, true, true, true, false];
 
-fn row(record: &FlowRecord, services: Option<&Services>) -> [String; 8] {
-    let key = &record.key;
-    let name = protocol_name(key.protocol()).map_or_else(|| key.protocol().to_string(), str::to_owned);
-    let name = key.vlans().iter().flatten().fold(name, |name, vlan| format!("{name} vlan {vlan}"));
-    let name = match key.tunnel() {
-        Some(tunnel) => format!("{name} in {} {}", tunnel.kind.key(), tunnel.id),
-        None => name,
-    };
-    let names = record.names.as_deref().filter(|_| services.is_some());
-    // Of the source or of the destination.
-    let name_of =
-        |source| names.filter(|names| names.of_source == source).and_then(|names| names.server.as_deref());
-    let end = |(address, port): (IpAddr, u16), name: Option<&str>| {
-        let host = match (name, address) {
-            (Some(name), _) => name.to_owned(),
-            (None, IpAddr::V6(address)) if key.has_ports() => format!("[{address}]"),
-            (None, address) => address.to_string(),
-        };
-        if !key.has_ports() {
-            return host;
+/// Rows whose cells are made, and whose lines are not: how wide a column is all rows tell.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    text: Vec<u8>,
+    /// Of each row: where each cell ends in the text, and how wide it is.
+    cells: Vec<[(usize, u32); 8]>,
+}
+
+impl Rows {
+    /// Of these records.
+    pub(super) fn of(records: &[&FlowRecord], services: Option<&Services>) -> Self {
+        let mut rows =
+            Self { text: Vec::with_capacity(records.len() * 96), cells: Vec::with_capacity(records.len()) };
+        records.iter().for_each(|record| rows.add(record, services));
+        rows
+    }
+
+    /// How wide each column is.
+    pub(super) fn widths(all: &[Self]) -> [usize; 8] {
+        let cells = || all.iter().flat_map(|rows| &rows.cells);
+        std::array::from_fn(|at| {
+            cells().map(|row| row[at].1 as usize).fold(COLUMNS[at].len(), |widest, width| widest.max(width))
+        })
+    }
+
+    /// Appends the names of the columns.
+    pub(super) fn head(widths: &[usize; 8], out: &mut Vec<u8>) {
+        let cells = COLUMNS.iter().map(|name| (name.as_bytes(), name.len()));
+        put_line(cells, widths, out);
+    }
+
+    /// Appends the lines.
+    pub(super) fn write(&self, widths: &[usize; 8], out: &mut Vec<u8>) {
+        let mut start = 0;
+        for row in &self.cells {
+            let cells = row.iter().map(|&(end, width)| {
+                let cell = &self.text[start..end];
+                start = end;
+                (cell, width as usize)
+            });
+            put_line(cells, widths, out);
         }
+    }
+
+    fn add(&mut self, record: &FlowRecord, services: Option<&Services>) {
+        let names = record.names.as_deref().filter(|_| services.is_some());
+        // Of the source or of the destination.
+        let name_of = |source| {
+            names.filter(|names| names.of_source == source).and_then(|names| names.server.as_deref())
+        };
+        let text = &mut self.text;
+        let mut start = text.len();
+        let mut cells = [(0, 0); 8];
+        let mut at = 0;
+        let mut end = |text: &mut Vec<u8>| {
+            cells[at] = (text.len(), width(&text[start..]));
+            (start, at) = (text.len(), at + 1);
+        };
+        put_protocol(text, record);
+        end(text);
+        put_end(text, record, record.source(), name_of(true), services);
+        end(text);
+        put_end(text, record, record.destination(), name_of(false), services);
+        end(text);
+        for number in [record.packets[0], record.packets[1], record.bytes[0] + record.bytes[1]] {
+            text.decimal(number);
+            end(text);
+        }
+        story::put_brief(text, record.duration());
+        end(text);
+        story::write(text, record);
+        end(text);
+        self.cells.push(cells);
+    }
+}
+
+/// Characters of a cell.
+fn width(cell: &[u8]) -> u32 {
+    let characters = if cell.is_ascii() { cell.len() } else { String::from_utf8_lossy(cell).chars().count() };
+    characters as u32
+}
+
+fn put_line<'c>(cells: impl Iterator<Item = (&'c [u8], usize)>, widths: &[usize; 8], out: &mut Vec<u8>) {
+    for ((at, (cell, width)), most) in cells.enumerate().zip(widths) {
+        let pad = most - width;
+        if NUMBERS[at] {
+            out.resize(out.len() + pad, b' ');
+        }
+        out.extend_from_slice(cell);
+        out.resize(out.len() + if NUMBERS[at] { 2 } else { pad + 2 }, b' ');
+    }
+    while out.last() == Some(&b' ') {
+        out.pop();
+    }
+    out.push(b'\n');
+}
+
+fn put_protocol(text: &mut Vec<u8>, record: &FlowRecord) {
+    let key = &record.key;
+    match protocol_name(key.protocol()) {
+        Some(name) => text.text(name),
+        None => text.decimal(key.protocol().into()),
+    }
+    for vlan in key.vlans().into_iter().flatten() {
+        text.text(" vlan ");
+        text.decimal(vlan.into());
+    }
+    if let Some(tunnel) = key.tunnel() {
+        text.text(" in ");
+        text.text(tunnel.kind.key());
+        text.push(b' ');
+        text.decimal(tunnel.id.into());
+    }
+}
+
+fn put_end(
+    text: &mut Vec<u8>,
+    record: &FlowRecord,
+    (address, port): (IpAddr, u16),
+    name: Option<&str>,
+    services: Option<&Services>,
+) {
+    let key = &record.key;
+    match (name, address) {
+        (Some(name), _) => text.text(name),
+        (None, IpAddr::V6(_)) if key.has_ports() => {
+            text.push(b'[');
+            put_address(text, address);
+            text.push(b']');
+        }
+        (None, address) => put_address(text, address),
+    }
+    if key.has_ports() {
+        text.push(b':');
         let transport = transport_of(key.protocol());
         match services.and_then(|services| services.name(port, transport)) {
-            Some(service) => format!("{host}:{service}"),
-            None => format!("{host}:{port}"),
+            Some(service) => text.text(service),
+            None => text.decimal(port.into()),
         }
-    };
-    [
-        name,
-        end(record.source(), name_of(true)),
-        end(record.destination(), name_of(false)),
-        record.packets[0].to_string(),
-        record.packets[1].to_string(),
-        (record.bytes[0] + record.bytes[1]).to_string(),
-        brief(record.duration()),
-        flow_story(record),
-    ]
+    }
 }
 
 const fn transport_of(number: u8) -> Transport {

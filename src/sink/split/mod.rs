@@ -208,7 +208,8 @@ impl Sink for Split {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         let interfaces = packets.interfaces();
         self.lost += packets.lost();
-        for (packet, frame) in packets.briefs().zip(packets.frames()) {
+        for packet in packets.briefs() {
+            let frame = packets.frame(packet);
             self.clock += 1;
             let key = match self.template.brief_key(packet.summary, packet.record.interface) {
                 Some(key) => key,

@@ -18,6 +18,7 @@ fn records(slab: &[u8]) -> Vec<Record> {
             checksum_not_ready: high & 0xc0 == 0x40,
             checksum_valid: high & 0x80 != 0,
             segmented: false,
+            checksum_unsure: high & 0xc0 == 0xc0,
         };
         records.push(Record {
             offset: at as u32 + 2,

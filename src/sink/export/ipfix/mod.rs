@@ -173,6 +173,10 @@ impl FlowExport for Ipfix {
         if self.counts == IpfixCounts::default() || !self.encoder.is_empty() { self.send() } else { Ok(()) }
     }
 
+    fn lost(&self) -> u64 {
+        self.counts.refused
+    }
+
     fn account(&self) -> String {
         let IpfixCounts { records, refused } = self.counts;
         let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };

@@ -58,6 +58,8 @@ pub(super) const COLUMNS: &[(&str, Value)] = &[
     ("optional int32 lost_b (INTEGER(32,false))", |flow| trouble(flow, 1, |side| side.gaps.lost)),
     ("required int32 icmp_errors_a (INTEGER(32,false))", |flow| count(flow.icmp_errors[0])),
     ("required int32 icmp_errors_b (INTEGER(32,false))", |flow| count(flow.icmp_errors[1])),
+    ("required int32 bad_checksums_a (INTEGER(32,false))", |flow| count(flow.bad_checksums[0])),
+    ("required int32 bad_checksums_b (INTEGER(32,false))", |flow| count(flow.bad_checksums[1])),
     ("optional binary name (STRING)", |flow| {
         text(flow.names.as_deref().and_then(|names| names.server.as_deref()))
     }),

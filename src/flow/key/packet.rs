@@ -1,0 +1,118 @@
+//! The flow that a packet is of.
+
+use super::{FlowKey, Tunnel, TunnelKind};
+use crate::parse::{
+    GeneveHeader, GreHeader, GtpHeader, IpLayer, IpVersion, Layer, Packet, Transport, VxlanHeader,
+};
+
+/// The flow of a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Keyed<'a> {
+    /// Its name.
+    pub key: FlowKey,
+    /// The packet was sent by the upper of the key's two ends.
+    pub reversed: bool,
+    /// The IP layer that the key is of.
+    pub ip: &'a IpLayer,
+}
+
+impl FlowKey {
+    /// The flow of a packet: by its outermost IP layer, or, where that only carries another one (GRE, IP in IP), by the
+    /// innermost. `None` when it has no IP layer, or its addresses were not captured.
+    ///
+    /// Later fragments have no ports: all those between two hosts are a flow of their own.
+    ///
+    /// ```
+    /// use wharf::flow::FlowKey;
+    /// use wharf::frame::{Frame, LinkType};
+    /// use wharf::parse::{Packet, parse};
+    ///
+    /// let bytes = *b"\x45\0\0\x1d\0\0\0\0\x40\x11\0\0\x7f\0\0\x02\x7f\0\0\x01\x30\x39\0\x35\0\x09\0\0!";
+    /// let frame = Frame::new(LinkType::RAW, &bytes);
+    /// let layers = parse(&frame);
+    /// let flow = FlowKey::of(&Packet::new(frame, &layers)).expect("an IPv4 packet");
+    /// assert_eq!(flow.key.to_string(), "udp 127.0.0.1:53 127.0.0.2:12345");
+    /// assert!(flow.reversed);
+    /// ```
+    #[must_use]
+    pub fn of<'a>(packet: &Packet<'a>) -> Option<Keyed<'a>> {
+        let outer = packet.outer()?;
+        match packet.inner() {
+            Some(inner) if outer.transport == Transport::None => {
+                Self::of_layer(packet, inner).or_else(|| Self::of_layer(packet, outer))
+            }
+            _ => Self::of_layer(packet, outer),
+        }
+    }
+
+    /// The flow of one of a packet's IP layers.
+    #[must_use]
+    pub fn of_layer<'a>(packet: &Packet<'a>, ip: &'a IpLayer) -> Option<Keyed<'a>> {
+        let (source, destination) = packet.addresses(ip)?;
+        let (from, to) = ports_of(packet, ip);
+        let (mut key, reversed) = Self::new((source, from), (destination, to), ip.protocol);
+        key.vlans = vlans_of(packet);
+        if packet.outer() != Some(ip) {
+            key.tunnel = Some(tunnel_to(packet, ip));
+        }
+        Some(Keyed { key, reversed, ip })
+    }
+
+    /// The same flow in the VLANs of a packet.
+    pub(in crate::flow) fn in_vlans_of(self, packet: &Packet<'_>) -> Self {
+        Self { vlans: vlans_of(packet), ..self }
+    }
+}
+
+/// The ports of an IP layer.
+fn ports_of(packet: &Packet<'_>, ip: &IpLayer) -> (u16, u16) {
+    if let Some(ports) = packet.ports(ip) {
+        return if has_sound_length(packet, ip) { ports } else { (0, 0) };
+    }
+    let icmp = match ip.transport {
+        Transport::Icmp => packet.icmp(ip).map(|icmp| (icmp.icmp_type(), icmp.code())),
+        Transport::Icmpv6 => packet.icmpv6(ip).map(|icmp| (icmp.icmp_type(), icmp.code())),
+        _ => None,
+    };
+    icmp.map_or((0, 0), |(kind, code)| FlowKey::icmp_ports(ip.protocol, kind, code))
+}
+
+/// A datagram whose length field is less than its header's (RFC 768) is none, whatever its ports say; over IPv6 0 stands
+/// for a jumbogram (RFC 2675 4).
+#[inline(always)]
+pub(in crate::flow) fn has_sound_length(packet: &Packet<'_>, ip: &IpLayer) -> bool {
+    if ip.transport != Transport::Udp {
+        return true;
+    }
+    let field = packet.frame().data.get(ip.payload as usize + 4..).and_then(|bytes| bytes.first_chunk());
+    let length = field.map_or(0, |bytes| u16::from_be_bytes(*bytes));
+    length >= 8 || length == 0 && ip.version == IpVersion::V6
+}
+
+fn vlans_of(packet: &Packet<'_>) -> [u16; 2] {
+    let layers = packet.layers();
+    let mut vlans = [0; 2];
+    for (vlan, tag) in vlans.iter_mut().zip(layers.vlan_tags).take(layers.vlan_count.into()) {
+        *vlan = FlowKey::tagged(tag);
+    }
+    vlans
+}
+
+/// The tunnel header next before an inner IP layer. A second walk, which only what is tunnelled takes.
+#[inline(never)]
+fn tunnel_to(packet: &Packet<'_>, ip: &IpLayer) -> Tunnel {
+    let headers = packet.headers();
+    let before = headers.iter().rev().skip_while(|header| header.start >= ip.start);
+    let mut found = before.filter_map(|header| {
+        let bytes = packet.bytes(*header);
+        Some(match header.layer {
+            Layer::Gre => (TunnelKind::Gre, GreHeader::parse(bytes).ok()?.key().unwrap_or(0)),
+            Layer::Vxlan => (TunnelKind::Vxlan, VxlanHeader::parse(bytes).ok()?.vni()),
+            Layer::Geneve => (TunnelKind::Geneve, GeneveHeader::parse(bytes).ok()?.vni()),
+            Layer::Gtp => (TunnelKind::Gtp, GtpHeader::parse(bytes).ok()?.teid()),
+            _ => return None,
+        })
+    });
+    let (kind, id) = found.next().unwrap_or((TunnelKind::Ip, 0));
+    Tunnel { kind, id }
+}

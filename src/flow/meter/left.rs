@@ -1,0 +1,61 @@
+//! The flows that are going on, or are left when a capture ends.
+
+use super::Meter;
+use crate::flow::FlowKey;
+use crate::flow::last::Last;
+use crate::flow::options::MeterCounts;
+use crate::flow::record::{EndReason, FlowRecord};
+use crate::flow::state::NOWHERE;
+use std::cmp::Reverse;
+
+impl Meter {
+    /// Flows of which there is something to tell, each as its place in the table with its first packet's time and its bytes.
+    pub(in crate::flow) fn flows(&self) -> impl Iterator<Item = (u32, i64, u64)> {
+        let all = self.cold.all().filter(|(_, cold)| cold.place != NOWHERE);
+        all.filter_map(|(_, cold)| {
+            let (_, hot) = self.table.get(cold.entry).filter(|(_, hot)| hot.packets != [0; 2])?;
+            Some((cold.entry, cold.first, hot.bytes(&self.odd(cold)).iter().sum()))
+        })
+    }
+
+    /// The key of the flow at a place in the table.
+    pub(in crate::flow) fn key_at(&self, entry: u32) -> Option<FlowKey> {
+        self.table.get(entry).map(|(packed, hot)| self.key(packed, &self.cold[hot.cold]))
+    }
+
+    /// Why the record of a flow would end if nothing more came.
+    pub(in crate::flow) fn last_reason(&self, entry: u32) -> EndReason {
+        let over = self.table.get(entry).is_some_and(|(_, hot)| self.cold[hot.cold].is_over());
+        if over { EndReason::Closed } else { EndReason::CaptureEnd }
+    }
+
+    /// The flows that are going on, the largest first, as records; at most so many.
+    #[must_use]
+    pub fn largest(&self, count: usize) -> Vec<FlowRecord> {
+        largest(std::slice::from_ref(self), count)
+    }
+
+    /// Ends all flows. Their records come by the time of their first packets.
+    pub fn finish(&mut self, mut out: impl FnMut(FlowRecord)) {
+        let last = Last::of(std::slice::from_ref(self));
+        (0..last.len()).filter_map(|at| last.record(at)).for_each(&mut out);
+        let records = last.len() as u64;
+        self.forget(records);
+    }
+
+    /// Forgets all flows, of which so many records were made.
+    pub(in crate::flow) fn forget(&mut self, records: u64) {
+        let counts = MeterCounts { records: self.counts.records + records, ..self.counts };
+        *self = Self { counts, epoch: self.epoch, ..Self::seeded(self.options, self.seed) };
+    }
+}
+
+/// The flows of some meters that are going on, the largest first, as records; at most so many.
+pub(in crate::flow) fn largest(meters: &[Meter], count: usize) -> Vec<FlowRecord> {
+    let flows = meters.iter().map(|meter| meter.flows().map(move |flow| (meter, flow)));
+    let mut flows: Vec<_> = flows.flatten().collect();
+    flows
+        .sort_by_cached_key(|(meter, (entry, first, bytes))| (Reverse(*bytes), *first, meter.key_at(*entry)));
+    let records = flows.iter().map(|(meter, (entry, ..))| meter.record(*entry, EndReason::CaptureEnd));
+    records.flatten().take(count).collect()
+}
