@@ -119,7 +119,7 @@ impl<'a> Batch<'a> {
         self.slab
     }
 
-    /// All interfaces the source has met so far; [`InterfaceId`] indexes them.
+    /// All interfaces the source has met so far; [`InterfaceId`](super::InterfaceId) indexes them.
     #[must_use]
     pub fn interfaces(&self) -> &'a [Interface] {
         self.interfaces

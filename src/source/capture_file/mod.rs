@@ -41,7 +41,7 @@ use step::{More, Step};
 /// workers have a few of them each (measured: perf/README.md). Memory grows beyond it only for a record that is larger.
 const READ: usize = 1 << 18;
 
-/// A pcap or pcapng file, possibly compressed, as a [`Source`].
+/// A pcap or pcapng file, possibly compressed, as a [`Source`](crate::source::Source).
 ///
 /// Read are: pcap in both byte orders with micro- or nanoseconds and the modified variants; pcapng with
 /// any number of sections, each in its own byte order, and interfaces, each with its own link type, snap
@@ -94,7 +94,7 @@ enum Format {
 
 impl CaptureFile {
     /// Opens a file. Of an ordinary file the header is read at once; a named pipe is left alone until
-    /// the first [`Source::fill`].
+    /// the first [`Source::fill`](crate::source::Source::fill).
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be opened or read, [`Error::NotACapture`] when it is something else.
@@ -104,7 +104,7 @@ impl CaptureFile {
     }
 
     /// Reads standard input, from where it is. Of an ordinary file the header is read at once, from a pipe nothing before
-    /// the first [`Source::fill`].
+    /// the first [`Source::fill`](crate::source::Source::fill).
     ///
     /// # Errors
     /// [`Error::Io`] when there is no standard input, [`Error::NotACapture`] when it is an ordinary file and something else.
@@ -149,7 +149,8 @@ impl CaptureFile {
     }
 
     /// Reads what `reader` gives; `name` stands for it in errors. A read that blocks blocks
-    /// [`Source::fill`], one that fails with [`ErrorKind::WouldBlock`] makes it [`Fill::Idle`].
+    /// [`Source::fill`](crate::source::Source::fill), one that fails with [`ErrorKind::WouldBlock`] makes it
+    /// [`Fill::Idle`](crate::source::Fill::Idle).
     pub fn from_reader(reader: impl Read + Send + 'static, name: impl Into<String>) -> Self {
         Self::new(Input::reader(Box::new(reader), name.into()), READ)
     }
