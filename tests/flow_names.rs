@@ -137,6 +137,39 @@ fn a_flow_has_the_name_that_the_conversation_tells_else_the_one_that_was_looked_
     assert_eq!([&again[0]["name"], &again[1]["name"]], ["www.test", "b.test"]);
 }
 
+/// Its receiver throws it away, and goes by what comes again.
+#[test]
+fn what_came_damaged_names_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("damaged.pcap");
+    let damaged = |mut packet: Vec<u8>, what: &[u8]| {
+        let at = packet.windows(what.len()).position(|bytes| bytes == what).unwrap();
+        packet[at] ^= 2;
+        packet
+    };
+    let said = says(CLIENT, SERVER, 1_000, 1, &hello("a.test", "h2"));
+    let known = answer(CLIENT, "www.test", SERVER);
+    let other = [192, 0, 2, 8];
+    write(
+        &path,
+        &[
+            damaged(answer(CLIENT, "www.test", other), b"www"),
+            known,
+            syn(CLIENT, SERVER, 1_000),
+            damaged(said.clone(), b"a.test"),
+            said,
+            syn(CLIENT, other, 1_001),
+            syn(CLIENT, SERVER, 1_002),
+            damaged(says(CLIENT, SERVER, 1_002, 1, &hello("b.test", "h2")), b"b.test"),
+        ],
+    );
+    for cores in [&[][..], &[0, 1]] {
+        let (_, flows) = objects(&path, cores, true);
+        let names = [1_000, 1_001, 1_002].map(|port| named(&flows, port)[0]);
+        assert_eq!(names, [Some("a.test"), None, Some("www.test")], "{cores:?}");
+    }
+}
+
 #[test]
 fn a_flow_that_goes_on_keeps_its_name() {
     let directory = tempfile::tempdir().unwrap();

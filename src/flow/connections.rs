@@ -5,7 +5,7 @@ use super::slab::Slab;
 use super::state::NONE;
 use super::tcp::{Beside, Compact, Connection, Opening, Segment};
 
-/// One in so many connections may be as it is: with those few most captures make do, and the others take less than half the room.
+/// One in so many connections may be as it is: with those few most captures make do, and the others take about half the room.
 const AT_HAND: usize = 32;
 
 /// Connections by number, which says in its upper two bits how a connection is kept, and changes with that.

@@ -26,7 +26,7 @@ pub struct FlowRecord {
     pub bytes: [u64; 2],
     /// Bytes above the upper-layer header, by the length fields, whether captured or not.
     pub payload: [u64; 2],
-    /// All control bits seen; none of other protocols.
+    /// All control bits seen, those of damaged segments too; none of other protocols.
     pub tcp_flags: [TcpFlags; 2],
     /// Least and greatest time to live or hop limit; 0 where no packet came.
     pub ttl: [(u8, u8); 2],

@@ -112,14 +112,15 @@ impl Window {
         self.events.iter_mut().for_each(|events| events.push(Event::loss(order), None));
     }
 
-    /// Takes in a packet of a [common shape](crate::batch), if it is one that need not be walked; where it was verified, with
-    /// what that concluded.
+    /// Takes in a packet of a [common shape](crate::batch), if it is one that need not be walked; whether it was verified and a
+    /// checksum of it is wrong.
     #[inline(always)]
-    pub(crate) fn add_common(&mut self, record: &Record, data: &[u8], summary: Summary) -> bool {
-        let Some((event, long)) = Event::of_common(record, data, summary, &self.seed) else { return false };
-        self.push(event.judged(is_wrong_common(data, summary)), long);
+    pub(crate) fn add_common(&mut self, record: &Record, data: &[u8], summary: Summary) -> Option<bool> {
+        let (event, long) = Event::of_common(record, data, summary, &self.seed)?;
+        let wrong = is_wrong_common(data, summary);
+        self.push(event.judged(wrong), long);
         self.order += 1;
-        true
+        Some(wrong)
     }
 
     /// Takes in a packet, a checksum of which is wrong or not.

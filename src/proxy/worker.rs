@@ -161,7 +161,10 @@ impl Worker {
                     None if listening.retired.is_none() => {
                         let service = self.tcp.service(&listening.endpoint);
                         (listening.retired, listening.service) = (Some(cx.now), Some(service));
-                        self.look = Some(cx.now + GRACE);
+                        // Who comes while another process takes this one's place is served until that one is at work.
+                        if plan.handover.is_none() {
+                            self.look = Some(cx.now + GRACE);
+                        }
                     }
                     None => {}
                 }
@@ -202,11 +205,13 @@ impl Worker {
     /// out as before.
     fn look_after_retired(&mut self, cx: Context<'_>) {
         self.look = None;
+        let handing = self.shared.plan.get().handover.is_some();
         let numbers: Vec<_> = self.listening.numbers().collect();
         for number in numbers {
             match self.listening.get(number).and_then(|socket| socket.retired) {
+                Some(_) if handing => {}
                 Some(since) if since + GRACE <= cx.now => {
-                    while !self.accept_from(cx, number) && self.accepts() {}
+                    self.accept_the_last(cx, number);
                     self.leave(cx, Token::Listening(number));
                 }
                 Some(since) => self.look = Some(since + GRACE),
@@ -365,17 +370,21 @@ impl Worker {
     /// No new clients from now on.
     fn begin_to_end(&mut self, cx: Context<'_>) {
         self.deadline = Some(cx.now + self.shared.plan.get().timeouts.drain);
-        self.paused_until = None;
+        (self.paused_until, self.full) = (None, false);
         // Closed, so that who comes now is refused and does not wait in vain.
         let numbers: Vec<_> = self.listening.numbers().collect();
         for number in numbers {
-            // Those who are connected by their own account would be reset.
-            for _ in 0..LAST_ACCEPTS {
-                if self.accept_from(cx, number) || !self.accepts() {
-                    break;
-                }
-            }
+            self.accept_the_last(cx, number);
             self.leave(cx, Token::Listening(number));
+        }
+    }
+
+    /// Takes in who waits at a socket that is about to be closed: those who are connected by their own account would be reset.
+    fn accept_the_last(&mut self, cx: Context<'_>, number: u32) {
+        for _ in 0..LAST_ACCEPTS {
+            if self.accept_from(cx, number) || !self.accepts() {
+                break;
+            }
         }
     }
 }

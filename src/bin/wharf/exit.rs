@@ -22,7 +22,8 @@ Exit codes:
   1  failure: a line on standard error says what and where; also what this machine lacks (a CPU, an interface, a
      file, a right, memory)
   2  bad usage: wrong on any machine (an unknown option, a value that is none, options that exclude each other)
-  3  --strict was given and packets were dropped (=host: or lost before, or that could not be seen)";
+  3  --strict was given and packets were dropped (=host: or lost before, or that could not be seen), or flow records
+     that were to go to Kafka or a collector were not delivered";
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;

@@ -29,7 +29,7 @@ pub(crate) struct ExportArgs {
     /// Each is the object of --json, keyed by its Community ID. Records wait in memory while no broker takes them; of a live
     /// capture those for which there is no room are lost, and counted, while a file is read no faster than they are taken.
     /// The end waits for what is queued, up to 30 s in which nothing is delivered. A live capture begins whether a broker answers
-    /// or not; a file does not. --strict minds what was not delivered. Plain listeners only: neither TLS nor SASL.
+    /// or not; a file does not. --strict minds what was not delivered. There is no TLS, and of SASL only PLAIN.
     #[arg(long, value_name = "HOST:PORT,…/TOPIC", help_heading = "Output")]
     kafka: Option<String>,
 

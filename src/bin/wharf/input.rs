@@ -56,7 +56,8 @@ pub(crate) struct InputArgs {
     /// Exit with code 3 when packets were dropped; with =host also when they were lost before the ring
     ///
     /// With =host also when that could not be seen, which the summary says: a veth's other end in a network namespace that
-    /// may not be looked into, as with -Z. A file (-r) has no host to ask: =host is refused.
+    /// may not be looked into, as with -Z. A file (-r) has no host to ask: =host is refused. Flow records that did not get to
+    /// Kafka or to a collector count, too.
     #[arg(long, value_name = "ring|host", value_enum, num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "ring", hide_possible_values = true)]
     strict: Option<Strict>,

@@ -174,15 +174,15 @@ impl Notes {
 impl Naming {
     /// Looks at packets from the one at `from` on, up to and with the one that has this place in the window; where the next is.
     pub(crate) fn follow(&mut self, notes: &Notes, from: usize, order: u32) -> usize {
-        let batch = Batch::new(&notes.slab, &notes.records, &[]);
-        let mut at = from;
-        while notes.orders.get(at).is_some_and(|&place| place <= order) {
-            let frame = batch.frame(at);
-            let layers = parse(&frame);
-            self.observe(&Packet::new(frame, &layers));
-            at += 1;
+        let beyond = from + notes.orders[from..].partition_point(|&place| place <= order);
+        // Called for each record that ends: a batch is checked whole, so that it is made of these only.
+        if beyond > from {
+            for frame in Batch::new(&notes.slab, &notes.records[from..beyond], &[]).frames() {
+                let layers = parse(&frame);
+                self.observe(&Packet::new(frame, &layers));
+            }
         }
-        at
+        beyond
     }
 }
 

@@ -142,7 +142,8 @@ pub(super) fn is_incomplete(bytes: &[u8]) -> bool {
     match ClientHello::read(bytes) {
         Prefix::Complete(_) => false,
         Prefix::NeedMore { .. } => true,
-        Prefix::Other(_) => matches!(Request::read(bytes), Prefix::NeedMore { .. }),
+        // A word's beginning is given up, as `read` does.
+        Prefix::Other(_) => bytes.contains(&b' ') && matches!(Request::read(bytes), Prefix::NeedMore { .. }),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Times are kept as how long they lie before the flow's last packet, in nanoseconds: four seconds fit. What does not fit, and what
 //! few connections have, is kept [beside](Beside). Nothing is lost but one thing nobody asks for: of when a side came as far as it
-//! is, if that was longer ago, only that it was.
+//! is, if that was longer ago, only that it was. (Where the time of packets then goes back to before that, what comes again is told
+//! as out of order.)
 
 use super::{Connection, Findings, NEXT, PENDING, PackedOptions, Side, Steps, TO_ACK};
 use crate::flow::record::{TcpState, Trouble};

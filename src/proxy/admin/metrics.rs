@@ -43,8 +43,13 @@ pub(super) fn text(status: &Status) -> String {
     let udp = &totals.udp;
     out.one("sessions_opened_total", "counter", "UDP sessions begun.", udp.opened);
     out.one("sessions_open", "gauge", "UDP sessions that have not ended.", status.sessions_open);
-    let ends =
-        [("idle", udp.idle), ("evicted", udp.evicted), ("refused", udp.refused), ("drained", udp.drained)];
+    let ends = [
+        ("idle", udp.idle),
+        ("evicted", udp.evicted),
+        ("refused", udp.refused),
+        ("drained", udp.drained),
+        ("handed_over", udp.handed_over),
+    ];
     out.many("sessions_ended_total", "counter", "UDP sessions that ended, by how.", "reason", &ends);
     out.one("datagrams_received_total", "counter", "UDP datagrams from clients and servers.", udp.received);
     out.one("datagrams_sent_total", "counter", "Of those, the ones sent on.", udp.sent);

@@ -193,12 +193,13 @@ pub(super) fn hand_over(
         }
     };
     let unwanted = Arc::new(wait(READY, FromNew::Ready)?);
+    let theirs = |asked: &Asked| !unwanted.contains(asked);
 
     // From here on there is somebody else.
     let none = state.sockets.none();
     let sockets = std::mem::replace(&mut state.sockets, none);
     let (sender, sessions) = mpsc::channel::<Vec<Given>>();
-    control.publish_for(&mut state, Some(Receiver { sessions: sender, unwanted }));
+    control.publish_for(&mut state, Some(Receiver { sessions: sender, unwanted: Arc::clone(&unwanted) }));
     let at = Places::of(&places);
     let result = (|| {
         for _ in 0..control.workers() {
@@ -211,14 +212,16 @@ pub(super) fn hand_over(
                 channel.send(&FromOld::Sessions(said), &descriptors)?;
             }
         }
-        // All workers follow: what is open by now is all that there will be.
+        // All workers follow: but for who comes to a place that the new process drops, what is open by now is all that there will be.
         channel.send(&FromOld::Totals(Box::new(control.totals().settled())), &[])?;
         channel.send(&FromOld::AllSessions, &[])?;
         wait(SOON, FromNew::AtWork)
     })();
-    let paths = || sockets.opened.values().filter_map(|opened| opened.path.as_ref());
     match result {
-        Ok(_) => paths().for_each(|path| path.leave()),
+        Ok(_) => {
+            let kept = sockets.opened.iter().filter(|(asked, _)| theirs(asked));
+            kept.filter_map(|(_, opened)| opened.path.as_ref()).for_each(|path| path.leave());
+        }
         Err(error) => {
             state.sockets = sockets;
             control.publish_for(&mut state, None);

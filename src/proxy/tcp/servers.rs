@@ -3,6 +3,7 @@
 use super::super::token::Token;
 use super::connection::{Broken, End};
 use super::ending::{Reset, of_error};
+use super::flow::Stop;
 use super::side::Side;
 use super::{Context, Tcp, connect, opening, turn_of};
 use rustix::io::Errno;
@@ -61,6 +62,11 @@ impl Tcp {
                     connection.preface = opening::header(connection, way);
                     connection.last = self.wheel.tick(cx.now);
                     match connection.pump(&mut self.tools) {
+                        // No edge tells of what is left: the client was read from before.
+                        Ok(Stop::Turn) if !connection.queued => {
+                            connection.queued = true;
+                            self.ready.push(number);
+                        }
                         Ok(_) => {}
                         Err(Broken { end: End::Server, error }) if !connection.open => {
                             why = Some(error);

@@ -1,6 +1,5 @@
 //! Sessions that go on in another process.
 
-use super::super::config::Ejection;
 use super::super::handover::{Given, SessionNote};
 use super::super::limits::Admission;
 use super::super::listen::{Listening, Present};
@@ -39,7 +38,7 @@ impl Udp {
             },
             |member| Arc::clone(&member.server),
         );
-        let Some(held) = server.take(0, Ejection::default()) else { return };
+        let held = server.hold();
         let service = Arc::clone(&self.plan.services[at.endpoint.listener]);
         let way = service.ways.iter().position(|way| *way.upstream_name == *note.upstream);
         let key = Key { listening, client: note.client, asked: note.at };

@@ -221,6 +221,12 @@ impl Server {
         self.chosen.fetch_add(1, Relaxed);
         Some(Held { server: Arc::clone(self), ejection })
     }
+
+    /// The place of a session that another process has chosen it for, and counted.
+    pub(in crate::proxy) fn hold(self: &Arc<Self>) -> Held {
+        self.active.fetch_add(1, Relaxed);
+        Held { server: Arc::clone(self), ejection: Ejection::default() }
+    }
 }
 
 fn milliseconds(time: Duration) -> u64 {

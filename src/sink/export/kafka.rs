@@ -152,8 +152,7 @@ impl Kafka {
             if !secure {
                 return Error::Io { path, source: io::Error::other(error) };
             }
-            let advice =
-                "librdkafka is built without OpenSSL here: neither TLS nor SASL, only plain listeners";
+            let advice = "librdkafka is built without OpenSSL here: there is no TLS, and of SASL only PLAIN";
             Error::Format { path, reason: format!("{error}: {advice}") }
         };
         let producer: BaseProducer<Deliveries> =

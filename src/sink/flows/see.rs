@@ -62,10 +62,9 @@ pub(super) fn see(window: &mut Window, packets: Deliveries<'_>, scout: Option<&m
     }
     let Some(scout) = scout else {
         for brief in packets.briefs() {
-            let quick = packets
-                .common(brief)
-                .is_some_and(|data| window.add_common(brief.record, data, brief.summary));
-            if !quick {
+            let common = packets.common(brief);
+            let quick = common.and_then(|data| window.add_common(brief.record, data, brief.summary));
+            if quick.is_none() {
                 let packet = packets.packet(brief);
                 window.add(&packet, is_wrong(&packet, || packets.verdicts(brief)));
             }
@@ -74,12 +73,20 @@ pub(super) fn see(window: &mut Window, packets: Deliveries<'_>, scout: Option<&m
     };
     for brief in packets.briefs() {
         let order = window.len() as u32;
-        let quick = packets.common(brief).filter(|data| window.add_common(brief.record, data, brief.summary));
+        let common = packets.common(brief);
+        let quick =
+            common.and_then(|data| Some((data, window.add_common(brief.record, data, brief.summary)?)));
         let (hint, data) = match quick {
-            Some(data) => (Hint::of_common(data, brief.summary), data),
+            // Its receiver throws it away: it names nothing.
+            Some((_, true)) => continue,
+            Some((data, false)) => (Hint::of_common(data, brief.summary), data),
             None => {
                 let packet = packets.packet(brief);
-                window.add(&packet, is_wrong(&packet, || packets.verdicts(brief)));
+                let wrong = is_wrong(&packet, || packets.verdicts(brief));
+                window.add(&packet, wrong);
+                if wrong {
+                    continue;
+                }
                 (Hint::of(&packet), packet.frame().data)
             }
         };

@@ -45,7 +45,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &FlowRecord) {
             words.line.push(b')');
         }
     }
-    let wrong = record.bad_checksums[0] + record.bad_checksums[1];
+    let wrong = record.bad_checksums[0].saturating_add(record.bad_checksums[1]);
     if wrong > 0 {
         words.count(wrong, if wrong == 1 { " wrong checksum" } else { " wrong checksums" });
     }
