@@ -36,9 +36,9 @@ verified() { on_core "$wharf" flows -n -r "$capture" --csv; }
 named() { on_core "$wharf" flows -r "$capture" --csv; }
 table() { on_core "$wharf" flows -r "$capture"; }
 count() { on_core "$wharf" sniff --count -r "$capture"; }
-# It goes on as a daemon unless -d is given, and stops at the end of the file.
+# It goes on as a daemon unless -d is given, and stops at the end of the file: but with a control socket it may wait for somebody there.
 softflowd() {
-    on_core softflowd -d -r "$capture" -m 1048576 -n 127.0.0.1:9 -p "$scratch/pid" -c "$scratch/ctl" </dev/null
+    on_core softflowd -d -r "$capture" -m 1048576 -n 127.0.0.1:9 -p "$scratch/pid" -c none </dev/null
 }
 nfpcapd() { rm -rf "$scratch/nf"; mkdir "$scratch/nf"; on_core nfpcapd -r "$capture" -w "$scratch/nf"; }
 tshark() { on_core tshark -n -q -r "$capture" -z conv,tcp -z conv,udp; }
