@@ -263,7 +263,7 @@ fn wrong_ends_are_told_at_once() {
         assert!(code == Some(2) && told.contains(words), "{code:?} {told}");
     }
     let (code, told) = run(&["here:1/topic", "--kafka-set", "security.protocol=ssl"]);
-    assert!(code == Some(1) && told.contains("only plain listeners"), "{code:?} {told}");
+    assert!(code == Some(1) && told.contains("there is no TLS"), "{code:?} {told}");
     // Nobody listens there any more.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, told) = run(&[&format!("{nobody}/flows")]);
