@@ -26,7 +26,7 @@ if [ -z "${IN_NAMESPACE:-}" ]; then
     for part in "${parts[@]}"; do
         case $part in
             core)
-                ldconfig -p | grep -q libpcap.so.0.8 || fail "libpcap is missing: apt-get install libpcap0.8"
+                ldconfig -p | grep libpcap.so.0.8 >/dev/null || fail "libpcap is missing: apt-get install libpcap0.8"
                 (cd perf/peers/core && cargo build --release --quiet --locked)
                 ;;
             live)
