@@ -116,8 +116,8 @@ impl InputArgs {
 
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
     /// that we listen may send one, so they are taken care of before anything is opened. Once the source is, other
-    /// privileges than the wanted user's are given up (-Z): before any output is created, and before there is a second
-    /// thread. A ring that is raised later needs none: its socket is there from the start.
+    /// privileges than the wanted user's are given up (-Z), in all threads, and before any output is created. A ring that is
+    /// raised later needs none: its socket is there from the start.
     ///
     /// What the wish's filter leaves out is left out here, unless the kernel does it.
     pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<(Builder<'a>, Watched)> {
@@ -132,6 +132,8 @@ impl InputArgs {
         }
         let user = self.user().map(User::named).transpose();
         let user = user.context("-Z")?;
+        // Before a live capture has a thread of its own, which would keep it.
+        user.as_ref().map_or(Ok(()), User::prepare).context("-Z")?;
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
         let mut watched = Watched { stats: self.stats.teller(), strict: self.strict, ..Watched::default() };
