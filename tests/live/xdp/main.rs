@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         opening::a_second_program_is_refused,
         opening::a_busy_queue_says_so,
         opening::no_such_queue_says_how_many_there_are,
+        opening::queues_that_no_driver_tells_of_are_all_read,
         opening::a_killed_process_leaves_nothing_behind,
         sending::frames_arrive_as_sent_and_in_order,
         sending::frames_too_long_are_refused,
