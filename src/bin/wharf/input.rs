@@ -14,6 +14,8 @@ use wharf::demux::Rule;
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::filter::Filter;
 use wharf::frame::LinkType;
+#[cfg(feature = "xdp")]
+use wharf::source::xdp::AttachMode;
 use wharf::source::{CaptureFile, Source};
 use wharf::sys::privileges::User;
 
@@ -150,9 +152,13 @@ impl InputArgs {
                 let (capture, upstream) = self.xdp.open(&self.live, wish)?;
                 let (at_the_end, meanwhile) = upstream.unzip();
                 watched.upstream = at_the_end;
+                watched.counted_twice = capture.mode() == AttachMode::Native;
                 if let Some(stats) = &mut watched.stats {
                     let meter = capture.meter();
                     stats.watch(move || meter.read(), meanwhile);
+                    if watched.counted_twice {
+                        stats.counted_twice();
+                    }
                 }
                 Engine::builder().source(capture)
             }

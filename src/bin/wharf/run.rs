@@ -6,7 +6,7 @@ use crate::stats::Stats;
 use clap::ValueEnum;
 use serde::Serialize;
 use std::io::{self, Write};
-use wharf::engine::{self, Builder, Report};
+use wharf::engine::{self, Builder, DropReason, Report};
 use wharf::source::packet::{Upstream, UpstreamLosses};
 
 /// Which losses `--strict` minds.
@@ -24,6 +24,8 @@ pub(crate) struct Watched {
     pub(crate) stats: Option<Stats>,
     /// Of a live capture, where the host tells.
     pub(crate) upstream: Option<Upstream>,
+    /// Where the interface counts as dropped, too, what finds no room in the ring.
+    pub(crate) counted_twice: bool,
     pub(crate) strict: Option<Strict>,
     /// So many matching packets are wanted of the sink, where a limit on what is read would not do.
     pub(crate) at_most: Option<u64>,
@@ -49,7 +51,7 @@ struct Account<'a> {
 
 /// Runs to the end or to a signal. `lines_on_stdout` says that packets are printed while it runs.
 pub(crate) fn drive(builder: Builder<'_>, watched: Watched, lines_on_stdout: bool) -> Ended {
-    let Watched { stats, upstream, strict, at_most: _ } = watched;
+    let Watched { stats, upstream, counted_twice, strict, at_most: _ } = watched;
     let result = if let Some(mut stats) = stats {
         builder.observe(stats.every, move |snapshot| stats.show(snapshot)).run()
     } else if let Some(mut progress) = Progress::new(lines_on_stdout) {
@@ -57,7 +59,14 @@ pub(crate) fn drive(builder: Builder<'_>, watched: Watched, lines_on_stdout: boo
     } else {
         builder.run()
     };
-    Ended { result, before_ring: upstream.map(|mut upstream| upstream.since_begun()), strict, lost: 0 }
+    let mut ended = Ended { result, before_ring: None, strict, lost: 0 };
+    ended.before_ring = upstream.map(|mut upstream| {
+        let mut losses = upstream.since_begun();
+        let told = ended.report().and_then(|report| report.total.dropped.get(&DropReason::KernelRingFull));
+        losses.leave_out(if counted_twice { told.copied().unwrap_or(0) } else { 0 });
+        losses
+    });
+    ended
 }
 
 impl Ended {
@@ -120,7 +129,7 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wharf::engine::{DropReason, Ledger};
+    use wharf::engine::Ledger;
 
     fn ended(reason: DropReason, packets: u64, before: u64, strict: Option<Strict>) -> Ended {
         let dropped = [(reason, packets)].into_iter().filter(|(_, packets)| *packets > 0).collect();
