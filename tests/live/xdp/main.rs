@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         opening::a_killed_process_leaves_nothing_behind,
         sending::frames_arrive_as_sent_and_in_order,
         sending::frames_too_long_are_refused,
+        sending::what_the_device_throws_away_is_not_called_sent,
         sending::live_frames_are_sent_by_the_kernel,
     ];
     support::harness::run(tests, "WHARF_XDP", || {
