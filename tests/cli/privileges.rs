@@ -154,9 +154,9 @@ fn a_ring_is_raised_after_root_is_given_up() {
     // While nobody reads, more comes than the first ring holds.
     let script = r#"ip link add va type veth peer name vb && ip link set va up && ip link set vb up || exit 99
         cd "$1"; err=$(mktemp)
-        "$0" sniff -i vb -Q in -w a.pcapng -Z nobody 2> "$err" &
+        "$0" sniff -i vb -Q in -w a.pcapng -Z nobody --stats 20ms --stats-format json 2> "$err" &
         until grep -q listening "$err"; do sleep 0.05; done
-        kill -STOP $!; "$0" gen -i va --count 100k --size 1400 || exit 98; kill -CONT $!; sleep 1
+        sleep 0.2; kill -STOP $!; "$0" gen -i va --count 100k --size 1400 || exit 98; kill -CONT $!; sleep 1
         "$0" gen -i va --count 50 --rate 100 || exit 98; sleep 0.5
         kill -TERM $!; wait $!; code=$?; cat "$err"; rm "$err"; exit $code"#;
     let arguments = ["60", "unshare", "-n", "bash", "-c", script, env!("CARGO_BIN_EXE_wharf")];
@@ -166,7 +166,13 @@ fn a_ring_is_raised_after_root_is_given_up() {
     };
     let (code, out, err) = told(output);
     assert_eq!(code, 0, "{out}{err}");
-    assert!(out.contains("vb: raised from "), "{out}");
+    // It is told when it happens, by a line of its own and with the figures, and once more in the summary.
+    let told_at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what}: {out}"));
+    assert!(told_at("\nwharf: vb: raised from ") < told_at(" received = "), "{out}");
+    assert!(told_at("\nvb: raised from ") > told_at(" received = "), "{out}");
+    let lines = out.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let raised: Vec<_> = lines.map(|line| line["ring"]["raised"].as_u64().unwrap()).collect();
+    assert!(raised.is_sorted() && raised.first() == Some(&0) && raised.last() == Some(&1), "{raised:?}");
     // And what the first ring lost is in the file.
     let file = dir.path().join("a.pcapng").display().to_string();
     let (_, read, told) = run(["sniff", "-nr", &file, "--json"]);

@@ -4,6 +4,7 @@ use crate::args::usage;
 use crate::cores::{self, CoreList};
 use crate::expression::Fault;
 use crate::live::{LiveArgs, Wish};
+use crate::news::News;
 use crate::run::{Strict, Watched};
 use crate::signals;
 use crate::stats::StatsArgs;
@@ -170,6 +171,7 @@ impl InputArgs {
                 }
                 let (at_the_end, meanwhile) = upstream.unzip();
                 watched.upstream = at_the_end;
+                watched.news = Some(News::of(capture.meter()));
                 if let Some(stats) = &mut watched.stats {
                     let meter = capture.meter();
                     stats.watch(move || meter.read(), meanwhile);

@@ -176,7 +176,12 @@ impl Interval {
             "dropped": { "output_ring_full": self.outputs_dropped },
         });
         if let Some(Ring { state, dropped, freezes }) = &self.ring {
-            object["ring"] = json!({ "blocks": state.blocks, "in_use": state.in_use, "freezes": freezes });
+            object["ring"] = json!({
+                "blocks": state.blocks,
+                "in_use": state.in_use,
+                "freezes": freezes,
+                "raised": state.raised,
+            });
             object["dropped"]["kernel_ring_full"] = json!(dropped);
         }
         if let Some(before) = &self.before {
@@ -218,7 +223,7 @@ mod tests {
     #[test]
     fn the_ring_is_told_where_there_is_one() {
         let before = UpstreamLosses { backlog_dropped: Some(4), ..UpstreamLosses::default() };
-        let state = RingState { blocks: 64, in_use: 3, received: 9, dropped: 8, freezes: 2 };
+        let state = RingState { blocks: 64, in_use: 3, received: 9, dropped: 8, freezes: 2, raised: 1 };
         let interval = Interval {
             at: Duration::from_secs(2),
             time: Duration::from_secs(1),
@@ -236,6 +241,7 @@ mod tests {
             "{line}"
         );
         assert_eq!(interval.json()["before_ring"]["backlog_dropped"], 4);
-        assert_eq!(interval.json()["ring"], json!({ "blocks": 64, "in_use": 3, "freezes": 1 }));
+        let ring = json!({ "blocks": 64, "in_use": 3, "freezes": 1, "raised": 1 });
+        assert_eq!(interval.json()["ring"], ring);
     }
 }
