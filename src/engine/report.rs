@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     fn full(rings: usize, mebibytes: u64) -> Report {
-        let rings = Some(RingUse { rings, bytes: rings as u64 * mebibytes << 20, ..RingUse::default() });
+        let rings = Some(RingUse { rings, bytes: rings as u64 * (mebibytes << 20), ..RingUse::default() });
         Report { ring_freezes: 1, rings, ..Report::default() }
     }
 

@@ -110,7 +110,7 @@ impl Flow {
     fn ipv6(&self, way: [usize; 2], fragment: Option<u16>, payload: &[u8]) -> ([u8; 2], Vec<u8>) {
         // RFC 8200, 4.5: next header, offset in units of 8 bytes with the flag for more at the end, identification.
         let extension = fragment.map_or(Vec::new(), |fragment| {
-            let place = (fragment & 0x1fff) << 3 | u16::from(fragment & 0x2000 != 0);
+            let place = ((fragment & 0x1fff) << 3) | u16::from(fragment & 0x2000 != 0);
             [&[self.protocol, 0][..], &place.to_be_bytes(), &self.id.to_be_bytes()].concat()
         });
         let payload = [&extension[..], payload].concat();
