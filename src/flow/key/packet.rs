@@ -100,7 +100,7 @@ fn vlans_of(packet: &Packet<'_>) -> [u16; 2] {
 
 /// The tunnel header next before an inner IP layer. A second walk, which only what is tunnelled takes.
 #[inline(never)]
-fn tunnel_to(packet: &Packet<'_>, ip: &IpLayer) -> Tunnel {
+pub(in crate::flow) fn tunnel_to(packet: &Packet<'_>, ip: &IpLayer) -> Tunnel {
     let headers = packet.headers();
     let before = headers.iter().rev().skip_while(|header| header.start >= ip.start);
     let mut found = before.filter_map(|header| {
