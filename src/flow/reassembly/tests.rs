@@ -150,6 +150,64 @@ proptest! {
     }
 }
 
+/// The same where of each segment more was sent than captured. What was not is not waited for: once all before it is there, it is
+/// settled that it is missing.
+fn model_of_snapped(pieces: &[(usize, Vec<u8>, usize)], overlap: Overlap) -> Vec<Option<u8>> {
+    let (mut bytes, mut sent): (Vec<Option<u8>>, Vec<bool>) = Default::default();
+    for (start, piece, cut) in pieces {
+        let settled = bytes.iter().zip(&sent).take_while(|(byte, sent)| byte.is_some() || **sent).count();
+        let end = start + piece.len() + cut;
+        if end > *start {
+            bytes.resize(bytes.len().max(end), None);
+            sent.resize(bytes.len(), false);
+        }
+        for (at, byte) in (*start..).zip(piece) {
+            if at >= settled && (overlap == Overlap::Last || bytes[at].is_none()) {
+                bytes[at] = Some(*byte);
+            }
+        }
+        if end > *start {
+            sent[start + piece.len()..end].fill(true);
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn snapped_segments_are_as_in_the_model(
+        pieces in proptest::collection::vec(
+            (0..200_usize, proptest::collection::vec(any::<u8>(), 0..20), 0..30_usize), 0..60),
+        first in prop_oneof![any::<u32>(), (u32::MAX - 200)..=u32::MAX],
+        last in any::<bool>(),
+    ) {
+        let overlap = if last { Overlap::Last } else { Overlap::First };
+        let mut listener = Listener::new(Options { overlap, ..Options::default() });
+        listener.take(Side::First, syn(first.wrapping_sub(1)));
+        for (start, payload, cut) in &pieces {
+            let sequence = first.wrapping_add(*start as u32);
+            let length = (payload.len() + cut) as u32;
+            listener.take(Side::First, Segment { sequence, payload, length, ..Segment::default() });
+        }
+        let counters = listener.finish();
+        let expected = model_of_snapped(&pieces, overlap);
+        prop_assert_eq!(counters.missing, expected.iter().filter(|byte| byte.is_none()).count() as u64);
+        prop_assert_eq!(&listener.heard[0][0].bytes, &expected);
+    }
+}
+
+#[test]
+fn what_was_cut_off_once_may_be_captured_another_time() {
+    let mut listener = Listener::new(Options::default());
+    listener.take(Side::First, syn(99));
+    listener.take(Side::First, Segment { length: 6, ..data(104, "") });
+    listener.take(Side::First, Segment { length: 6, ..data(104, "ef") });
+    listener.take(Side::First, data(106, "gh"));
+    listener.take(Side::First, data(100, "abcd"));
+    assert_eq!(listener.said(0), "abcdefgh__");
+    assert_eq!((listener.reassembler.waiting(), listener.finish().repeated), (0, 0));
+}
+
 #[test]
 fn both_sides_are_told_apart_and_ended() {
     let mut listener = Listener::new(Options::default());
@@ -357,7 +415,8 @@ fn silence_ends_a_connection_in_the_packets_own_time() {
     assert_eq!(listener.finish().idle, 1);
 }
 
-/// A megabyte in the worst of pieces costs as many steps as it has bytes, whatever they overlap.
+/// A megabyte in the worst of pieces costs as many steps as it has bytes, whatever they overlap, and whatever they claim to be
+/// followed by.
 #[test]
 fn no_pattern_of_pieces_costs_more_than_its_bytes() {
     const BYTES: u32 = 1 << 20;
@@ -376,6 +435,9 @@ fn no_pattern_of_pieces_costs_more_than_its_bytes() {
         [singles(3, false), sweep(60_000), singles(2, true)].concat(),
         // Each of two bytes, the second of which was there.
         (1..BYTES - 1).rev().map(|at| (at, 2)).collect(),
+        // Long segments of which nothing was captured, over all that waits.
+        [singles(2, false), singles(2, false).iter().map(|(at, _)| (*at, 0)).collect(), singles(1, true)]
+            .concat(),
     ];
     let payload = vec![b'x'; 60_000];
     for (index, pattern) in patterns.into_iter().enumerate() {
@@ -386,9 +448,10 @@ fn no_pattern_of_pieces_costs_more_than_its_bytes() {
             reassembler.segment(&0, Side::First, &syn(u32::MAX), None, |_| ());
             let (mut bytes, mut delivered) = (0, 0);
             let mut take = |sequence: u32, length: u32| {
-                bytes += u64::from(length);
+                bytes += u64::from(length.max(1));
                 let payload = &payload[..length as usize];
-                let segment = Segment { sequence, payload, ..Segment::default() };
+                let declared = if length == 0 { 65_495 } else { length };
+                let segment = Segment { sequence, payload, length: declared, ..Segment::default() };
                 reassembler.segment(&0, Side::First, &segment, None, |slice| {
                     delivered += if let What::Data(bytes) = slice.what { bytes.len() } else { 0 };
                 });
