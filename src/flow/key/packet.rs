@@ -57,11 +57,6 @@ impl FlowKey {
         }
         Some(Keyed { key, reversed, ip })
     }
-
-    /// The same flow in the VLANs of a packet.
-    pub(in crate::flow) fn in_vlans_of(self, packet: &Packet<'_>) -> Self {
-        Self { vlans: vlans_of(packet), ..self }
-    }
 }
 
 /// The ports of an IP layer.
