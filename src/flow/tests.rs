@@ -1,5 +1,7 @@
 //! The meter over frames that are built here.
 
+mod bounds;
+
 use super::*;
 use crate::build::{Ethernet, Header, Icmp, Ipv4, Stack, Tcp, Udp};
 use crate::frame::{Record, Timestamp};
