@@ -246,7 +246,7 @@ impl Meter {
         let cold = &mut cold[flow];
         cold.set_busy(again);
         let direction = usize::from(event.is_reversed() != cold.is_reversed());
-        cold.take(event, hot, direction, odds);
+        let copy = cold.take(event, hot, direction, odds);
         if hot.packets == [0; 2] {
             // A record that a timeout has begun begins with this packet.
             cold.first = time;
@@ -262,8 +262,9 @@ impl Meter {
         }
         let times = (before, hot.last);
         let segment = event.segment();
-        // What is wrong its receiver never had: what comes again is no more than the first time.
-        let Some(segment) = segment.filter(|_| !event.is_wrong()) else {
+        // What is wrong its receiver never had: what comes again is no more than the first time. And what the capture has seen twice
+        // was sent once.
+        let Some(segment) = segment.filter(|_| !event.is_wrong() && !copy) else {
             return connections.pass(&mut hot.connection, times, segment.is_some());
         };
         let over = connections.observe(&mut hot.connection, times, (&segment, direction), time, *epoch);

@@ -1,6 +1,7 @@
 //! The meter over frames that are built here.
 
 mod bounds;
+mod troubles;
 
 use super::*;
 use crate::build::{Ethernet, Header, Icmp, Ipv4, Stack, Tcp, Udp};
