@@ -23,8 +23,11 @@ use std::time::Duration;
 
 /// When to look at a flow that never times out.
 const NEVER_MIND: i64 = 60_000_000_000;
-/// How many ticks of the wheel the shortest timeout of silence takes at least.
+/// How many ticks of the wheel the shortest timeout of silence takes at least, unless the other then took more than
+/// [`MOST_TICKS`].
 const PRECISION: i64 = 16;
+/// Eight times around the wheel: so often a flow is looked at before it times out.
+const MOST_TICKS: i64 = 1 << 13;
 /// Packets so long before the latest are not just late: that one's time was wrong, or another capture follows.
 const BEHIND: i64 = 600_000_000_000;
 /// Most flows that have numbers.
@@ -78,7 +81,8 @@ impl Meter {
         let max_flows = options.max_flows.clamp(1, MOST);
         let bounded = |time: &i64| *time < i64::MAX / 4;
         let horizon = [idle, active, linger].into_iter().filter(bounded).max();
-        let shortest = [idle, linger].into_iter().filter(bounded).min();
+        let silence = if bounded(&idle) { idle } else { NEVER_MIND };
+        let precision = (silence.min(linger) / PRECISION).max(silence / MOST_TICKS);
         Self {
             options: MeterOptions { max_flows, ..options },
             idle,
@@ -90,10 +94,7 @@ impl Meter {
             connections: Connections::new(max_flows),
             odds: Slab::default(),
             long: Slab::default(),
-            wheel: Wheel::new(
-                horizon.unwrap_or(0).max(NEVER_MIND),
-                shortest.unwrap_or(NEVER_MIND) / PRECISION,
-            ),
+            wheel: Wheel::new(horizon.unwrap_or(0).max(NEVER_MIND), precision),
             due: VecDeque::new(),
             now: NEVER,
             behind: 0,

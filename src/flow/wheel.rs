@@ -2,7 +2,8 @@
 //!
 //! A flow stands in the tick in which it would time out had nothing more come. Packets do not move it: when the tick has
 //! come, whoever owns the flow looks, and puts it where it belongs by then. What is moved forward (a connection has
-//! closed) leaves its old entry behind, which nobody minds: a flow knows its own tick.
+//! closed) leaves its old entry behind, which nobody minds: a flow knows its own tick. Where those are most of the wheel it is to
+//! be [filled](Wheel::fill) anew.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,6 @@
 //! What is told of connections and of errors, packet by packet.
 
 use super::*;
-use crate::build::{DestinationOptions, Gre, HopByHop, Icmpv6, Ipv6};
 
 const FIN: u16 = Tcp::FIN | Tcp::ACK;
 
