@@ -1,8 +1,12 @@
 //! Servers that are not there, do not answer, die and come back.
 
-use crate::setup::{PATIENCE, config, connect, echo, listen, read_all, start, until};
+use crate::setup::{
+    PATIENCE, config, connect, echo, listen, noise, read_all, reset, serve, start, until,
+};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 /// An address where nobody listens.
@@ -45,6 +49,45 @@ fn another_server_is_tried_while_nothing_was_sent() {
     let totals = proxy.totals();
     assert!(totals.tcp.retries > 0, "{totals}");
     assert_eq!((totals.ended.refused, totals.tcp.attempts - totals.tcp.retries), (0, totals.tcp.accepted));
+}
+
+/// A server that accepts and resets may have taken some bytes: the next one must not get those behind them.
+#[test]
+fn another_server_never_gets_the_rest_of_a_stream() {
+    let bytes = noise(1 << 20, 7);
+    let listener = listen();
+    let resets = listener.local_addr().unwrap();
+    thread::spawn(move || listener.incoming().flatten().for_each(reset));
+    let (told, heard) = channel();
+    let records = serve(move |mut connection| {
+        let mut first = [0; 8];
+        if connection.read_exact(&mut first).is_ok() {
+            let _ = told.send(first);
+        }
+        let _ = std::io::copy(&mut connection, &mut std::io::sink());
+    });
+    let mut config = config("127.0.0.1:tcp/0", &[resets, records].map(|server| server.to_string()));
+    config.upstreams[0].ejection.failures = 0;
+    let (proxy, address) = start(&config);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let mut client = connect(address);
+                    let _ = client.write_all(&bytes);
+                }
+            });
+        }
+    });
+    until("all have ended", || proxy.totals().open() == 0);
+    let totals = proxy.totals();
+    assert!(totals.ended.server_reset > 0 && totals.tcp.bytes_up > bytes.len() as u64, "{totals}");
+    let mut streams = 0;
+    while let Ok(first) = heard.try_recv() {
+        assert!(first[..] == bytes[..8], "a stream that does not begin at its beginning");
+        streams += 1;
+    }
+    assert!(streams > 0);
 }
 
 /// A server that does not accept: its queue is full, and the kernel drops what would come in.

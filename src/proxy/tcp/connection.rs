@@ -195,9 +195,10 @@ impl Connection {
         let telling = |other: &Flow| if other.told { Telling::ByClosing } else { Telling::Now };
         if !self.open {
             let stop = self.up.pump(&mut self.client, server, tools, Telling::Later);
-            let stop = stop.map_err(Broken::up)?;
-            // A socket that takes bytes is connected: no need to be told.
+            // A socket that takes bytes is connected: no need to be told. One that fails behind its first bytes, too: no other
+            // server may get the rest.
             self.open = self.up.bytes > 0;
+            let stop = stop.map_err(Broken::up)?;
             if !self.open {
                 return Ok(stop);
             }
