@@ -136,6 +136,36 @@ fn what_stands_behind_an_urgent_byte_is_passed_on() {
     assert_eq!(proxy.wait().unwrap().ended.complete, 100);
 }
 
+/// The same amid bytes that go by pipe, from where it is not told from an end.
+#[test]
+fn an_urgent_byte_amid_bulk_stops_nothing() {
+    const HALF: usize = 1 << 20;
+    let sink = serve(|mut connection| {
+        let bytes = read_all(&mut connection).unwrap();
+        connection.write_all(&bytes).unwrap();
+    });
+    let (proxy, address) = before(sink);
+    for seed in 0..20 {
+        let bytes = noise(2 * HALF, seed);
+        let mut client = connect(address);
+        client.write_all(&bytes[..HALF]).unwrap();
+        rustix::net::send(&client, b"!", rustix::net::SendFlags::OOB).unwrap();
+        client.write_all(&bytes[HALF..]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let echoed = read_all(&mut client).unwrap();
+        assert!(echoed == bytes, "{} bytes of {}", echoed.len(), bytes.len());
+        // And with nothing but the end behind it.
+        let mut client = connect(address);
+        client.write_all(&bytes[..HALF]).unwrap();
+        rustix::net::send(&client, b"!", rustix::net::SendFlags::OOB).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert!(read_all(&mut client).unwrap() == bytes[..HALF]);
+    }
+    proxy.stop();
+    let totals = proxy.wait().unwrap();
+    assert!(totals.ended.complete == 40 && totals.tcp.bytes_spliced > 0, "{totals}");
+}
+
 #[test]
 fn a_supervisor_may_have_opened_the_socket() {
     let server = echo();
