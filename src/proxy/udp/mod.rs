@@ -79,6 +79,8 @@ pub(super) struct Udp {
     /// Sockets with more to do, and the list that is gone through meanwhile.
     ready: Vec<Token>,
     taken: Vec<Token>,
+    /// Which listening sockets, by their numbers, stand among those: sessions know it of themselves.
+    queued: Vec<bool>,
     due: Vec<u32>,
     most: usize,
 }
@@ -103,6 +105,7 @@ impl Udp {
             next: [END; BATCH],
             ready: Vec::new(),
             taken: Vec::new(),
+            queued: Vec::new(),
             due: Vec::new(),
             most,
         }
@@ -140,7 +143,14 @@ impl Udp {
                 return;
             }
         }
-        self.ready.push(Token::Datagrams(number));
+        // But once: however much comes, each has its turn once in each turn of the loop.
+        let index = number as usize;
+        if self.queued.len() <= index {
+            self.queued.resize(index + 1, false);
+        }
+        if !std::mem::replace(&mut self.queued[index], true) {
+            self.ready.push(Token::Datagrams(number));
+        }
     }
 
     /// Sends on what was sorted.
@@ -311,7 +321,10 @@ impl Udp {
                     }
                     self.receive_from_server(cx, listening, number);
                 }
-                Token::Datagrams(number) => self.receive_from_clients(cx, listening, number),
+                Token::Datagrams(number) => {
+                    self.queued[number as usize] = false;
+                    self.receive_from_clients(cx, listening, number);
+                }
                 Token::Waker | Token::Listening(_) | Token::Client(_) | Token::Server(_) => {}
             }
         }
