@@ -96,10 +96,16 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
     fn run(mut self, wanted: &Receiver<Vec<Checked>>) {
         let mut events = Events::with_capacity(256);
         loop {
-            match wanted.try_recv() {
-                Ok(checked) => self.set(checked, Instant::now()),
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => return,
+            let mut latest = None;
+            loop {
+                match wanted.try_recv() {
+                    Ok(checked) => latest = Some(checked),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            if let Some(checked) = latest {
+                self.set(checked, Instant::now());
             }
             let now = Instant::now();
             let first = self.tasks.iter().map(|task| task.due).min();
@@ -130,15 +136,33 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
         for (number, checked) in (0_u32..).zip(checked) {
             let same = |task: &Task| Arc::ptr_eq(&task.checked.server, &checked.server);
             let known = before.iter().position(same).map(|index| before.swap_remove(index));
-            let verdict =
-                known.map_or_else(|| Verdict::new(checked.server.is_healthy()), |task| task.verdict);
-            // Sockets are known by their place, so that what ran begins anew.
-            let due = now + checked.check.interval / count * number;
-            self.tasks.push(Task { checked, verdict, due, began: now, running: None });
+            let index = self.tasks.len();
+            self.tasks.push(match known {
+                // However often others come and go, its checks go on as they were.
+                Some(task) if task.checked.check == checked.check => self.moved(task, index, now),
+                known => {
+                    let up = checked.server.is_healthy();
+                    let verdict = known.map_or_else(|| Verdict::new(up), |task| task.verdict);
+                    let due = now + checked.check.interval / count * number;
+                    Task { checked, verdict, due, began: now, running: None }
+                }
+            });
         }
         for task in before {
             task.checked.server.set_healthy(true);
         }
+    }
+
+    /// A task at another place: sockets are known by it.
+    fn moved(&self, mut task: Task, index: usize, now: Instant) -> Task {
+        if let Some(socket) = &task.running {
+            let (socket, interest) =
+                (&mut SourceFd(&socket.as_raw_fd()), interest(&task.checked.check.probe));
+            if self.poll.registry().reregister(socket, Token(index), interest).is_err() {
+                (task.running, task.due) = (None, now);
+            }
+        }
+        task
     }
 
     fn begin(&mut self, index: usize, now: Instant) {
@@ -148,10 +172,7 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
         task.due = now + check.timeout;
         match open(server.address(), &check.probe) {
             Ok(socket) => {
-                let interest = match check.probe {
-                    Probe::Connect => Interest::WRITABLE,
-                    Probe::Datagram(_) => Interest::READABLE,
-                };
+                let interest = interest(&check.probe);
                 let registered =
                     self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(index), interest);
                 task.running = Some(socket);
@@ -201,6 +222,14 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
             task.checked.server.set_healthy(up);
             (self.changed)(&task.checked.server, up);
         }
+    }
+}
+
+/// What a check waits for.
+fn interest(probe: &Probe) -> Interest {
+    match probe {
+        Probe::Connect => Interest::WRITABLE,
+        Probe::Datagram(_) => Interest::READABLE,
     }
 }
 
