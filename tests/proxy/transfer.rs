@@ -268,6 +268,46 @@ fn sockets_in_the_file_system_at_both_ends() {
     wharf::proxy::Proxy::bind(&config).unwrap();
 }
 
+/// Says something with a descriptor beside it, which nobody passes on.
+fn say_with_descriptor(to: &UnixStream, bytes: &[u8]) {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    use std::os::fd::AsFd;
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [to.as_fd()];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    let sent = sendmsg(to, &[std::io::IoSlice::new(bytes)], &mut control, SendFlags::empty());
+    assert_eq!(sent, Ok(bytes.len()));
+}
+
+/// The kernel gives such bytes message by message.
+#[test]
+fn what_comes_with_descriptors_comes_whole() {
+    const PARTS: [&[u8]; 3] = [b"one ", b"two ", b"three"];
+    let directory = tempfile::tempdir().unwrap();
+    let (near, far) = (directory.path().join("near"), directory.path().join("far"));
+    let listener = UnixListener::bind(&far).unwrap();
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            PARTS.iter().for_each(|part| say_with_descriptor(&connection, part));
+        }
+    });
+    let by_path = config(&format!("unix:{}", near.display()), &[echo().to_string()]);
+    let by_path = wharf::proxy::Proxy::bind(&by_path).unwrap().start().unwrap();
+    let (_to_path, address) = start(&config("127.0.0.1:tcp/0", &[format!("unix:{}", far.display())]));
+    for _ in 0..50 {
+        let mut client = UnixStream::connect(&near).unwrap();
+        PARTS.iter().for_each(|part| say_with_descriptor(&client, part));
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut echoed = Vec::new();
+        client.read_to_end(&mut echoed).unwrap();
+        assert_eq!(echoed, PARTS.concat());
+        assert_eq!(read_all(&mut connect(address)).unwrap(), PARTS.concat());
+    }
+    by_path.stop();
+    assert_eq!(by_path.wait().unwrap().ended.complete, 50);
+}
+
 #[test]
 fn a_server_without_a_port_has_the_one_the_client_came_to() {
     let listener = std::net::TcpListener::bind("127.0.0.2:0").unwrap();

@@ -150,7 +150,8 @@ impl Tcp {
         // Many clients speak as soon as they are connected: their bytes are tried for at once.
         let endpoint = &*listening.endpoint;
         let service = listening.service.clone().unwrap_or_else(|| self.service(endpoint));
-        let side = Side::new(socket, true);
+        let is_unix = matches!(endpoint.place, ListenPlace::Unix(_));
+        let side = Side::new(socket, true, is_unix);
         let port = match endpoint.place {
             ListenPlace::Many { .. } => local_port(&side.socket),
             ListenPlace::Internet(_) | ListenPlace::Unix(_) => endpoint.port,

@@ -1,6 +1,7 @@
 //! Which server a connection goes to, and which next where that one will not do.
 
 use super::super::token::Token;
+use super::super::upstream::Address;
 use super::connection::{Broken, End};
 use super::ending::{Reset, of_error};
 use super::flow::Stop;
@@ -56,7 +57,8 @@ impl Tcp {
             };
             match begun {
                 Ok(socket) => {
-                    connection.server = Some(Side::new(socket, false));
+                    let is_unix = matches!(held.server().address(), Address::Unix(_));
+                    connection.server = Some(Side::new(socket, false, is_unix));
                     connection.held = Some(held);
                     connection.no_delay = !service.no_delay;
                     connection.preface = opening::header(connection, way);
