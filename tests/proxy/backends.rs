@@ -5,9 +5,12 @@ use crate::setup::{
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use wharf::proxy::config::{HealthCheck, Probe};
 
 /// An address where nobody listens.
 fn nobody() -> SocketAddr {
@@ -123,6 +126,79 @@ fn a_server_that_does_not_answer_is_given_up() {
         ask(address).unwrap();
     }
     assert!(proxy.totals().tcp.retries > 0);
+}
+
+/// A server in the file system whose queue is full, and who waits there.
+fn full(path: &Path) -> (UnixListener, Vec<socket2::Socket>) {
+    use socket2::{Domain, SockAddr, Socket, Type};
+    let address = SockAddr::unix(path).unwrap();
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let client = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
+        match client.connect(&address) {
+            Ok(()) => waiting.push(client),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                return (UnixListener::from(std::os::fd::OwnedFd::from(listener)), waiting);
+            }
+        }
+        assert!(waiting.len() < 100, "its queue has no end");
+    }
+}
+
+#[test]
+fn a_server_in_the_file_system_with_a_full_queue_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("full");
+    let (listener, _waiting) = full(&path);
+    let mut config = config("127.0.0.1:tcp/0", &[format!("unix:{}", path.display())]);
+    config.upstreams[0].ejection.failures = 1;
+    let milliseconds = Duration::from_millis;
+    config.upstreams[0].health = Some(HealthCheck {
+        probe: Probe::Connect,
+        interval: milliseconds(20),
+        timeout: milliseconds(100),
+        rise: 1,
+        fall: 1,
+    });
+    let (proxy, address) = start(&config);
+    let mut client = connect(address);
+    client.write_all(b"ask").unwrap();
+    thread::sleep(milliseconds(300));
+    let server = || proxy.status().upstreams[0].servers[0].clone();
+    assert_eq!((proxy.totals().open(), server().failed, server().healthy), (1, 0, true));
+    thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut connection.try_clone().unwrap(), &mut connection);
+            });
+        }
+    });
+    let mut answer = [0; 3];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"ask");
+    drop(client);
+    until("its end", || proxy.totals().ended.complete == 1);
+    assert_eq!((proxy.totals().tcp.attempts, proxy.totals().tcp.retries), (1, 0));
+}
+
+#[test]
+fn a_server_in_the_file_system_that_takes_nobody_in_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("full");
+    let (_listener, _waiting) = full(&path);
+    let mut config = config("127.0.0.1:tcp/0", &[format!("unix:{}", path.display())]);
+    config.timeouts.connect = Duration::from_millis(300);
+    let (proxy, address) = start(&config);
+    let began = Instant::now();
+    let error = ask(address).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+    assert!(began.elapsed() >= Duration::from_millis(250), "{:?}", began.elapsed());
+    assert_eq!(proxy.totals().ended.connect_timeout, 1);
+    assert_eq!(proxy.status().upstreams[0].servers[0].failed, 0, "it is there");
 }
 
 #[test]

@@ -180,8 +180,15 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
                     self.over(index, false, now);
                 }
             }
-            // What this host lacks says nothing of the server: the check is left out.
-            Err(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOBUFS | Errno::NOMEM) => {
+            // What this host lacks says nothing of the server, nor does a Unix socket's full queue: the check is left out.
+            Err(
+                Errno::MFILE
+                | Errno::NFILE
+                | Errno::ADDRNOTAVAIL
+                | Errno::NOBUFS
+                | Errno::NOMEM
+                | Errno::AGAIN,
+            ) => {
                 task.due = now + check.interval;
             }
             Err(_) => self.over(index, false, now),

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 /// Begins to connect. The socket is connected, or will be, or will say why not. With `speaks`, bytes are sent as soon as it
 /// is: they take the last segment of the handshake with them. With `source` it comes from that address.
+///
+/// # Errors
+/// As connect(2): `AGAIN` of a Unix socket whose queue is full, which is to be asked again.
 pub(super) fn begin(
     address: &Address,
     port: u16,

@@ -136,6 +136,11 @@ impl Connection {
         Ok(false)
     }
 
+    /// It has a server whose queue is full, and which is asked again.
+    pub(super) fn queues(&self) -> bool {
+        self.held.is_some() && self.server.is_none()
+    }
+
     /// The server has accepted.
     pub(super) fn connected(&mut self, now: Instant) {
         let after = now.saturating_duration_since(self.began).as_micros();
