@@ -360,6 +360,12 @@ impl Worker {
                     self.paused_until = Some(cx.now + PAUSE);
                     return false;
                 }
+                // It listens no more, and never will: another process has it, too, and has shut it down.
+                Err(Errno::INVAL | Errno::BADF | Errno::NOTSOCK) => {
+                    tcp.accept_errors.add(1);
+                    self.leave(cx, Token::Listening(number));
+                    return true;
+                }
                 // It went away while it waited, or a firewall keeps it out: the next one may be well (accept(2)).
                 Err(_) => tcp.accept_errors.add(1),
             }

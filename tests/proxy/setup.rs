@@ -193,6 +193,14 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse::<usize>().expect(line) << 10
     }
 
+    /// Time of a CPU that it took so far, in hundredths of a second (proc(5)).
+    pub(crate) fn time(&self) -> Duration {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("a process");
+        let fields: Vec<_> = status.rsplit(')').next().expect("a name").split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().expect("a number");
+        Duration::from_millis(10 * (ticks(11) + ticks(12)))
+    }
+
     /// Ends it; its account.
     pub(crate) fn end(mut self) -> serde_json::Value {
         let id = rustix::process::Pid::from_child(&self.child);

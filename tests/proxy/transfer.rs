@@ -182,6 +182,44 @@ fn a_supervisor_may_have_opened_the_socket() {
     }
 }
 
+/// `Accept=yes` in a systemd unit hands over connections, one for each process.
+#[test]
+fn an_inherited_socket_that_does_not_listen_is_refused() {
+    let listener = listen();
+    let _client = connect(listener.local_addr().unwrap());
+    let connection = std::os::fd::OwnedFd::from(accept(&listener));
+    let script = r#"export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web; exec "$0" proxy --listen fd:web=127.0.0.1:9 3<&0 0</dev/null"#;
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_wharf")])
+        .stdin(connection)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = std::time::Instant::now();
+    while child.try_wait().unwrap().is_none() && began.elapsed() < crate::setup::PATIENCE / 4 {
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot listen on fd:web: it does not listen") && said.contains("Accept=no"), "{said}");
+}
+
+#[test]
+fn a_listening_socket_that_another_shuts_down_is_left() {
+    let listener = listen();
+    let ours = listener.try_clone().unwrap();
+    let proxy = activated(listener.into(), "web", &["--listen", &format!("fd:web={}", echo())]);
+    rustix::net::shutdown(&ours, rustix::net::Shutdown::Both).unwrap();
+    thread::sleep(std::time::Duration::from_millis(100));
+    let before = proxy.time();
+    thread::sleep(std::time::Duration::from_millis(500));
+    let spent = proxy.time() - before;
+    assert!(spent < std::time::Duration::from_millis(100), "it is busy for nothing: {spent:?}");
+    assert!(proxy.end()["tcp"]["accept_errors"].as_u64() > Some(0));
+}
+
 /// Long and short writes in turn: between copies and pipes nothing may get lost or out of order.
 #[test]
 fn bursts_of_any_length_keep_their_order() {

@@ -159,6 +159,10 @@ impl Opening<'_> {
             Ok::<_, io::Error>((socket.r#type()?, socket.local_addr()?))
         })();
         let (kind, address) = looked_at.map_err(|error| problem(format!("it is no socket: {error}")))?;
+        if kind == Type::STREAM && !rustix::net::sockopt::socket_acceptconn(&socket).unwrap_or(false) {
+            let advice = "it does not listen: a systemd unit that opens it needs Accept=no";
+            return Err(problem(advice.to_owned()));
+        }
         let place = match (address.as_socket(), address.as_pathname()) {
             (Some(address), _) => ListenPlace::Internet(address),
             (None, path) => ListenPlace::Unix(path.unwrap_or(Path::new("")).to_owned()),
