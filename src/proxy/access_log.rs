@@ -2,7 +2,7 @@
 //!
 //! A worker hands over a [`Record`] and goes on: lines are made and written on a thread of their own, behind a queue of bounded
 //! length. When that is full, since the disk or whoever reads is too slow, records are dropped, and counted
-//! ([`AccessLog::dropped`]).
+//! ([`AccessLog::dropped`]); so are those that cannot be written.
 
 use super::config::Transport;
 use super::upstream::Server;
@@ -10,16 +10,18 @@ use crate::sys::tcp_info::TcpInfo;
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Records that may wait.
 const QUEUE: usize = 8_192;
+/// Bytes of lines that are written at a time, where more are waiting.
+const LINES: usize = 8 << 10;
 
 /// A connection or session that ended.
 #[derive(Clone, Debug)]
@@ -141,7 +143,8 @@ fn utc(time: SystemTime) -> String {
 /// What the thread is told.
 enum Message {
     Record(Box<Record>),
-    Reopen,
+    /// To look whether the file is to be opened anew.
+    Look,
     /// To be told when all before it is written.
     Flush(Sender<()>),
 }
@@ -157,6 +160,8 @@ pub(super) struct AccessLog {
 struct Counts {
     written: AtomicU64,
     dropped: AtomicU64,
+    /// The file is to be opened anew: no queue is too full for that.
+    reopen: AtomicBool,
 }
 
 impl std::fmt::Debug for AccessLog {
@@ -192,7 +197,9 @@ impl AccessLog {
 
     /// Has the file opened anew, for the sake of who moved it away.
     pub(super) fn reopen(&self) {
-        let _ = self.queue.try_send(Message::Reopen);
+        self.counts.reopen.store(true, Relaxed);
+        // Where there is no room for it, there are others that have the thread look.
+        let _ = self.queue.try_send(Message::Look);
     }
 
     /// Waits until what was handed over before is written, though not for ever.
@@ -218,28 +225,74 @@ impl AccessLog {
 /// A file, and the path it is at, or standard output.
 struct Output {
     path: Option<PathBuf>,
-    writer: BufWriter<Box<dyn Write + Send>>,
+    file: Box<dyn Write + Send>,
+    /// Lines that are not written yet.
+    lines: Vec<u8>,
+    /// A part of a line stands at the file's end.
+    torn: bool,
 }
 
 impl Output {
     fn open(path: &Path) -> io::Result<Self> {
         if path == Path::new("-") {
-            return Ok(Self { path: None, writer: BufWriter::new(Box::new(io::stdout())) });
+            return Ok(Self::over(None, Box::new(io::stdout())));
         }
         let file = Self::file(path)?;
-        Ok(Self { path: Some(path.to_owned()), writer: BufWriter::new(Box::new(file)) })
+        Ok(Self::over(Some(path.to_owned()), Box::new(file)))
+    }
+
+    fn over(path: Option<PathBuf>, file: Box<dyn Write + Send>) -> Self {
+        Self { path, file, lines: Vec::with_capacity(2 * LINES), torn: false }
     }
 
     fn file(path: &Path) -> io::Result<File> {
         OpenOptions::new().create(true).append(true).open(path)
     }
 
-    fn reopen(&mut self) -> io::Result<()> {
+    /// Opens the file anew, whether or not what was to come before can be written to the old one.
+    fn reopen(&mut self, counts: &Counts) -> io::Result<()> {
+        let flushed = self.flush(counts);
         if let Some(path) = &self.path {
-            self.writer.flush()?;
-            self.writer = BufWriter::new(Box::new(Self::file(path)?));
+            self.file = Box::new(Self::file(path)?);
+            self.torn = false;
         }
-        Ok(())
+        flushed
+    }
+
+    fn add(&mut self, record: &Record) {
+        // To memory, of what has no map with other keys than text: that cannot fail.
+        let _ = serde_json::to_writer(&mut self.lines, &record.line());
+        self.lines.push(b'\n');
+    }
+
+    /// Writes the lines there are, and counts how many of them were and were not.
+    fn flush(&mut self, counts: &Counts) -> io::Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let result = match std::mem::take(&mut self.torn) {
+            true => self.file.write_all(b"\n"),
+            false => Ok(()),
+        };
+        let mut done = 0;
+        let result = result.and_then(|()| {
+            while done < self.lines.len() {
+                match self.file.write(&self.lines[done..]) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(length) => done += length,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.file.flush()
+        });
+        let ends = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let (written, lost) = self.lines.split_at(done);
+        self.torn = written.last().is_some_and(|&byte| byte != b'\n');
+        counts.written.fetch_add(ends(written), Relaxed);
+        counts.dropped.fetch_add(ends(lost), Relaxed);
+        self.lines.clear();
+        result
     }
 }
 
@@ -251,25 +304,24 @@ fn write(
 ) {
     let mut well = true;
     while let Ok(message) = records.recv() {
-        let result = match message {
-            Message::Reopen => output.reopen(),
+        let mut result = match counts.reopen.swap(false, Relaxed) {
+            true => output.reopen(counts),
+            false => Ok(()),
+        };
+        match message {
+            Message::Look => {}
             Message::Flush(done) => {
-                let result = output.writer.flush();
+                result = result.and(output.flush(counts));
                 let _ = done.send(());
-                result
             }
             Message::Record(record) => {
-                let mut line = serde_json::to_vec(&record.line()).unwrap_or_default();
-                line.push(b'\n');
-                // Out of the buffer when nothing more waits: a line is seen soon, and many are written at once.
-                let written = output.writer.write_all(&line);
-                let result =
-                    written.and_then(|()| if records.is_empty() { output.writer.flush() } else { Ok(()) });
-                let count = if result.is_ok() { &counts.written } else { &counts.dropped };
-                count.fetch_add(1, Relaxed);
-                result
+                output.add(&record);
+                // When nothing more waits: a line is seen soon, and many are written at once.
+                if records.is_empty() || output.lines.len() >= LINES {
+                    result = result.and(output.flush(counts));
+                }
             }
-        };
+        }
         if let Err(error) = &result
             && well
         {
@@ -277,7 +329,7 @@ fn write(
         }
         well = result.is_ok();
     }
-    let _ = output.writer.flush();
+    let _ = output.flush(counts);
 }
 
 #[cfg(test)]
@@ -374,9 +426,44 @@ mod tests {
         drop(log);
         thread.join().unwrap();
         let (written, dropped) = (counts.written.load(Relaxed), counts.dropped.load(Relaxed));
-        assert_eq!(written + dropped, 100);
-        assert!(dropped > 0 && errors.load(Relaxed) >= 1, "{written} {dropped}");
+        assert_eq!((written, dropped), (0, 100));
+        assert!(errors.load(Relaxed) >= 1);
         assert!(AccessLog::start(Path::new("/nowhere/log"), |_| ()).is_err());
+    }
+
+    /// What there is of a line when the disk is full.
+    #[test]
+    fn what_was_written_in_part_is_counted_line_by_line() {
+        struct Full(Vec<u8>, usize);
+        impl Write for Full {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let length = bytes.len().min(self.1 - self.0.len());
+                self.0.extend(&bytes[..length]);
+                if length == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(length) }
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let counts = Counts::default();
+        let mut output = Output::over(None, Box::new(io::sink()));
+        output.add(&record(1));
+        let length = output.lines.len();
+        output.file = Box::new(Full(Vec::new(), 2 * length + 9));
+        (0..3).for_each(|_| output.add(&record(1)));
+        assert!(output.flush(&counts).is_err());
+        assert_eq!((counts.written.load(Relaxed), counts.dropped.load(Relaxed), output.torn), (2, 2, true));
+        // The next line is one by itself.
+        let (mut end, file) = io::pipe().unwrap();
+        output.file = Box::new(file);
+        output.add(&record(1));
+        output.flush(&counts).unwrap();
+        drop(output);
+        let mut text = String::new();
+        io::Read::read_to_string(&mut end, &mut text).unwrap();
+        assert!(text.starts_with('\n') && text.len() == length + 1, "{text:?}");
+        assert_eq!(counts.written.load(Relaxed), 3);
     }
 
     /// Nobody reads: a pipe fills up, then the queue, and then records are dropped while their makers go on.
@@ -386,5 +473,17 @@ mod tests {
         let log = AccessLog { queue, counts: Arc::default() };
         (0..5).for_each(|number| log.record(record(number)));
         assert_eq!((records.len(), log.dropped()), (2, 3));
+        // Nor does that keep the file from being opened anew, or a disk on which there is no room.
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut output = Output::open(Path::new("/dev/full")).unwrap();
+        output.path = Some(path.clone());
+        output.add(&record(5));
+        log.reopen();
+        let counts = Arc::clone(&log.counts);
+        drop(log);
+        write(output, &records, &counts, |_| ());
+        assert_eq!(lines(&path).len(), 2);
+        assert_eq!((counts.written.load(Relaxed), counts.dropped.load(Relaxed)), (2, 4));
     }
 }
