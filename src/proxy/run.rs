@@ -320,7 +320,7 @@ impl Running {
     }
 
     /// Asks it to end: it refuses new clients from now on, and waits for those it has as long as
-    /// [`Timeouts::drain`](super::config::Timeouts::drain) says. UDP sessions end with the last connection.
+    /// [`Timeouts::drain`](super::config::Timeouts::drain) says, and for UDP sessions until none had a datagram for a second.
     pub fn stop(&self) {
         // A second time there is nothing to close.
         if let Some(control) = self.control.as_ref().filter(|_| !self.shared.stop.load(Ordering::Relaxed)) {

@@ -294,7 +294,7 @@ impl Worker {
             }
             match self.deadline {
                 None => self.accept(cx),
-                Some(deadline) if self.tcp.is_empty() || deadline <= cx.now => {
+                Some(deadline) if self.ends_at(deadline, cx.now) <= cx.now => {
                     self.tcp.cut(cx);
                     self.udp.cut(cx);
                     return Ok(());
@@ -304,13 +304,20 @@ impl Worker {
         }
     }
 
+    /// When it ends, once it is to: with its last connection, and the last datagrams of sessions; at the deadline, whoever is
+    /// there.
+    fn ends_at(&self, deadline: Instant, now: Instant) -> Instant {
+        if self.tcp.is_empty() { self.udp.quiet_at(now).min(deadline) } else { deadline }
+    }
+
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let accepting = !self.waiting.is_empty() && !self.full && self.paused_until.is_none();
         if self.tcp.has_more() || self.udp.has_more() || accepting {
             return Some(Duration::ZERO);
         }
         let until = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(now));
-        let times = [self.paused_until, self.deadline, self.look].map(until);
+        let end = self.deadline.map(|deadline| self.ends_at(deadline, now));
+        let times = [self.paused_until, end, self.look].map(until);
         let waits = [self.tcp.wait(now), self.udp.wait(now)].into_iter().chain(times);
         waits.flatten().min()
     }

@@ -48,6 +48,9 @@ const ROOM: usize = 1 << 16;
 /// Batches of one socket before others have their turn.
 const BATCHES: usize = 8;
 
+/// At the end sessions are over when none of them had a datagram for so long.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// Datagrams of a batch for one session: the first and the last of a list.
 #[derive(Clone, Copy, Debug)]
 struct Share {
@@ -83,6 +86,8 @@ pub(super) struct Udp {
     queued: Vec<bool>,
     due: Vec<u32>,
     most: usize,
+    /// When a session's client or server last said something.
+    heard: Instant,
 }
 
 impl Udp {
@@ -108,6 +113,7 @@ impl Udp {
             queued: Vec::new(),
             due: Vec::new(),
             most,
+            heard: now,
         }
     }
 
@@ -126,6 +132,11 @@ impl Udp {
 
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         self.wheel.wait(now).into_iter().chain(self.beginnings.wait(now)).min()
+    }
+
+    /// When nothing more is to be waited for, unless a session has another datagram until then.
+    pub(super) fn quiet_at(&self, now: Instant) -> Instant {
+        if self.sessions.len() == 0 { now } else { self.heard + QUIET }
     }
 
     /// Datagrams came from clients.
@@ -224,6 +235,7 @@ impl Udp {
         });
         let Some(session) = self.sessions.get_mut(share.session) else { return };
         session.last = self.wheel.tick(cx.now);
+        self.heard = cx.now;
         if let Some(header) = &session.header {
             let mut refused = false;
             for message in indices.filter_map(|index| self.inbox.get(index.into())) {
@@ -298,6 +310,7 @@ impl Udp {
         }
         if heard {
             session.last = self.wheel.tick(cx.now);
+            self.heard = cx.now;
             session.held.succeeded();
             self.recency.touch(number);
         }

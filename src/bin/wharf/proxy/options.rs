@@ -88,7 +88,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time, help_heading = "Timeouts")]
     pub(super) udp_timeout: Duration,
 
-    /// At the end (^C, SIGTERM) wait so long for open connections
+    /// At the end (^C, SIGTERM) wait so long for open connections, and for UDP clients to be silent for a second
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time_or_none, help_heading = "Timeouts")]
     pub(super) drain: Duration,
 
