@@ -282,9 +282,17 @@ impl Running {
     /// A name without an address, a route to nowhere, a socket that cannot be bound; [`Error::NeedsRestart`] where workers, the
     /// admin address or the log's path would change. Nothing has changed then.
     pub fn reload(&self, config: &Config) -> Result<(), Error> {
+        self.reload_while(config, || true)
+    }
+
+    /// The same, as long as it is to `go_on`, which is asked while names are looked up.
+    ///
+    /// # Errors
+    /// As [`reload`](Self::reload), and [`Error::Ending`] where it was not to go on; nothing has changed then.
+    pub fn reload_while(&self, config: &Config, go_on: impl Fn() -> bool) -> Result<(), Error> {
         match &self.control {
-            Some(control) => control.reload(config, &self.notice),
-            None => Ok(()),
+            Some(control) => control.reload(config, &self.notice, &go_on),
+            None => Err(Error::Ending),
         }
     }
 

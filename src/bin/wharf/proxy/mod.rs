@@ -99,7 +99,8 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         if reload.swap(false, Ordering::Relaxed)
             && let Some(path) = &arguments.config
         {
-            match read_config(path).and_then(|config| Ok(running.reload(&config)?)) {
+            let go_on = || !shutdown.requested();
+            match read_config(path).and_then(|config| Ok(running.reload_while(&config, go_on)?)) {
                 Ok(()) => say(level, Level::Info, &format!("{} is in force", path.display())),
                 Err(error) => {
                     say(
