@@ -34,6 +34,8 @@ pub(super) struct Connection {
     pub(super) way: Option<usize>,
     /// A PROXY header has to come first.
     pub(super) wants_header: bool,
+    /// Bytes that have to be there before it is worth asking for its route again.
+    pub(super) needs: usize,
     /// Client and destination as a PROXY header named them.
     pub(super) proxied: Option<Box<(SocketAddr, SocketAddr)>>,
     /// What is sent to the server before anything of the client's.
@@ -87,6 +89,7 @@ impl Connection {
             wants_header: peer.is_some_and(trusted),
             service,
             port,
+            needs: 0,
             way: None,
             proxied: None,
             preface: None,
