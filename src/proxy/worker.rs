@@ -209,7 +209,8 @@ impl Worker {
         let numbers: Vec<_> = self.listening.numbers().collect();
         for number in numbers {
             match self.listening.get(number).and_then(|socket| socket.retired) {
-                Some(_) if handing => {}
+                // Another process may not come to work after all.
+                Some(_) if handing => self.look = Some(cx.now + LOOK),
                 Some(since) if since + GRACE <= cx.now => {
                     self.accept_the_last(cx, number);
                     self.leave(cx, Token::Listening(number));
