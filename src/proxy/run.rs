@@ -82,7 +82,8 @@ struct Parts {
 }
 
 impl Proxy {
-    /// What can be told of a configuration without opening or looking up anything: routes lead somewhere, rules have ports.
+    /// What can be told of a configuration without opening or looking up anything: routes lead somewhere, rules have ports, and
+    /// what listeners ask for goes together with where they listen.
     ///
     /// # Errors
     /// [`Error::Route`], [`Error::Shadowed`].

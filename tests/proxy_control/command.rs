@@ -41,6 +41,12 @@ fn check_says_right_or_what_is_wrong_where() {
     let some = second.replace("tcp/80,85", "any/85");
     std::fs::write(&file, text.to_owned() + &some).unwrap();
     assert!(wharf().arg("--check").arg(&file).output().unwrap().status.success(), "UDP is left");
+    let text = text.replace("tcp/80-90", "unix:/run/a") + "accept-proxy = [\"10.0.0.0/8\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let output = wharf().arg("--check").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("listener unix:/run/a: clients of a Unix socket have no address"), "{said}");
     let output = wharf().args(["--check", "/nowhere"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
 }

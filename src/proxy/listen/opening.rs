@@ -3,6 +3,7 @@
 use super::super::config::{Config, SocketOptions, Transport};
 use super::super::error::Error;
 use super::super::shared::{Endpoint, ListenPlace};
+use super::check::{datagrams_to, stream_server};
 use super::path::PathGuard;
 use super::socket::{bind, listen, listen_at, open_at, prepare_udp, shared};
 use super::{Asked, Listening, Opened, Sockets};
@@ -174,6 +175,10 @@ impl Opening<'_> {
             _ => return Err(problem("it takes neither connections nor datagrams".to_owned())),
         };
         if transport == Transport::Udp {
+            let listener = &self.config.listeners[index];
+            if let Some(path) = stream_server(self.config, listener) {
+                return Err(problem(datagrams_to(&format!("fd:{name}"), &path)));
+            }
             prepare_udp(&socket, &address).map_err(|error| problem(error.to_string()))?;
         }
         let sockets = shared(socket, count).map_err(|error| problem(error.to_string()))?;

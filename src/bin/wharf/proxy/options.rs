@@ -211,8 +211,17 @@ impl ProxyArgs {
             BalanceName::LeastConnections => Balance::LeastConnections,
             BalanceName::ConsistentHash => Balance::ConsistentHash,
         };
+        // Of several listeners those that take datagrams, or are paths, have no use for some of them.
+        let is_tcp = |listen: &Listen| {
+            !matches!(listen.bind, Bind::Unix(_)) && listen.bind.transports() != [Transport::Udp]
+        };
+        let has_tcp = self.listen.iter().any(is_tcp);
+        let options_of = |listen: &Listen| match is_tcp(listen) || !has_tcp {
+            true => options.clone(),
+            false => SocketOptions { defer_accept: None, fast_open: None, ..options.clone() },
+        };
         let listeners = self.listen.iter().enumerate().map(|(upstream, listen)| Listener {
-            options: options.clone(),
+            options: options_of(listen),
             ..Listener::on(listen.bind.clone(), upstream)
         });
         let upstreams = self.listen.iter().map(|listen| Upstream {
