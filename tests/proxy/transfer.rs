@@ -39,6 +39,11 @@ fn a_server_may_speak_first() {
     assert_eq!(&banner, b"220 ready\r\n");
 }
 
+/// A proxy at work, wherever it listens.
+fn at_work(config: &wharf::proxy::config::Config) -> wharf::proxy::Running {
+    wharf::proxy::Proxy::bind(config).unwrap().start().unwrap()
+}
+
 /// Sends and receives at the same time; what came.
 fn exchange(connection: &TcpStream, bytes: Vec<u8>) -> Vec<u8> {
     let mut writer = connection.try_clone().unwrap();
@@ -372,6 +377,27 @@ fn both_families_without_an_address() {
         assert_eq!(read_all(&mut client).unwrap(), b"hello");
     }
     proxy.end();
+}
+
+#[test]
+fn all_addresses_of_one_family_leave_the_other_alone() {
+    // Servers that say who they are.
+    let [four, six] = [b"4", b"6"].map(|name| serve(move |mut connection| connection.write_all(name).unwrap()));
+    let (_first, address) = start(&config("[::]:tcp/0", &[six.to_string()]));
+    let port = address.port();
+    let (_second, _) = start(&config(&format!("0.0.0.0:tcp/{port}"), &[four.to_string()]));
+    for (host, name) in [("127.0.0.1", b"4"), ("::1", b"6")] {
+        let mut client = TcpStream::connect((host, port)).unwrap();
+        assert_eq!(read_all(&mut client).unwrap(), name, "{host}");
+    }
+    // And where they share a socket, each has all of them.
+    let range = |host: &str| format!("{host}:tcp/31000-31099");
+    let _first = at_work(&config(&range("[::]"), &[six.to_string()]));
+    let _second = at_work(&config(&range("0.0.0.0"), &[four.to_string()]));
+    for (host, name) in [("127.0.0.1", b"4"), ("::1", b"6")] {
+        let mut client = TcpStream::connect((host, 31_042)).unwrap();
+        assert_eq!(read_all(&mut client).unwrap(), name, "{host}");
+    }
 }
 
 #[test]

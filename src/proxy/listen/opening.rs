@@ -96,15 +96,19 @@ impl Opening<'_> {
             return Ok(None);
         }
         // A worker may have closed its own a moment ago.
-        let ListenPlace::Internet(at) = retired.opened.place else { return Ok(None) };
+        let (ListenPlace::Internet(at), &Asked::Port { address, .. }) = (&retired.opened.place, asked) else {
+            return Ok(None);
+        };
+        let at = *at;
         let again = |socket: Option<Arc<OwnedFd>>| match socket {
             Some(socket) => Ok(socket),
             None => {
                 let Opened { options, transport, .. } = &retired.opened;
-                let socket = bind(options, *transport, at, true).and_then(|socket| match transport {
-                    Transport::Tcp => listen(&socket, options).map(|()| socket),
-                    Transport::Udp => Ok(socket),
-                });
+                let socket =
+                    bind(options, *transport, address, at, true).and_then(|socket| match transport {
+                        Transport::Tcp => listen(&socket, options).map(|()| socket),
+                        Transport::Udp => Ok(socket),
+                    });
                 let socket = socket.map(|socket| Arc::new(OwnedFd::from(socket)));
                 socket.map_err(|error| Error::Listen { place: at.to_string(), error })
             }

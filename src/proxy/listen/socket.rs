@@ -22,7 +22,7 @@ pub(super) fn open_at(
     workers: usize,
     join: bool,
 ) -> Result<(SocketAddr, Vec<OwnedFd>), Error> {
-    let all = |address: IpAddr| open_all(options, transport, (address, port).into(), workers, join);
+    let all = |at: IpAddr| open_all(options, transport, address, (at, port).into(), workers, join);
     let opened = match address {
         Some(address) => all(address),
         None => match all(Ipv6Addr::UNSPECIFIED.into()) {
@@ -45,14 +45,15 @@ pub(super) fn open_at(
 fn open_all(
     options: &SocketOptions,
     transport: Transport,
+    asked: Option<IpAddr>,
     address: SocketAddr,
     workers: usize,
     join: bool,
 ) -> Result<(SocketAddr, Vec<OwnedFd>), (SocketAddr, io::Error)> {
     let failed = |error| (address, error);
-    let first = match bind(options, transport, address, false) {
+    let first = match bind(options, transport, asked, address, false) {
         Err(error) if join && error.kind() == io::ErrorKind::AddrInUse => {
-            bind(options, transport, address, true)
+            bind(options, transport, asked, address, true)
         }
         result => result,
     };
@@ -62,7 +63,7 @@ fn open_all(
     // For the others, and for what another configuration may open beside it.
     sockets[0].set_reuse_port(true).map_err(failed)?;
     for _ in 1..workers {
-        sockets.push(bind(options, transport, bound, true).map_err(failed)?);
+        sockets.push(bind(options, transport, asked, bound, true).map_err(failed)?);
     }
     for socket in &sockets {
         if transport == Transport::Tcp {
@@ -72,16 +73,18 @@ fn open_all(
     Ok((bound, sockets.into_iter().map(OwnedFd::from).collect()))
 }
 
+/// A socket bound to an address. `asked`: the one that the rule has; without any it is for both families.
 pub(super) fn bind(
     options: &SocketOptions,
     transport: Transport,
+    asked: Option<IpAddr>,
     address: SocketAddr,
     join: bool,
 ) -> io::Result<Socket> {
     let kind = if transport == Transport::Tcp { Type::STREAM } else { Type::DGRAM };
     let socket = Socket::new(Domain::for_address(address), kind.nonblocking().cloexec(), None)?;
     if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
+        socket.set_only_v6(asked.is_some())?;
     }
     if transport == Transport::Tcp {
         // Connections of a former run that linger do not stand in the way.

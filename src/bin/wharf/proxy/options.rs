@@ -17,7 +17,7 @@ use wharf::proxy::config::{
 /// Pass on TCP connections and UDP datagrams, by port, to servers.
 ///
 /// RULE says where to listen: tcp/8080, udp/53, any/53 (both), tcp/20000-29999, tcp/80,443; with an address in front
-/// 127.0.0.1:tcp/80 or [::1]:udp/53, without one on all of the host, IPv4 and IPv6. unix:PATH is a stream socket, fd:NAME one that
+/// 127.0.0.1:tcp/80 or [::1]:udp/53, without one on all of the host, IPv4 and IPv6 (0.0.0.0 or [::]: one of them). unix:PATH is a stream socket, fd:NAME one that
 /// systemd has opened (LISTEN_FDS). Where two rules name a port, the first one has it. UPSTREAM is one server or several, with
 /// commas: 10.0.0.1:80, [2001:db8::1]:80, app.example:80, unix:/run/app.sock. A server without a port has the one that
 /// the client came to.
