@@ -130,6 +130,7 @@ mod tests {
         let mut totals = Totals::default();
         totals.tcp.accepted = 7;
         totals.ended.complete = 5;
+        totals.udp.unreachable = 3;
         let server = ServerStatus {
             name: "a\"b".to_owned(),
             address: "192.0.2.1:80".to_owned(),
@@ -177,6 +178,7 @@ mod tests {
             "wharf_proxy_connections_open 2",
             "wharf_proxy_connections_ended_total{reason=\"complete\"} 5",
             "wharf_proxy_bytes_total{transport=\"udp\",direction=\"down\"} 0",
+            "wharf_proxy_icmp_unreachable_total 3",
             "wharf_proxy_server_up{upstream=\"web\",server=\"a\\\"b\"} 0",
             "wharf_proxy_server_ejected{upstream=\"web\",server=\"a\\\"b\"} 1",
         ] {
