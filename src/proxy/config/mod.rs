@@ -84,6 +84,8 @@ impl Listener {
 
 /// How listening sockets are set, and with TCP the connections accepted there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+// A process that is upgraded may know fewer of them than the one that takes its place.
+#[serde(default)]
 pub struct SocketOptions {
     /// Connections that wait to be accepted, for each worker; the kernel bounds it by `net.core.somaxconn`.
     pub backlog: u32,
