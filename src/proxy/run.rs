@@ -241,6 +241,10 @@ impl Proxy {
             predecessor.at_work().map_err(Error::Handover)?;
             paths.iter().for_each(|path| path.keep());
         }
+        // Not before: until now the other process has, which knew what there was.
+        if let Some(answers) = &running.answers {
+            answers.begin();
+        }
         Ok(running)
     }
 }
