@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 use wharf::proxy::Level;
 use wharf::proxy::config::{
-    Balance, Bind, Config, Limits, Listener, Server, SocketOptions, Timeouts, Transport, Upstream,
+    Admin, Balance, Bind, Config, Limits, Listener, Server, SocketOptions, Timeouts, Transport, Upstream,
 };
 
 /// Pass on TCP connections and UDP datagrams, by port, to servers.
@@ -36,6 +36,7 @@ Examples:
   wharf proxy --check proxy.toml                 is the configuration right?
   wharf proxy --config proxy.toml -Z nobody      run it, without root's rights once all sockets are bound
   wharf proxy --listen unix:/run/db.sock=db.example:5432 --connect-timeout 2s
+  wharf proxy --listen tcp/80=10.0.0.7 --admin 9901 --access-log /var/log/wharf.jsonl --log-format json
 
 {TABLE}"))]
 pub(crate) struct ProxyArgs {
@@ -47,7 +48,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["listen", "balance", "cores", "connect_timeout", "tcp_timeout", "udp_timeout", "drain"])]
     #[arg(conflicts_with_all = ["keep_alive", "max_connections", "max_sessions", "attempts"])]
-    #[arg(conflicts_with_all = ["backlog", "defer_accept", "fast_open", "delay", "socket_per_port"])]
+    #[arg(conflicts_with_all = ["backlog", "defer_accept", "fast_open", "delay", "socket_per_port", "admin", "access_log"])]
     pub(super) config: Option<PathBuf>,
 
     /// Say whether FILE is a right configuration, and what is wrong where, and do nothing else
@@ -59,6 +60,18 @@ pub(crate) struct ProxyArgs {
     /// Needs root to begin with.
     #[arg(short = 'Z', long, value_name = "USER")]
     pub(super) relinquish_privileges: Option<String>,
+
+    /// Have metrics (/metrics, for Prometheus), the status (/status, JSON) and /health at ADDRESS:PORT, or a PORT of loopback
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) admin: Option<Admin>,
+
+    /// Append a line of JSON to FILE for every connection and session that ended; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) access_log: Option<PathBuf>,
+
+    /// Tell what happens as text, or as JSON, a line each with its time, level and message
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
 
     /// Tell nothing below this level while it runs: info or warning
     #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
@@ -173,6 +186,13 @@ impl LogLevel {
     }
 }
 
+/// How it is told what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
 /// The names of [`Balance`].
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(super) enum BalanceName {
@@ -246,8 +266,9 @@ impl ProxyArgs {
                 attempts: self.attempts,
                 ..Limits::default()
             },
+            admin: self.admin,
+            access_log: self.access_log.clone(),
             cores: self.cores.as_ref().map_or_else(Vec::new, |cores| cores.0.clone()),
-            ..Config::default()
         }
     }
 }

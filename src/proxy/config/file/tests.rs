@@ -1,7 +1,7 @@
 //! Every key, and every way to get one wrong.
 
 use super::*;
-use crate::proxy::config::Place;
+use crate::proxy::config::{Admin, Place};
 use crate::proxy::detect::Spoken;
 use crate::proxy::proxy_protocol::Version;
 
