@@ -1,8 +1,6 @@
 //! Servers that are not there, do not answer, die and come back.
 
-use crate::setup::{
-    PATIENCE, config, connect, echo, listen, noise, read_all, reset, serve, start, until,
-};
+use crate::setup::{PATIENCE, config, connect, echo, listen, noise, read_all, reset, serve, start, until};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
@@ -94,7 +92,7 @@ fn another_server_never_gets_the_rest_of_a_stream() {
 }
 
 /// A server that does not accept: its queue is full, and the kernel drops what would come in.
-fn deaf() -> (TcpListener, Vec<TcpStream>) {
+pub(crate) fn deaf() -> (TcpListener, Vec<TcpStream>) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     socket.listen(0).unwrap();

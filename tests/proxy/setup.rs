@@ -78,7 +78,15 @@ pub(crate) fn reset(connection: TcpStream) {
 
 /// A server that gives each connection to `serve`, in a thread of its own, for as long as the process lives.
 pub(crate) fn serve(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
-    let listener = listen();
+    serve_on(listen(), serve)
+}
+
+/// The same at a port.
+pub(crate) fn serve_at(at: &str, serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    serve_on(TcpListener::bind(at).expect(at), serve)
+}
+
+fn serve_on(listener: TcpListener, serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         for connection in listener.incoming() {

@@ -185,3 +185,45 @@ pub(super) fn set_anew(
     // Of a socket that listens already it changes nothing else.
     socket.listen(i32::try_from(after.backlog).unwrap_or(i32::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::socket_options::tcp_option;
+    use std::time::Duration;
+
+    /// What is asked of a listening socket, read off it and off what it accepts; then what another configuration asks.
+    #[test]
+    fn options_are_on_the_sockets() {
+        let options = SocketOptions {
+            fast_open: Some(17),
+            defer_accept: Some(3),
+            keep_alive: Some(Duration::from_secs(77)),
+            ..SocketOptions::default()
+        };
+        let address = Some(Ipv4Addr::LOCALHOST.into());
+        let (at, sockets) = open_at(&options, Transport::Tcp, address, 0, 2, false).unwrap();
+        for socket in &sockets {
+            assert_eq!(tcp_option(socket, libc::TCP_FASTOPEN).unwrap(), 17);
+            // The kernel rounds up to what its retransmissions take.
+            assert!((3..=7).contains(&tcp_option(socket, libc::TCP_DEFER_ACCEPT).unwrap()));
+        }
+        drop(sockets);
+        let at_once = SocketOptions { defer_accept: None, ..options };
+        let (at, sockets) = open_at(&at_once, Transport::Tcp, address, at.port(), 1, false).unwrap();
+        let accepted = || {
+            let _client = std::net::TcpStream::connect(at).unwrap();
+            let listener = SockRef::from(&sockets[0]);
+            listener.set_nonblocking(false).unwrap();
+            listener.accept().unwrap().0
+        };
+        let socket = accepted();
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(77));
+        let without = SocketOptions { no_delay: false, keep_alive: None, fast_open: None, ..at_once.clone() };
+        set_anew(&sockets[0], &at_once, &without, false).unwrap();
+        assert_eq!(tcp_option(&sockets[0], libc::TCP_FASTOPEN).unwrap(), 0);
+        let socket = accepted();
+        assert!(!socket.tcp_nodelay().unwrap() && !socket.keepalive().unwrap());
+    }
+}

@@ -53,3 +53,24 @@ pub(super) fn begin(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    #[test]
+    fn keep_alive_is_on_the_socket() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let address = Address::Ip { address: Ipv4Addr::LOCALHOST.into(), port: None };
+        for idle in [None, Some(Duration::from_secs(77))] {
+            let socket = begin(&address, port, idle, false, None).unwrap();
+            assert_eq!(sockopt::socket_keepalive(&socket).unwrap(), idle.is_some());
+            if let Some(idle) = idle {
+                assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), idle);
+            }
+            assert_eq!(listener.accept().unwrap().0.local_addr().unwrap().port(), port);
+        }
+    }
+}
