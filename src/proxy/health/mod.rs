@@ -53,7 +53,12 @@ impl Checks {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, wanted) = unbounded();
         let thread = std::thread::Builder::new().name("wharf-health".to_owned());
-        let thread = thread.spawn(move || Checker { poll, tasks: Vec::new(), changed }.run(&wanted))?;
+        // Kept there, too: closed behind its last wake-up it would take that with it.
+        let kept = Arc::clone(&waker);
+        let thread = thread.spawn(move || {
+            Checker { poll, tasks: Vec::new(), changed }.run(&wanted);
+            drop(kept);
+        })?;
         Ok((Self { sender: Some(sender), waker }, thread))
     }
 
