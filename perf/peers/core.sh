@@ -4,7 +4,7 @@
 #   perf/peers/core.sh [MODULE...]     checksum, ring, parse, growth, capture_read, filter, flow; all without one
 #
 # ROUNDS (15), CORES (0,1) and CAPTURE in the environment: with a capture file, perf/peers/testpmd.sh runs too after all
-# modules. Writes perf/results/core.tsv when all modules run (or TSV, if that names a file), and exits with 0
+# modules. Writes perf/results/core.tsv, of which modules that are named replace their rows (or TSV, if that names a file), and exits with 0
 # only if every owed ratio holds. On a busy machine rounds that lost a core are measured again; `chrt -r 1` before the
 # command keeps the cores.
 set -euo pipefail
@@ -22,11 +22,24 @@ echo
 export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 
 mkdir -p "$results"
-tsv=()
-if [ $# = 0 ]; then tsv=(--tsv "$results/core.tsv"); fi
-if [ -n "${TSV:-}" ]; then tsv=(--tsv "$TSV"); fi
+all=$results/core.tsv
+table=${TSV:-$all}
+if [ $# -gt 0 ] && [ -z "${TSV:-}" ] && [ -f "$all" ]; then
+    table=$(mktemp)
+    trap 'rm -f "$table"' EXIT
+fi
 status=0
-target/release/wharf-peers --rounds "${ROUNDS:-15}" --cores "${CORES:-0,1}" "${tsv[@]}" "$@" || status=$?
+target/release/wharf-peers --rounds "${ROUNDS:-15}" --cores "${CORES:-0,1}" --tsv "$table" "$@" || status=$?
+if [ "$table" != "$all" ] && [ -z "${TSV:-}" ]; then
+    # Parts that were run replace their rows, where those stand.
+    awk -F '\t' '
+        NR == FNR { if (!($1 in rows)) names[++count] = $1; rows[$1] = rows[$1] $0 "\n"; next }
+        !($1 in rows) { print; next }
+        !($1 in told) { printf "%s", rows[$1]; told[$1] }
+        END { for (i = 1; i <= count; i++) if (!(names[i] in told)) printf "%s", rows[names[i]] }
+    ' "$table" "$all" >"$table.all"
+    mv "$table.all" "$all"
+fi
 if [ $# = 0 ]; then
     if [ -z "${CAPTURE:-}" ]; then
         echo "SKIPPED: testpmd is not compared, CAPTURE names no capture file" >&2

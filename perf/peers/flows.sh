@@ -11,7 +11,7 @@
 # a bar are for what the command does unless told otherwise. softflowd sends its records to a port where nobody listens, and has room for as
 # many flows as ours. Before anything is timed, the packets of our records must add up to those of the file, and records with names
 # must be the same from two cores. What the bars mean is told by the last rows: wharf reading, parsing and verifying the same
-# file, and doing nothing else. Rows of the table itself come from perf/peers/core.sh flow (not with WITHOUT_TABLE=1). All go to
+# file, and dd reading it, both doing nothing else. Rows of the table itself come from perf/peers/core.sh flow (not with WITHOUT_TABLE=1). All go to
 # perf/results/flows.tsv; exits 1 when a ratio is below the one owed. PREFIX is put before each timed command, such as chrt -r 1.
 set -euo pipefail
 fail() { echo "$*" >&2; exit 2; }
@@ -36,6 +36,7 @@ verified() { on_core "$wharf" flows -n -r "$capture" --csv; }
 named() { on_core "$wharf" flows -r "$capture" --csv; }
 table() { on_core "$wharf" flows -r "$capture"; }
 count() { on_core "$wharf" sniff --count -r "$capture"; }
+read_alone() { on_core dd if="$capture" of=/dev/null bs=256K; }
 # It goes on as a daemon unless -d is given, and stops at the end of the file: but with a control socket it may wait for somebody there.
 softflowd() {
     on_core softflowd -d -r "$capture" -m 1048576 -n 127.0.0.1:9 -p "$scratch/pid" -c none </dev/null
@@ -70,7 +71,7 @@ echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ /
 echo "versions: $("$wharf" --version); $(command softflowd -h 2>&1 | sed -n 's/This is \(softflowd version [^ ]*\)\..*/\1/p'); $(command nfpcapd -V 2>&1 | head -1); $(command tshark --version 2>/dev/null | head -1)"
 echo "capture: $(basename "$capture"), $(stat -c %s "$capture") bytes, $whole packets, $records records; $rounds rounds"
 for round in $(seq "$rounds"); do
-    for name in plain softflowd nfpcapd verified named table count; do
+    for name in plain softflowd nfpcapd verified named table count read_alone; do
         seconds "$name" >>"$scratch/$name"
     done
     if [ "$round" = 1 ]; then seconds tshark >>"$scratch/tshark"; fi
@@ -102,6 +103,8 @@ row 'CPU seconds' named tshark 'tshark -z conv'
 row 'CPU seconds, a table' table tshark 'tshark -z conv'
 row 'CPU seconds, sniff --count' count softflowd softflowd
 row 'CPU seconds, sniff --count' count nfpcapd nfpcapd
+row 'CPU seconds, reading alone (dd)' read_alone softflowd softflowd
+row 'CPU seconds, reading alone (dd)' read_alone nfpcapd nfpcapd
 if [ -z "${WITHOUT_TABLE:-}" ]; then
     ROUNDS="$rounds" CORES="$cores" TSV="$scratch/table" perf/peers/core.sh flow || failed=1
     tail -n +2 "$scratch/table" >>"$results"

@@ -147,10 +147,11 @@ impl Tcp {
     ) {
         cx.counters.tcp.accepted.add(1);
         let tick = self.wheel.tick(cx.now);
-        // Many clients speak as soon as they are connected: their bytes are tried for at once.
         let endpoint = &*listening.endpoint;
         let service = listening.service.clone().unwrap_or_else(|| self.service(endpoint));
-        let side = Side::new(socket, true);
+        // What nothing depends on is left to the kernel to tell: few clients have spoken by now, and a read for nothing before
+        // the server is connected to makes connections a tenth dearer.
+        let side = Side::new(socket, service.needs_bytes || !service.accept_proxy.is_empty());
         let port = match endpoint.place {
             ListenPlace::Many { .. } => local_port(&side.socket),
             ListenPlace::Internet(_) | ListenPlace::Unix(_) => endpoint.port,
@@ -174,9 +175,10 @@ impl Tcp {
         let Some(connection) = self.connections.get_mut(number) else { return false };
         match opening::go_on(connection, &self.plan, self.tools.room(), patience, cx.now) {
             Step::Connect => {
-                // What the client says at once goes out with the handshake.
-                let ahead = connection.up.read_ahead(&mut connection.client, &mut self.tools);
-                if let Err(error) = ahead {
+                // What it was chosen by goes out with the handshake.
+                if connection.client.readable
+                    && let Err(error) = connection.up.read_ahead(&mut connection.client, &mut self.tools)
+                {
                     self.broken(cx, number, Broken { end: End::Client, error });
                     return false;
                 }
