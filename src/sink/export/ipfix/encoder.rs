@@ -176,9 +176,9 @@ impl IpfixEncoder {
         }
         out.extend(icmp(record).to_be_bytes());
         out.extend(segment(record).to_be_bytes());
-        let octets = Self::octets(record);
-        for side in 0..if template.both { 2 } else { 1 } {
-            out.extend(octets[side].to_be_bytes());
+        let directions = if template.both { 2 } else { 1 };
+        for (side, octets) in Self::octets(record).into_iter().enumerate().take(directions) {
+            out.extend(octets.to_be_bytes());
             out.extend(record.bytes[side].to_be_bytes());
             out.extend(record.packets[side].to_be_bytes());
             out.extend(record.tcp_flags[side].0.to_be_bytes());
