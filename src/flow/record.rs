@@ -61,7 +61,7 @@ pub struct FlowNames {
     pub server_from: Option<&'static str>,
     /// It is the name of the record's source: the other end was first seen to answer.
     pub of_source: bool,
-    /// Application protocol agreed (ALPN): `h2`, `http/1.1`.
+    /// Application protocol, `h2` or `http/1.1`: the only one that ALPN offers, or that of a request in clear.
     pub application: Option<Box<str>>,
 }
 
