@@ -22,6 +22,8 @@ CREATE TABLE flows_in
     first Decimal(20, 9),
     last Decimal(20, 9),
     duration Float64,
+    -- Of each side; empty where none was wrong.
+    bad_checksums Array(UInt32),
     community_id String,
     end String,
     -- The whole of TCP's story, as JSON.
@@ -64,6 +66,8 @@ CREATE TABLE flows
     retransmissions_b UInt32 CODEC(T64, ZSTD),
     lost_a UInt32 CODEC(T64, ZSTD),
     lost_b UInt32 CODEC(T64, ZSTD),
+    bad_checksums_a UInt32 CODEC(T64, ZSTD),
+    bad_checksums_b UInt32 CODEC(T64, ZSTD),
     end LowCardinality(String),
     story String CODEC(ZSTD),
     community_id String CODEC(ZSTD)
@@ -86,6 +90,7 @@ SELECT
     JSONExtractUInt(tcp, 'sides', 2, 'retransmissions') AS retransmissions_b,
     JSONExtractUInt(tcp, 'sides', 1, 'lost') AS lost_a,
     JSONExtractUInt(tcp, 'sides', 2, 'lost') AS lost_b,
+    bad_checksums[1] AS bad_checksums_a, bad_checksums[2] AS bad_checksums_b,
     end, story, community_id
 FROM flows_in AS flow;
 

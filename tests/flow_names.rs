@@ -238,6 +238,52 @@ fn names_do_not_depend_on_who_reads() {
     assert!(!objects(&path, &[], false).0.contains(".test"));
 }
 
+/// A pcap file of bare IP packets, each at its own time: microseconds since 1700000000.
+fn write_at(path: &Path, packets: &[(u64, Vec<u8>)]) {
+    let mut file = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, 101_u32].map(u32::to_le_bytes).concat();
+    for (micros, packet) in packets {
+        let (second, length) = (1_700_000_000 + (micros / 1_000_000) as u32, packet.len() as u32);
+        file.extend([second, (micros % 1_000_000) as u32, length, length].map(u32::to_le_bytes).concat());
+        file.extend(packet);
+    }
+    std::fs::write(path, file).unwrap();
+}
+
+/// Of segments in the middle of something, several readers look at more than one does, and in every run at others: with that
+/// they must not move the clock, or what others wait for is given up.
+#[test]
+fn times_that_go_back_do_not_depend_on_who_reads() {
+    const ROUNDS: u64 = 6_000;
+    /// So much later is the opening between the ports of a segment that came: when another piece of the file is read.
+    const LATER: u64 = 400;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("back.pcap");
+    let mut packets = Vec::new();
+    for at in 0..ROUNDS {
+        let (now, ahead) = (at * 10_000, 5_000_000_000);
+        let (port, other) = (10_000 + at as u16, 30_000 + at as u16);
+        let hello = hello(&format!("s{at}.test"), "h2");
+        packets.push((now, says(CLIENT, SERVER, port, 1, &hello[..30])));
+        packets.push((now + ahead, says(CLIENT, SERVER, other, 1, &[b'x'; 1_000])));
+        packets.push((now + 1, says(CLIENT, SERVER, port, 31, &hello[30..])));
+        if let Some(before) = at.checked_sub(LATER) {
+            packets.push((now + 2, says(CLIENT, SERVER, 30_000 + before as u16, 1, &hello[..30])));
+        }
+    }
+    write_at(&path, &packets);
+    let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+    let cores: Vec<usize> = (0..1024).filter(|&core| allowed.is_set(core)).take(3).collect();
+    let (alone, flows) = objects(&path, &[], true);
+    let named = |flows: &[Value]| flows.iter().filter(|flow| flow["name"].is_string()).count() as u64;
+    assert!(named(&flows) >= ROUNDS, "{}", named(&flows));
+    for _ in 0..3 {
+        for cores in [&cores[..1], &cores[..]] {
+            let (text, flows) = objects(&path, cores, true);
+            assert!(text == alone, "{cores:?}: {} and {ROUNDS} flows have names", named(&flows));
+        }
+    }
+}
+
 #[test]
 fn the_command_shows_names_or_numbers() {
     let directory = tempfile::tempdir().unwrap();

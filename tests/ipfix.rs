@@ -1,19 +1,24 @@
 //! Flow records as IPFIX, taken in by other tools: what they count is what was sent.
 
+#[path = "support/oracles.rs"]
+mod oracles;
 #[path = "support/records.rs"]
 mod records;
 
-use std::net::{IpAddr, UdpSocket};
+use std::io::Read;
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use wharf::engine::Engine;
 use wharf::flow::{FlowNames, FlowRecord};
 use wharf::frame::Timestamp;
 use wharf::parse::TcpFlags;
-use wharf::sink::{FlowExport, Ipfix, IpfixEncoder};
+use wharf::sink::{CaptureFileWriter, FlowExport, Ipfix, IpfixEncoder};
+use wharf::source::synthetic::{Synthetic, Traffic};
 
-/// Flows of both versions, TCP, UDP and ICMP, in one direction and in both.
+/// Flows of both versions, TCP and UDP, in one direction and in both.
 fn records(count: u16) -> Vec<FlowRecord> {
     let record = |at: u16| {
         let [a, b]: [IpAddr; 2] = match at % 3 {
@@ -22,13 +27,15 @@ fn records(count: u16) -> Vec<FlowRecord> {
         };
         let protocol = if at.is_multiple_of(2) { 6 } else { 17 };
         let both = u64::from(!at.is_multiple_of(4));
+        let headers = if at % 3 == 2 { 40 } else { 20 } + if protocol == 6 { 20 } else { 8 };
         let second = 1_700_000_000 + i64::from(at);
         FlowRecord {
             first: Some(Timestamp::new(second, 500_000_000)),
             last: Some(Timestamp::new(second + 2, 0)),
             packets: [3 + u64::from(at), both * 2],
-            bytes: [300 + u64::from(at), both * 5_000_000_000],
-            payload: [100, 100],
+            // Of Ethernet, without options: as long as their headers and payload say.
+            bytes: [(14 + headers) * (3 + u64::from(at)) + 100, both * ((14 + headers) * 2 + 5_000_000_000)],
+            payload: [100, both * 5_000_000_000],
             tcp_flags: [TcpFlags(0x1b), TcpFlags(0x12)],
             ttl: [(63, 64), (50, 55)],
             names: names(at),
@@ -57,10 +64,11 @@ fn names(at: u16) -> Option<Box<FlowNames>> {
     }
 }
 
-/// Records, packets and bytes of both directions together.
+/// Packets, and octets from the IP header on, of both directions together.
 fn sums(records: &[FlowRecord]) -> (u64, u64) {
-    let sum = |pair: fn(&FlowRecord) -> [u64; 2]| records.iter().flat_map(pair).sum();
-    (sum(|record| record.packets), sum(|record| record.bytes))
+    let packets: u64 = records.iter().flat_map(|record| record.packets).sum();
+    let bytes: u64 = records.iter().flat_map(|record| record.bytes).sum();
+    (packets, bytes - 14 * packets)
 }
 
 fn has(program: &str) -> bool {
@@ -71,7 +79,7 @@ fn has(program: &str) -> bool {
         .status()
         .is_ok();
     if !there {
-        eprintln!("SKIPPED: no {program}");
+        oracles::missing(&format!("no {program}"));
     }
     there
 }
@@ -107,6 +115,70 @@ fn messages_keep_to_their_length_and_count_their_records() {
     check(&mut encoder);
     assert_eq!(sequence, 100);
     assert!(messages > 5, "{messages}");
+}
+
+/// Octets count from the IP header on where the link is Ethernet, and elsewhere not more than there were.
+#[test]
+fn octets_are_those_of_ip() {
+    let of = |bytes, payload, packets| {
+        let ends = (([10, 0, 0, 1].into(), 1), ([10, 0, 0, 2].into(), 2));
+        let record = records::record(ends.0, ends.1, 6);
+        IpfixEncoder::octets(&FlowRecord { bytes, payload, packets: [packets, 1], ..record })
+    };
+    // Two segments with ten bytes each, of the second side one of 60 bytes with padding in it.
+    assert_eq!(of([2 * (14 + 40 + 10), 60], [20, 0], 2), [100, 46]);
+    // The same without link-layer headers, as in a capture of a tunnel.
+    assert_eq!(of([2 * (40 + 10), 40], [20, 0], 2), [100, 40]);
+    assert_eq!(of([0, 1], [u64::MAX, 0], u64::MAX), [0, 1], "nothing overflows");
+}
+
+/// What the octets of a template's fields stand for: element and length, in order, of the set that carries this record.
+fn fields(record: &FlowRecord) -> Vec<(u16, Vec<u8>)> {
+    let mut encoder = IpfixEncoder::new(32_768);
+    encoder.push(record);
+    let message = encoder.message().to_vec();
+    let word = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
+    let set = 16 + usize::from(word(18));
+    let mut at = 20;
+    while word(at) != word(set) {
+        let mut field = at + 4;
+        for _ in 0..word(at + 2) {
+            field += if word(field) >> 15 == 1 { 8 } else { 4 };
+        }
+        at = field;
+    }
+    let (mut field, mut value, mut fields) = (at + 4, set + 4, Vec::new());
+    for _ in 0..word(at + 2) {
+        let (element, length) = (word(field), usize::from(word(field + 2)));
+        field += if element >> 15 == 1 { 8 } else { 4 };
+        if length < 65_535 {
+            fields.push((element, message[value..value + length].to_vec()));
+            value += length;
+        }
+    }
+    assert_eq!(value, message.len());
+    fields
+}
+
+#[test]
+fn icmp_has_its_type_and_code() {
+    for (version, element) in [(4, 32), (6, 139)] {
+        let [a, b]: [IpAddr; 2] = match version {
+            4 => [[10, 0, 0, 1].into(), [192, 0, 2, 7].into()],
+            _ => ["fd00::1".parse().unwrap(), "fd00::2".parse().unwrap()],
+        };
+        let (protocol, ping, answer) = if version == 4 { (1, 8, 0) } else { (58, 128, 129) };
+        // A ping, and an error of code 3: host and port unreachable.
+        for (ports, expected) in [((ping, answer), [ping as u8, 0]), ((3, 3), [3, 3])] {
+            let mut record = records::record((a, ports.0), (b, ports.1), protocol);
+            record.packets = [1, 0];
+            let fields = fields(&record);
+            let of =
+                |element| fields.iter().find(|(number, _)| *number == element).map(|(_, value)| &value[..]);
+            assert_eq!(of(element), Some(&expected[..]), "{version} {ports:?}");
+            assert_eq!((of(7), of(245)), (Some(&[0, 0][..]), Some(&[0, 0][..])));
+        }
+    }
 }
 
 #[test]
@@ -217,6 +289,52 @@ fn taken_in(directory: &Path) -> (u64, u64) {
     (packets, bytes)
 }
 
+/// A collector that was started anew is found again, and can read on.
+#[test]
+fn a_collector_over_tcp_that_comes_back_is_sent_to_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut ipfix = Ipfix::tcp(&listener.local_addr().unwrap().to_string()).unwrap();
+    let records = records(30);
+    let (first, _) = listener.accept().unwrap();
+    ipfix.write(&records[0]).unwrap();
+    ipfix.flush().unwrap();
+    drop(first);
+    // The first to meet the closed connection may still be taken by the kernel; the second is not.
+    let begun = Instant::now();
+    while ipfix.counts().refused == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the end is not noticed: {:?}", ipfix.counts());
+        ipfix.write(&records[1]).unwrap();
+        ipfix.flush().unwrap();
+        sleep(Duration::from_millis(10));
+    }
+    // It tries again after a second at the latest.
+    listener.set_nonblocking(true).unwrap();
+    let second = loop {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody connects again");
+        ipfix.write(&records[2]).unwrap();
+        ipfix.flush().unwrap();
+        match listener.accept() {
+            Ok((stream, _)) => break stream,
+            Err(_) => sleep(Duration::from_millis(20)),
+        }
+    };
+    let refused = ipfix.counts().refused;
+    ipfix.write(&records[4]).unwrap();
+    ipfix.finish().unwrap();
+    assert_eq!((ipfix.counts().refused, ipfix.lost()), (refused, refused));
+    drop(ipfix);
+    second.set_nonblocking(false).unwrap();
+    let mut bytes = Vec::new();
+    (&second).read_to_end(&mut bytes).unwrap();
+    let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    // Templates first, and numbers that begin anew (RFC 7011 3.1: of the transport session).
+    assert_eq!((word(0), word(16)), (10, 2));
+    assert_eq!(bytes[8..12], [0; 4]);
+    let next = usize::from(word(2));
+    assert_eq!((word(next), &bytes[next + 8..next + 12]), (10, &[0; 4][..]));
+    assert!(word(next + 16) >= 256, "records");
+}
+
 #[test]
 fn a_collector_that_is_not_there_is_named() {
     let unused = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -232,4 +350,27 @@ fn a_collector_that_is_not_there_is_named() {
     }
     ipfix.finish().unwrap();
     assert!(ipfix.counts().refused > 0, "{:?}", ipfix.counts());
+}
+
+/// What a collector's host refuses is lost as what was dropped is: `--strict` minds it.
+#[test]
+fn strict_minds_records_that_were_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let capture = directory.path().join("in.pcapng");
+    let traffic = Traffic { frames: 5_000, distinct: 5_000, flows: 2_000, ..Traffic::default() };
+    let writer = CaptureFileWriter::create(&capture).unwrap();
+    Engine::builder().source(Synthetic::new(&traffic)).rest(writer).run().unwrap();
+    let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (arguments, expected) in [(&["--strict"][..], 3), (&[], 0)] {
+        let output = Command::new(env!("CARGO_BIN_EXE_wharf"))
+            .args(["flows", "--csv", "-r"])
+            .arg(&capture)
+            .args(["--ipfix", &format!("udp://{gone}")])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(" records sent, ") && told.contains(" refused"), "{told}");
+        assert_eq!(output.status.code(), Some(expected), "{told}");
+    }
 }

@@ -183,6 +183,37 @@ fn the_end_does_not_wait_for_ever_and_says_what_is_not_known() {
     assert!(kafka.account().contains("100 not known to be delivered; last error: "), "{}", kafka.account());
 }
 
+/// A broker that has died is waited for once, not with every record that comes after it.
+#[test]
+fn a_broker_that_has_died_is_waited_for_once() {
+    let cluster = cluster();
+    let patience = Duration::from_millis(300);
+    let options = KafkaOptions { queue: 1 << 20, wait: true, patience, ..options(&cluster) };
+    let mut kafka = Kafka::connect(options).unwrap();
+    cluster.broker_down(1).unwrap();
+    let full = (0..20_000).find(|&at| {
+        kafka.write(&record(at)).unwrap();
+        kafka.counts().queue_full > 0
+    });
+    let full = full.expect("there is not room for all");
+    let begun = Instant::now();
+    write(&mut kafka, full + 1..full + 101);
+    kafka.finish().unwrap();
+    assert!(begun.elapsed() < 10 * patience, "{:?}", begun.elapsed());
+    let down = kafka.counts();
+    assert_eq!((down.queue_full, down.delivered), (101, 0));
+    // Once something is delivered there is a point in waiting again.
+    cluster.broker_up(1).unwrap();
+    until("the first deliveries", || {
+        kafka.flush().unwrap();
+        kafka.counts().delivered > 0
+    });
+    write(&mut kafka, full + 101..full + 8_101);
+    kafka.finish().unwrap();
+    let counts = kafka.counts();
+    assert_eq!((counts.queue_full, counts.waiting, counts.delivered), (101, 0, u64::from(full) + 8_000));
+}
+
 /// A live capture does not wait for its brokers: what it has seen does.
 #[test]
 fn a_capture_may_begin_before_its_brokers_do() {
@@ -264,6 +295,11 @@ fn wrong_ends_are_told_at_once() {
     }
     let (code, told) = run(&["here:1/topic", "--kafka-set", "security.protocol=ssl"]);
     assert!(code == Some(1) && told.contains("there is no TLS"), "{code:?} {told}");
+    // What is wrong has nothing to do with that.
+    let secure = ["--kafka-set", "sasl.mechanism=PLAIN", "--kafka-set", "no.such.property=1"];
+    let (code, told) = run(&[&["here:1/topic"][..], &secure].concat());
+    let words = told.contains("no.such.property") && !told.contains("there is no TLS");
+    assert!(code == Some(1) && words, "{code:?} {told}");
     // Nobody listens there any more.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (code, told) = run(&[&format!("{nobody}/flows")]);

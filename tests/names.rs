@@ -1,7 +1,10 @@
 //! Names, against what an independent dissector says of the same captures: which response answers which question, after how
 //! long, with which code, what was asked again, and which hosts TLS and HTTP name.
 //!
-//! Skipped, aloud, without `WHARF_CORPUS` (a folder with `captures/`) or TShark 4.0.
+//! Skipped, aloud, without `WHARF_CORPUS` (a folder with `captures/`) or TShark 4.0; with `WHARF_ORACLES=require` that is a failure.
+
+#[path = "support/oracles.rs"]
+mod oracles;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -95,13 +98,13 @@ fn nanos(text: &str) -> u64 {
 /// `captures/` of the corpus, where the dissector is installed too.
 fn corpus() -> Option<PathBuf> {
     let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
-        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        oracles::missing("WHARF_CORPUS is not set");
         return None;
     };
     let version =
         Command::new("tshark").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
     if !version.starts_with(b"TShark (Wireshark) 4.0.") {
-        eprintln!("SKIPPED: TShark 4.0 is not installed");
+        oracles::missing("TShark 4.0 is not installed");
         return None;
     }
     Some(Path::new(&corpus).join("captures"))

@@ -1,6 +1,8 @@
 //! Flow records as Parquet: read by the crate's own reader, and by pyarrow and DuckDB where Python has them, with the values
 //! that the CSV of the same run has.
 
+#[path = "support/oracles.rs"]
+mod oracles;
 #[path = "support/records.rs"]
 mod records;
 
@@ -147,7 +149,7 @@ fn other_programs_read_it() {
     let run = |module: &str, script: &str| {
         let has = Command::new(&python).args(["-c", &format!("import {module}")]).output();
         if !has.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED in part: no Python with {module} (WHARF_PYTHON names one)");
+            oracles::missing(&format!("no Python with {module} (WHARF_PYTHON names one)"));
             return None;
         }
         let output = Command::new(&python).args(["-c", script]).arg(&path).output().unwrap();

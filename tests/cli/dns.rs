@@ -4,7 +4,7 @@ use super::capture::pcap;
 use super::run;
 use std::fs;
 use tempfile::tempdir;
-use wharf::build::{DnsMessage, DnsRecord, DnsType, Ethernet, Ipv4, Stack, Udp};
+use wharf::build::{DnsMessage, DnsRecord, DnsType, Ethernet, Ipv4, Stack, Udp, fragments};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const RESOLVER: [u8; 4] = [10, 0, 0, 53];
@@ -73,6 +73,67 @@ fn every_question_has_a_line_and_the_account_sums() {
 
     let (_, csv, _) = run(["dns", "-r", &path, "--csv", "port 1"]);
     assert!(csv.starts_with("time,client,") && csv.lines().count() == 1, "{csv}");
+}
+
+/// An answer of which the capture has not all is not one without data.
+#[test]
+fn what_is_cut_off_is_not_called_empty() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("cut.pcap").display().to_string();
+    let asked = DnsMessage::query(1, "wharf.test", DnsType::A).unwrap();
+    let answer = DnsMessage::response(&asked).answer(60, DnsRecord::A([192, 0, 2, 7].into())).unwrap();
+    let (ask, mut reply) =
+        (frame((CLIENT, 40_000), (RESOLVER, 53), &asked), frame((RESOLVER, 53), (CLIENT, 40_000), &answer));
+    let wire = reply.len() as u32;
+    reply.truncate(reply.len() - 12);
+    let mut file = pcap([ask]);
+    file.extend([1_700_000_001, 5, reply.len() as u32, wire].map(u32::to_le_bytes).concat());
+    file.extend(reply);
+    fs::write(&path, file).unwrap();
+    let (_, out, err) = run(["dns", "-nr", &path]);
+    let words: Vec<_> = out.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(words[4..], ["wharf.test", "CUT", "1.00", "s"], "{out}");
+    assert!(err.contains("; 1 answers not whole in the capture"), "{err}");
+    let (_, json, _) = run(["dns", "-r", &path, "--json"]);
+    let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&object["outcome"], &object["cut"]), (&"answered".into(), &true.into()));
+    let (_, csv, _) = run(["dns", "-r", &path, "--csv"]);
+    let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    let at = rows[0].iter().position(|name| *name == "cut").unwrap();
+    assert_eq!((rows[0].len(), rows[1][at]), (rows[1].len(), "true"));
+}
+
+/// An answer in fragments is put together first.
+#[test]
+fn an_answer_in_fragments_is_whole() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("fragments.pcap");
+    let asked = DnsMessage::query(1, "wharf.test", DnsType::A).unwrap();
+    let mut answer = DnsMessage::response(&asked);
+    for last in 1..=40 {
+        answer = answer.answer(60, DnsRecord::A([192, 0, 2, last].into())).unwrap();
+    }
+    let stack = |from: ([u8; 4], u16), to: ([u8; 4], u16), message: &DnsMessage| {
+        let mut stack = Stack::new();
+        stack.message(message.bytes()).wrap(Udp::new(from.1, to.1)).wrap(Ipv4::new(from.0, to.0));
+        stack
+    };
+    let mut packets = vec![stack((CLIENT, 40_000), (RESOLVER, 53), &asked).bytes().to_vec()];
+    let pieces = fragments(&stack((RESOLVER, 53), (CLIENT, 40_000), &answer), 576, 9);
+    assert!(pieces.len() > 1);
+    packets.extend(pieces);
+    crate::conversation::write(&path, &packets);
+    let path = path.display().to_string();
+    let (_, json, err) = run(["dns", "-r", &path, "--json"]);
+    let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(object["answers"].as_array().map(Vec::len), Some(40), "{err}");
+    assert!(object.get("cut").is_none() && !err.contains("not whole"), "{err}");
+    // Without its second fragment there is no answer that could be read; that there was one is told.
+    crate::conversation::write(path.as_ref(), &packets[..packets.len() - 1]);
+    let (_, json, err) = run(["dns", "-r", &path, "--json"]);
+    let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(object["outcome"], "open");
+    assert!(err.contains("; 1 IP packets not whole"), "{err}");
 }
 
 #[test]

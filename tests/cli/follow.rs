@@ -47,6 +47,8 @@ fn bytes_in_hexadecimal_and_raw() {
     assert_eq!(out, expected);
     let (_, out, _) = run(["follow", "-r", &path, "--as", "raw", "--only", "first"]);
     assert_eq!(out, "hello\r\nwhoyou?\n");
+    let (code, _, err) = run(["follow", "-r", &path, "--hex"]);
+    assert!(code == 2 && err.contains("--as hex") && !err.contains("'--help' exists"), "{err}");
 }
 
 #[test]

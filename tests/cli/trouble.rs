@@ -98,6 +98,100 @@ fn resets_wrong_checksums_and_requests_without_an_answer() {
     }
 }
 
+/// The TCP checksum of a bare IPv4 packet, as a host leaves it to its device: the sum of the pseudo header alone.
+fn left_to_the_device(mut packet: Vec<u8>) -> Vec<u8> {
+    let length = packet.len() as u32 - 20;
+    let words = packet[12..20].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let sum = words.sum::<u32>() + 6 + length;
+    let folded = (sum & 0xffff) + (sum >> 16);
+    packet[36..38].copy_from_slice(&(((folded & 0xffff) + (folded >> 16)) as u16).to_be_bytes());
+    packet
+}
+
+/// Captured on the host that sends: nothing is wrong, as `flows` says, too.
+#[test]
+fn sums_left_to_the_device_are_no_trouble() {
+    let dir = tempdir().unwrap();
+    let (input, output) = (dir.path().join("in.pcap"), dir.path().join("out.pcap"));
+    let packets = (0..5).map(|at| left_to_the_device(tcp(0, Tcp::ACK, (100 + 2 * at, 1), b"xx")));
+    let mut packets: Vec<_> = packets.collect();
+    let (input, out) = (input.to_str().unwrap(), output.to_str().unwrap());
+    write(input.as_ref(), &packets);
+    let arguments = ["sniff", "-r", input, "--trouble", "checksum", "-w", out];
+    let (_, _, err) = run(arguments);
+    assert!(err.contains("trouble: none; 0 packets written"), "{err}");
+    // One that is wrong is told all the same.
+    packets[3][37] ^= 1;
+    write(input.as_ref(), &packets);
+    let (_, _, err) = run(arguments);
+    assert!(err.contains("trouble: checksum 1 times; 5 packets written"), "{err}");
+}
+
+/// Its receiver throws it away: it neither cuts off nor tells of a loss, and it answers nothing.
+#[test]
+fn what_came_damaged_is_not_believed() {
+    let dir = tempdir().unwrap();
+    let (input, output) = (dir.path().join("in.pcap"), dir.path().join("out.pcap"));
+    let damaged = |mut packet: Vec<u8>| {
+        packet[36] ^= 1;
+        packet
+    };
+    let mut packets = vec![
+        tcp(0, Tcp::SYN, (99, 0), b""),
+        damaged(tcp(1, Tcp::SYN | Tcp::ACK, (499, 100), b"")),
+        tcp(0, Tcp::ACK, (100, 500), b"one"),
+        damaged(tcp(0, Tcp::ACK, (9_103, 500), b"two")),
+        damaged(tcp(0, Tcp::RST, (103, 500), b"")),
+        tcp(0, Tcp::ACK, (103, 500), b"two"),
+    ];
+    packets.extend((0..40).map(|at| tcp(0, Tcp::ACK, (106 + at, 1), b"x")));
+    write(&input, &packets);
+    let (input, out) = (input.to_str().unwrap(), output.to_str().unwrap());
+    let trouble = |kinds| {
+        let (_, _, err) =
+            run(["sniff", "-r", input, "--trouble", kinds, "--before", "20ms", "--after", "10ms", "-w", out]);
+        err
+    };
+    assert!(trouble("loss,reset").contains("trouble: none; 0 packets written"), "{}", trouble("loss,reset"));
+    let all = trouble("loss,reset,checksum,unanswered");
+    assert!(all.contains("trouble: checksum 3 times, unanswered 1 times;"), "{all}");
+}
+
+/// An enhanced packet block of pcapng, of an interface of bare IP packets, and how many packets were lost just before it.
+fn block(micros: u32, packet: &[u8], lost: Option<u64>) -> Vec<u8> {
+    let mut body = [0, 0, micros, packet.len() as u32, packet.len() as u32].map(u32::to_le_bytes).concat();
+    body.extend(packet);
+    body.resize(body.len().next_multiple_of(4), 0);
+    if let Some(lost) = lost {
+        body.extend([4, 0, 8, 0]);
+        body.extend(lost.to_le_bytes());
+        body.extend([0; 4]);
+    }
+    let length = (body.len() as u32 + 12).to_le_bytes();
+    [&6_u32.to_le_bytes()[..], &length, &body, &length].concat()
+}
+
+/// What this capture has dropped is not the network's loss; what follows is judged again.
+#[test]
+fn what_the_capture_dropped_is_no_loss() {
+    let dir = tempdir().unwrap();
+    let (input, output) = (dir.path().join("in.pcapng"), dir.path().join("out.pcapng"));
+    let says = |sequence| tcp(0, Tcp::ACK, (sequence, 1), b"xx");
+    let (input, out) = (input.to_str().unwrap(), output.to_str().unwrap());
+    for (lost, expected) in [(Some(3), "loss 1 times"), (None, "loss 2 times")] {
+        let mut file =
+            [0x0a0d_0d0a_u32, 28, 0x1a2b_3c4d, 1, u32::MAX, u32::MAX, 28].map(u32::to_le_bytes).concat();
+        file.extend([1, 20, 101, 0, 20_u32].map(u32::to_le_bytes).concat());
+        file.extend(block(1, &says(100), None));
+        file.extend(block(2, &says(110), lost));
+        // Another one on the wire, of which the capture knows nothing.
+        file.extend(block(3, &says(120), None));
+        std::fs::write(input, file).unwrap();
+        let (code, _, err) = run(["sniff", "-r", input, "--trouble", "loss", "-w", out]);
+        assert!(code == 0 && err.contains(expected), "{lost:?}: {err}");
+    }
+}
+
 #[test]
 fn trouble_wants_a_file_and_kinds_there_are() {
     for (arguments, words) in [

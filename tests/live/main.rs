@@ -12,6 +12,7 @@ mod content;
 mod counting;
 mod doctor;
 mod ending;
+mod exporting;
 mod fanout;
 mod leases;
 mod losses;
@@ -107,6 +108,7 @@ fn main() -> ExitCode {
         sending::a_default_route_over_ipv6_counts,
         sending::the_command_sends_what_it_says,
         sending::several_threads_send_each_frame_once,
+        exporting::records_over_udp_outlast_a_link_that_flaps,
     ];
     support::harness::run(tests, "WHARF_LIVE", || {
         wharf::sys::namespace::enter_private().map_err(|error| error.to_string())

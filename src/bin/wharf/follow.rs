@@ -53,6 +53,10 @@ pub(crate) struct FollowArgs {
     #[arg(hide_default_value = true, hide_possible_values = true, help_heading = "Output")]
     form: FormName,
 
+    /// What others call it: `--as` says it here. Without this clap would advise `--help`.
+    #[arg(long, hide = true)]
+    hex: bool,
+
     /// Only what this side says: first, who sent first, or second
     #[arg(
         long,
@@ -82,7 +86,10 @@ enum SideName {
 }
 
 pub(crate) fn run(arguments: FollowArgs) -> anyhow::Result<Outcome> {
-    let FollowArgs { input, expression, number, list, form, only, json } = arguments;
+    let FollowArgs { input, expression, number, list, form, hex, only, json } = arguments;
+    if hex {
+        bail!(args::usage("--hex: bytes in hexadecimal are --as hex"));
+    }
     let form = match form {
         FormName::Text => Form::Text,
         FormName::Hex => Form::Hex,

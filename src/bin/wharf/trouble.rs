@@ -10,8 +10,9 @@ use wharf::sink::{TroubleCounts, TroubleKind, TroubleKinds, TroubleOptions};
 pub(crate) struct TroubleArgs {
     /// Write (-w) only packets of flows that had trouble: some of loss, reset, checksum, unanswered
     ///
-    /// loss: TCP sent bytes again, or some are missing. reset: TCP was cut off. checksum: one was wrong. unanswered: a SYN, a
-    /// DNS query or a ping had no answer within --before. Other packets count as filtered out.
+    /// loss: TCP sent bytes again, or some are missing that this capture has not lost itself. reset: TCP was cut off. checksum: one
+    /// was wrong, and not left to the sending host's device. unanswered: a SYN, a DNS query or a ping had no answer within
+    /// --before. What a packet with a wrong checksum says is not believed. Other packets count as filtered out.
     #[arg(long, value_name = "KINDS", requires = "write", conflicts_with = "print")]
     trouble: Option<TroubleKinds>,
 

@@ -1,6 +1,7 @@
 //! Which name a client had asked for when it was given an address.
 
-use super::generations::Generations;
+use super::streams::{Held, Streams};
+use super::told::COUNTS;
 use crate::frame::Timestamp;
 use crate::parse::dns::{DnsMessage, Name, Record, RecordData, RecordType};
 use std::collections::HashMap;
@@ -15,13 +16,19 @@ const MAX_ALIASES: usize = 64;
 /// for last. What multicast answers say holds for every client.
 ///
 /// An answer holds for its TTL and [`AddressNames::GRACE`]: programs go on using an address for a while. There are at most
-/// as many entries as asked for; room is made by forgetting the older half of what was learned.
+/// as many entries as asked for, and bytes for so many of usual length; room is made by forgetting the older half of what was
+/// learned.
 #[derive(Debug)]
 pub struct AddressNames {
     /// Of each the names it has had, the latest at the end.
-    entries: Generations<(Option<IpAddr>, IpAddr), Vec<Known>>,
-    evicted: u64,
+    entries: Streams<Ends, Vec<Known>>,
 }
+
+/// A client, and an address that it was given.
+type Ends = (Option<IpAddr>, IpAddr);
+
+/// Bytes of memory for each address, on average.
+const EACH: usize = 256;
 
 /// Names of an address that are remembered, so that what is asked about a flow at its end is what held at its beginning.
 const MAX_KNOWN: usize = 8;
@@ -33,14 +40,23 @@ struct Known {
     until: Timestamp,
 }
 
+/// Each name in full, although those of one answer share theirs.
+impl Held for Vec<Known> {
+    fn held(&self) -> usize {
+        let names = self.iter().map(|known| COUNTS + known.name.len()).sum::<usize>();
+        size_of::<Ends>() + size_of::<Self>() + self.capacity() * size_of::<Known>() + names
+    }
+}
+
 impl AddressNames {
     /// Seconds for which an answer is believed beyond its TTL.
     pub const GRACE: u32 = 300;
 
-    /// Of at most so many addresses, each of some 200 bytes and its name; few have had several.
+    /// Of at most so many addresses, and 256 bytes for each on average: one with a name of usual length takes some 150. Of
+    /// longer names, or several of an address, there are fewer.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { entries: Generations::new(capacity), evicted: 0 }
+        Self { entries: Streams::new(capacity, capacity.saturating_mul(EACH)) }
     }
 
     /// Learns from a response to `client`; `None` where everybody was to hear it.
@@ -72,30 +88,42 @@ impl AddressNames {
 
     fn add(&mut self, key: (Option<IpAddr>, IpAddr), known: Known) {
         // Put in anew, so that it is among the young ones.
-        let mut history = self.entries.remove(&key).unwrap_or_default();
+        let mut history = self.entries.take(&key).unwrap_or_default();
         match history.last_mut() {
             // Asked again while it held.
             Some(last) if last.name == known.name && last.until >= known.learned => {
                 last.until = last.until.max(known.until);
             }
             _ => {
-                history.push(known);
-                if history.len() > MAX_KNOWN {
+                if history.len() >= MAX_KNOWN {
                     history.remove(0);
                 }
+                // Few have several.
+                history.reserve_exact(1);
+                history.push(known);
             }
         }
-        self.evicted += self.entries.insert(key, history).len() as u64;
+        self.entries.insert(key, history);
     }
 
     /// The name that `client` had asked for and been given `server` for, by `time`: the last one before it, if that still held.
     #[must_use]
     pub fn name_for(&self, client: IpAddr, server: IpAddr, time: Timestamp) -> Option<&str> {
+        self.shared_name_for(client, server, time).map(|name| &**name)
+    }
+
+    /// The same, to be kept with others.
+    pub(super) fn shared_name_for(
+        &self,
+        client: IpAddr,
+        server: IpAddr,
+        time: Timestamp,
+    ) -> Option<&Arc<str>> {
         let by = |client| {
             let history = self.entries.get(&(client, server))?;
             history.iter().rev().find(|known| known.learned <= time).filter(|known| time <= known.until)
         };
-        by(Some(client)).or_else(|| by(None)).map(|known| &*known.name)
+        by(Some(client)).or_else(|| by(None)).map(|known| &known.name)
     }
 
     /// How many addresses have a name.
@@ -113,7 +141,7 @@ impl AddressNames {
     /// How many were forgotten to make room, whether they still held or not.
     #[must_use]
     pub fn evicted(&self) -> u64 {
-        self.evicted
+        self.entries.given_up()
     }
 }
 

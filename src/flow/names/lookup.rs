@@ -55,6 +55,8 @@ pub struct Reply {
     pub rcode: u16,
     /// TC: there is more, to be had over TCP.
     pub truncated: bool,
+    /// It announces more answers than could be read: the capture has not all of it, or it is damaged.
+    pub cut: bool,
     /// The answer section, or of multicast DNS those of it that answer the question.
     pub answers: Vec<Answer>,
 }
@@ -135,6 +137,8 @@ pub struct LookupCounts {
     pub evicted: u64,
     /// Responses that answered a question.
     pub answers: u64,
+    /// Of the questions answered, those with an answer that is [cut](Reply::cut).
+    pub cut: u64,
     /// Further responses to the same question.
     pub duplicates: u64,
     /// Responses to a question of the same ports and identifier, but with another name or type.

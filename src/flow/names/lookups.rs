@@ -283,7 +283,9 @@ impl Lookups {
     fn answered(&mut self, lookup: Lookup, message: &DnsMessage<'_>, time: Timestamp, answers: Vec<Answer>) {
         let latency = Duration::from_nanos(time.nanos_since(lookup.asked).try_into().unwrap_or(0));
         let (rcode, truncated) = (message.extended_rcode(), message.truncated());
-        self.conclude(lookup, Outcome::Answered(Reply { latency, rcode, truncated, answers }));
+        let cut = message.answers().map_while(Result::ok).count() < usize::from(message.counts().answers);
+        self.counts.cut += u64::from(cut);
+        self.conclude(lookup, Outcome::Answered(Reply { latency, rcode, truncated, cut, answers }));
     }
 
     fn conclude(&mut self, lookup: Lookup, outcome: Outcome) {

@@ -20,6 +20,7 @@ mod naming;
 mod notes;
 mod openings;
 mod streams;
+mod told;
 
 pub use addresses::AddressNames;
 pub use lookup::{Answer, Lookup, LookupCounts, Outcome, Reply, Service};
@@ -34,13 +35,14 @@ use crate::parse::{IpLayer, Packet, TcpFlags, Transport};
 use in_order::InOrder;
 use openings::Openings;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use streams::{Held, Streams};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamesOptions {
-    /// Addresses with names.
+    /// Addresses with names; bytes for as many, 256 each, bound long ones.
     pub addresses: usize,
     /// Open questions; 0 where what becomes of questions is not wanted.
     pub questions: usize,
@@ -50,12 +52,13 @@ pub struct NamesOptions {
     pub streams: usize,
     /// Bytes kept of them; of each kind.
     pub stream_bytes: usize,
-    /// Conversations of which [`Naming`] keeps what they have named.
+    /// Conversations of which [`Naming`] keeps what they have named; likewise, 384 bytes each.
     pub flows: usize,
 }
 
 impl Default for NamesOptions {
-    /// Some 50 MB when all of it is taken, and 70 MB more of [`Naming`].
+    /// At most some 65 MB when all of it is taken, 50 MB more where what becomes of questions is wanted, and 110 MB more of
+    /// [`Naming`]. Long names and many of an address count in bytes: then fewer are kept.
     fn default() -> Self {
         Self {
             addresses: 1 << 17,
@@ -172,6 +175,11 @@ impl Names {
     #[must_use]
     pub fn name_for(&self, client: IpAddr, server: IpAddr, time: Timestamp) -> Option<&str> {
         self.resolution.addresses.name_for(client, server, time)
+    }
+
+    /// The same, to be kept with others.
+    fn shared_name_for(&self, client: IpAddr, server: IpAddr, time: Timestamp) -> Option<&Arc<str>> {
+        self.resolution.addresses.shared_name_for(client, server, time)
     }
 
     /// The ports of a TCP connection are used anew: what was not whole of the one before it does not belong to what comes.

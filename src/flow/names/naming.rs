@@ -1,13 +1,14 @@
 //! Names for the records of flows.
 
-use super::generations::Generations;
+use super::streams::Streams;
+use super::told::{History, Named, Told};
 use super::{Hint, Names, NamesOptions};
 use crate::flow::{EndReason, FlowKey, FlowNames, FlowRecord};
 use crate::frame::Timestamp;
 use crate::parse::{IpLayer, Packet};
 
-/// Connections between the same ends of which it is known what they named.
-const MAX_TOLD: usize = 8;
+/// Bytes of memory for what each conversation has named, on average, and for those that go on after a record.
+const EACH: [usize; 2] = [256, 128];
 /// Seconds for which the rest of an opening is waited for, and up to twice as long.
 const PATIENCE: i64 = 5;
 /// Of the ports of a connection whose opening is not whole, a bit.
@@ -48,26 +49,15 @@ const BITS: usize = 1 << 12;
 #[derive(Debug)]
 pub struct Naming {
     names: Names,
-    /// What conversations have named, and what DNS had told before those over TCP began, by their ends; the latest at the end.
-    told: Generations<FlowKey, Vec<Told>>,
+    /// What conversations have named, and what DNS had told before those over TCP began, by their ends.
+    told: Streams<FlowKey, History>,
     /// The names of flows that go on after a record.
-    going_on: Generations<FlowKey, FlowNames>,
-    /// Flows whose names were forgotten for those of others.
-    forgotten: u64,
+    going_on: Streams<FlowKey, Named>,
     /// Ports of openings that are not whole, of late and of the time before.
     open: [Vec<u64>; 2],
     turned: i64,
+    /// Time of the last packet that was looked at.
     last: Timestamp,
-}
-
-/// What is known of the ends of a flow from a time on.
-#[derive(Debug)]
-struct Told {
-    time: Timestamp,
-    /// What was named; `None` where a connection has begun of which nothing is known.
-    names: Option<FlowNames>,
-    /// The upper end of the key asked for it.
-    reversed: bool,
 }
 
 impl Naming {
@@ -76,9 +66,8 @@ impl Naming {
     pub fn new(options: NamesOptions) -> Self {
         Self {
             names: Names::new(NamesOptions { questions: 0, ..options }),
-            told: Generations::new(options.flows),
-            going_on: Generations::new(options.flows),
-            forgotten: 0,
+            told: Streams::new(options.flows, options.flows.saturating_mul(EACH[0])),
+            going_on: Streams::new(options.flows, options.flows.saturating_mul(EACH[1])),
             open: std::array::from_fn(|_| vec![0; BITS / 64]),
             turned: 0,
             last: Timestamp::default(),
@@ -87,21 +76,25 @@ impl Naming {
 
     /// Looks at a packet.
     pub fn observe(&mut self, packet: &Packet<'_>) {
-        if let Some(time) = packet.frame().record.time {
-            self.last = time;
-        }
         match Hint::of(packet) {
-            Hint::Look | Hint::Opening(..) => self.look(packet),
+            Hint::Look | Hint::Opening(..) => self.look(packet, false),
             // Most segments are in the middle of something.
-            Hint::Rest(ports) if self.is_open(ports) => self.look(packet),
+            Hint::Rest(ports) if self.is_open(ports) => self.look(packet, true),
             Hint::Rest(_) | Hint::Nothing => {}
         }
     }
 
     #[inline(never)]
-    fn look(&mut self, packet: &Packet<'_>) {
+    fn look(&mut self, packet: &Packet<'_>, is_rest: bool) {
         let Some(keyed) = FlowKey::of(packet) else { return };
-        let (key, ip, time) = (keyed.key, keyed.ip, self.last);
+        let key = keyed.key;
+        // Threads that share the work note more of these than one alone does, and not in every run the same: what nothing waits
+        // for leaves no trace, not even of its time.
+        if is_rest && !self.names.waits_for_opening(&key, keyed.reversed) {
+            return;
+        }
+        self.last = packet.frame().record.time.unwrap_or(self.last);
+        let (ip, time) = (keyed.ip, self.last);
         let tcp = packet.tcp(ip).map(|tcp| tcp.flags());
         if tcp.is_some_and(|flags| flags.syn() && !flags.ack()) {
             self.begin(&key, keyed.reversed);
@@ -111,7 +104,10 @@ impl Naming {
             self.open(ip);
         }
         if let Some(names) = names {
-            self.tell(key, Told { time, names: Some(names), reversed: keyed.reversed });
+            let told = Told::new(time, Some(Named::by_itself(names, keyed.reversed)));
+            if self.told.update(&key, |known| known.tell(&told)).is_none() {
+                self.told.insert(key, History::of(told));
+            }
         }
     }
 
@@ -119,34 +115,10 @@ impl Naming {
     fn begin(&mut self, key: &FlowKey, reversed: bool) {
         self.names.forget_opening(key);
         let [client, server] = [reversed, !reversed].map(|upper| key.end(upper).0);
-        let names = self.names.name_for(client, server, self.last).map(by_dns);
-        let told = Told { time: self.last, names, reversed };
-        match self.told.get_mut(key) {
-            Some(known) if known.last().is_some_and(|last| last.names.is_none() && told.names.is_none()) => {}
-            // Also where the name is the same: it is that of the one before, to which nothing more is added.
-            Some(known) => push(known, told),
-            None if told.names.is_some() => self.forgotten += self.told.insert(*key, vec![told]).len() as u64,
-            None => {}
-        }
-    }
-
-    /// A conversation has named something.
-    fn tell(&mut self, key: FlowKey, told: Told) {
-        let Some(known) = self.told.get_mut(&key) else {
-            self.forgotten += self.told.insert(key, vec![told]).len() as u64;
-            return;
-        };
-        match known.last_mut() {
-            Some(Told { names: Some(last), reversed, .. }) => {
-                let Some(names) = told.names.filter(|names| gives_way(last, names)) else { return };
-                // What DNS has told stays where the conversation names no host.
-                last.application = names.application.or(last.application.take());
-                if names.server.is_some() {
-                    (last.server, last.server_from, *reversed) =
-                        (names.server, names.server_from, told.reversed);
-                }
-            }
-            _ => push(known, told),
+        let name = self.names.shared_name_for(client, server, self.last);
+        let told = Told::new(self.last, name.map(|name| Named::by_dns(name, reversed)));
+        if self.told.update(key, |known| known.begin(&told)).is_none() && told.is_any() {
+            self.told.insert(*key, History::of(told));
         }
     }
 
@@ -156,20 +128,22 @@ impl Naming {
         match record.end {
             EndReason::ActiveTimeout => {
                 if let Some(names) = record.names.as_deref().filter(|_| named) {
-                    self.forgotten += self.going_on.insert(record.key, names.clone()).len() as u64;
+                    let reversed = record.reversed != names.of_source;
+                    self.going_on.insert(record.key, Named::by_itself(names.clone(), reversed));
                 }
             }
             // Or it is only looked at.
             EndReason::CaptureEnd => {}
-            _ if self.going_on.len() > 0 && named => drop(self.going_on.remove(&record.key)),
+            _ if self.going_on.len() > 0 && named => self.going_on.remove(&record.key),
             _ => {}
         }
     }
 
     /// Names a record of a flow that goes on no more, or is only looked at; whether it has any name.
     pub(crate) fn name_last(&self, record: &mut FlowRecord) -> bool {
-        let goes_on = || self.going_on.get(&record.key).cloned();
-        let mut names = self.told_of(record).or_else(goes_on).unwrap_or_default();
+        let told = self.told.get(&record.key).and_then(|told| told.by(record.last.unwrap_or_default()));
+        let known = told.or_else(|| self.going_on.get(&record.key));
+        let mut names = known.map(|names| names.of_record(record.reversed)).unwrap_or_default();
         if names.server.is_none() {
             let (client, server) = (record.source().0, record.destination().0);
             let name = self.names.name_for(client, server, record.first.unwrap_or_default());
@@ -184,16 +158,7 @@ impl Naming {
     /// still went on.
     #[must_use]
     pub fn given_up(&self) -> u64 {
-        self.names.streams_given_up() + self.forgotten
-    }
-
-    fn told_of(&self, record: &FlowRecord) -> Option<FlowNames> {
-        let last = record.last.unwrap_or_default();
-        let told = self.told.get(&record.key)?.iter().rev().find(|told| told.time <= last)?;
-        let names = told.names.clone()?;
-        // Who asks is the client, whoever was seen first.
-        let of_source = names.server.is_some() && told.reversed != record.reversed;
-        Some(FlowNames { of_source, ..names })
+        self.names.streams_given_up() + self.told.given_up() + self.going_on.given_up()
     }
 
     /// An opening between these ports may not be whole.
@@ -220,25 +185,6 @@ impl Naming {
             }
             self.turned = turn;
         }
-    }
-}
-
-/// Of several requests the first counts; of what goes through a proxy's tunnel, the TLS inside.
-fn gives_way(known: &FlowNames, later: &FlowNames) -> bool {
-    match known.server_from {
-        Some("dns") | None => true,
-        Some(from) => from == "http" && later.server_from == Some("tls"),
-    }
-}
-
-fn by_dns(name: &str) -> FlowNames {
-    FlowNames { server: Some(name.into()), server_from: Some("dns"), ..FlowNames::default() }
-}
-
-fn push(known: &mut Vec<Told>, told: Told) {
-    known.push(told);
-    if known.len() > MAX_TOLD {
-        known.remove(0);
     }
 }
 

@@ -128,6 +128,11 @@ impl Sieve {
         self.0[word].fetch_or(bit, Ordering::Relaxed);
     }
 
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.0.iter_mut().for_each(|word| *word.get_mut() = 0);
+    }
+
     /// Whether it is.
     #[inline(always)]
     pub(crate) fn is_open(&self, ports: (u16, u16)) -> bool {
@@ -162,6 +167,11 @@ impl Notes {
         places.sort_by_key(|&at| self.orders[at]);
         self.records = places.iter().map(|&at| self.records[at]).collect();
         self.orders.sort_unstable();
+    }
+
+    /// Bytes of the copies.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slab.len()
     }
 
     pub(in crate::flow) fn clear(&mut self) {

@@ -39,9 +39,22 @@ impl<K: Eq + Hash, V: Held> Streams<K, V> {
     }
 
     pub(super) fn remove(&mut self, key: &K) {
-        if let Some(value) = self.entries.remove(key) {
-            self.held -= value.held();
-        }
+        drop(self.take(key));
+    }
+
+    /// Takes it out.
+    pub(super) fn take(&mut self, key: &K) -> Option<V> {
+        let value = self.entries.remove(key)?;
+        self.held -= value.held();
+        Some(value)
+    }
+
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(super) fn contains(&self, key: &K) -> bool {

@@ -35,7 +35,8 @@ pub struct KafkaOptions {
     pub wait: bool,
     /// A broker must answer at the beginning. Else records wait for one that does, as they do later.
     pub must_answer: bool,
-    /// How long the end waits for what is queued, and with `wait` each record for room, while nothing is delivered.
+    /// How long the end waits for what is queued, and with `wait` a record for room, while nothing is delivered. When that was in
+    /// vain, nothing is waited for until something is delivered.
     pub patience: Duration,
     /// Properties of librdkafka, beside those set here or in place of them: name, value.
     pub properties: Vec<(String, String)>,
@@ -54,6 +55,12 @@ impl KafkaOptions {
             patience: Duration::from_secs(30),
             properties: Vec::new(),
         }
+    }
+
+    /// Bytes of records that may wait: librdkafka has no smaller queue than 1 MiB.
+    #[must_use]
+    pub fn queue(&self) -> usize {
+        self.queue.max(1 << 20)
     }
 }
 
@@ -84,6 +91,8 @@ pub struct Kafka {
     line: Vec<u8>,
     records: u64,
     queue_full: u64,
+    /// How many had been delivered when waiting for more was of no use.
+    in_vain: Option<u64>,
 }
 
 /// What librdkafka tells.
@@ -137,7 +146,7 @@ impl Kafka {
             .set("acks", "all")
             // Sent again for as long as the queue has room: what is lost is the queue's to say, not a clock's.
             .set("message.timeout.ms", "0")
-            .set("queue.buffering.max.kbytes", (options.queue.max(1 << 20) >> 10).to_string())
+            .set("queue.buffering.max.kbytes", (options.queue() >> 10).to_string())
             // The bytes are the bound.
             .set("queue.buffering.max.messages", "0")
             .set("queue.buffering.max.ms", "100")
@@ -147,7 +156,11 @@ impl Kafka {
             config.set(property, value);
         }
         let failed = |error: KafkaError| {
-            let secure = options.properties.iter().any(|(name, _)| is_secure(name));
+            let any = || options.properties.iter().any(|(name, _)| is_secure(name));
+            let secure = match &error {
+                KafkaError::ClientConfig(_, _, property, _) => is_secure(property),
+                _ => any(),
+            };
             let path = name.clone();
             if !secure {
                 return Error::Io { path, source: io::Error::other(error) };
@@ -178,7 +191,7 @@ impl Kafka {
             let advice = "is it up, and does it advertise an address that this host reaches?";
             return Err(Error::Format { path: name, reason: format!("{why}: {advice}") });
         }
-        Ok(Self { producer, options, unanswered, line: Vec::new(), records: 0, queue_full: 0 })
+        Ok(Self { producer, options, unanswered, line: Vec::new(), records: 0, queue_full: 0, in_vain: None })
     }
 
     /// Why no broker had answered when this began, where [none had to](KafkaOptions::must_answer).
@@ -198,14 +211,16 @@ impl Kafka {
         KafkaCounts { records, delivered, queue_full, refused, waiting }
     }
 
-    /// Waits while deliveries go on, and then for so long; `done` says that it is enough.
-    fn wait(&self, mut done: impl FnMut() -> bool) -> bool {
+    /// Waits while deliveries go on, and then for so long; `done` says that it is enough. Not at all where that was in vain and
+    /// nothing has been delivered since.
+    fn wait(&mut self, mut done: impl FnMut(&mut Self) -> bool) -> bool {
         let (mut delivered, mut since) = (self.counts().delivered, Instant::now());
         loop {
-            if done() {
+            if done(self) {
                 return true;
             }
-            if since.elapsed() >= self.options.patience {
+            if self.in_vain == Some(delivered) || since.elapsed() >= self.options.patience {
+                self.in_vain = Some(delivered);
                 return false;
             }
             self.producer.poll(TURN);
@@ -238,14 +253,14 @@ impl FlowExport for Kafka {
         }
         let key = record.community_id.to_string();
         let mut failure = None;
-        let mut taken = || match self.offer(&key) {
+        let mut taken = |kafka: &mut Self| match kafka.offer(&key) {
             Ok(taken) => taken,
             Err(error) => {
                 failure = Some(error);
                 true
             }
         };
-        let took = taken() || self.options.wait && self.wait(taken);
+        let took = taken(self) || self.options.wait && self.wait(taken);
         if let Some(error) = failure {
             // This one will never be taken; others may.
             let context = self.producer.context();
@@ -265,7 +280,7 @@ impl FlowExport for Kafka {
     }
 
     fn finish(&mut self) -> Result<(), Error> {
-        self.wait(|| self.producer.in_flight_count() == 0);
+        self.wait(|kafka| kafka.producer.in_flight_count() == 0);
         Ok(())
     }
 

@@ -28,13 +28,14 @@ use std::any::Any;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use table::Table;
+use table::{Row, Table};
 use writer::Writer;
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FlowFormat {
-    /// A table for people, at the end, by the time of the first packets.
+    /// A table for people, at the end, by the time of the first packets: of the largest [`MeterOptions::max_flows`] flows, and of
+    /// the others how many they were.
     #[default]
     Table,
     /// A JSON object a line, as soon as a record is complete.
@@ -72,6 +73,8 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 const ROUND: usize = 4096;
 /// Packets that the meters take in at a time: for each of them a few batches, and all of it within the second cache.
 const WINDOW: usize = 1024;
+/// Bytes of packets copied for their names at a time: large ones are fewer.
+const NOTES: usize = 1 << 20;
 
 /// The line of a record, as [`FlowFormat::Json`] has it.
 #[cfg(feature = "kafka")]
@@ -176,7 +179,7 @@ impl<W: Write> Flows<W> {
     #[must_use]
     pub fn names(mut self, options: NamesOptions) -> Self {
         self.writer.naming = Some(Naming::new(options));
-        self.scout = Some(Scout::alone());
+        self.scout = Some(if self.live { Scout::live() } else { Scout::alone() });
         self
     }
 
@@ -239,12 +242,12 @@ impl<W: Write> Flows<W> {
         let Writer { lines, services, naming, .. } = &mut self.writer;
         for mut record in self.shards.largest(LARGEST) {
             naming.iter_mut().for_each(|naming| naming.name(&mut record));
-            table.add(record);
+            table.add(Row::of(&record, services.as_ref()));
         }
         if self.screen {
             lines.buffer.text(CLEAR);
         }
-        table.write(&mut lines.buffer, services.as_ref(), self.shards.len());
+        table.write(self.shards.len(), lines)?;
         // One table from the next.
         lines.buffer.push(b'\n');
         lines.write(0)?;
@@ -258,7 +261,8 @@ impl<W: Write> Sink for Flows<W> {
             streams.write(packets)?;
         }
         see(&mut self.window, packets, self.scout.as_mut());
-        if self.window.len() >= WINDOW || self.writer.streams.is_some() {
+        let full = self.window.len() >= WINDOW || self.window.notes().bytes() >= NOTES;
+        if full || self.writer.streams.is_some() {
             self.take_in();
             if self.writer.is_full() {
                 self.writer.write()?;
@@ -318,7 +322,7 @@ impl<W: Write> Sink for Flows<W> {
         let sent = writer.exports.iter_mut().map(|export| export.finish()).fold(Ok(()), Result::and);
         failed.and(writer.failed()).and(sent)?;
         if writer.format == FlowFormat::Table {
-            writer.write_table(self.threads)?;
+            writer.write_table()?;
         }
         writer.head();
         writer.write()?;

@@ -5,12 +5,24 @@ use crate::flow::{Window, is_wrong};
 use crate::sink::{Chunked, Deliveries};
 use std::sync::Arc;
 
+/// Seconds after which a live capture forgets between which ports something had begun, and up to twice as long: longer than
+/// [`Naming`](crate::flow::names::Naming) waits for the rest of it.
+const TURN: i64 = 10;
+
 /// Finds packets that may tell of names.
 pub(super) struct Scout {
     /// What all threads have found that read the same source.
     sieve: Arc<Sieve>,
     /// Segments in the middle of something, if others read what comes before them.
     rests: Option<Vec<Rest>>,
+    aging: Option<Aging>,
+}
+
+/// Of a source without an end, whose sieve would fill up in days: what was found in the time before this.
+#[derive(Default)]
+struct Aging {
+    before: Sieve,
+    turn: i64,
 }
 
 /// Such a segment.
@@ -25,17 +37,39 @@ struct Rest {
 impl Scout {
     /// For somebody who reads all packets.
     pub(super) fn alone() -> Self {
-        Self { sieve: Arc::default(), rests: None }
+        Self { sieve: Arc::default(), rests: None, aging: None }
+    }
+
+    /// The same for packets that do not end.
+    pub(super) fn live() -> Self {
+        Self { aging: Some(Aging::default()), ..Self::alone() }
     }
 
     /// For one of several.
     pub(super) fn among(sieve: &Arc<Sieve>) -> Self {
-        Self { sieve: Arc::clone(sieve), rests: Some(Vec::new()) }
+        Self { sieve: Arc::clone(sieve), rests: Some(Vec::new()), aging: None }
+    }
+
+    /// It is that second, by the packets' clock.
+    fn age(&mut self, second: i64) {
+        let turn = second.div_euclid(TURN);
+        if let Some(aging) = self.aging.as_mut().filter(|aging| turn > aging.turn)
+            && let Some(sieve) = Arc::get_mut(&mut self.sieve)
+        {
+            std::mem::swap(sieve, &mut aging.before);
+            sieve.clear();
+            aging.turn = turn;
+        }
+    }
+
+    #[inline(always)]
+    fn is_open(&self, ports: (u16, u16)) -> bool {
+        self.sieve.is_open(ports) || self.aging.as_ref().is_some_and(|aging| aging.before.is_open(ports))
     }
 
     /// Goes through a chunk once more, when all before it have been seen: for what goes on with an opening there.
     pub(super) fn look_back(&mut self, window: &mut Window, chunk: &dyn Chunked) {
-        let Self { sieve, rests: Some(rests) } = self else { return };
+        let Self { sieve, rests: Some(rests), .. } = self else { return };
         rests.retain(|rest| sieve.is_open(rest.ports));
         if rests.is_empty() {
             return;
@@ -71,6 +105,9 @@ pub(super) fn see(window: &mut Window, packets: Deliveries<'_>, scout: Option<&m
         }
         return;
     };
+    if let Some(time) = packets.records().last().and_then(|record| record.time) {
+        scout.age(time.seconds);
+    }
     for brief in packets.briefs() {
         let order = window.len() as u32;
         let common = packets.common(brief);
@@ -94,7 +131,7 @@ pub(super) fn see(window: &mut Window, packets: Deliveries<'_>, scout: Option<&m
             Hint::Nothing => continue,
             Hint::Look => {}
             Hint::Opening(ports, payload) => scout.sieve.open(ports, payload),
-            Hint::Rest(ports) if scout.sieve.is_open(ports) => {}
+            Hint::Rest(ports) if scout.is_open(ports) => {}
             Hint::Rest(ports) => {
                 if let Some(rests) = &mut scout.rests {
                     rests.push(Rest { ports, order, number: brief.record.number });
@@ -103,5 +140,27 @@ pub(super) fn see(window: &mut Window, packets: Deliveries<'_>, scout: Option<&m
             }
         }
         window.note(brief.record, data, order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_capture_forgets_what_had_begun() {
+        let ports = (40_000, 443);
+        let (mut scout, mut forever) = (Scout::live(), Scout::alone());
+        for scout in [&mut scout, &mut forever] {
+            scout.age(1_700_000_000);
+            scout.sieve.open(ports, b"\x16\x03\x01\x02\0\x01\0");
+            assert!(scout.is_open(ports));
+            // Neither as long as its rest is waited for, nor when the clock is set back.
+            scout.age(1_700_000_010);
+            scout.age(1_600_000_000);
+            assert!(scout.is_open(ports));
+            scout.age(1_700_000_020);
+        }
+        assert!(!scout.is_open(ports) && forever.is_open(ports));
     }
 }

@@ -2,64 +2,112 @@
 
 use super::story;
 use super::values::put_address;
-use crate::flow::FlowRecord;
+use crate::flow::{FlowKey, FlowRecord};
+use crate::frame::Timestamp;
 use crate::parse::{Transport, protocol, protocol_name};
+use crate::sink::Error;
 use crate::sink::format::Put;
+use crate::sink::lines::Lines;
 use crate::sink::services::Services;
+use std::cmp::Reverse;
+use std::io::Write;
 use std::net::IpAddr;
 
-/// Records gathered for a table.
+const COLUMNS: [&str; 8] = ["proto", "from", "to", "packets", "back", "bytes", "time", "what became of it"];
+const NUMBERS: [bool; 8] = [false, false, false, true, true, true, true, false];
+/// Bytes of lines that are written at a time.
+const PIECE: usize = 1 << 16;
+/// Most bytes of rows with long cells; those of a million usual ones are fewer.
+const MOST_BYTES: usize = 256 << 20;
+
+/// Rows gathered for a table: some 200 bytes each.
 #[derive(Debug)]
 pub(super) struct Table {
-    records: Vec<FlowRecord>,
+    rows: Vec<Row>,
     most: usize,
+    /// Bytes of the rows.
+    held: usize,
     /// Records for which there was no room, with their packets and bytes.
     beyond: [u64; 3],
+}
+
+/// What is shown of a record, and what its place goes by.
+#[derive(Debug)]
+pub(super) struct Row {
+    first: Option<Timestamp>,
+    key: FlowKey,
+    packets: u64,
+    bytes: u64,
+    /// Where each cell ends in the text.
+    ends: [u16; 8],
+    text: Box<[u8]>,
 }
 
 impl Table {
     /// For at most so many.
     pub(super) fn new(most: usize) -> Self {
-        Self { records: Vec::new(), most: most.max(1), beyond: [0; 3] }
+        Self { rows: Vec::new(), most: most.max(1), held: 0, beyond: [0; 3] }
     }
 
     /// How many were added.
     pub(super) fn len(&self) -> usize {
-        self.records.len() + self.beyond[0] as usize
+        self.rows.len() + self.beyond[0] as usize
     }
 
-    /// Takes in a record. When twice as many are there as there is room for, the smaller half goes.
-    pub(super) fn add(&mut self, record: FlowRecord) {
-        self.records.push(record);
-        if self.records.len() >= 2 * self.most {
-            self.shrink();
+    /// Takes in a row. When an eighth more are there than there is room for, the smallest flows go.
+    pub(super) fn add(&mut self, row: Row) {
+        self.held += row.memory();
+        self.rows.push(row);
+        if self.rows.len() > self.most + self.most / 8 {
+            self.shrink(self.most);
+        } else if self.held > MOST_BYTES {
+            self.shrink(self.rows.len() - self.rows.len() / 8);
         }
     }
 
-    fn shrink(&mut self) {
-        if self.records.len() <= self.most {
+    /// Leaves the largest flows.
+    fn shrink(&mut self, most: usize) {
+        if self.rows.len() <= most {
             return;
         }
-        let size = |record: &FlowRecord| (std::cmp::Reverse(record.bytes[0] + record.bytes[1]), record.first);
-        self.records.sort_by_key(|record| (size(record), record.key));
-        for small in self.records.drain(self.most..) {
-            let sums = [1, small.all_packets(), small.bytes[0] + small.bytes[1]];
+        self.rows.select_nth_unstable_by_key(most, |row| (Reverse(row.bytes), row.first, row.key));
+        for small in self.rows.drain(most..) {
+            self.held -= small.memory();
+            let sums = [1, small.packets, small.bytes];
             self.beyond.iter_mut().zip(sums).for_each(|(all, more)| *all += more);
         }
     }
 
-    /// Those that are here, by the time of their first packets.
-    pub(super) fn sorted(&mut self) -> Vec<&FlowRecord> {
-        self.shrink();
-        let mut records: Vec<&FlowRecord> = self.records.iter().collect();
+    /// Writes all lines, by the time of the first packets: of `all` flows those that are here.
+    pub(super) fn write<W: Write>(&mut self, all: usize, lines: &mut Lines<W>) -> Result<(), Error> {
+        self.shrink(self.most);
         // Most are in that order already.
-        records.sort_by(|a, b| a.first.cmp(&b.first).then_with(|| a.key.cmp(&b.key)));
-        records
+        self.rows.sort_by_key(|row| (row.first, row.key));
+        let widths = self.widths();
+        let names = COLUMNS.iter().map(|name| (name.as_bytes(), name.len()));
+        put_line(names, &widths, &mut lines.buffer);
+        for row in &self.rows {
+            put_line(row.cells().map(|cell| (cell, width(cell))), &widths, &mut lines.buffer);
+            if lines.buffer.len() >= PIECE {
+                lines.write(0)?;
+            }
+        }
+        self.tell_rest(all, &mut lines.buffer);
+        Ok(())
+    }
+
+    /// How wide each column is.
+    fn widths(&self) -> [usize; 8] {
+        let mut widths = COLUMNS.map(str::len);
+        for row in &self.rows {
+            widths.iter_mut().zip(row.cells()).for_each(|(widest, cell)| *widest = width(cell).max(*widest));
+        }
+        widths
     }
 
     /// Appends how many of `all` flows are not here.
-    pub(super) fn tell_rest(&self, all: usize, out: &mut Vec<u8>) {
-        let here = self.records.len();
+    fn tell_rest(&self, all: usize, out: &mut Vec<u8>) {
+        let here = self.rows.len();
         if all > here {
             let more = all - here;
             out.text(&format!("and {more} smaller flow{}", if more == 1 { "" } else { "s" }));
@@ -69,100 +117,60 @@ impl Table {
             out.push(b'\n');
         }
     }
-
-    /// Appends all lines: of `all` flows those that are here.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, services: Option<&Services>, all: usize) {
-        let rows = [Rows::of(&self.sorted(), services)];
-        let widths = Rows::widths(&rows);
-        Rows::head(&widths, out);
-        rows[0].write(&widths, out);
-        self.tell_rest(all, out);
-    }
 }
 
-const COLUMNS: [&str; 8] = ["proto", "from", "to", "packets", "back", "bytes", "time", "what became of it"];
-const NUMBERS: [bool; 8] = [false, false, false, true, true, true, true, false];
-
-/// Rows whose cells are made, and whose lines are not: how wide a column is all rows tell.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
-    text: Vec<u8>,
-    /// Of each row: where each cell ends in the text, and how wide it is.
-    cells: Vec<[(usize, u32); 8]>,
-}
-
-impl Rows {
-    /// Of these records.
-    pub(super) fn of(records: &[&FlowRecord], services: Option<&Services>) -> Self {
-        let mut rows =
-            Self { text: Vec::with_capacity(records.len() * 96), cells: Vec::with_capacity(records.len()) };
-        records.iter().for_each(|record| rows.add(record, services));
-        rows
-    }
-
-    /// How wide each column is.
-    pub(super) fn widths(all: &[Self]) -> [usize; 8] {
-        let cells = || all.iter().flat_map(|rows| &rows.cells);
-        std::array::from_fn(|at| {
-            cells().map(|row| row[at].1 as usize).fold(COLUMNS[at].len(), |widest, width| widest.max(width))
-        })
-    }
-
-    /// Appends the names of the columns.
-    pub(super) fn head(widths: &[usize; 8], out: &mut Vec<u8>) {
-        let cells = COLUMNS.iter().map(|name| (name.as_bytes(), name.len()));
-        put_line(cells, widths, out);
-    }
-
-    /// Appends the lines.
-    pub(super) fn write(&self, widths: &[usize; 8], out: &mut Vec<u8>) {
-        let mut start = 0;
-        for row in &self.cells {
-            let cells = row.iter().map(|&(end, width)| {
-                let cell = &self.text[start..end];
-                start = end;
-                (cell, width as usize)
-            });
-            put_line(cells, widths, out);
-        }
-    }
-
-    fn add(&mut self, record: &FlowRecord, services: Option<&Services>) {
+impl Row {
+    /// Of a record.
+    pub(super) fn of(record: &FlowRecord, services: Option<&Services>) -> Self {
         let names = record.names.as_deref().filter(|_| services.is_some());
         // Of the source or of the destination.
         let name_of = |source| {
             names.filter(|names| names.of_source == source).and_then(|names| names.server.as_deref())
         };
-        let text = &mut self.text;
-        let mut start = text.len();
-        let mut cells = [(0, 0); 8];
-        let mut at = 0;
+        let bytes = record.bytes[0] + record.bytes[1];
+        let mut text = Vec::with_capacity(160);
+        let (mut ends, mut at) = ([0; 8], 0);
         let mut end = |text: &mut Vec<u8>| {
-            cells[at] = (text.len(), width(&text[start..]));
-            (start, at) = (text.len(), at + 1);
+            // Names are the longest, of some hundred bytes.
+            text.truncate(usize::from(u16::MAX));
+            (ends[at], at) = (text.len() as u16, at + 1);
         };
-        put_protocol(text, record);
-        end(text);
-        put_end(text, record, record.source(), name_of(true), services);
-        end(text);
-        put_end(text, record, record.destination(), name_of(false), services);
-        end(text);
-        for number in [record.packets[0], record.packets[1], record.bytes[0] + record.bytes[1]] {
+        put_protocol(&mut text, record);
+        end(&mut text);
+        put_end(&mut text, record, record.source(), name_of(true), services);
+        end(&mut text);
+        put_end(&mut text, record, record.destination(), name_of(false), services);
+        end(&mut text);
+        for number in [record.packets[0], record.packets[1], bytes] {
             text.decimal(number);
-            end(text);
+            end(&mut text);
         }
-        story::put_brief(text, record.duration());
-        end(text);
-        story::write(text, record);
-        end(text);
-        self.cells.push(cells);
+        story::put_brief(&mut text, record.duration());
+        end(&mut text);
+        story::write(&mut text, record);
+        end(&mut text);
+        let text = text.as_slice().into();
+        Self { first: record.first, key: record.key, packets: record.all_packets(), bytes, ends, text }
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let cell = &self.text[start..usize::from(end)];
+            start = usize::from(end);
+            cell
+        })
+    }
+
+    /// What it takes: itself, its text and the allocator's own.
+    fn memory(&self) -> usize {
+        size_of::<Self>() + self.text.len() + 16
     }
 }
 
 /// Characters of a cell.
-fn width(cell: &[u8]) -> u32 {
-    let characters = if cell.is_ascii() { cell.len() } else { String::from_utf8_lossy(cell).chars().count() };
-    characters as u32
+fn width(cell: &[u8]) -> usize {
+    if cell.is_ascii() { cell.len() } else { String::from_utf8_lossy(cell).chars().count() }
 }
 
 fn put_line<'c>(cells: impl Iterator<Item = (&'c [u8], usize)>, widths: &[usize; 8], out: &mut Vec<u8>) {
@@ -233,5 +241,53 @@ const fn transport_of(number: u8) -> Transport {
         protocol::SCTP => Transport::Sctp,
         protocol::DCCP => Transport::Dccp,
         _ => Transport::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::{Ipv4, Stack, Udp};
+    use crate::flow::{Meter, MeterOptions};
+    use crate::frame::{Frame, LinkType};
+    use crate::parse::{Packet, parse};
+
+    /// Rows of flows of which each has a byte more than the one before.
+    fn rows(count: u16) -> Vec<Row> {
+        let mut meter = Meter::new(MeterOptions::default());
+        for at in 0..count {
+            let mut stack = Stack::new();
+            stack
+                .message(&vec![0; at.into()])
+                .wrap(Udp::new(1_000 + at, 9))
+                .wrap(Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]));
+            let frame = Frame::new(LinkType::RAW, stack.bytes());
+            let layers = parse(&frame);
+            meter.observe([Packet::new(frame, &layers)], |_| unreachable!("there is room"));
+        }
+        let mut rows = Vec::new();
+        meter.finish(|record| rows.push(Row::of(&record, None)));
+        rows
+    }
+
+    #[test]
+    fn the_largest_are_kept_and_the_others_summed() {
+        let mut table = Table::new(10);
+        for row in rows(100) {
+            table.add(row);
+            assert!(table.rows.len() <= 11);
+        }
+        assert_eq!(table.held, table.rows.iter().map(Row::memory).sum::<usize>());
+        let mut lines = Lines::new(std::io::sink());
+        table.write(table.len(), &mut lines).unwrap();
+        let text = String::from_utf8(lines.buffer).unwrap();
+        let of_port = |port: &str| text.lines().any(|line| line.contains(&format!("10.0.0.1:{port} ")));
+        assert!(of_port("1099") && of_port("1090") && !of_port("1089"), "{text}");
+        // 28 bytes of headers.
+        let bytes = (0..90).map(|at| 28 + at).sum::<u32>();
+        assert!(
+            text.ends_with(&format!("and 90 smaller flows with 90 packets and {bytes} bytes\n")),
+            "{text}"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Records on their way out: named, sent on, and written as lines or gathered for a table.
 
-use super::table::{Rows, Table};
+use super::table::{Row, Table};
 use super::{FlowFormat, csv, json};
 use crate::flow::names::{Naming, Notes};
 use crate::flow::{FlowRecord, Last, MeterOptions};
@@ -74,11 +74,11 @@ impl<W: Write> Writer<W> {
                 self.failure.get_or_insert(error);
             }
         }
+        let streams = self.streams.as_mut().filter(|_| record.tcp.is_some());
+        let streams = streams.map(|streams| streams.tell(&record));
         match self.format {
-            FlowFormat::Table => self.table.add(record),
+            FlowFormat::Table => self.table.add(Row::of(&record, self.services.as_ref())),
             FlowFormat::Json => {
-                let streams = self.streams.as_ref().filter(|_| record.tcp.is_some());
-                let streams = streams.map(|streams| streams.of(&record));
                 json::write(&mut self.lines.buffer, &record, streams.as_ref());
             }
             FlowFormat::Csv => {
@@ -102,7 +102,7 @@ impl<W: Write> Writer<W> {
             }
             return;
         }
-        let (format, naming) = (self.format, self.naming.as_ref());
+        let (format, naming, services) = (self.format, self.naming.as_ref(), self.services.as_ref());
         let record = |at: usize| {
             let mut record = last.record(at)?;
             if let Some(naming) = naming {
@@ -112,8 +112,9 @@ impl<W: Write> Writer<W> {
         };
         let records = range.len();
         if format == FlowFormat::Table {
-            let shares = in_shares(range, threads, |share| share.filter_map(record).collect::<Vec<_>>());
-            shares.into_iter().flatten().for_each(|record| self.table.add(record));
+            let row = |at: usize| Some(Row::of(&record(at)?, services));
+            let shares = in_shares(range, threads, |share| share.filter_map(row).collect::<Vec<_>>());
+            shares.into_iter().flatten().for_each(|row| self.table.add(row));
         } else {
             let shares = in_shares(range, threads, |share| {
                 let mut lines = Vec::with_capacity(share.len() * 512);
@@ -131,18 +132,10 @@ impl<W: Write> Writer<W> {
         self.waiting += records;
     }
 
-    /// Writes the table that was gathered; its rows are made by so many threads.
-    pub(super) fn write_table(&mut self, threads: usize) -> Result<(), Error> {
-        let Self { lines, table, services, .. } = self;
-        let (all, services) = (table.len(), services.as_ref());
-        let records = table.sorted();
-        let shares = in_shares(0..records.len(), threads, |share| Rows::of(&records[share], services));
-        let widths = Rows::widths(&shares);
-        Rows::head(&widths, &mut lines.buffer);
-        for rows in &shares {
-            rows.write(&widths, &mut lines.buffer);
-        }
-        table.tell_rest(all, &mut lines.buffer);
+    /// Writes the table that was gathered.
+    pub(super) fn write_table(&mut self) -> Result<(), Error> {
+        let Self { lines, table, .. } = self;
+        table.write(table.len(), lines)?;
         lines.write(0)
     }
 

@@ -6,11 +6,11 @@ use std::str::FromStr;
 /// Something that a flow should not have to go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TroubleKind {
-    /// TCP sent bytes (or a SYN) again, or bytes are missing.
+    /// TCP sent bytes (or a SYN) again, or bytes are missing that this capture itself has not lost.
     Loss,
     /// TCP was cut off (RST).
     Reset,
-    /// A checksum was wrong.
+    /// A checksum was wrong: not one that the sending host has left to its device. What such a packet says is not believed.
     Checksum,
     /// A SYN, a DNS query (UDP port 53) or a ping had no answer for as long as packets are kept.
     Unanswered,

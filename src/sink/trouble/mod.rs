@@ -151,11 +151,17 @@ impl Sink for Trouble {
             self.interfaces.extend_from_slice(new);
         }
         self.file.lose(packets.lost());
+        if packets.lost() > 0 {
+            self.watch.loss();
+        }
         for (index, delivery) in packets.iter().enumerate() {
             let frame = delivery.packet.frame();
             if let Some(time) = frame.record.time {
                 let origin = *self.origin.get_or_insert(time);
                 self.now = time.nanos_since(origin);
+            }
+            if frame.options.lost().is_some_and(|lost| lost > 0) {
+                self.watch.loss();
             }
             let keyed = FlowKey::of(&delivery.packet);
             let seen = keyed.map(|keyed| self.watch.packet(&delivery, &keyed, self.now));

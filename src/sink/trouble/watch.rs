@@ -2,9 +2,8 @@
 
 use super::super::Delivery;
 use super::{TroubleKind, TroubleKinds};
-use crate::flow::{FlowKey, Keyed};
+use crate::flow::{FlowKey, Keyed, is_wrong};
 use crate::parse::{Packet, Transport};
-use crate::verify::Verdict;
 use std::collections::HashMap;
 
 /// Flows that are watched at a time, some 200 bytes each.
@@ -15,6 +14,8 @@ const MOST: usize = 1 << 18;
 struct Flow {
     /// Of each side of the key: sequence number of the next byte, once known.
     next: [Option<u32>; 2],
+    /// Of each side: how often the capture had lost packets when that was last known.
+    epoch: [u64; 2],
     /// Of each side: sequence number of its SYN.
     syn: [Option<u32>; 2],
     /// Of each side: its oldest packet that wants an answer and has none.
@@ -37,13 +38,20 @@ pub(super) struct Watch {
     before: i64,
     after: i64,
     flows: HashMap<FlowKey, Flow>,
+    /// How often the capture has lost packets.
+    epoch: u64,
     pub(super) found: [u64; 4],
     pub(super) forgotten: u64,
 }
 
 impl Watch {
     pub(super) fn new(kinds: TroubleKinds, before: i64, after: i64) -> Self {
-        Self { kinds, before, after, flows: HashMap::new(), found: [0; 4], forgotten: 0 }
+        Self { kinds, before, after, flows: HashMap::new(), epoch: 0, found: [0; 4], forgotten: 0 }
+    }
+
+    /// The capture has lost packets here: a gap in what comes next need not be the network's doing.
+    pub(super) fn loss(&mut self) {
+        self.epoch += 1;
     }
 
     /// Takes a packet.
@@ -52,15 +60,17 @@ impl Watch {
         let side = usize::from(keyed.reversed);
         let flow = self.flows.entry(keyed.key).or_default();
         flow.last = now;
-        flow.asked[1 - side] = None;
-        let asks = asks(&delivery.packet, keyed);
-        if asks {
-            flow.asked[side].get_or_insert(now);
+        // Its receiver throws it away: it says nothing, and neither asks nor answers.
+        let wrong = is_wrong(&delivery.packet, || delivery.verdicts);
+        let asks = !wrong && asks(&delivery.packet, keyed);
+        let (mut loss, mut reset) = (false, false);
+        if !wrong {
+            flow.asked[1 - side] = None;
+            if asks {
+                flow.asked[side].get_or_insert(now);
+            }
+            (loss, reset) = flow.tcp(&delivery.packet, keyed, side, self.epoch);
         }
-        let verdicts = delivery.verdicts;
-        let all = [verdicts.ip, verdicts.l4, verdicts.inner_ip, verdicts.inner_l4];
-        let wrong = all.iter().any(|verdict| matches!(verdict, Verdict::Bad { .. }));
-        let (loss, reset) = flow.tcp(&delivery.packet, keyed, side);
         for (kind, there) in
             [(TroubleKind::Loss, loss), (TroubleKind::Reset, reset), (TroubleKind::Checksum, wrong)]
         {
@@ -104,14 +114,16 @@ impl Watch {
 }
 
 impl Flow {
-    /// Whether bytes were lost on the way, and whether the connection was cut off.
-    fn tcp(&mut self, packet: &Packet<'_>, keyed: &Keyed<'_>, side: usize) -> (bool, bool) {
+    /// Whether bytes were lost on the way, and whether the connection was cut off. A gap since whose beginning the capture has
+    /// itself lost packets is none of the network's.
+    fn tcp(&mut self, packet: &Packet<'_>, keyed: &Keyed<'_>, side: usize, epoch: u64) -> (bool, bool) {
         let Some(tcp) = packet.tcp(keyed.ip) else { return (false, false) };
         let flags = tcp.flags();
         if flags.rst() {
             return (false, true);
         }
         let sequence = tcp.sequence();
+        let ours = std::mem::replace(&mut self.epoch[side], epoch) != epoch;
         if flags.syn() {
             let again = self.syn[side] == Some(sequence);
             self.syn[side] = Some(sequence);
@@ -128,7 +140,7 @@ impl Flow {
         let ahead = sequence.wrapping_sub(next) as i32;
         // A keep-alive repeats one byte at most, that before the next (RFC 9293 3.8.4).
         let keep_alive = ahead == -1 && length <= 1 && !flags.fin();
-        let lost = ahead > 0 || ahead < 0 && length > 0 && !keep_alive;
+        let lost = ahead > 0 && !ours || ahead < 0 && length > 0 && !keep_alive;
         if end.wrapping_sub(next) as i32 > 0 {
             self.next[side] = Some(end);
         }

@@ -19,8 +19,10 @@ use std::time::{Duration, Instant};
 use summary::Summary;
 use wharf::demux::Rule;
 use wharf::flow::FlowKey;
+use wharf::flow::fragments::{Counters, Defragmenter, Options, Outcome as Put};
 use wharf::flow::names::{LookupCounts, Names, NamesOptions};
 use wharf::frame::Timestamp;
+use wharf::parse::Packet;
 use wharf::sink::{self, Deliveries, InterfaceStatistics, Sink, Tee};
 
 /// The ports of DNS, multicast DNS and LLMNR.
@@ -29,7 +31,8 @@ const PORTS: &str = "any/53,5353,5355";
 /// Show who asked for which name, of whom, and what came of it: result, latency, answers; then the slowest and the failed.
 ///
 /// A line for each question, once its answer has come or not come in time: DNS over UDP and TCP, multicast DNS, LLMNR. A
-/// question asked again is one line, which says how often. Of a live capture the kernel leaves out all other ports.
+/// question asked again is one line, which says how often. An answer that the capture has not all of is CUT. Of a file, messages
+/// in IP fragments are put together. Of a live capture the kernel leaves out all other ports, and with them later fragments.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
@@ -88,6 +91,8 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
     let names = Names::new(NamesOptions { timeout, ..NamesOptions::default() });
     let mut dns = Dns {
         names,
+        // Live, the later fragments have no port and do not come: what there is of the first is read as it is.
+        fragments: (!input.is_live()).then(|| Defragmenter::new(Options::default())),
         rows: Rows::new(format),
         summary: Summary::default(),
         trouble,
@@ -107,13 +112,20 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
             print(dns.summary.to_string())?;
         }
         let counts = *dns.names.lookups().counts();
-        tell(&account(&counts, dns.names.streams_given_up()));
+        let fragments = dns.fragments.as_ref().map_or(0, not_whole);
+        tell(&account(&counts, dns.names.streams_given_up(), fragments));
     }
     ended.conclude()
 }
 
+/// IP packets of which not all fragments could be had, whatever they were of.
+fn not_whole(fragments: &Defragmenter) -> u64 {
+    let Counters { timed_out, evicted, voided, .. } = fragments.counters();
+    fragments.incomplete() as u64 + timed_out + evicted + voided
+}
+
 /// Every question and every response, accounted for.
-fn account(counts: &LookupCounts, given_up: u64) -> String {
+fn account(counts: &LookupCounts, given_up: u64, fragments: u64) -> String {
     let LookupCounts { asked, answered, unanswered, evicted, .. } = counts;
     let LookupCounts { responses, answers, duplicates, mismatched, unsolicited, announcements, .. } = counts;
     let mut text = format!(
@@ -126,6 +138,12 @@ fn account(counts: &LookupCounts, given_up: u64) -> String {
     if counts.unreadable > 0 {
         text += &format!("; {} messages not readable", counts.unreadable);
     }
+    if counts.cut > 0 {
+        text += &format!("; {} answers not whole in the capture", counts.cut);
+    }
+    if fragments > 0 {
+        text += &format!("; {fragments} IP packets not whole: fragments are missing");
+    }
     if given_up > 0 {
         text += &format!("; {given_up} TCP streams given up for others");
     }
@@ -135,6 +153,7 @@ fn account(counts: &LookupCounts, given_up: u64) -> String {
 /// Looks at every packet for names, and prints each lookup once it is over.
 struct Dns {
     names: Names,
+    fragments: Option<Defragmenter>,
     rows: Rows,
     summary: Summary,
     trouble: bool,
@@ -147,6 +166,29 @@ struct Dns {
 }
 
 impl Dns {
+    /// Looks at a packet, or at what it was the last fragment of. Of one whose fragments were not captured whole, the first is
+    /// read as far as it goes.
+    fn take(&mut self, packet: &Packet<'_>) {
+        let Some(fragments) = &mut self.fragments else { return self.look(packet) };
+        let snapped = fragments.counters().snapped;
+        match fragments.packet(packet) {
+            Put::Complete(whole) => {
+                let layers = whole.layers();
+                self.look(&Packet::new(whole.frame(), &layers));
+            }
+            Put::Kept if fragments.counters().snapped == snapped => {}
+            Put::Kept | Put::Whole => self.look(packet),
+        }
+    }
+
+    fn look(&mut self, packet: &Packet<'_>) {
+        let keyed = packet.innermost().and_then(|ip| FlowKey::of_layer(packet, ip));
+        if let Some(keyed) = keyed {
+            self.names.observe(packet, &keyed, self.last);
+            self.tell_finished();
+        }
+    }
+
     fn tell_finished(&mut self) {
         while let Some(lookup) = self.names.lookups().take() {
             self.summary.add(&lookup);
@@ -170,13 +212,8 @@ impl Sink for &mut Dns {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), sink::Error> {
         for delivery in packets.iter() {
             let packet = &delivery.packet;
-            let time = packet.frame().record.time.unwrap_or(self.last);
-            self.last = time;
-            let keyed = packet.innermost().and_then(|ip| FlowKey::of_layer(packet, ip));
-            if let Some(keyed) = keyed {
-                self.names.observe(packet, &keyed, time);
-                self.tell_finished();
-            }
+            self.last = packet.frame().record.time.unwrap_or(self.last);
+            self.take(packet);
         }
         self.since = Instant::now();
         if self.lines.is_empty() { Ok(()) } else { self.print() }

@@ -25,7 +25,7 @@ pub(super) struct Rows {
 }
 
 const CSV_HEADER: &str = "time,client,client_port,server,server_port,protocol,transport,id,name,type,class,\
-                          outcome,rcode,latency_us,repeats,truncated,answers\r\n";
+                          outcome,rcode,latency_us,repeats,truncated,cut,answers\r\n";
 
 impl Rows {
     pub(super) fn new(format: Format) -> Self {
@@ -112,6 +112,7 @@ fn columns_of(cells: &[String; 8]) -> String {
 /// In one word: a response code, or why there is none.
 pub(super) fn result_of(lookup: &Lookup) -> String {
     match &lookup.outcome {
+        Outcome::Answered(reply) if reply.rcode == 0 && reply.cut => "CUT".to_owned(),
         Outcome::Answered(reply) if reply.rcode == 0 && reply.truncated => "TRUNCATED".to_owned(),
         Outcome::Answered(reply) if reply.rcode == 0 && reply.answers.is_empty() => "NODATA".to_owned(),
         Outcome::Answered(Reply { rcode, .. }) => {
@@ -187,6 +188,9 @@ struct Object<'a> {
     latency_us: Option<u64>,
     repeats: u32,
     truncated: bool,
+    /// Not all of the answer could be read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut: bool,
     answers: Vec<AnswerObject<'a>>,
 }
 
@@ -225,6 +229,7 @@ impl<'a> Object<'a> {
             latency_us: reply.map(|reply| u64::try_from(reply.latency.as_micros()).unwrap_or(u64::MAX)),
             repeats: lookup.repeats,
             truncated: reply.is_some_and(|reply| reply.truncated),
+            cut: reply.is_some_and(|reply| reply.cut),
             answers: answers.iter().map(object).collect(),
         }
     }
@@ -252,6 +257,7 @@ fn csv(lookup: &Lookup) -> String {
         optional(object.latency_us),
         object.repeats.to_string(),
         object.truncated.to_string(),
+        object.cut.to_string(),
         quoted(&answers.join(" ")),
     ];
     cells.join(",") + "\r\n"
@@ -290,7 +296,13 @@ mod tests {
     fn answered(data: &str) -> Lookup {
         let answer = Answer { name: "a".into(), kind: RecordType::A, ttl: 60, data: data.into() };
         let latency = Duration::from_micros(12_345);
-        lookup(Outcome::Answered(Reply { latency, rcode: 0, truncated: false, answers: vec![answer] }))
+        lookup(Outcome::Answered(Reply {
+            latency,
+            rcode: 0,
+            truncated: false,
+            cut: false,
+            answers: vec![answer],
+        }))
     }
 
     fn lines(format: Format, lookup: &Lookup) -> Vec<String> {
@@ -342,8 +354,8 @@ mod tests {
         let [header, line] = &lines(Format::Csv, &answered("x,y"))[..] else { panic!() };
         assert_eq!(
             line,
-            "1700000000.000005000,10.0.0.1,40000,9.9.9.9,53,dns,udp,7,\"a,\"\"b\x1b.test\",A,1,answered,0,12345,1,false,\"x,y\""
+            "1700000000.000005000,10.0.0.1,40000,9.9.9.9,53,dns,udp,7,\"a,\"\"b\x1b.test\",A,1,answered,0,12345,1,false,false,\"x,y\""
         );
-        assert_eq!(header.split(',').count(), 17);
+        assert_eq!(header.split(',').count(), 18);
     }
 }

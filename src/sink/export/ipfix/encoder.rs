@@ -1,9 +1,9 @@
 //! Messages made of records.
 
 use super::template::Template;
-use crate::flow::FlowRecord;
+use crate::flow::{FlowKey, FlowRecord, TunnelKind};
 use crate::frame::Timestamp;
-use crate::parse::IpVersion;
+use crate::parse::{IpVersion, protocol};
 use std::net::IpAddr;
 
 /// RFC 7011 3.1.
@@ -108,6 +108,32 @@ impl IpfixEncoder {
         &self.message
     }
 
+    /// The records of this message are the first of a transport session: their number is 0 (RFC 7011 3.1).
+    pub fn begin_session(&mut self) {
+        self.sequence = 0;
+    }
+
+    /// `octetDeltaCount` of both directions: octets from the IP header on. A record counts them from the link-layer header on and
+    /// does not say how long that is: 14 octets of each packet, and 4 for each VLAN tag, are taken for Ethernet's. It is never less
+    /// than the payload with the shortest headers. Padding of short frames is in it, and on links with shorter headers options of
+    /// IP and TCP are not.
+    #[must_use]
+    pub fn octets(record: &FlowRecord) -> [u64; 2] {
+        let key = &record.key;
+        let link = 14 + 4 * key.vlans().into_iter().flatten().count() as u64;
+        let ip = if key.ip_version() == IpVersion::V4 { 20 } else { 40 };
+        let upper = match key.protocol() {
+            protocol::TCP => 20,
+            protocol::UDP | protocol::UDPLITE => 8,
+            _ => 0,
+        };
+        std::array::from_fn(|side| {
+            let (bytes, packets) = (record.bytes[side], record.packets[side]);
+            let least = record.payload[side].saturating_add(packets.saturating_mul(ip + upper));
+            bytes.saturating_sub(packets.saturating_mul(link)).max(least).min(bytes)
+        })
+    }
+
     /// Begins the next message.
     pub fn begin_next(&mut self) {
         self.message.clear();
@@ -145,8 +171,14 @@ impl IpfixEncoder {
             out.extend(port.to_be_bytes());
         }
         out.extend([record.key.protocol(), record.end.ipfix()]);
-        out.extend(record.key.vlans()[0].unwrap_or(0).to_be_bytes());
-        for side in 0..if template.both { 2 } else { 1 } {
+        for vlan in record.key.vlans() {
+            out.extend(vlan.unwrap_or(0).to_be_bytes());
+        }
+        out.extend(icmp(record).to_be_bytes());
+        out.extend(segment(record).to_be_bytes());
+        let directions = if template.both { 2 } else { 1 };
+        for (side, octets) in Self::octets(record).into_iter().enumerate().take(directions) {
+            out.extend(octets.to_be_bytes());
             out.extend(record.bytes[side].to_be_bytes());
             out.extend(record.packets[side].to_be_bytes());
             out.extend(record.tcp_flags[side].0.to_be_bytes());
@@ -189,6 +221,24 @@ fn short(name: &str) -> &str {
 fn template_of(record: &FlowRecord) -> Template {
     let version = if record.key.ip_version() == IpVersion::V4 { IpVersion::V4 } else { IpVersion::V6 };
     Template { version, both: !record.is_one_way(), named: record.names.is_some() }
+}
+
+/// Type and code of the first end's messages; 0 of other protocols. Requests that have answers, and those, have code 0.
+fn icmp(record: &FlowRecord) -> u16 {
+    if !matches!(record.key.protocol(), protocol::ICMP | protocol::ICMPV6) {
+        return 0;
+    }
+    let ((from, kind), (to, other)) = (record.source(), record.destination());
+    // The other port is that of the answer, or else the code: what has an answer has the same key the other way round.
+    let (key, _) = FlowKey::new((from, kind), (to, other), record.key.protocol());
+    let (answer, _) = FlowKey::new((to, other), (from, kind), record.key.protocol());
+    kind << 8 | if key == answer { 0 } else { other & 0xff }
+}
+
+/// `layer2SegmentId` (RFC 7133): the kind of network, 1 for VXLAN, in the upper octet; 0 of others, which have no number there.
+fn segment(record: &FlowRecord) -> u64 {
+    let tunnel = record.key.tunnel().filter(|tunnel| tunnel.kind == TunnelKind::Vxlan);
+    tunnel.map_or(0, |tunnel| 1 << 56 | u64::from(tunnel.id))
 }
 
 /// Milliseconds since 1970; 0 where there is no time.

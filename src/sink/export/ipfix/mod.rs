@@ -1,7 +1,10 @@
 //! IPFIX (RFC 7011): flow records as collectors take them.
 //!
 //! Both directions of a flow are one record, as RFC 5103 has it: what the other end has sent is in the reverse elements. A flow
-//! of one direction is a record without them. Octets are those on the wire, from the link-layer header on.
+//! of one direction is a record without them. Octets on the wire, from the link-layer header on, are `layer2OctetDeltaCount`;
+//! `octetDeltaCount` is [worked out](IpfixEncoder::octets) from them. Of ICMP type and code are in `icmpTypeCodeIPv4` and
+//! `icmpTypeCodeIPv6`, of two VLAN tags the inner one in `dot1qCustomerVlanId`, VXLAN's network in `layer2SegmentId`. For Community
+//! ID, wrong checksums, and what TCP was found to have gone through, there are no standard elements: they are not sent.
 //! The server's name is ntop's `FLOW_SERVER_NAME` (35632/122), and of an HTTP request the standard `httpRequestHost` too; what ALPN
 //! names is `applicationName`.
 
@@ -13,11 +16,12 @@ pub use encoder::IpfixEncoder;
 use super::super::Error;
 use super::FlowExport;
 use crate::flow::FlowRecord;
+use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Most bytes of a message over UDP: no fragments on any common path (RFC 7011 10.3.3).
 const DATAGRAM: usize = 1_400;
@@ -27,10 +31,15 @@ const LONGEST: usize = 32_768;
 const REFRESH: u32 = 50;
 /// How long a collector may take to answer or to take what is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same of one that had closed its connection.
+const AGAIN: Duration = Duration::from_secs(1);
+/// After how long such a one is tried again at first; then after twice as long each time, and at most this.
+const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(60)];
 
 /// Sends flow records to a collector, or writes them to a file.
 ///
-/// Over TCP, and into a file, templates are written once; over UDP again with every 50th message.
+/// Over TCP, and into a file, templates are written once; over UDP again with every 50th message. A collector that closes its TCP
+/// connection is connected to again; the templates come first then. Until it takes the connection records are lost, and counted.
 ///
 /// ```
 /// use wharf::sink::{FlowExport, Ipfix};
@@ -48,13 +57,19 @@ pub struct Ipfix {
     name: String,
     /// UDP: messages since the templates.
     since_templates: u32,
+    /// UDP: records of the datagram before, if they count as sent.
+    earlier: u64,
     counts: IpfixCounts,
+    /// What went wrong last.
+    trouble: Option<io::Error>,
 }
 
 enum Out {
     File(File),
     Tcp(TcpStream),
     Udp(UdpSocket),
+    /// Of a TCP connection that was closed: where to, when it is to be tried again, and the pause after that.
+    Closed(SocketAddr, Instant, Duration),
 }
 
 /// What was sent.
@@ -62,7 +77,8 @@ enum Out {
 pub struct IpfixCounts {
     /// Records sent or written.
     pub records: u64,
-    /// Records in datagrams that nobody took: the collector's host said so. Others may be lost in silence.
+    /// Records that were not sent, as there was no way or no connection, or in datagrams that the collector's host has refused.
+    /// Others may be lost in silence.
     pub refused: u64,
 }
 
@@ -100,18 +116,14 @@ impl Ipfix {
     /// When the host is not known, or nobody takes the connection within ten seconds.
     pub fn tcp(collector: &str) -> Result<Self, Error> {
         let name = format!("tcp://{collector}");
-        let open = |address: SocketAddr| {
-            let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            Ok(Out::Tcp(stream))
-        };
+        let open = |address: SocketAddr| connect(address, PATIENCE).map(Out::Tcp);
         let out = first(collector, open).map_err(|source| Error::Io { path: name.clone(), source })?;
         Ok(Self::new(out, name, LONGEST))
     }
 
     fn new(out: Out, name: String, most: usize) -> Self {
-        let counts = IpfixCounts::default();
-        Self { encoder: IpfixEncoder::new(most), out, name, since_templates: 0, counts }
+        let (counts, encoder) = (IpfixCounts::default(), IpfixEncoder::new(most));
+        Self { encoder, out, name, since_templates: 0, earlier: 0, counts, trouble: None }
     }
 
     /// What was sent so far.
@@ -121,23 +133,36 @@ impl Ipfix {
     }
 
     fn send(&mut self) -> Result<(), Error> {
+        self.reconnect(Instant::now());
         let records = self.encoder.records();
         let message = self.encoder.message();
         let result = match &mut self.out {
             Out::File(file) => file.write_all(message),
             Out::Tcp(stream) => stream.write_all(message),
-            Out::Udp(socket) => match socket.send(message) {
-                // What an earlier datagram met is told when the next one is sent, which is not sent then.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                    self.counts.refused += records;
-                    self.counts.records = self.counts.records.saturating_sub(records);
-                    Ok(())
+            Out::Udp(socket) => {
+                let mut result = socket.send(message);
+                if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+                    // What an earlier datagram met is told when the next one is sent, which is not sent then.
+                    let refused = std::mem::take(&mut self.earlier);
+                    self.counts.refused += refused;
+                    self.counts.records -= refused;
+                    result = socket.send(message);
                 }
-                sent => sent.map(|_| ()),
-            },
+                result.map(|_| ())
+            }
+            Out::Closed(..) => Err(ErrorKind::NotConnected.into()),
         };
-        result.map_err(|source| Error::Io { path: self.name.clone(), source })?;
-        self.counts.records += records;
+        self.earlier = if result.is_ok() { records } else { 0 };
+        match result {
+            Ok(()) => self.counts.records += records,
+            Err(error) if self.passes(&error) => {
+                self.counts.refused += records;
+                if error.kind() != ErrorKind::NotConnected {
+                    self.trouble = Some(error);
+                }
+            }
+            Err(source) => return Err(Error::Io { path: self.name.clone(), source }),
+        }
         self.encoder.begin_next();
         self.since_templates += 1;
         if matches!(self.out, Out::Udp(_)) && self.since_templates >= REFRESH {
@@ -146,13 +171,58 @@ impl Ipfix {
         }
         Ok(())
     }
+
+    /// Whether it is no reason to end: the way, or the collector, may come back.
+    fn passes(&mut self, error: &io::Error) -> bool {
+        match &self.out {
+            Out::File(_) => false,
+            Out::Udp(_) => is_passing(error),
+            Out::Tcp(stream) => match stream.peer_addr().or_else(|_| self.name_address()) {
+                Ok(address) => {
+                    // What was written of the message makes no sense without the rest.
+                    self.out = Out::Closed(address, Instant::now(), PAUSES[0]);
+                    true
+                }
+                Err(_) => false,
+            },
+            Out::Closed(..) => true,
+        }
+    }
+
+    /// The first address of the collector, as its name is understood now.
+    fn name_address(&self) -> io::Result<SocketAddr> {
+        let host = self.name.strip_prefix("tcp://").unwrap_or(&self.name);
+        host.to_socket_addrs()?.next().ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    /// Tries to connect to a collector that had closed its connection, if it is time to.
+    fn reconnect(&mut self, now: Instant) {
+        let Out::Closed(address, next, pause) = self.out else { return };
+        if now < next {
+            return;
+        }
+        let templates = |mut stream: TcpStream| {
+            // A transport session of its own, whose numbers begin anew (RFC 7011 3.1, 10.4.3).
+            stream.write_all(IpfixEncoder::new(LONGEST).message()).map(|()| stream)
+        };
+        match connect(address, AGAIN).and_then(templates) {
+            Ok(stream) => {
+                self.out = Out::Tcp(stream);
+                self.encoder.begin_session();
+            }
+            Err(error) => {
+                self.trouble = Some(error);
+                self.out = Out::Closed(address, now + pause, (2 * pause).min(PAUSES[1]));
+            }
+        }
+    }
 }
 
 impl FlowExport for Ipfix {
     /// Takes a record, and sends those that fill a message.
     ///
     /// # Errors
-    /// When the file cannot be written, or the collector has closed the connection. That a datagram was refused is counted.
+    /// When the file cannot be written, or a datagram is refused for good. That there is no way or no connection now is counted.
     fn write(&mut self, record: &FlowRecord) -> Result<(), Error> {
         if !self.encoder.fits(record) {
             self.send()?;
@@ -179,9 +249,36 @@ impl FlowExport for Ipfix {
 
     fn account(&self) -> String {
         let IpfixCounts { records, refused } = self.counts;
-        let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
-        format!("ipfix: {records} records sent{refused}")
+        let mut text = format!("ipfix: {records} records sent");
+        if refused > 0 {
+            text += &format!(", {refused} refused");
+            let trouble = self.trouble.iter().map(|error| format!("; last error: {error}"));
+            text.extend(trouble);
+        }
+        text
     }
+}
+
+fn connect(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Whether a datagram may find its way again later: a link is down, a route or an address is gone, a queue is full, a firewall
+/// says no, nobody listens.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::PermissionDenied
+            | ErrorKind::WouldBlock
+            | ErrorKind::TimedOut
+    ) || error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error())
 }
 
 /// The first of a host's addresses with which it works.
@@ -194,4 +291,27 @@ fn first(collector: &str, open: impl Fn(SocketAddr) -> io::Result<Out>) -> io::R
         }
     }
     Err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_ends_nothing() {
+        let passing = [
+            Errno::CONNREFUSED,
+            Errno::NETUNREACH,
+            Errno::HOSTUNREACH,
+            Errno::NETDOWN,
+            Errno::ADDRNOTAVAIL,
+            Errno::NOBUFS,
+            Errno::PERM,
+            Errno::AGAIN,
+        ];
+        assert!(passing.into_iter().all(|error| is_passing(&error.into())));
+        assert!(
+            ![Errno::MSGSIZE, Errno::BADF, Errno::INVAL].into_iter().any(|error| is_passing(&error.into()))
+        );
+    }
 }

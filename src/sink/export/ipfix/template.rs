@@ -16,22 +16,32 @@ pub(super) const HEAD: [(u16, u16); 2] = [
 /// sourceIPv4Address and destinationIPv4Address, or those of IPv6.
 const ADDRESSES: [[(u16, u16); 2]; 2] = [[(8, 4), (12, 4)], [(27, 16), (28, 16)]];
 
-/// Elements after them.
-pub(super) const COMMON: [(u16, u16); 5] = [
+/// icmpTypeCodeIPv4, or that of IPv6.
+const ICMP: [(u16, u16); 2] = [(32, 2), (139, 2)];
+
+/// Elements after those of the addresses.
+pub(super) const COMMON: [(u16, u16); 6] = [
     (7, 2),   // sourceTransportPort
     (11, 2),  // destinationTransportPort
     (4, 1),   // protocolIdentifier
     (136, 1), // flowEndReason
     (58, 2),  // vlanId
+    (245, 2), // dot1qCustomerVlanId
+];
+
+/// Elements between that of ICMP and those of each direction.
+const TUNNEL: [(u16, u16); 1] = [
+    (351, 8), // layer2SegmentId
 ];
 
 /// Elements of each direction.
-pub(super) const DIRECTION: [(u16, u16); 5] = [
-    (1, 8),  // octetDeltaCount
-    (2, 8),  // packetDeltaCount
-    (6, 2),  // tcpControlBits
-    (52, 1), // minimumTTL
-    (53, 1), // maximumTTL
+pub(super) const DIRECTION: [(u16, u16); 6] = [
+    (1, 8),   // octetDeltaCount
+    (352, 8), // layer2OctetDeltaCount
+    (2, 8),   // packetDeltaCount
+    (6, 2),   // tcpControlBits
+    (52, 1),  // minimumTTL
+    (53, 1),  // maximumTTL
 ];
 
 /// ntop's elements (IANA "Private Enterprise Numbers").
@@ -74,16 +84,19 @@ impl Template {
         let sum =
             |elements: &[(u16, u16)]| elements.iter().map(|(_, bytes)| usize::from(*bytes)).sum::<usize>();
         let directions = if self.both { 2 } else { 1 };
-        sum(&HEAD) + sum(&ADDRESSES[self.addresses()]) + sum(&COMMON) + directions * sum(&DIRECTION)
+        let either = sum(&ADDRESSES[self.version()]) + sum(&ICMP[self.version()..=self.version()]);
+        sum(&HEAD) + either + sum(&COMMON) + sum(&TUNNEL) + directions * sum(&DIRECTION)
     }
 
-    fn addresses(self) -> usize {
+    fn version(self) -> usize {
         usize::from(self.version == IpVersion::V6)
     }
 
     /// Appends the template record (RFC 7011 3.4.1).
     pub(super) fn write(self, out: &mut Vec<u8>) {
-        let forward = HEAD.iter().chain(&ADDRESSES[self.addresses()]).chain(&COMMON).chain(&DIRECTION);
+        let version = self.version();
+        let forward = HEAD.iter().chain(&ADDRESSES[version]).chain(&COMMON);
+        let forward = forward.chain([&ICMP[version]]).chain(&TUNNEL).chain(&DIRECTION);
         let reverse = if self.both { &DIRECTION[..] } else { &[] };
         let names = if self.named { &NAMES[..] } else { &[] };
         let count = forward.clone().count() + reverse.len() + names.len();
