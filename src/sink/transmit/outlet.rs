@@ -68,6 +68,7 @@ impl Sender {
     }
 
     /// How many of the frames that were taken the kernel threw away, as far as is known at once, or, `in_full`, at all.
+    #[cfg_attr(not(feature = "xdp"), expect(unused_variables, reason = "only AF_XDP tells some of it later"))]
     fn thrown_away(&self, in_full: bool) -> u64 {
         match self {
             Self::Packet(_) => 0,
