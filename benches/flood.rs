@@ -158,6 +158,8 @@ enum Sent {
     Datagram,
     /// The server sends it; flags, where both sides are, bytes.
     Segment(bool, u16, [u32; 2], usize),
+    /// Nobody sends anything for some seconds.
+    Silence(u32),
 }
 
 /// A handshake, a question and an answer in two parts, all of it acknowledged.
@@ -173,10 +175,15 @@ const CONVERSATION: [Sent; 9] = [
     Sent::Segment(false, Tcp::ACK, [301, 1_501], 0),
 ];
 
+/// A SYN whose answer is sent again, as it is never confirmed.
+const HALF_OPEN: [Sent; 4] = [CONVERSATION[0], CONVERSATION[1], Sent::Silence(6), CONVERSATION[1]];
+
 /// What flows have sent whose memory is told.
-const KINDS: [(&str, &[Sent]); 4] = [
+const KINDS: [(&str, &[Sent]); 6] = [
     ("UDP", &[Sent::Datagram]),
     ("a SYN", CONVERSATION.split_at(1).0),
+    ("a SYN and its answer", CONVERSATION.split_at(2).0),
+    ("a SYN and its answer, which comes again", &HALF_OPEN),
     ("TCP, open", CONVERSATION.split_at(3).0),
     ("TCP, a question and its answer", &CONVERSATION),
 ];
@@ -189,10 +196,15 @@ fn resident_with(flows: u32, sent: &[Sent]) -> usize {
     let (mut stack, mut at, message) = (Stack::new(), 0, [0; 1_000]);
     let before = resident();
     for packet in sent {
+        if let Sent::Silence(seconds) = packet {
+            at += seconds * 1_000_000;
+            continue;
+        }
         for flow in 0..flows {
             let client = (scattered(flow).to_be_bytes(), (flow >> 7) as u16 | 1024);
             let server = ([192, 0, 2, 7], 443);
             match *packet {
+                Sent::Silence(_) => {}
                 Sent::Datagram => {
                     stack
                         .message(b"12345678")

@@ -360,3 +360,99 @@ fn captured_frames() {
     }
     assert!(replayed > 0, "no capture found under WHARF_CORPUS");
 }
+
+/// A proxy's worker asks for no memory for what it passes on, once it has been through it.
+#[cfg(feature = "proxy")]
+mod proxy {
+    use super::{ALLOCATIONS, ALONE};
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+    use std::sync::PoisonError;
+    use std::sync::atomic::Ordering;
+    use std::thread;
+    use std::time::Duration;
+    use wharf::proxy::config::{Config, Listener, Server, Upstream};
+    use wharf::proxy::{ListenPlace, Proxy};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Echoes what two clients say, and datagrams, with memory of its own.
+    fn servers() -> (SocketAddr, SocketAddr) {
+        let (tcp, udp) = (TcpListener::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let places = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
+        for _ in 0..2 {
+            let tcp = tcp.try_clone().unwrap();
+            thread::spawn(move || {
+                let (mut stream, _) = tcp.accept().unwrap();
+                let mut bytes = [0; 1 << 16];
+                while let Ok(length @ 1..) = stream.read(&mut bytes) {
+                    stream.write_all(&bytes[..length]).unwrap();
+                }
+            });
+        }
+        thread::spawn(move || {
+            let mut bytes = [0; 2_048];
+            while let Ok((length, from)) = udp.recv_from(&mut bytes) {
+                udp.send_to(&bytes[..length], from).unwrap();
+            }
+        });
+        places
+    }
+
+    #[test]
+    fn events() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tcp, udp) = servers();
+        let upstream = |server: SocketAddr| Upstream {
+            servers: vec![Server::at(server.to_string().parse().unwrap())],
+            ..Upstream::default()
+        };
+        let config = Config {
+            listeners: vec![
+                Listener::on("127.0.0.1:tcp/0".parse().unwrap(), 0),
+                Listener::on("127.0.0.1:udp/0".parse().unwrap(), 1),
+            ],
+            upstreams: vec![upstream(tcp), upstream(udp)],
+            cores: vec![0],
+            ..Config::default()
+        };
+        let proxy = Proxy::bind(&config).unwrap();
+        let places: Vec<_> = proxy
+            .places()
+            .map(|(_, place)| match place {
+                ListenPlace::Internet(address) => *address,
+                other => panic!("{other}"),
+            })
+            .collect();
+        let proxy = proxy.start().unwrap();
+        let mut small = TcpStream::connect(places[0]).unwrap();
+        let mut bulky = TcpStream::connect(places[0]).unwrap();
+        let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+        datagrams.connect(places[1]).unwrap();
+        small.set_read_timeout(Some(PATIENCE)).unwrap();
+        bulky.set_read_timeout(Some(PATIENCE)).unwrap();
+        datagrams.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (block, mut room) = (vec![7; 256 << 10], vec![0; 256 << 10]);
+        let mut round = || {
+            let mut answer = [0; 64];
+            for _ in 0..200 {
+                small.write_all(&[1; 64]).unwrap();
+                small.read_exact(&mut answer).unwrap();
+                datagrams.send(&[2; 64]).unwrap();
+                datagrams.recv(&mut answer).unwrap();
+            }
+            for _ in 0..20 {
+                bulky.write_all(&block).unwrap();
+                bulky.read_exact(&mut room).unwrap();
+            }
+        };
+        // Buffers, pipes and lists come into use.
+        (0..3).for_each(|_| round());
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        (0..5).for_each(|_| round());
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
+        let totals = proxy.totals();
+        assert!(totals.tcp.bytes_up > 8 * 20 * (256 << 10) && totals.udp.sent >= 2 * 8 * 200, "{totals}");
+        assert!(totals.tcp.bytes_spliced > 0, "{totals}");
+    }
+}

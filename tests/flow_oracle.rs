@@ -43,13 +43,62 @@ const COMPARED: [(&str, Findings, &[&str], f64); 5] = [
     ("lost segment", Findings::AFTER_LOSS, &["lost_segment"], 0.95),
     // Not owed as much: after a gap the dissector goes back to what it last saw and says the same acknowledgment again; here
     // each is said once.
-    ("acknowledged and not seen", Findings::ACKS_UNSEEN, &["ack_lost_segment"], 0.80),
+    (UNSEEN, Findings::ACKS_UNSEEN, &["ack_lost_segment"], 0.80),
     ("keep-alive", Findings::KEEP_ALIVE, &["keep_alive"], 0.95),
     ("zero window", Findings::ZERO_WINDOW, &["zero_window"], 0.95),
 ];
 
 /// Where the dissector is not the truth: it takes segments in different VLANs for one connection.
 const NOT_COMPARED: [&str; 2] = ["zeek/vlan-pcp-dei.pcapng", "zeek/vlan-collisions.pcap"];
+
+/// Differences that are known, by file, frames and finding; `true`: it is ours alone.
+const KNOWN: [(&str, &[u64], &str, bool, &str); 6] = [
+    (
+        "dnscap/dnso1tcp-midmiss.pcap",
+        &[16],
+        UNSEEN,
+        false,
+        "acknowledges the end of what frame 15 brought: only what lies before that is missing, and frame 14 has told of it",
+    ),
+    (
+        "pcapplusplus/packetpp__ldap.pcapng",
+        &[19],
+        UNSEEN,
+        true,
+        "acknowledges 2056504484; of that side frame 16 ends at 2056504237, frame 18 has acknowledged up to 2056504404, and nothing of \
+         it comes between",
+    ),
+    (
+        "pcapplusplus/packetpp__ldap.pcapng",
+        &[22],
+        UNSEEN,
+        false,
+        "acknowledges the end of what frame 21 brought; frame 20 has told of what is missing before that",
+    ),
+    (
+        "snabb/sanitized4k_truncated128.pcap",
+        &[2742],
+        UNSEEN,
+        false,
+        "acknowledges the same as frame 2740, of which it is told: once is enough",
+    ),
+    (
+        "zeek/tcp__reassembly.pcap",
+        &[105],
+        UNSEEN,
+        true,
+        "acknowledges 3401106679; of that side nothing behind 3401105231 has come",
+    ),
+    (
+        "zeek/tcp__reassembly.pcap",
+        &[10, 88, 107],
+        UNSEEN,
+        false,
+        "acknowledges the end of the frame before it; of the gap before that the acknowledgment two frames before has told",
+    ),
+];
+
+const UNSEEN: &str = "acknowledged and not seen";
 
 /// Each TCP frame's findings, by number.
 fn ours(path: &Path) -> HashMap<u64, Findings> {
@@ -100,7 +149,7 @@ fn segments_are_judged_as_by_an_independent_dissector() {
     };
     let (captures, oracle) = (Path::new(&corpus).join("captures"), Path::new(&corpus).join("oracle"));
     let mut agreements = [Agreement::default(); COMPARED.len()];
-    let mut differences = Vec::new();
+    let (mut differences, mut met) = (Vec::new(), 0);
     for table in tables(&oracle) {
         let name = table.strip_prefix(&oracle).unwrap().with_extension("");
         if NOT_COMPARED.iter().any(|other| name == Path::new(other)) {
@@ -124,7 +173,15 @@ fn segments_are_judged_as_by_an_independent_dissector() {
                     columns.iter().any(|name| !value(column(&format!("tcp.analysis.{name}"))).is_empty());
                 let ours = ours.contains(*finding);
                 agreement.add(ours, theirs);
-                if ours != theirs {
+                if ours == theirs {
+                    continue;
+                }
+                let is_known = |(file, frames, finding, is_ours, _): &(&str, &[u64], &str, bool, &str)| {
+                    name == Path::new(file) && frames.contains(&packet) && finding == what && *is_ours == ours
+                };
+                if KNOWN.iter().any(is_known) {
+                    met += 1;
+                } else {
                     differences
                         .push(format!("{}#{packet}: {what}: ours {ours}, theirs {theirs}", name.display()));
                 }
@@ -135,7 +192,11 @@ fn segments_are_judged_as_by_an_independent_dissector() {
         let (precision, recall) = (agreement.precision(), agreement.recall());
         eprintln!("{what}: {agreement:?}, precision {precision:.4}, recall {recall:.4}, owed {owed}");
     }
-    eprintln!("{}", differences.join("\n"));
+    assert!(differences.is_empty(), "not among those known:\n{}", differences.join("\n"));
+    // Another corpus need not have them.
+    let there = KNOWN.iter().filter(|(file, ..)| captures.join(file).exists());
+    let known: usize = there.map(|(_, frames, ..)| frames.len()).sum();
+    assert_eq!(met, known, "known differences that are none");
     for ((what, .., owed), agreement) in COMPARED.iter().zip(agreements) {
         assert!(agreement.both > 0, "{what}: none to tell by");
         assert!(agreement.precision() >= *owed && agreement.recall() >= *owed, "{what}: {agreement:?}");

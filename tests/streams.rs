@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use wharf::build::Tcp;
+use wharf::build::{Content, Ethernet, Ipv4, Stack, Tcp, Udp, Vxlan, fragments as cut};
 use wharf::engine::Engine;
 use wharf::flow::fragments::{Defragmenter, Options, Outcome};
 use wharf::parse::{Fragment, Packet, parse};
@@ -45,6 +45,37 @@ fn ports_used_again_have_files_of_their_own() {
     let files = streams(&packets);
     assert_eq!(files.len(), 3);
     assert_eq!(files["tcp-10.0.0.1.40000-10.0.0.2.6667.1"], b"again");
+}
+
+/// Two tenants whose addresses, ports and fragments are numbered alike, each in a network of its own.
+#[test]
+fn fragments_of_two_networks_make_two_streams() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("in.pcap");
+    let mut packets = Vec::new();
+    let said = |tenant: u32| vec![b'a' + tenant as u8; 1_200];
+    let of = |tenant: u32| {
+        let mut stack = Stack::new();
+        let ip = Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]);
+        stack.message(&said(tenant)).wrap(Tcp::new(1, 2).flags(Tcp::ACK).sequence(5)).wrap(ip);
+        cut(&stack, 1_000, 7).into_iter().map(move |fragment| {
+            let mut outer = Stack::new();
+            outer.message(&fragment);
+            outer.prepend(&[], Content::Ipv4);
+            outer.wrap(Ethernet::new([2; 6], [4; 6])).wrap(Vxlan::new(100 + tenant)).wrap(Udp::new(5, 4_789));
+            outer.wrap(Ipv4::new([1, 1, 1, 1], [2, 2, 2, 2]));
+            outer.bytes().to_vec()
+        })
+    };
+    // By turns.
+    of(0).zip(of(1)).for_each(|(a, b)| packets.extend([a, b]));
+    write(&path, &packets);
+    let out = directory.path().join("out");
+    let mut streams = StreamFiles::create(&out).unwrap().defragment(Options::default());
+    Engine::builder().source(CaptureFile::open(&path).unwrap()).rest(&mut streams).run().unwrap();
+    let read = |name| fs::read(out.join(name)).unwrap();
+    assert_eq!(read("tcp-10.0.0.1.1-10.0.0.2.2"), said(0));
+    assert_eq!(read("tcp-10.0.0.1.1-10.0.0.2.2.1"), said(1));
 }
 
 #[test]

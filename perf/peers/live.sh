@@ -77,6 +77,7 @@ role_ours_few() { "$wharf" gen -i va --size "${lengths[$1]}" --protocol udp --di
 role_ours_xdp() { "$wharf" gen -i va --size "${lengths[$1]}" --protocol udp --xdp; }
 role_sendmmsg() { "$bare" sendmmsg va 1000000000 "${lengths[$1]}"; }
 role_txring() { "$bare" txring va 1000000000 "${lengths[$1]}"; }
+role_xdp() { "$bare" xdp va 1000000000 "${lengths[$1]}"; }
 role_trafgen() { trafgen --dev va --conf "$scratch/$1.cfg" --cpus 1 --num 0; }
 role_tcpreplay() { tcpreplay --quiet --intf1 va --topspeed --preload-pcap --loop 1000000 "$scratch/$1.pcap"; }
 role_testpmd() {
@@ -85,7 +86,14 @@ role_testpmd() {
         --no-telemetry -m 512 --vdev net_af_packet0,iface=va,qdisc_bypass=1 -- --forward-mode=txonly --txpkts="$1" \
         --nb-cores=1 --total-num-mbufs=32768 --stats-period 100
 }
+role_testpmd_xdp() {
+    [ "$1" != imix ] || return 0
+    RUNTIME_DIRECTORY=$scratch "$testpmd" -l "$control,$core" --main-lcore "$control" --no-pci --no-huge --no-shconf \
+        --no-telemetry -m 512 --vdev net_af_xdp0,iface=va -- --forward-mode=txonly --txpkts="$1" \
+        --nb-cores=1 --total-num-mbufs=32768 --stats-period 100
+}
 declare -A name=(
+    [xdp]='bare AF_XDP loop' [testpmd_xdp]='testpmd af_xdp'
     [ours]='wharf gen' [ours_few]='wharf gen --distinct 240' [ours_xdp]='wharf gen --xdp' [sendmmsg]='bare sendmmsg loop' [txring]='bare TX ring loop'
     [trafgen]=trafgen [tcpreplay]='tcpreplay --topspeed' [testpmd]='testpmd af_packet'
 )
@@ -105,13 +113,13 @@ sent() {
 rate_of() {
     local role=$1 size=$2 before after begun ended pinned=("${on_core[@]}")
     # It pins its own threads.
-    if [ "$role" = testpmd ]; then pinned=("${on_core[@]::${#on_core[@]}-1}" "$control,$core"); fi
+    if [[ $role = testpmd* ]]; then pinned=("${on_core[@]::${#on_core[@]}-1}" "$control,$core"); fi
     export -f "role_$role"
     export wharf bare scratch testpmd control core size role few
     local array="declare -A lengths=([64]=64 [imix]=60:7,590:4,1514:1 [1514]=1514)"
     setsid "${pinned[@]}" bash -c "$array; role_$role $size" >"$scratch/out" 2>&1 </dev/null &
     local sender=$!
-    sleep "$([ "$role" = testpmd ] && echo 2 || echo 0.4)"
+    sleep "$([[ $role = testpmd* ]] && echo 2 || echo 0.4)"
     before=$(sent) begun=${EPOCHREALTIME/./}
     sleep 0.6
     after=$(sent) ended=${EPOCHREALTIME/./}
@@ -130,10 +138,22 @@ row() { printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$@" >>"$rows"; }
 # Of ours, or of the role that stands for it.
 ratio() { paste "$scratch/rate.${2:-ours}" "$scratch/rate.$1" | awk '$2 > 0 { printf "%.3f\n", $1 / $2 }' | median; }
 
+# Whether testpmd has its driver for AF_XDP.
+has_af_xdp() {
+    local found=(/usr/lib/*/dpdk/pmds-*/librte_net_af_xdp.so /usr/local/lib/*/dpdk/pmds-*/librte_net_af_xdp.so)
+    for found in "${found[@]}"; do [ ! -e "$found" ] || return 0; done
+    return 1
+}
+
 part_send() {
     local roles=(ours sendmmsg txring ours_few trafgen tcpreplay) size round role
-    [ -z "$root" ] || roles+=(ours_xdp)
-    if command -v "$testpmd" >/dev/null; then roles+=(testpmd); else echo "SKIPPED: no testpmd (Debian: dpdk-dev)" >&2; fi
+    if [ -n "$root" ]; then roles+=(ours_xdp xdp); else echo "SKIPPED: AF_XDP needs root" >&2; fi
+    if command -v "$testpmd" >/dev/null; then
+        roles+=(testpmd)
+        if [ -n "$root" ] && has_af_xdp; then roles+=(testpmd_xdp); else echo "SKIPPED: no testpmd af_xdp (root, and Debian's librte-net-af-xdp23)" >&2; fi
+    else
+        echo "SKIPPED: no testpmd (Debian: dpdk-dev)" >&2
+    fi
     # Only some, to see more rounds of them.
     [ -z "${ROLES:-}" ] || read -ra roles <<<"ours $ROLES"
     for size in "${sizes[@]}"; do
@@ -146,13 +166,15 @@ part_send() {
         local own owed ours
         for role in "${roles[@]:1}"; do
             local peer
-            [ "$role" = trafgen ] && ours=ours_few || ours=ours
+            case $role in trafgen) ours=ours_few ;; xdp | testpmd_xdp) ours=ours_xdp ;; *) ours=ours ;; esac
             own=$(median <"$scratch/rate.$ours")
             peer=$(median <"$scratch/rate.$role")
             [ "$peer" -gt 0 ] || continue
             # The bare loops do nothing but call the kernel: within what rounds differ by.
-            case $role in sendmmsg | txring) owed=0.97 ;; ours_xdp | ours_few) owed= ;; *) owed=1 ;; esac
-            row "send $size, k packets/s" "$own" "$peer" "${name[$role]}" "$(ratio "$role" "$ours")" "$owed"
+            case $role in sendmmsg | txring | xdp) owed=0.97 ;; ours_xdp | ours_few) owed= ;; *) owed=1 ;; esac
+            local metric="send $size"
+            [ "$ours" != ours_xdp ] || metric+=" by AF_XDP"
+            row "$metric, k packets/s" "$own" "$peer" "${name[$role]}" "$(ratio "$role" "$ours")" "$owed"
         done
     done
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # AF_XDP over a veth pair: wharf, with parse, both checksums and counts by port, beside a bare loop that only counts. As
-# root: it builds namespaces of its own. The sender has CPU 0, with the kernel's half of receiving; the receiver CPU 1.
+# root: it builds namespaces of its own. The sender has CPU 0, with the kernel's half of receiving what sockets send; the receiver
+# CPU 1, and with live frames the kernel's thread that takes them in (threaded NAPI). testpmd is run where it has its driver.
 #
 #   perf/peers/xdp.sh
 #
-# ROUNDS (5), TIME (milliseconds a run, 1000) and BYTES (60) in the environment. Writes perf/results/xdp.tsv and exits with 0
+# ROUNDS (5), TIME (milliseconds a run, 1000), BYTES (60) and NAPI (the CPU of that thread, 1, or off) in the environment. Writes perf/results/xdp.tsv and exits with 0
 # only if every owed ratio holds.
 set -euo pipefail
 cd "$(dirname "$0")/xdp"
@@ -17,7 +18,7 @@ table=$("$target/release/xdp-peers" all "${ROUNDS:-5}" "${TIME:-1000}" "${BYTES:
 column -t -s $'\t' <<<"$table" 2>/dev/null || echo "$table"
 mkdir -p "$results"
 awk -F '\t' -v OFS='\t' '
-    NR > 1 { received[$1, $2] = $5; cpu[$1, $2] = $6; switches[$1, $2] = $7; feeds[$1] }
+    NR > 1 { sent[$1, $2] = $4; received[$1, $2] = $5; cpu[$1, $2] = $6; switches[$1, $2] = $7; feeds[$1] }
     function row(metric, ours, peer, name, ratio, owed) {
         print metric, ours, peer, name, sprintf("%.3f", ratio), owed
         if (owed != "" && ratio < owed) failed = 1
@@ -27,6 +28,13 @@ awk -F '\t' -v OFS='\t' '
         for (feed in feeds) {
             spin = received[feed, "WharfSpin"]; sleep = received[feed, "WharfSleep"]
             bare = received[feed, "BareSpin"]; poll = received[feed, "BarePoll"]
+            # What was offered: a ratio of little of it would say little.
+            offered = sent[feed, "WharfSpin"]; theirs = sent[feed, "BareSpin"]
+            row(feed ", spinning, k frames/s offered", offered, theirs, "bare loop, spinning", offered / theirs, "")
+            if ((feed, "Testpmd") in received) {
+                theirs = received[feed, "Testpmd"]
+                row(feed ", spinning, k frames/s", spin, theirs, "testpmd af_xdp rxonly", theirs ? spin / theirs : 0, "")
+            }
             row(feed ", spinning, k frames/s", spin, bare, "bare loop, spinning", spin / bare, feed == "Live" ? 0.9 : "")
             row(feed ", asleep, k frames/s", sleep, poll, "bare loop, polling", sleep / poll, feed == "Sockets" ? 1 : "")
             ours = switches[feed, "WharfSleep"]; theirs = switches[feed, "BarePoll"]

@@ -9,6 +9,9 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// Bytes of the largest ring that can be asked for: the kernel counts them in 32 bits.
+const MOST_RING: u64 = 4094 << 20;
+
 /// What became of the packets that came to one place. Nothing is lost without a name:
 ///
 /// ```text
@@ -106,7 +109,8 @@ pub struct Report {
     pub total: Ledger,
     /// Captured bytes of the packets taken from the source.
     pub bytes: u64,
-    /// Each worker's part. Not in the JSON, which is the same for any number of workers.
+    /// Each worker's part. Not in the JSON, which is the same for any number of workers; where each has had a ring of its own,
+    /// it is printed.
     #[serde(skip)]
     pub workers: Vec<Ledger>,
     /// Each output's part, in the order of declaration.
@@ -196,6 +200,13 @@ impl Report {
         }
     }
 
+    /// Each worker's part where it tells something: of a live source that several have read, each a share of its own.
+    #[must_use]
+    pub fn shares(&self) -> Option<&[Ledger]> {
+        let are_apart = self.rings.as_ref().is_some_and(|rings| rings.rings > 1);
+        (are_apart && self.workers.len() > 1).then_some(&self.workers[..])
+    }
+
     /// Whether every ledger's equation holds, and the outputs add up to the total.
     #[must_use]
     pub fn balanced(&self) -> bool {
@@ -225,7 +236,8 @@ fn ledger_of(tally: &Tally) -> Ledger {
     ])
 }
 
-/// The equation, then a line for each output where there are several, and what was amiss.
+/// The equation, then a line for each output where there are several, and for each worker that had a ring of its own, and
+/// what was amiss.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.total)?;
@@ -234,6 +246,9 @@ impl fmt::Display for Report {
             for OutputReport { rule, ledger, .. } in &self.outputs {
                 write!(f, "\n  {rule:width$}  {ledger}")?;
             }
+        }
+        for (number, ledger) in self.shares().unwrap_or_default().iter().enumerate() {
+            write!(f, "\n  worker {number}  {ledger}")?;
         }
         let Checksums { ip, l4, inner_ip, inner_l4 } = &self.checksums;
         let bad = Verdict::Bad { found: 0, expected: 0 };
@@ -263,11 +278,16 @@ impl fmt::Display for Report {
             // Where it was raised, that is what its note says.
             match &self.rings {
                 Some(RingUse { raised_from: None, rings, bytes, .. }) if *rings > 0 => {
-                    let twice = (2 * bytes / *rings as u64).div_ceil(1 << 20);
-                    write!(f, ": --ring {twice}M has room for a stall twice as long")?;
-                    f.write_str(
-                        "; if it was none, what comes takes more --cores, or less to do with each packet",
-                    )?;
+                    let each = bytes / *rings as u64;
+                    if each < MOST_RING {
+                        let more = (2 * each).min(MOST_RING).div_ceil(1 << 20);
+                        let longer =
+                            if 2 * each > MOST_RING { "longer stall" } else { "stall twice as long" };
+                        write!(f, ": --ring {more}M has room for a {longer}; if it was none, ")?;
+                    } else {
+                        f.write_str(", and no kernel takes a larger one: ")?;
+                    }
+                    f.write_str("what comes takes more --cores, or less to do with each packet")?;
                 }
                 _ => {}
             }
@@ -317,4 +337,45 @@ fn list<T: fmt::Display>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full(rings: usize, mebibytes: u64) -> Report {
+        let rings = Some(RingUse { rings, bytes: rings as u64 * (mebibytes << 20), ..RingUse::default() });
+        Report { ring_freezes: 1, rings, ..Report::default() }
+    }
+
+    #[test]
+    fn no_ring_is_advised_that_cannot_be_had() {
+        let advice = |rings, mebibytes| full(rings, mebibytes).to_string().lines().nth(1).unwrap().to_owned();
+        let more = "what comes takes more --cores, or less to do with each packet";
+        assert_eq!(
+            advice(2, 64),
+            format!(
+                "the kernel's ring was full once: --ring 128M has room for a stall twice as long; if it was none, {more}"
+            )
+        );
+        assert!(advice(1, 2047).contains(": --ring 4094M has room for a stall twice as long; "));
+        assert!(advice(1, 2048).contains(": --ring 4094M has room for a longer stall; "));
+        let last = format!("the kernel's ring was full once, and no kernel takes a larger one: {more}");
+        assert_eq!(advice(1, 4094), last);
+    }
+
+    #[test]
+    fn workers_are_told_where_each_had_a_ring_of_its_own() {
+        let worker = |received| Ledger { received, delivered: received, ..Ledger::default() };
+        let mut report = Report { workers: vec![worker(7), worker(5)], ..full(2, 64) };
+        let lines =
+            "\n  worker 0  7 received = 7 delivered + 0 filtered out + 0 dropped\n  worker 1  5 received = ";
+        assert!(report.to_string().contains(lines), "{report}");
+        assert_eq!(report.shares().map(<[_]>::len), Some(2));
+        // Turns at one file, or at one ring, say nothing.
+        for rings in [None, full(1, 64).rings] {
+            report.rings = rings;
+            assert!(!report.to_string().contains("worker") && report.shares().is_none(), "{report}");
+        }
+    }
 }

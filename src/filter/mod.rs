@@ -68,6 +68,7 @@ pub mod ir;
 mod lexer;
 mod lower;
 mod names;
+mod ports;
 mod walk;
 mod words;
 
@@ -84,6 +85,7 @@ use lower::Site;
 use names::Names;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -256,6 +258,16 @@ impl Filter {
             Meaning::Program(program) => {
                 format!("what a program of {} instructions wants\n", program.instructions().len())
             }
+        }
+    }
+
+    /// IP protocols and ports of which every packet that matches has one at either end, so that a look-up of ports may come
+    /// first; `None` where others may match, too.
+    #[must_use]
+    pub fn ports_at_most(&self) -> Option<Vec<(u8, RangeInclusive<u16>)>> {
+        match &self.0.meaning {
+            Meaning::Expression(Some(node)) => ports::at_most(node),
+            Meaning::Expression(None) | Meaning::Program(_) => None,
         }
     }
 

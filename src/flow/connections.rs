@@ -314,4 +314,30 @@ mod tests {
         let Connections { open, compact, openings, beside, .. } = &connections;
         assert_eq!([open.len(), compact.len(), openings.len(), beside.len()], [0, 1, 0, 0]);
     }
+
+    /// A flood of SYNs whose answers come again and again, as nobody confirms them.
+    #[test]
+    fn an_answer_that_comes_again_much_later_takes_not_much_more() {
+        let mut connections = Connections::new(0);
+        let syn = Segment { flags: TcpFlags::SYN, sequence: 7, window: 9, ..Segment::default() };
+        let answer = Segment { flags: TcpFlags::SYN | TcpFlags::ACK, acknowledgment: 8, ..syn };
+        let (mut number, mut last) = (NONE, 0);
+        let later = [
+            (&syn, 0),
+            (&answer, 10 * MS),
+            (&answer, 1_010 * MS),
+            (&answer, 7_010 * MS),
+            (&answer, 30_000 * MS),
+        ];
+        for (at, (segment, time)) in later.into_iter().enumerate() {
+            let times = (std::mem::replace(&mut last, time), time);
+            connections.observe(&mut number, times, (segment, usize::from(at > 0)), time, 0);
+            let Connections { open, compact, openings, .. } = &connections;
+            assert_eq!((open.len(), compact.len() + openings.len()), (0, 1), "after {time}");
+        }
+        let story = connections.story(number, last).unwrap();
+        let answered = story.handshake.and_then(|handshake| handshake.answered_after);
+        assert_eq!((story.state, answered), (TcpState::HalfOpen, Some(std::time::Duration::from_millis(10))));
+        assert_eq!(story.sides[1].trouble.retransmissions, 3);
+    }
 }

@@ -23,6 +23,13 @@ use std::time::Duration;
 
 /// When to look at a flow that never times out.
 const NEVER_MIND: i64 = 60_000_000_000;
+/// How many ticks of the wheel the shortest timeout of silence takes at least, unless the other then took more than
+/// [`MOST_TICKS`].
+const PRECISION: i64 = 16;
+/// Eight times around the wheel: so often a flow is looked at before it times out.
+const MOST_TICKS: i64 = 1 << 13;
+/// Packets so long before the latest are not just late: that one's time was wrong, or another capture follows.
+const BEHIND: i64 = 600_000_000_000;
 /// Most flows that have numbers.
 const MOST: usize = 1 << 30;
 /// Packets gathered before the table is asked.
@@ -46,10 +53,15 @@ pub struct Meter {
     wheel: Wheel,
     due: VecDeque<u32>,
     now: i64,
+    /// Packets in a row that were long before it.
+    behind: u32,
     /// How often the capture has lost packets.
     epoch: u16,
     gathered: Events,
     counts: MeterCounts,
+    /// Flows looked at because their time had come.
+    #[cfg(test)]
+    pub(super) looks: u64,
 }
 
 impl Meter {
@@ -67,7 +79,10 @@ impl Meter {
         let (idle, active) = (nanos(options.idle_timeout), nanos(options.active_timeout));
         let linger = nanos(Some(options.linger));
         let max_flows = options.max_flows.clamp(1, MOST);
-        let horizon = [idle, active, linger].into_iter().filter(|&time| time < i64::MAX / 4).max();
+        let bounded = |time: &i64| *time < i64::MAX / 4;
+        let horizon = [idle, active, linger].into_iter().filter(bounded).max();
+        let silence = if bounded(&idle) { idle } else { NEVER_MIND };
+        let precision = (silence.min(linger) / PRECISION).max(silence / MOST_TICKS);
         Self {
             options: MeterOptions { max_flows, ..options },
             idle,
@@ -79,12 +94,15 @@ impl Meter {
             connections: Connections::new(max_flows),
             odds: Slab::default(),
             long: Slab::default(),
-            wheel: Wheel::new(horizon.unwrap_or(0).max(NEVER_MIND)),
+            wheel: Wheel::new(horizon.unwrap_or(0).max(NEVER_MIND), precision),
             due: VecDeque::new(),
             now: NEVER,
+            behind: 0,
             epoch: 0,
             gathered: Events::default(),
             counts: MeterCounts::default(),
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -200,9 +218,12 @@ impl Meter {
         let time = if event.time == NEVER { self.now } else { event.time };
         if time > self.now {
             self.now = time;
+            self.behind = 0;
             if self.wheel.is_due(time) {
                 self.turn(out);
             }
+        } else if self.now.saturating_sub(time) > BEHIND {
+            self.fall_back(time);
         }
         self.counts.packets += 1;
         let found = self.table.find(event.key.0, hash, guess);
@@ -226,7 +247,7 @@ impl Meter {
         let cold = &mut cold[flow];
         cold.set_busy(again);
         let direction = usize::from(event.is_reversed() != cold.is_reversed());
-        cold.take(event, hot, direction, odds);
+        let copy = cold.take(event, hot, direction, odds);
         if hot.packets == [0; 2] {
             // A record that a timeout has begun begins with this packet.
             cold.first = time;
@@ -242,8 +263,9 @@ impl Meter {
         }
         let times = (before, hot.last);
         let segment = event.segment();
-        // What is wrong its receiver never had: what comes again is no more than the first time.
-        let Some(segment) = segment.filter(|_| !event.is_wrong()) else {
+        // What is wrong its receiver never had: what comes again is no more than the first time. And what the capture has seen twice
+        // was sent once.
+        let Some(segment) = segment.filter(|_| !event.is_wrong() && !copy) else {
             return connections.pass(&mut hot.connection, times, segment.is_some());
         };
         let over = connections.observe(&mut hot.connection, times, (&segment, direction), time, *epoch);
@@ -306,8 +328,9 @@ impl Meter {
         let Self { table, cold, .. } = self;
         let moved = |hot: &Hot, entry| cold[hot.cold].entry = entry;
         let entry = table.insert(event.key.0, hash, Hot::new(time, flow, NONE), moved);
-        let place = self.wheel.schedule(flow, self.deadline(time, time, false));
-        (self.cold[flow].entry, self.cold[flow].place) = (entry, place);
+        self.cold[flow].entry = entry;
+        self.schedule(flow, self.deadline(time, time, false));
+        self.keep_wheel();
         self.counts.most = self.counts.most.max(self.table.len() as u64);
         entry
     }

@@ -1,13 +1,13 @@
 //! The packet that an ICMP error quotes: of which flow it was.
 
 use super::FlowKey;
-use crate::parse::{IpLayer, Packet, Transport, protocol};
+use crate::parse::{FragmentHeader, IpLayer, Ipv6Header, Layer, Packet, Transport, protocol};
 use std::net::IpAddr;
 
 /// What an error says of a packet that was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quoted {
-    /// Of the packet, in the VLAN of the error.
+    /// Of the packet, in the VLANs and the tunnel of the error.
     pub(super) key: FlowKey,
     /// The key's upper end had sent it.
     pub(super) reversed: bool,
@@ -40,10 +40,11 @@ pub(super) fn of(packet: &Packet<'_>, ip: &IpLayer) -> Option<Quoted> {
         _ => (0, 0),
     };
     let (key, reversed) = FlowKey::new((from, ports.0), (to, ports.1), protocol);
-    Some(Quoted { key: key.in_vlans_of(packet), reversed, kind })
+    let error = FlowKey::of_layer(packet, ip)?.key;
+    Some(Quoted { key: key.seen_as(&error), reversed, kind })
 }
 
-/// Source, destination, protocol and what the packet carries, of a whole header and a first fragment.
+/// Source, destination, protocol and what the packet carries, of whole headers and a first fragment.
 fn addresses(bytes: &[u8]) -> Option<(IpAddr, IpAddr, u8, &[u8])> {
     match bytes.first()? >> 4 {
         4 => {
@@ -54,9 +55,20 @@ fn addresses(bytes: &[u8]) -> Option<(IpAddr, IpAddr, u8, &[u8])> {
             (fragment == 0).then_some((address(12)?, address(16)?, header[9], upper))
         }
         6 => {
-            let header = bytes.first_chunk::<40>()?;
-            let address = |at: usize| header[at..].first_chunk::<16>().map(|bytes| IpAddr::from(*bytes));
-            Some((address(8)?, address(24)?, header[6], &bytes[40..]))
+            let header = Ipv6Header::parse(bytes).ok()?;
+            let (mut protocol, mut upper) = (header.next_header(), &bytes[Ipv6Header::LENGTH..]);
+            for extension in header.extensions() {
+                let extension = extension.ok()?;
+                let later = |fragment: FragmentHeader<'_>| fragment.offset() != 0;
+                if extension.layer == Layer::Fragment
+                    && FragmentHeader::parse(extension.bytes).is_ok_and(later)
+                {
+                    return None;
+                }
+                protocol = extension.next_header;
+                upper = upper.get(extension.bytes.len()..)?;
+            }
+            Some((header.source().into(), header.destination().into(), protocol, upper))
         }
         _ => None,
     }

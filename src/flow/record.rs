@@ -32,7 +32,8 @@ pub struct FlowRecord {
     pub ttl: [(u8, u8); 2],
     /// How often the time to live differed from that of the packet before: the way has changed, or somebody in it answers.
     pub ttl_changes: [u32; 2],
-    /// Packets that came again with the same identification and checksum: the capture saw them twice.
+    /// Packets that came again, one right after the other, with the same identification and checksum: the capture saw them twice, and
+    /// what TCP says in them counts once. Not told of IPv6, nor of an identification of 0.
     pub duplicates: [u32; 2],
     /// Packets with a wrong checksum, which their receiver throws away: of what they say of TCP nothing is believed. Those that the
     /// sending host has left to its device are none; 0 also where checksums were not verified.
@@ -146,7 +147,8 @@ impl FlowRecord {
 pub struct TcpStory {
     /// Where it was at the end.
     pub state: TcpState,
-    /// What is known of its beginning; `None` where its SYN was not captured.
+    /// What is known of its beginning; `None` where its SYN was not captured, and where an earlier record of it
+    /// ([`EndReason::ActiveTimeout`]) has told: each handshake is in one record.
     pub handshake: Option<Handshake>,
     /// What each side has said and done.
     pub sides: [TcpSide; 2],

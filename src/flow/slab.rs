@@ -41,6 +41,11 @@ impl<T> Slab<T> {
         self.things.len() - self.free.len()
     }
 
+    /// How many there were at a time, at most.
+    pub(super) fn places(&self) -> usize {
+        self.things.len()
+    }
+
     /// All of them, those that were removed too.
     pub(super) fn all(&self) -> impl Iterator<Item = (u32, &T)> {
         (0..).zip(&self.things)

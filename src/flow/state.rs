@@ -165,17 +165,19 @@ impl Cold {
         self.flags[0] |= if busy { BUSY } else { 0 };
     }
 
-    /// Takes in a packet of a direction, which `hot` has not counted yet.
+    /// Takes in a packet of a direction, which `hot` has not counted yet; whether it is the last one of that direction once more.
     #[inline(always)]
-    pub(super) fn take(&mut self, event: &Event, hot: &Hot, direction: usize, odds: &mut Slab<Odd>) {
+    pub(super) fn take(&mut self, event: &Event, hot: &Hot, direction: usize, odds: &mut Slab<Odd>) -> bool {
         let at = direction & 1;
         self.flags[at] |= event.flags().0 & 0xfff;
         if event.ttl != self.last_ttl[at] {
             self.new_ttl(event.ttl, at, hot.packets[at] > 0, odds);
         }
-        if event.mark != 0 && event.mark == hot.marks[at] {
+        let again = event.mark != 0 && event.mark == hot.marks[at];
+        if again {
             self.odd(odds).duplicates[at] += 1;
         }
+        again
     }
 
     /// `seen`: a packet of this direction has come since the record began.

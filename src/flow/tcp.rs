@@ -49,6 +49,8 @@ pub struct Connection {
     /// Who sent the first SYN without ACK, if that was seen.
     opener: Option<bool>,
     simultaneous: bool,
+    /// A record has told of the handshake.
+    told: bool,
 }
 
 const _: () = assert!(size_of::<Connection>() <= 200);
@@ -113,6 +115,9 @@ const PENDING: u8 = 8;
 const BASE: u8 = 16;
 const FINISHED: u8 = 32;
 
+/// So many bytes before what was seen of a side its SYN may lie that comes late: a window without a shift.
+const LATE: u32 = 1 << 16;
+
 /// More than this is no window that a side has (RFC 7323 2.3: a window is below 2^30).
 const WINDOW_LIMIT: u32 = 1 << 30;
 
@@ -143,14 +148,23 @@ impl Connection {
         matches!(self.state, TcpState::Closed | TcpState::Reset | TcpState::Refused)
     }
 
-    /// The segment opens another connection between the same ports: a SYN that does not repeat the one that was seen, or one
-    /// after the end.
+    /// The segment opens another connection between the same ports: a SYN, or the answer to one, that does not repeat the one
+    /// that was seen of its side. Of a side that was seen from its middle on, or of a connection that is over, it is one that
+    /// does not lie just before what was seen, as one does that comes late; nor does it answer the SYN that was seen.
     #[must_use]
     #[inline]
     pub fn is_followed_by(&self, segment: &Segment, from: usize) -> bool {
-        let opens = segment.flags.syn() && !segment.flags.ack();
-        let side = &self.sides[from & 1];
-        opens && side.knows(BASE) && side.base != segment.sequence
+        if !segment.flags.syn() {
+            return false;
+        }
+        let (side, other) = (&self.sides[from & 1], &self.sides[1 - (from & 1)]);
+        if side.knows(BASE) {
+            return side.base != segment.sequence;
+        }
+        let answers =
+            segment.flags.ack() && other.knows(BASE) && segment.acknowledgment == other.base.wrapping_add(1);
+        let late = side.knows(NEXT) && side.next.wrapping_sub(segment.sequence) <= LATE;
+        (side.knows(NEXT) || self.is_over()) && !late && !answers
     }
 
     /// Takes in the next segment, sent by side `from` (0 or 1) at `time` (nanoseconds). `epoch` counts the occasions on which
@@ -161,6 +175,10 @@ impl Connection {
         let findings = self.judge(segment, from, time);
         if findings != Findings::default() {
             self.note(segment, from, findings, epoch);
+        }
+        if segment.flags.rst() && !self.believes(segment, from) {
+            // Made up, or of another connection: the other side goes on as before.
+            return findings;
         }
         self.measure(segment, from, time, findings);
         self.step(segment, from, time);
@@ -239,8 +257,9 @@ impl Connection {
         Some(self.steps.at(2)?.saturating_sub(self.steps.at(0)?))
     }
 
-    /// Goes on after a record: what was counted is forgotten, what is known is not.
+    /// Goes on after a record: what was counted is forgotten, what is known is not. The handshake has been told.
     pub fn restart(&mut self) {
+        self.told |= self.steps != Steps::default();
         self.trouble = None;
         for side in &mut self.sides {
             (side.round_trips, side.round_trip_count, side.most_in_flight) = ([0; 3], 0, 0);

@@ -1,7 +1,12 @@
 //! The meter over frames that are built here.
 
+mod bounds;
+mod troubles;
+
 use super::*;
-use crate::build::{Ethernet, Header, Icmp, Ipv4, Stack, Tcp, Udp};
+use crate::build::{
+    DestinationOptions, Ethernet, Gre, Header, HopByHop, Icmp, Icmpv6, Ipv4, Ipv6, Stack, Tcp, Udp,
+};
 use crate::frame::{Record, Timestamp};
 use crate::parse::{Packet, parse};
 use std::time::Duration;

@@ -2,7 +2,8 @@
 //!
 //! A flow stands in the tick in which it would time out had nothing more come. Packets do not move it: when the tick has
 //! come, whoever owns the flow looks, and puts it where it belongs by then. What is moved forward (a connection has
-//! closed) leaves its old entry behind, which nobody minds: a flow knows its own tick.
+//! closed) leaves its old entry behind, which nobody minds: a flow knows its own tick. Where those are most of the wheel it is to
+//! be [filled](Wheel::fill) anew.
 
 use std::collections::VecDeque;
 
@@ -26,13 +27,41 @@ pub(super) struct Wheel {
     due: i64,
     /// No tick between the last passed and this one has anything.
     lowest: i64,
+    /// Entries of all ticks.
+    entries: usize,
 }
 
 impl Wheel {
-    /// For times that lie up to `horizon` nanoseconds ahead.
-    pub(super) fn new(horizon: i64) -> Self {
-        let length = (horizon / (TICKS - 2) + 1).max(1_000_000);
-        Self { ticks: vec![VecDeque::new(); TICKS as usize], length, passed: None, due: i64::MIN, lowest: 0 }
+    /// For times that lie up to `horizon` nanoseconds ahead, with ticks of no more than `precision` nanoseconds: what lies further
+    /// ahead than they reach is looked at there.
+    pub(super) fn new(horizon: i64, precision: i64) -> Self {
+        let length = (horizon / (TICKS - 2) + 1).min(precision).max(1_000_000);
+        let ticks = vec![VecDeque::new(); TICKS as usize];
+        Self { ticks, length, passed: None, due: i64::MIN, lowest: 0, entries: 0 }
+    }
+
+    /// How many flows it has, those counted that are elsewhere by now.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Forgets all flows; it is that time.
+    pub(super) fn restart(&mut self, now: i64) {
+        let passed = now.div_euclid(self.length);
+        self.ticks.fill_with(VecDeque::new);
+        (self.entries, self.passed, self.lowest) = (0, Some(passed), passed);
+        self.due = passed.saturating_add(1).saturating_mul(self.length);
+    }
+
+    /// Has these flows at their places, and no others.
+    pub(super) fn fill(&mut self, flows: impl Iterator<Item = (u32, u16)>) {
+        self.ticks.fill_with(VecDeque::new);
+        self.entries = 0;
+        for (flow, place) in flows {
+            self.ticks[usize::from(place)].push_back(flow);
+            self.entries += 1;
+        }
     }
 
     /// Bytes that it takes.
@@ -50,6 +79,7 @@ impl Wheel {
         });
         let tick = tick.clamp(next, next + TICKS - 2);
         self.ticks[place(tick)].push_back(flow);
+        self.entries += 1;
         self.lowest = self.lowest.min(tick);
         place(tick) as u16
     }
@@ -60,7 +90,7 @@ impl Wheel {
         now >= self.due
     }
 
-    /// Turns by one tick, if `now` is that far: the place, and the flows there. What is in `flows` is overwritten.
+    /// Turns by one tick, if `now` is that far: the place, and the flows there in the place of what is in `flows`.
     pub(super) fn turn(&mut self, now: i64, flows: &mut VecDeque<u32>) -> Option<u16> {
         let target = now.div_euclid(self.length);
         let passed = *self.passed.get_or_insert_with(|| {
@@ -76,8 +106,9 @@ impl Wheel {
         self.passed = Some(tick);
         self.due = tick.saturating_add(1).saturating_mul(self.length);
         self.lowest = self.lowest.max(tick);
-        flows.clear();
-        std::mem::swap(flows, &mut self.ticks[place(tick)]);
+        // With its memory: the tick may never be as full again.
+        *flows = std::mem::take(&mut self.ticks[place(tick)]);
+        self.entries -= flows.len();
         Some(place(tick) as u16)
     }
 
@@ -86,9 +117,12 @@ impl Wheel {
         let passed = self.passed?;
         self.lowest = self.lowest.max(passed + 1);
         while self.lowest < passed + TICKS {
-            if let Some(flow) = self.ticks[place(self.lowest)].pop_front() {
+            let tick = &mut self.ticks[place(self.lowest)];
+            if let Some(flow) = tick.pop_front() {
+                self.entries -= 1;
                 return Some((flow, place(self.lowest) as u16));
             }
+            *tick = VecDeque::new();
             self.lowest += 1;
         }
         None
@@ -111,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_flow_comes_after_its_deadline_and_not_much() {
-        let mut wheel = Wheel::new(1_000 * MS);
+        let mut wheel = Wheel::new(1_000 * MS, 1_000 * MS);
         assert!(turns(&mut wheel, 5_000 * MS).is_empty());
         for (flow, deadline) in [(1, 5_100), (2, 5_050), (3, 6_000), (4, 4_000)] {
             wheel.schedule(flow, deadline * MS);
@@ -124,8 +158,31 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_further_ahead_than_its_ticks_reach_comes_there() {
+        let mut wheel = Wheel::new(1_000_000 * MS, 10 * MS);
+        turns(&mut wheel, 0);
+        wheel.schedule(1, 1_000_000 * MS);
+        wheel.schedule(2, 95 * MS);
+        assert_eq!(turns(&mut wheel, 101 * MS), [2]);
+        assert!(turns(&mut wheel, 10_200 * MS).is_empty());
+        assert_eq!(turns(&mut wheel, 10_240 * MS), [1]);
+    }
+
+    #[test]
+    fn it_can_be_filled_anew() {
+        let mut wheel = Wheel::new(1_000 * MS, 1_000 * MS);
+        turns(&mut wheel, 0);
+        let places: Vec<_> = (0..5_000).map(|flow| wheel.schedule(flow, 500 * MS)).collect();
+        let (full, last) = (wheel.bytes(), wheel.schedule(7, 200 * MS));
+        wheel.fill([(6, places[6]), (7, last)].into_iter());
+        assert!(wheel.len() == 2 && wheel.bytes() + 19_000 < full, "{}", wheel.bytes());
+        assert_eq!([wheel.take_first(), wheel.take_first()], [Some((7, last)), Some((6, places[6]))]);
+        assert_eq!((wheel.take_first(), wheel.len()), (None, 0));
+    }
+
+    #[test]
     fn the_first_is_whose_turn_comes_first() {
-        let mut wheel = Wheel::new(1_000 * MS);
+        let mut wheel = Wheel::new(1_000 * MS, 1_000 * MS);
         assert_eq!(wheel.take_first(), None);
         turns(&mut wheel, 0);
         wheel.schedule(1, 500 * MS);

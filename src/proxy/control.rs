@@ -6,18 +6,21 @@ use super::counters::Totals;
 use super::error::Error;
 use super::handover;
 use super::health::{Checked, Checks};
-use super::listen::Sockets;
+use super::listen::{self, Sockets};
 use super::notice::Notice;
 use super::plan::{self, Plan, Servers};
 use super::resolve::{Meanings, Names, Resolver};
 use super::share::{Budget, Share};
 use super::shared::{ListenPlace, Shared};
 use super::source;
+use crossbeam::channel::bounded;
 use crossbeam::utils::CachePadded;
 use mio::Waker;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Who is told what is worth telling.
@@ -25,6 +28,8 @@ pub(super) type Listen = Arc<dyn Fn(Notice) + Send + Sync>;
 
 /// For workers to go by a new plan, which they do as soon as they have their turn.
 const BUSY: Duration = Duration::from_secs(2);
+/// Until it is looked whether to go on waiting for a name.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The control side of a proxy at work.
 pub(super) struct Control {
@@ -44,6 +49,8 @@ pub(super) struct State {
     pub(super) sockets: Sockets,
     budget: Budget,
     share: Share,
+    /// It listens nowhere any more, and never will again.
+    closed: bool,
 }
 
 impl fmt::Debug for Control {
@@ -62,21 +69,20 @@ impl State {
             share: budget.share(config, &sockets)?,
             budget,
             sockets,
+            closed: false,
         };
-        state.look_up(config)?;
+        for name in state.unknown(config) {
+            let found = Resolver::default().look_up(&name);
+            let found = found.map_err(|error| Error::Resolve { name: name.clone(), error })?;
+            state.meanings.insert(name, found.addresses);
+        }
         Ok(state)
     }
 
-    /// Looks up what is not known yet.
-    fn look_up(&mut self, config: &Config) -> Result<(), Error> {
-        for name in plan::names(config) {
-            if !self.meanings.contains_key(name) {
-                let found = Resolver::default().look_up(name);
-                let found = found.map_err(|error| Error::Resolve { name: name.to_owned(), error })?;
-                self.meanings.insert(name.to_owned(), found.addresses);
-            }
-        }
-        Ok(())
+    /// Names whose meaning is not known yet, each once.
+    fn unknown(&self, config: &Config) -> BTreeSet<String> {
+        let unknown = plan::names(config).filter(|&name| !self.meanings.contains_key(name));
+        unknown.map(str::to_owned).collect()
     }
 
     pub(super) fn plan(&mut self, before: Option<&Plan>) -> Plan {
@@ -195,7 +201,7 @@ impl Control {
         let (version, end) = (self.shared.plan.version(), Instant::now() + BUSY);
         let follows = |followed: &CachePadded<AtomicU64>| followed.load(Ordering::Acquire) >= version;
         while !self.shared.followed.iter().all(follows) && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -209,16 +215,31 @@ impl Control {
         self.publish(plan);
     }
 
-    /// Goes by another configuration from now on.
-    pub(super) fn reload(self: &Arc<Self>, config: &Config, notice: &Listen) -> Result<(), Error> {
-        let mut state = self.state();
-        if let Some(what) = needs_restart(&state.config, config) {
-            return Err(Error::NeedsRestart { what });
-        }
+    /// Goes by another configuration from now on, unless it is not to `go_on`.
+    pub(super) fn reload(
+        self: &Arc<Self>,
+        config: &Config,
+        notice: &Listen,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        let unknown = {
+            let state = self.state();
+            if let Some(what) = needs_restart(&state.config, config) {
+                return Err(Error::NeedsRestart { what });
+            }
+            state.unknown(config)
+        };
         source::check(config)?;
+        listen::check(config)?;
+        // It may take long: whoever wants to end it meanwhile does not wait for it.
+        let found = look_up(unknown, &Resolver::default(), go_on)?;
+        let mut state = self.state();
+        if state.closed {
+            return Err(Error::Ending);
+        }
         let mut sockets = state.sockets.open(config, self.shared.counters.len())?;
         let share = state.budget.share(config, &sockets)?;
-        state.look_up(config)?;
+        state.meanings.extend(found);
         self.start_threads(config, notice)?;
         sockets.set(config)?;
         state.config = config.clone();
@@ -249,12 +270,45 @@ impl Control {
     /// Listens nowhere from now on.
     pub(super) fn close(&self) {
         let mut state = self.state();
+        state.closed = true;
         let none = state.sockets.none();
         let before = std::mem::replace(&mut state.sockets, none);
         let plan = state.plan(Some(&self.shared.plan.get()));
         self.publish(plan);
         drop(before);
     }
+}
+
+/// Looks names up on a thread of its own, which nobody waits for any more once it is not to `go_on`.
+fn look_up(
+    names: BTreeSet<String>,
+    resolver: &Resolver,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Meanings, Error> {
+    let mut meanings = Meanings::new();
+    if names.is_empty() {
+        return Ok(meanings);
+    }
+    let wanted = names.len();
+    let (told, heard) = bounded(wanted);
+    let resolver = resolver.clone();
+    let work = move || {
+        names.into_iter().try_for_each(|name| {
+            let found = resolver.look_up(&name);
+            told.send((name, found)).map_err(drop)
+        })
+    };
+    let thread = thread::Builder::new().name("wharf-reload".to_owned()).spawn(work);
+    thread.map_err(|error| Error::Worker { what: "start a thread", error })?;
+    while meanings.len() < wanted {
+        match heard.recv_timeout(LOOK) {
+            Ok((name, Ok(found))) => drop(meanings.insert(name, found.addresses)),
+            Ok((name, Err(error))) => return Err(Error::Resolve { name, error }),
+            Err(_) if go_on() => {}
+            Err(_) => return Err(Error::Ending),
+        }
+    }
+    Ok(meanings)
 }
 
 /// What two configurations differ in that takes a new process.
@@ -271,6 +325,26 @@ fn needs_restart(before: &Config, after: &Config) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A name server that does not answer holds a reload up, but nobody who wants to end it.
+    #[test]
+    fn looking_names_up_can_be_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (configuration, hosts) = (directory.path().join("resolv.conf"), directory.path().join("hosts"));
+        std::fs::write(&configuration, "nameserver 127.0.0.1\n").unwrap();
+        std::fs::write(&hosts, "192.0.2.1 here.example\n").unwrap();
+        let resolver = Resolver { configuration, hosts, port: silent.local_addr().unwrap().port() };
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let found = look_up(names(&["here.example"]), &resolver, &|| true).unwrap();
+        assert_eq!(found, Meanings::from([("here.example".to_owned(), vec![[192, 0, 2, 1].into()])]));
+        let began = Instant::now();
+        let go_on = || began.elapsed() < Duration::from_millis(200);
+        let result = look_up(names(&["here.example", "nowhere.example"]), &resolver, &go_on);
+        assert!(matches!(result, Err(Error::Ending)), "{result:?}");
+        // Each question alone takes longer.
+        assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
+    }
 
     #[test]
     fn what_takes_a_restart_is_told() {

@@ -66,6 +66,9 @@ pub enum Error {
         /// What differs.
         what: String,
     },
+    /// It was asked to end before another configuration was in force.
+    #[error("it is about to end")]
+    Ending,
     /// Servers cannot be shown the client's address.
     #[error(
         "upstream {upstream}: `transparent` needs CAP_NET_ADMIN, as long as the proxy runs: start it as root, or with AmbientCapabilities=CAP_NET_ADMIN in its systemd unit, and without -Z ({error})"

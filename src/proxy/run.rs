@@ -82,7 +82,8 @@ struct Parts {
 }
 
 impl Proxy {
-    /// What can be told of a configuration without opening or looking up anything: routes lead somewhere, rules have ports.
+    /// What can be told of a configuration without opening or looking up anything: routes lead somewhere, rules have ports, and
+    /// what listeners ask for goes together with where they listen.
     ///
     /// # Errors
     /// [`Error::Route`], [`Error::Shadowed`].
@@ -240,6 +241,10 @@ impl Proxy {
             predecessor.at_work().map_err(Error::Handover)?;
             paths.iter().for_each(|path| path.keep());
         }
+        // Not before: until now the other process has, which knew what there was.
+        if let Some(answers) = &running.answers {
+            answers.begin();
+        }
         Ok(running)
     }
 }
@@ -282,9 +287,17 @@ impl Running {
     /// A name without an address, a route to nowhere, a socket that cannot be bound; [`Error::NeedsRestart`] where workers, the
     /// admin address or the log's path would change. Nothing has changed then.
     pub fn reload(&self, config: &Config) -> Result<(), Error> {
+        self.reload_while(config, || true)
+    }
+
+    /// The same, as long as it is to `go_on`, which is asked while names are looked up.
+    ///
+    /// # Errors
+    /// As [`reload`](Self::reload), and [`Error::Ending`] where it was not to go on; nothing has changed then.
+    pub fn reload_while(&self, config: &Config, go_on: impl Fn() -> bool) -> Result<(), Error> {
         match &self.control {
-            Some(control) => control.reload(config, &self.notice),
-            None => Ok(()),
+            Some(control) => control.reload(config, &self.notice, &go_on),
+            None => Err(Error::Ending),
         }
     }
 
@@ -320,7 +333,7 @@ impl Running {
     }
 
     /// Asks it to end: it refuses new clients from now on, and waits for those it has as long as
-    /// [`Timeouts::drain`](super::config::Timeouts::drain) says. UDP sessions end with the last connection.
+    /// [`Timeouts::drain`](super::config::Timeouts::drain) says, and for UDP sessions until none had a datagram for a second.
     pub fn stop(&self) {
         // A second time there is nothing to close.
         if let Some(control) = self.control.as_ref().filter(|_| !self.shared.stop.load(Ordering::Relaxed)) {

@@ -209,7 +209,8 @@ impl Worker {
         let numbers: Vec<_> = self.listening.numbers().collect();
         for number in numbers {
             match self.listening.get(number).and_then(|socket| socket.retired) {
-                Some(_) if handing => {}
+                // Another process may not come to work after all.
+                Some(_) if handing => self.look = Some(cx.now + LOOK),
                 Some(since) if since + GRACE <= cx.now => {
                     self.accept_the_last(cx, number);
                     self.leave(cx, Token::Listening(number));
@@ -294,7 +295,7 @@ impl Worker {
             }
             match self.deadline {
                 None => self.accept(cx),
-                Some(deadline) if self.tcp.is_empty() || deadline <= cx.now => {
+                Some(deadline) if self.ends_at(deadline, cx.now) <= cx.now => {
                     self.tcp.cut(cx);
                     self.udp.cut(cx);
                     return Ok(());
@@ -304,13 +305,20 @@ impl Worker {
         }
     }
 
+    /// When it ends, once it is to: with its last connection, and the last datagrams of sessions; at the deadline, whoever is
+    /// there.
+    fn ends_at(&self, deadline: Instant, now: Instant) -> Instant {
+        if self.tcp.is_empty() { self.udp.quiet_at(now).min(deadline) } else { deadline }
+    }
+
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let accepting = !self.waiting.is_empty() && !self.full && self.paused_until.is_none();
         if self.tcp.has_more() || self.udp.has_more() || accepting {
             return Some(Duration::ZERO);
         }
         let until = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(now));
-        let times = [self.paused_until, self.deadline, self.look].map(until);
+        let end = self.deadline.map(|deadline| self.ends_at(deadline, now));
+        let times = [self.paused_until, end, self.look].map(until);
         let waits = [self.tcp.wait(now), self.udp.wait(now)].into_iter().chain(times);
         waits.flatten().min()
     }
@@ -359,6 +367,12 @@ impl Worker {
                     tcp.pauses.add(1);
                     self.paused_until = Some(cx.now + PAUSE);
                     return false;
+                }
+                // It listens no more, and never will: another process has it, too, and has shut it down.
+                Err(Errno::INVAL | Errno::BADF | Errno::NOTSOCK) => {
+                    tcp.accept_errors.add(1);
+                    self.leave(cx, Token::Listening(number));
+                    return true;
                 }
                 // It went away while it waited, or a firewall keeps it out: the next one may be well (accept(2)).
                 Err(_) => tcp.accept_errors.add(1),

@@ -1,6 +1,6 @@
 //! Packets opened as far as a conversation in them.
 
-use crate::flow::fragments::{Defragmenter, Outcome};
+use crate::flow::fragments::{self, Defragmenter, Outcome};
 use crate::flow::{FlowKey, Keyed};
 use crate::parse::{IpLayer, Packet, Transport};
 
@@ -20,26 +20,33 @@ pub(super) fn open(
         Outcome::Whole => within(packet, None, act),
         Outcome::Complete(carried) => {
             let layers = carried.layers();
-            // On the VLANs and in the tunnel of its fragments.
-            let seen = FlowKey::of(packet).map(|keyed| keyed.key);
-            within(&Packet::new(carried.frame(), &layers), seen, act);
+            within(
+                &Packet::new(carried.frame(), &layers),
+                fragments::layer(packet).and_then(|ip| seen(packet, ip)),
+                act,
+            );
         }
     }
 }
 
+/// On the VLANs and in the tunnel of one of a packet's layers is what that layer was cut from, or has with it.
+fn seen(packet: &Packet<'_>, ip: &IpLayer) -> Option<FlowKey> {
+    FlowKey::of_layer(packet, ip).map(|keyed| keyed.key)
+}
+
 fn within(
     packet: &Packet<'_>,
-    seen: Option<FlowKey>,
+    before: Option<FlowKey>,
     act: impl FnOnce(&Packet<'_>, &IpLayer, (FlowKey, bool)),
 ) {
     let compressed =
         packet.innermost().is_some_and(|ip| ip.protocol == IPCOMP && ip.transport == Transport::None);
     if let Some(carried) = compressed.then(|| packet.carried()).flatten() {
-        let seen = seen.or_else(|| FlowKey::of(packet).map(|keyed| keyed.key));
+        let seen = before.or_else(|| seen(packet, packet.innermost()?));
         let layers = carried.layers();
         return tell(&Packet::new(carried.frame(), &layers), seen, act);
     }
-    tell(packet, seen, act);
+    tell(packet, before, act);
 }
 
 fn tell(

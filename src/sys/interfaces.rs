@@ -41,6 +41,8 @@ pub struct InterfaceInfo {
     pub promiscuity: u32,
     /// Speed in Mbit/s, where the device knows it.
     pub speed: Option<u32>,
+    /// Queues to receive through that it was made with, of which fewer may be in use; 0 where the kernel does not say.
+    pub receive_queues: u32,
 }
 
 impl InterfaceInfo {
@@ -125,6 +127,7 @@ fn read_link(body: &[u8]) -> Option<InterfaceInfo> {
             libc::IFLA_GSO_MAX_SIZE | IFLA_GRO_MAX_SIZE | IFLA_GSO_IPV4_MAX_SIZE | IFLA_GRO_IPV4_MAX_SIZE => {
                 interface.joined = interface.joined.max(word(value)?);
             }
+            libc::IFLA_NUM_RX_QUEUES => interface.receive_queues = word(value)?,
             libc::IFLA_PROMISCUITY => interface.promiscuity = word(value)?,
             libc::IFLA_ADDRESS => interface.mac = value.try_into().ok().filter(|mac| *mac != [0; 6]),
             libc::IFLA_LINKINFO => {
@@ -170,6 +173,7 @@ mod tests {
         let loopback = found.iter().find(|interface| interface.is_loopback()).unwrap();
         assert_eq!((loopback.name.as_str(), loopback.hardware), ("lo", libc::ARPHRD_LOOPBACK));
         assert!(loopback.mtu > 0 && loopback.mac.is_none());
+        assert_eq!(loopback.receive_queues, 1);
         assert!(loopback.joined >= 65_535, "GSO is at its default or above it");
         assert!(found.last().unwrap().is_any());
         assert_eq!(found.iter().filter(|interface| interface.is_any()).count(), 1);

@@ -125,6 +125,14 @@ impl PacketSocket {
         self.set(libc::PACKET_IGNORE_OUTGOING, &1_i32)
     }
 
+    /// Whether it does.
+    ///
+    /// # Errors
+    /// As `getsockopt(PACKET_IGNORE_OUTGOING)`.
+    pub fn ignores_outgoing(&self) -> io::Result<bool> {
+        self.get::<i32>(libc::PACKET_IGNORE_OUTGOING).map(|on| on != 0)
+    }
+
     /// Frames of the ring have the device's time where there is one, and the kernel's otherwise; which it is, a frame's
     /// status says (`PACKET_TIMESTAMP` with `SOF_TIMESTAMPING_RAW_HARDWARE`). The device is to be
     /// [told](super::ethtool::Ethtool::set_stamping) to stamp frames.

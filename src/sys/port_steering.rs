@@ -38,7 +38,7 @@ pub const MOST_RANGES: usize = 1024;
 /// TCP ports that one socket has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
-    /// Of which address; `None`: of any.
+    /// Of which address; `None`: of any, `0.0.0.0` and `::`: of any of the family.
     pub address: Option<IpAddr>,
     /// Each with its start no greater than its end.
     pub ranges: Vec<RangeInclusive<u16>>,
@@ -112,12 +112,16 @@ fn program<'a>(
             None => {}
             Some(IpAddr::V4(address)) => {
                 code.jump(Condition::Unlike, R8, libc::AF_INET, next);
-                word_is(&mut code, field::LOCAL_IP4, address.octets(), next);
+                if !address.is_unspecified() {
+                    word_is(&mut code, field::LOCAL_IP4, address.octets(), next);
+                }
             }
             Some(IpAddr::V6(address)) => {
                 code.jump(Condition::Unlike, R8, libc::AF_INET6, next);
-                for (word, at) in address.octets().chunks_exact(4).zip((field::LOCAL_IP6..).step_by(4)) {
-                    word_is(&mut code, at, [word[0], word[1], word[2], word[3]], next);
+                if !address.is_unspecified() {
+                    for (word, at) in address.octets().chunks_exact(4).zip((field::LOCAL_IP6..).step_by(4)) {
+                        word_is(&mut code, at, [word[0], word[1], word[2], word[3]], next);
+                    }
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Giving up root for an ordinary user, for the whole process and for good (credentials(7)).
 
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
@@ -117,8 +117,8 @@ impl User {
         let user = unsafe { libc::setresuid(self.uid, self.uid, self.uid) };
         self.check(user, "setresuid")?;
         if self.uid != 0 {
-            // What programs run by this one would inherit: a change of user leaves it (capabilities(7)). Of this thread only;
-            // another one's is found below.
+            // What programs run by this one would inherit: a change of user leaves it (capabilities(7)). Of this thread only:
+            // those that are there by now have none where [`User::prepare`] came before them, and otherwise are found below.
             let none = CapabilitySet::empty();
             let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
             set_capabilities(None, sets).map_err(|source| Error::Refused {
@@ -132,6 +132,22 @@ impl User {
             Ok(Some(left)) => Err(Error::Kept { user: self.name(), left }),
             Err(source) => Err(Error::Refused { user: self.name(), what: "reading /proc/self/task", source }),
         }
+    }
+
+    /// Gives up what programs run by this one would inherit, in the calling thread and those that it starts from now on:
+    /// a change of user leaves it (capabilities(7)), and [`Self::become_for_good`] can take it from its own thread only.
+    /// So this comes before there is another one. What the thread itself may do, it still may.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a call fails.
+    pub fn prepare(&self) -> Result<(), Error> {
+        if self.uid == 0 {
+            return Ok(());
+        }
+        let emptied = capabilities(None).and_then(|sets| {
+            set_capabilities(None, CapabilitySets { inheritable: CapabilitySet::empty(), ..sets })
+        });
+        emptied.map_err(|source| Error::Refused { user: self.name(), what: "capset", source: source.into() })
     }
 
     /// Whether this process is the user already, with nothing left of other rights.

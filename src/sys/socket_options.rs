@@ -21,6 +21,25 @@ fn set(socket: impl AsFd, level: libc::c_int, option: libc::c_int, value: u32) -
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// What an option of TCP's is set to.
+#[cfg(test)]
+pub(crate) fn tcp_option(socket: impl AsFd, option: libc::c_int) -> io::Result<u32> {
+    let mut value: libc::c_int = 0;
+    let mut length = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes at the address of `value`, and four into `length`; both live through the
+    // call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            option,
+            std::ptr::from_mut(&mut value).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(value.unsigned_abs()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Has a listening socket hand out connections with their first bytes only, or after so many seconds without any
 /// (`TCP_DEFER_ACCEPT`, tcp(7)).
 ///

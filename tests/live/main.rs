@@ -17,6 +17,7 @@ mod fanout;
 mod leases;
 mod losses;
 mod opening;
+mod raising;
 mod rings;
 mod sending;
 mod traffic;
@@ -66,6 +67,8 @@ fn main() -> ExitCode {
         fanout::an_interface_that_goes_ends_all_workers_and_is_told_once,
         rings::a_ring_that_overflows_is_raised_once_without_loss_or_repetition,
         rings::rings_that_the_kernel_chooses_by_itself_are_not_raised_and_say_so,
+        raising::rings_of_two_workers_are_raised_and_flows_keep_their_order,
+        raising::each_of_several_interfaces_has_its_ring_raised_by_itself,
         rings::what_a_ring_bridges_is_what_it_tells,
         rings::a_raised_ring_is_read_after_the_old_one_even_if_that_is_stopped_meanwhile,
         rings::under_overload_the_ledger_sums_to_what_was_sent,

@@ -57,19 +57,21 @@ pub(crate) fn what_was_sent_is_what_arrives() {
 
 pub(crate) fn a_rate_is_kept() {
     let lab = quiet_lab();
-    for (rate, frames) in [("10k", 3_000), ("100k", 20_000)] {
+    // Two seconds each, of which 1 % is more than the time slice that a machine takes for other things at either end.
+    for (rate, frames) in [("10k", 20_000), ("100k", 200_000)] {
         let mut capture = capture(&lab.server);
         let options = Transmit::on("client").pace(Pace::Rate(rate.parse().expect("a rate")));
         let mut wire = open(&lab.client, options).expect("a sender");
-        let sent = send_all(&mut wire, Synthetic::new(&Traffic { frames, ..Traffic::default() }));
+        // Small: all of them wait in the ring.
+        let small = Traffic { frames, sizes: Sizes::Uniform(60..=60), ..Traffic::default() };
+        let sent = send_all(&mut wire, Synthetic::new(&small));
         let got = stop_and_collect(&mut capture);
         let times: Vec<Timestamp> = got.iter().filter_map(|(_, record)| record.time).collect();
         assert_eq!(times.len() as u64, frames);
         let wanted = if rate == "10k" { 10_000.0 } else { 100_000.0 };
         let seconds = times[times.len() - 1].nanos_since(times[0]) as f64 / 1e9;
-        // 1 %, and a time slice that a machine that does other things besides takes at either end.
         let expected = (frames - 1) as f64 / wanted;
-        assert!((seconds - expected).abs() < expected * 0.01 + 0.008, "{rate}: {seconds} s, not {expected}");
+        assert!((seconds - expected).abs() < expected * 0.01, "{rate}: {seconds} s, not {expected}");
         assert!(sent.late.slip == 0 || sent.packet_rate() < wanted, "{sent:?}");
     }
 }

@@ -3,6 +3,9 @@
 
 use crate::support::frames::tagged;
 
+/// The next header of IPv6 that is a fragment's.
+const FRAGMENT: u8 = 44;
+
 pub(crate) mod of_flow {
     /// Most packets of a flow; a packet's number is its flow's times this and its place.
     pub(crate) const PACKETS: u32 = 8;
@@ -45,7 +48,7 @@ impl Flow {
     }
 
     fn is_fragmented(&self) -> bool {
-        !self.ipv6 && self.hosts != [1, 2] && self.id.is_multiple_of(2)
+        self.hosts != [1, 2] && (self.id.is_multiple_of(2) || self.ipv6 && self.id % 8 == 1)
     }
 
     /// Whole packets there and back, then a datagram there and one back, in fragments where it has such.
@@ -85,7 +88,7 @@ impl Flow {
         };
         let payload = [&transport[..], &number.to_be_bytes(), &[0; 12]].concat();
         let (kind, packet) =
-            if self.ipv6 { self.ipv6(way, &payload) } else { self.ipv4(way, fragment, &payload) };
+            if self.ipv6 { self.ipv6(way, fragment, &payload) } else { self.ipv4(way, fragment, &payload) };
         let mut frame = [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1][..], &kind, &packet].concat();
         for tag in 0..self.tags {
             frame = tagged(&frame, if tag == 1 { 0x88a8 } else { 0x8100 }, (self.id % 4000) as u16 + 1);
@@ -104,15 +107,21 @@ impl Flow {
         ([0x08, 0x00], [&header, payload].concat())
     }
 
-    fn ipv6(&self, way: [usize; 2], payload: &[u8]) -> ([u8; 2], Vec<u8>) {
+    fn ipv6(&self, way: [usize; 2], fragment: Option<u16>, payload: &[u8]) -> ([u8; 2], Vec<u8>) {
+        // RFC 8200, 4.5: next header, offset in units of 8 bytes with the flag for more at the end, identification.
+        let extension = fragment.map_or(Vec::new(), |fragment| {
+            let place = ((fragment & 0x1fff) << 3) | u16::from(fragment & 0x2000 != 0);
+            [&[self.protocol, 0][..], &place.to_be_bytes(), &self.id.to_be_bytes()].concat()
+        });
+        let payload = [&extension[..], payload].concat();
         let mut header = vec![0x60, 0, 0, 0];
         header.extend((payload.len() as u16).to_be_bytes());
-        header.extend([self.protocol, 64]);
+        header.extend([if fragment.is_some() { FRAGMENT } else { self.protocol }, 64]);
         for end in way {
             header.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0]);
             header.extend(self.hosts[end].to_be_bytes());
         }
-        ([0x86, 0xdd], [&header, payload].concat())
+        ([0x86, 0xdd], [header, payload].concat())
     }
 
     /// The number that a frame of a flow, or one of [`super::frames::udp`], bears; `None` for any other. The frame may
@@ -127,7 +136,7 @@ impl Flow {
         }
         let header = match frame.get(kind..kind + 2)? {
             [0x08, 0x00] => 20,
-            [0x86, 0xdd] => 40,
+            [0x86, 0xdd] => 40 + if *frame.get(at + 6)? == FRAGMENT { 8 } else { 0 },
             _ => return None,
         };
         let nobody = frame.get(at + 16..at + 20)? == [198, 51, 100, 7];

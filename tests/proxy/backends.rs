@@ -1,9 +1,14 @@
 //! Servers that are not there, do not answer, die and come back.
 
-use crate::setup::{PATIENCE, config, connect, echo, listen, read_all, start, until};
+use crate::setup::{PATIENCE, config, connect, echo, listen, noise, read_all, reset, serve, start, until};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+use wharf::proxy::config::{HealthCheck, Probe};
 
 /// An address where nobody listens.
 fn nobody() -> SocketAddr {
@@ -47,8 +52,47 @@ fn another_server_is_tried_while_nothing_was_sent() {
     assert_eq!((totals.ended.refused, totals.tcp.attempts - totals.tcp.retries), (0, totals.tcp.accepted));
 }
 
+/// A server that accepts and resets may have taken some bytes: the next one must not get those behind them.
+#[test]
+fn another_server_never_gets_the_rest_of_a_stream() {
+    let bytes = noise(1 << 20, 7);
+    let listener = listen();
+    let resets = listener.local_addr().unwrap();
+    thread::spawn(move || listener.incoming().flatten().for_each(reset));
+    let (told, heard) = channel();
+    let records = serve(move |mut connection| {
+        let mut first = [0; 8];
+        if connection.read_exact(&mut first).is_ok() {
+            let _ = told.send(first);
+        }
+        let _ = std::io::copy(&mut connection, &mut std::io::sink());
+    });
+    let mut config = config("127.0.0.1:tcp/0", &[resets, records].map(|server| server.to_string()));
+    config.upstreams[0].ejection.failures = 0;
+    let (proxy, address) = start(&config);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let mut client = connect(address);
+                    let _ = client.write_all(&bytes);
+                }
+            });
+        }
+    });
+    until("all have ended", || proxy.totals().open() == 0);
+    let totals = proxy.totals();
+    assert!(totals.ended.server_reset > 0 && totals.tcp.bytes_up > bytes.len() as u64, "{totals}");
+    let mut streams = 0;
+    while let Ok(first) = heard.try_recv() {
+        assert!(first[..] == bytes[..8], "a stream that does not begin at its beginning");
+        streams += 1;
+    }
+    assert!(streams > 0);
+}
+
 /// A server that does not accept: its queue is full, and the kernel drops what would come in.
-fn deaf() -> (TcpListener, Vec<TcpStream>) {
+pub(crate) fn deaf() -> (TcpListener, Vec<TcpStream>) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     socket.listen(0).unwrap();
@@ -80,6 +124,79 @@ fn a_server_that_does_not_answer_is_given_up() {
         ask(address).unwrap();
     }
     assert!(proxy.totals().tcp.retries > 0);
+}
+
+/// A server in the file system whose queue is full, and who waits there.
+fn full(path: &Path) -> (UnixListener, Vec<socket2::Socket>) {
+    use socket2::{Domain, SockAddr, Socket, Type};
+    let address = SockAddr::unix(path).unwrap();
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let client = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
+        match client.connect(&address) {
+            Ok(()) => waiting.push(client),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                return (UnixListener::from(std::os::fd::OwnedFd::from(listener)), waiting);
+            }
+        }
+        assert!(waiting.len() < 100, "its queue has no end");
+    }
+}
+
+#[test]
+fn a_server_in_the_file_system_with_a_full_queue_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("full");
+    let (listener, _waiting) = full(&path);
+    let mut config = config("127.0.0.1:tcp/0", &[format!("unix:{}", path.display())]);
+    config.upstreams[0].ejection.failures = 1;
+    let milliseconds = Duration::from_millis;
+    config.upstreams[0].health = Some(HealthCheck {
+        probe: Probe::Connect,
+        interval: milliseconds(20),
+        timeout: milliseconds(100),
+        rise: 1,
+        fall: 1,
+    });
+    let (proxy, address) = start(&config);
+    let mut client = connect(address);
+    client.write_all(b"ask").unwrap();
+    thread::sleep(milliseconds(300));
+    let server = || proxy.status().upstreams[0].servers[0].clone();
+    assert_eq!((proxy.totals().open(), server().failed, server().healthy), (1, 0, true));
+    thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut connection.try_clone().unwrap(), &mut connection);
+            });
+        }
+    });
+    let mut answer = [0; 3];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"ask");
+    drop(client);
+    until("its end", || proxy.totals().ended.complete == 1);
+    assert_eq!((proxy.totals().tcp.attempts, proxy.totals().tcp.retries), (1, 0));
+}
+
+#[test]
+fn a_server_in_the_file_system_that_takes_nobody_in_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("full");
+    let (_listener, _waiting) = full(&path);
+    let mut config = config("127.0.0.1:tcp/0", &[format!("unix:{}", path.display())]);
+    config.timeouts.connect = Duration::from_millis(300);
+    let (proxy, address) = start(&config);
+    let began = Instant::now();
+    let error = ask(address).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+    assert!(began.elapsed() >= Duration::from_millis(250), "{:?}", began.elapsed());
+    assert_eq!(proxy.totals().ended.connect_timeout, 1);
+    assert_eq!(proxy.status().upstreams[0].servers[0].failed, 0, "it is there");
 }
 
 #[test]

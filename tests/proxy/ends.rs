@@ -125,6 +125,52 @@ fn a_server_that_never_reads_stops_the_client() {
     until("its end", || proxy.totals().ended.complete == 1);
 }
 
+/// The same the other way: what waits for the client is bounded, and comes when it reads.
+#[test]
+fn a_client_that_never_reads_stops_the_server() {
+    let (proxy, mut client, mut server) = pair();
+    server.set_nonblocking(true).unwrap();
+    let written = fill(&mut server);
+    let sent_on = proxy.totals().tcp.bytes_down as usize;
+    assert!(written < 64 << 20, "{written} bytes were taken");
+    assert!(sent_on <= written);
+    server.set_nonblocking(false).unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    let received = read_all(&mut client).unwrap();
+    assert!(received.len() == written && received.iter().all(|&byte| byte == 9));
+    drop((client, server));
+    until("its end", || proxy.totals().ended.complete == 1);
+}
+
+/// Bytes of it lie in the proxy, which are the client's no more.
+#[test]
+fn a_reset_of_the_server_behind_bytes_that_nobody_reads() {
+    let (proxy, mut client, mut server) = pair();
+    server.set_nonblocking(true).unwrap();
+    fill(&mut server);
+    reset(server);
+    until("its end", || proxy.totals().ended.server_reset == 1);
+    is_reset(&mut client);
+}
+
+#[test]
+fn a_reset_of_the_client_before_the_server_has_accepted() {
+    let (listener, _waiting) = crate::backends::deaf();
+    let (proxy, address) = before(listener.local_addr().unwrap());
+    for said in [&b""[..], b"half a quest"] {
+        let ended = proxy.totals().ended.client_reset;
+        let mut client = connect(address);
+        client.write_all(said).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        let began = Instant::now();
+        reset(client);
+        until("its end", || proxy.totals().ended.client_reset == ended + 1);
+        // Long before the server would have been given up.
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    }
+    assert_eq!(proxy.totals().open(), 0);
+}
+
 #[test]
 fn silence_ends_a_connection() {
     let mut config = config("127.0.0.1:tcp/0", &[echo().to_string()]);

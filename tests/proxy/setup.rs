@@ -78,7 +78,15 @@ pub(crate) fn reset(connection: TcpStream) {
 
 /// A server that gives each connection to `serve`, in a thread of its own, for as long as the process lives.
 pub(crate) fn serve(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
-    let listener = listen();
+    serve_on(listen(), serve)
+}
+
+/// The same at a port.
+pub(crate) fn serve_at(at: &str, serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    serve_on(TcpListener::bind(at).expect(at), serve)
+}
+
+fn serve_on(listener: TcpListener, serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         for connection in listener.incoming() {
@@ -191,6 +199,14 @@ impl Process {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a process");
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
         line.trim().trim_end_matches(" kB").parse::<usize>().expect(line) << 10
+    }
+
+    /// Time of a CPU that it took so far, in hundredths of a second (proc(5)).
+    pub(crate) fn time(&self) -> Duration {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("a process");
+        let fields: Vec<_> = status.rsplit(')').next().expect("a name").split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().expect("a number");
+        Duration::from_millis(10 * (ticks(11) + ticks(12)))
     }
 
     /// Ends it; its account.

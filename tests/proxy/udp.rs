@@ -3,7 +3,7 @@
 use crate::setup::{PATIENCE, config, start, until};
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wharf::proxy::Totals;
 
 /// A server that answers each datagram with the same and the port it came from.
@@ -171,4 +171,50 @@ fn what_icmp_says_is_heeded() {
     back.send_to(b"yes", from).unwrap();
     let (length, from) = client.recv_from(&mut bytes).unwrap();
     assert_eq!((&bytes[..length], from), (&b"yes"[..], address));
+}
+
+#[test]
+fn at_the_end_sessions_that_are_in_use_go_on() {
+    let mut config = config("127.0.0.1:udp/0", &[server().to_string()]);
+    config.timeouts.drain = PATIENCE;
+    let (proxy, address) = start(&config);
+    let client = client();
+    ask(&client, address, b"before");
+    proxy.stop();
+    let stopped = Instant::now();
+    for _ in 0..15 {
+        thread::sleep(Duration::from_millis(100));
+        ask(&client, address, b"still here");
+    }
+    let late = self::client();
+    late.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    late.send_to(b"new", address).unwrap();
+    assert!(late.recv(&mut [0; 16]).is_err(), "nobody new is taken on");
+    let totals = proxy.wait().unwrap();
+    let took = stopped.elapsed();
+    assert!(took >= Duration::from_millis(2_400) && took < PATIENCE, "{took:?}");
+    assert_eq!((totals.udp.opened, totals.udp.drained, totals.sessions()), (1, 1, 0));
+    adds_up(totals);
+}
+
+#[test]
+fn at_the_end_sessions_that_never_fall_silent_are_cut() {
+    let mut config = config("127.0.0.1:udp/0", &[server().to_string()]);
+    config.timeouts.drain = Duration::from_secs(2);
+    let (proxy, address) = start(&config);
+    let client = client();
+    ask(&client, address, b"before");
+    let stopped = Instant::now();
+    let talks = thread::spawn(move || {
+        while stopped.elapsed() < PATIENCE / 2 {
+            let _ = client.send_to(b"on", address);
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    proxy.stop();
+    let totals = proxy.wait().unwrap();
+    let took = stopped.elapsed();
+    assert!(took >= Duration::from_millis(1_900) && took < PATIENCE / 2, "{took:?}");
+    assert_eq!(totals.udp.drained, 1);
+    drop(talks);
 }

@@ -41,6 +41,12 @@ fn check_says_right_or_what_is_wrong_where() {
     let some = second.replace("tcp/80,85", "any/85");
     std::fs::write(&file, text.to_owned() + &some).unwrap();
     assert!(wharf().arg("--check").arg(&file).output().unwrap().status.success(), "UDP is left");
+    let text = text.replace("tcp/80-90", "unix:/run/a") + "accept-proxy = [\"10.0.0.0/8\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let output = wharf().arg("--check").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("listener unix:/run/a: clients of a Unix socket have no address"), "{said}");
     let output = wharf().args(["--check", "/nowhere"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
 }
@@ -86,4 +92,36 @@ fn sighup_reads_the_file_again_and_sigterm_drains() {
     signal(Signal::TERM);
     line("accepted = ");
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn options_have_an_admin_address_a_log_and_lines_of_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let listen = format!("127.0.0.1:tcp/0={}", named("a"));
+    let arguments =
+        ["--listen", &listen, "--admin", "0", "--log-format", "json", "--drain", "1s", "--access-log"];
+    let mut child = wharf().args(arguments).arg(&log).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(&line.unwrap()).expect("JSON");
+        assert!(
+            line["level"] == "info" && line["time"].as_str().is_some_and(|time| time.ends_with('Z')),
+            "{line}"
+        );
+        line["message"].as_str().expect("a message").to_owned()
+    });
+    let mut last_word = |part: &str| {
+        let line = lines.find(|line| line.contains(part)).expect(part);
+        line.rsplit([' ', '/']).next().unwrap().to_owned()
+    };
+    let address = last_word("listening on tcp ").parse().unwrap();
+    let admin: std::net::SocketAddr = last_word("metrics and status at ").parse().unwrap();
+    assert!(admin.ip().is_loopback());
+    last_word("at work");
+    assert_eq!(ask(address, b"", 1), "a");
+    assert!(ask(admin, b"GET /health HTTP/1.0\r\n\r\n", 1_000).ends_with("ok\n"));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    last_word("accepted = ");
+    assert!(child.wait().unwrap().success());
+    assert!(std::fs::read_to_string(&log).unwrap().contains("\"transport\":\"tcp\""));
 }

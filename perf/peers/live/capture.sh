@@ -86,10 +86,18 @@ capture_of() {
     [ "$got" -le "$sent" ] || fail "${tap_name[$role]} captured $got of $sent: something else sends, or one of them is wrong"
     # Where it says that it lost them.
     [ "$got" = "$sent" ] || echo "${tap_name[$role]} lost $((sent - got)): $(tail -n 3 "$scratch/tap.out" | tr '\r\n' '  ')"
+    sed -n 's/.*"seconds":\([0-9.]*\).*/\1/p' "$scratch/json" | head -1 >>"$scratch/seconds.$role"
     echo "$sent" >>"$scratch/sent.$role"
     echo "$got" >>"$scratch/captured.$role"
     awk -v packets="$got" -v begun="$begun" '{ printf "%.1f\n", ($1 - begun) / packets }' "$scratch/tap.cost" >>"$scratch/cost.$role"
 }
+
+# What a run must last, and what must be offered while it does, for it to say anything: what is owed is a million a second for
+# ten seconds, or as many as this machine's generator gives beside a capture.
+least_seconds=9.9
+least_offered=${LEAST_OFFERED:-500}
+# Thousands of packets a second that were sent, the median of runs.
+offered() { paste "$scratch/sent.$1" "$scratch/seconds.$1" | awk '{ printf "%.0f\n", $1 / $2 / 1000 }' | median; }
 
 total() { awk '{ sum += $1 } END { print sum }' "$1"; }
 # Rows of one of ours beside a peer; the last two are what is owed: CPU, at most so many times the peer's, and packets lost.
@@ -97,6 +105,8 @@ capture_rows() {
     local ours=$1 peer=$2 owed=$3 lost=$4 name=${tap_name[$1]} sent=() captured=()
     sent=("$(total "$scratch/sent.$ours")" "$(total "$scratch/sent.$peer")")
     captured=("$(total "$scratch/captured.$ours")" "$(total "$scratch/captured.$peer")")
+    row "$name, seconds a run" "$(median <"$scratch/seconds.$ours")" "$(median <"$scratch/seconds.$peer")" "${tap_name[$peer]}" '' ">$least_seconds"
+    row "$name, k packets/s offered" "$(offered "$ours")" "$(offered "$peer")" "${tap_name[$peer]}" '' ">$least_offered"
     row "$name, packets sent" "${sent[@]}" "${tap_name[$peer]}" '' ''
     row "$name, captured" "${captured[@]}" "${tap_name[$peer]}" '' ''
     row "$name, lost" $((sent[0] - captured[0])) $((sent[1] - captured[1])) "${tap_name[$peer]}" '' "$lost"
@@ -113,7 +123,7 @@ part_capture() {
     mount -t tmpfs none "$files"
     # A virtual machine's memory costs more when it is touched for the first time.
     head -c $((pace * seconds * 128)) /dev/zero >"$files/touched"
-    rm -f "$scratch"/{sent,captured,cost}.*
+    rm -f "$scratch"/{sent,captured,cost,seconds}.*
     for ((round = 0; round < rounds; round++)); do
         for role in "${roles[@]}"; do capture_of "$role"; done
     done

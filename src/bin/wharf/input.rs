@@ -4,6 +4,7 @@ use crate::args::usage;
 use crate::cores::{self, CoreList};
 use crate::expression::Fault;
 use crate::live::{LiveArgs, Wish};
+use crate::news::News;
 use crate::run::{Strict, Watched};
 use crate::signals;
 use crate::stats::StatsArgs;
@@ -14,6 +15,8 @@ use wharf::demux::Rule;
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::filter::Filter;
 use wharf::frame::LinkType;
+#[cfg(feature = "xdp")]
+use wharf::source::xdp::AttachMode;
 use wharf::source::{CaptureFile, Source};
 use wharf::sys::privileges::User;
 
@@ -116,8 +119,8 @@ impl InputArgs {
 
     /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
     /// that we listen may send one, so they are taken care of before anything is opened. Once the source is, other
-    /// privileges than the wanted user's are given up (-Z): before any output is created, and before there is a second
-    /// thread. A ring that is raised later needs none: its socket is there from the start.
+    /// privileges than the wanted user's are given up (-Z), in all threads, and before any output is created. A ring that is
+    /// raised later needs none: its socket is there from the start.
     ///
     /// What the wish's filter leaves out is left out here, unless the kernel does it.
     pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<(Builder<'a>, Watched)> {
@@ -132,6 +135,8 @@ impl InputArgs {
         }
         let user = self.user().map(User::named).transpose();
         let user = user.context("-Z")?;
+        // Before a live capture has a thread of its own, which would keep it.
+        user.as_ref().map_or(Ok(()), User::prepare).context("-Z")?;
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;
         let mut watched = Watched { stats: self.stats.teller(), strict: self.strict, ..Watched::default() };
@@ -148,9 +153,13 @@ impl InputArgs {
                 let (capture, upstream) = self.xdp.open(&self.live, wish)?;
                 let (at_the_end, meanwhile) = upstream.unzip();
                 watched.upstream = at_the_end;
+                watched.counted_twice = capture.mode() == AttachMode::Native;
                 if let Some(stats) = &mut watched.stats {
                     let meter = capture.meter();
                     stats.watch(move || meter.read(), meanwhile);
+                    if watched.counted_twice {
+                        stats.counted_twice();
+                    }
                 }
                 Engine::builder().source(capture)
             }
@@ -162,6 +171,7 @@ impl InputArgs {
                 }
                 let (at_the_end, meanwhile) = upstream.unzip();
                 watched.upstream = at_the_end;
+                watched.news = Some(News::of(capture.meter()));
                 if let Some(stats) = &mut watched.stats {
                     let meter = capture.meter();
                     stats.watch(move || meter.read(), meanwhile);

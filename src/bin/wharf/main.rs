@@ -22,6 +22,7 @@ mod interfaces;
 mod link_types;
 mod live;
 mod man;
+mod news;
 mod print;
 mod progress;
 #[cfg(feature = "proxy")]

@@ -1,12 +1,13 @@
 //! What every run has in common: signals, progress, the summary, the outcome.
 
 use crate::exit::{self, Outcome};
+use crate::news::{self, News};
 use crate::progress::{self, Progress};
 use crate::stats::Stats;
 use clap::ValueEnum;
 use serde::Serialize;
 use std::io::{self, Write};
-use wharf::engine::{self, Builder, Report};
+use wharf::engine::{self, Builder, DropReason, Ledger, Report};
 use wharf::source::packet::{Upstream, UpstreamLosses};
 
 /// Which losses `--strict` minds.
@@ -22,8 +23,12 @@ pub(crate) enum Strict {
 #[derive(Default)]
 pub(crate) struct Watched {
     pub(crate) stats: Option<Stats>,
+    /// What is told when it happens.
+    pub(crate) news: Option<News>,
     /// Of a live capture, where the host tells.
     pub(crate) upstream: Option<Upstream>,
+    /// Where the interface counts as dropped, too, what finds no room in the ring.
+    pub(crate) counted_twice: bool,
     pub(crate) strict: Option<Strict>,
     /// So many matching packets are wanted of the sink, where a limit on what is read would not do.
     pub(crate) at_most: Option<u64>,
@@ -43,21 +48,38 @@ pub(crate) struct Ended {
 struct Account<'a> {
     #[serde(flatten)]
     report: &'a Report,
+    /// Of a live capture that several workers read, each a ring of its own; a file's account is the same for any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<&'a [Ledger]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     before_ring: Option<&'a UpstreamLosses>,
 }
 
 /// Runs to the end or to a signal. `lines_on_stdout` says that packets are printed while it runs.
 pub(crate) fn drive(builder: Builder<'_>, watched: Watched, lines_on_stdout: bool) -> Ended {
-    let Watched { stats, upstream, strict, at_most: _ } = watched;
+    let Watched { stats, mut news, upstream, counted_twice, strict, at_most: _ } = watched;
     let result = if let Some(mut stats) = stats {
-        builder.observe(stats.every, move |snapshot| stats.show(snapshot)).run()
+        let every = stats.every;
+        let show = move |snapshot| {
+            news.iter_mut().for_each(News::tell);
+            stats.show(snapshot);
+        };
+        builder.observe(every, show).run()
+    } else if let Some(mut news) = news {
+        builder.observe(news::EVERY, move |_| news.tell()).run()
     } else if let Some(mut progress) = Progress::new(lines_on_stdout) {
         builder.observe(progress::EVERY, move |snapshot| progress.show(snapshot)).run()
     } else {
         builder.run()
     };
-    Ended { result, before_ring: upstream.map(|mut upstream| upstream.since_begun()), strict, lost: 0 }
+    let mut ended = Ended { result, before_ring: None, strict, lost: 0 };
+    ended.before_ring = upstream.map(|mut upstream| {
+        let mut losses = upstream.since_begun();
+        let told = ended.report().and_then(|report| report.total.dropped.get(&DropReason::KernelRingFull));
+        losses.leave_out(if counted_twice { told.copied().unwrap_or(0) } else { 0 });
+        losses
+    });
+    ended
 }
 
 impl Ended {
@@ -76,7 +98,8 @@ impl Ended {
 
     /// The account as a JSON object, with what was lost before the ring.
     pub(crate) fn json(&self) -> anyhow::Result<Option<String>> {
-        let account = self.report().map(|report| Account { report, before_ring: self.before_ring.as_ref() });
+        let before_ring = self.before_ring.as_ref();
+        let account = self.report().map(|report| Account { report, workers: report.shares(), before_ring });
         Ok(account.map(|account| serde_json::to_string(&account)).transpose()?)
     }
 
@@ -120,7 +143,6 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wharf::engine::{DropReason, Ledger};
 
     fn ended(reason: DropReason, packets: u64, before: u64, strict: Option<Strict>) -> Ended {
         let dropped = [(reason, packets)].into_iter().filter(|(_, packets)| *packets > 0).collect();

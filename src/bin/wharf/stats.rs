@@ -49,6 +49,7 @@ impl StatsArgs {
             every: self.stats?,
             format: self.stats_format,
             wire: None,
+            counted_twice: false,
             begun: Instant::now(),
             last: (Duration::ZERO, Snapshot::default(), RingState::default()),
         })
@@ -63,6 +64,8 @@ pub(crate) struct Stats {
     pub(crate) every: Duration,
     format: Format,
     wire: Option<(Meter, Option<Upstream>)>,
+    /// The interface counts what finds no room in the ring as dropped, too.
+    counted_twice: bool,
     begun: Instant,
     last: (Duration, Snapshot, RingState),
 }
@@ -96,6 +99,12 @@ impl Stats {
         self.wire = Some((Box::new(meter), upstream));
     }
 
+    /// The interface counts as dropped, too, what finds no room in the ring. When it does and when the ring does are not the same
+    /// moment: its drops are not told until the end, when both stand still.
+    pub(crate) fn counted_twice(&mut self) {
+        self.counted_twice = true;
+    }
+
     pub(crate) fn show(&mut self, snapshot: Snapshot) {
         let interval = self.next(self.begun.elapsed(), snapshot);
         let line = match self.format {
@@ -116,6 +125,11 @@ impl Stats {
                 freezes: since(state.freezes, counted.freezes),
             }
         });
+        let before = self.wire.as_mut().and_then(|(_, upstream)| Some(upstream.as_mut()?.since_last()));
+        let before = before.map(|mut losses| {
+            losses.leave_out(if self.counted_twice { u64::MAX } else { 0 });
+            losses
+        });
         self.last = (at, snapshot, ring.as_ref().map_or(counted, |ring| ring.state));
         Interval {
             at,
@@ -125,7 +139,7 @@ impl Stats {
             queued: snapshot.queued,
             outputs_dropped: snapshot.dropped.saturating_sub(earlier.dropped),
             ring,
-            before: self.wire.as_mut().and_then(|(_, upstream)| Some(upstream.as_mut()?.since_last())),
+            before,
         }
     }
 }
@@ -162,7 +176,12 @@ impl Interval {
             "dropped": { "output_ring_full": self.outputs_dropped },
         });
         if let Some(Ring { state, dropped, freezes }) = &self.ring {
-            object["ring"] = json!({ "blocks": state.blocks, "in_use": state.in_use, "freezes": freezes });
+            object["ring"] = json!({
+                "blocks": state.blocks,
+                "in_use": state.in_use,
+                "freezes": freezes,
+                "raised": state.raised,
+            });
             object["dropped"]["kernel_ring_full"] = json!(dropped);
         }
         if let Some(before) = &self.before {
@@ -204,7 +223,7 @@ mod tests {
     #[test]
     fn the_ring_is_told_where_there_is_one() {
         let before = UpstreamLosses { backlog_dropped: Some(4), ..UpstreamLosses::default() };
-        let state = RingState { blocks: 64, in_use: 3, received: 9, dropped: 8, freezes: 2 };
+        let state = RingState { blocks: 64, in_use: 3, received: 9, dropped: 8, freezes: 2, raised: 1 };
         let interval = Interval {
             at: Duration::from_secs(2),
             time: Duration::from_secs(1),
@@ -222,6 +241,7 @@ mod tests {
             "{line}"
         );
         assert_eq!(interval.json()["before_ring"]["backlog_dropped"], 4);
-        assert_eq!(interval.json()["ring"], json!({ "blocks": 64, "in_use": 3, "freezes": 1 }));
+        let ring = json!({ "blocks": 64, "in_use": 3, "freezes": 1, "raised": 1 });
+        assert_eq!(interval.json()["ring"], ring);
     }
 }

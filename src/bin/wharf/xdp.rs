@@ -4,6 +4,7 @@ use crate::exit;
 use crate::live::{LiveArgs, Wish, upstream_of};
 use clap::Args;
 use wharf::demux::{Ports, Protocol, Rule};
+use wharf::filter::Filter;
 use wharf::frame::Interface;
 use wharf::source::Source;
 use wharf::source::packet::Upstream;
@@ -18,7 +19,7 @@ pub(crate) struct XdpArgs {
     ///
     /// In the driver (native), or behind it where the driver cannot (generic); auto tries both in turn. Needs root, or
     /// CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK. Where only packets with some ports are wanted (--ports, --to
-    /// without --rest), these are looked up in the kernel, and all others go on to the host; so does what has no ports
+    /// without --rest, an expression that nothing matches without them, such as 'udp port 53 and not net 10/8'), these are looked up in the kernel, and all others go on to the host; so does what has no ports
     /// there: later fragments, IPv6 with extension headers, more than two VLAN tags.
     #[arg(long, value_name = "auto|native|generic", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "auto", hide_possible_values = true)]
@@ -62,11 +63,21 @@ impl XdpArgs {
         if let Some(bytes) = live.ring_bytes() {
             options = options.memory_bytes(bytes);
         }
-        let ports = table(rules);
+        let filter = wish.filter();
+        let (ports, of) = match (table(rules), filter.and_then(table_of)) {
+            (Some(ports), _) => {
+                (Some(ports), rules.iter().map(Rule::to_string).collect::<Vec<_>>().join(" "))
+            }
+            (None, Some(ports)) => {
+                (Some(ports), format!("the ports in '{}'", filter.map_or("", Filter::text)))
+            }
+            (None, None) => (None, String::new()),
+        };
         let capture = ports.iter().cloned().fold(options, Options::ports).open()?;
         // Before it is said: whoever waits for that may send at once, and what gets lost counts.
         let upstream = upstream_of(std::iter::once(name));
-        tell(&capture, ports.as_ref().map(|_| rules));
+        let asks = filter.is_some() || rules.iter().any(|rule| matches!(rule, Rule::Filter(_)));
+        tell(&capture, ports.map(|_| of).as_deref(), asks);
         Ok((capture, upstream))
     }
 }
@@ -75,7 +86,14 @@ impl XdpArgs {
 fn table(rules: &[Rule]) -> Option<PortTable> {
     let mut table = PortTable::new();
     for rule in rules {
-        let Rule::Ports(Ports { protocol, ranges }) = rule else { return None };
+        let (protocol, ranges) = match rule {
+            Rule::Ports(Ports { protocol, ranges }) => (protocol, ranges),
+            Rule::Filter(filter) => {
+                add_of(filter, &mut table)?;
+                continue;
+            }
+            Rule::Rest => return None,
+        };
         let protocols: &[_] = match protocol {
             Protocol::Tcp => &[PortProtocol::Tcp],
             Protocol::Udp => &[PortProtocol::Udp],
@@ -89,8 +107,28 @@ fn table(rules: &[Rule]) -> Option<PortTable> {
     (!rules.is_empty()).then_some(table)
 }
 
-/// What is being done to the host, and how.
-fn tell(capture: &Capture, rules: Option<&[Rule]>) {
+/// The ports without which nothing matches a filter, if that can be told.
+fn table_of(filter: &Filter) -> Option<PortTable> {
+    let mut table = PortTable::new();
+    add_of(filter, &mut table).map(|()| table)
+}
+
+fn add_of(filter: &Filter, table: &mut PortTable) -> Option<()> {
+    for (protocol, range) in filter.ports_at_most()? {
+        let protocol = match protocol {
+            6 => PortProtocol::Tcp,
+            17 => PortProtocol::Udp,
+            132 => PortProtocol::Sctp,
+            _ => return None,
+        };
+        table.add(protocol, range);
+    }
+    Some(())
+}
+
+/// What is being done to the host, and how: packets of which ports are taken, if not all of them are; and whether an
+/// expression asks for less than that.
+fn tell(capture: &Capture, ports: Option<&str>, asks: bool) {
     let Interface { name, snap_length, .. } = &capture.interfaces()[0];
     let name = name.as_deref().unwrap_or("?");
     let mode = match capture.mode() {
@@ -106,13 +144,17 @@ fn tell(capture: &Capture, rules: Option<&[Rule]>) {
         "listening on {name} through AF_XDP ({mode} mode, {copies}, {queues}), snapshot length {snap_length} bytes"
     ));
     capture.notes().iter().for_each(|note| exit::tell(&format!("{name}: {note}")));
-    exit::tell(&match rules {
+    if ports.is_none() && asks {
+        exit::tell(&format!(
+            "{name}: the expression is asked here, behind the host's back: what does not match is taken from it, too; --ports \
+             leaves it all packets with other ports"
+        ));
+    }
+    exit::tell(&match ports {
         None => format!("{name}: packets are TAKEN from this host: until the end it gets none of them"),
-        Some(rules) => {
-            let rules: Vec<_> = rules.iter().map(Rule::to_string).collect();
+        Some(ports) => {
             format!(
-                "{name}: packets of {} are TAKEN from this host, which gets all others until the end",
-                rules.join(" ")
+                "{name}: packets of {ports} are TAKEN from this host, which gets all others until the end"
             )
         }
     });

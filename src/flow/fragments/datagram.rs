@@ -59,9 +59,9 @@ impl Datagram {
         }
         let overlap = if fragment.version == IpVersion::V6 { Overlap::First } else { overlap };
         let found = self.pieces.insert(fragment.offset, fragment.bytes, length, overlap);
-        if found.places == length && found.conflicting == 0 {
+        if found.bytes == length && found.conflicting == 0 {
             counters.repeated += 1;
-        } else if found.places > 0 {
+        } else if found.bytes > 0 {
             counters.overlapping += 1;
             if fragment.version == IpVersion::V6 {
                 counters.voided += 1;
@@ -69,7 +69,7 @@ impl Datagram {
                 return Verdict::Waits;
             }
         }
-        self.filled += length - found.places;
+        self.filled += length - found.bytes;
         if !fragment.more {
             self.end = Some(end);
         }

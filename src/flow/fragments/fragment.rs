@@ -1,9 +1,12 @@
 //! What one fragment says of itself.
 
+use crate::flow::Tunnel;
+use crate::flow::key::tunnel_to;
 use crate::parse::{self, IpLayer, IpVersion, Layer, Packet};
 use std::net::IpAddr;
 
-/// What tells the fragments of one packet from those of others (RFC 791 3.2, RFC 8200 4.5), on the VLANs it came on.
+/// What tells the fragments of one packet from those of others (RFC 791 3.2, RFC 8200 4.5), on the VLANs and in the tunnel it came
+/// in: behind other tunnels the same addresses are other hosts'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     source: IpAddr,
@@ -12,8 +15,8 @@ pub(super) struct Key {
     /// Of IPv4; IPv6 has it in the first fragment only.
     protocol: u8,
     vlans: [u16; 2],
-    /// It is within another packet.
-    inner: bool,
+    /// What it is within, if it is within another packet, and that one's source and destination.
+    within: Option<(Tunnel, Option<(IpAddr, IpAddr)>)>,
 }
 
 /// A fragment, as it came.
@@ -42,7 +45,7 @@ pub(super) enum Fault {
 pub(super) const LONGEST: u64 = 65_535;
 
 /// The layer of a packet that is a fragment.
-pub(super) fn layer<'a>(packet: &Packet<'a>) -> Option<&'a IpLayer> {
+pub(crate) fn layer<'a>(packet: &Packet<'a>) -> Option<&'a IpLayer> {
     let is_fragment = |ip: &&IpLayer| ip.fragment != parse::Fragment::Whole;
     packet.outer().filter(is_fragment).or_else(|| packet.inner().filter(is_fragment))
 }
@@ -59,8 +62,9 @@ impl<'a> Fragment<'a> {
             IpVersion::V6 => packet.addresses(ip).ok_or(Fault::Snapped)?,
         };
         let vlans = packet.layers().vlan_tags.map(|tag| tag & 0xfff);
-        let inner = packet.outer() != Some(ip);
-        let key = Key { source, destination, id: 0, protocol: 0, vlans, inner };
+        let outer = packet.outer().filter(|outer| *outer != ip);
+        let within = outer.map(|outer| (tunnel_to(packet, ip), packet.addresses(outer)));
+        let key = Key { source, destination, id: 0, protocol: 0, vlans, within };
         let fragment = match ip.version {
             IpVersion::V4 => Self::of_v4(packet, ip, key, whole)?,
             IpVersion::V6 => Self::of_v6(packet, ip, key, whole)?,

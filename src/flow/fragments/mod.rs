@@ -17,6 +17,7 @@ use super::recency::Recency;
 use crate::frame::Timestamp;
 use crate::parse::{Carried, Packet};
 use datagram::{Datagram, Verdict};
+pub(crate) use fragment::layer;
 use fragment::{Fragment, Key};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -157,7 +158,7 @@ impl Defragmenter {
 
     /// Takes a packet. Fragments are those of its outermost IP layer, or, where that one is whole, of the innermost.
     pub fn packet(&mut self, packet: &Packet<'_>) -> Outcome {
-        let Some(ip) = fragment::layer(packet) else { return Outcome::Whole };
+        let Some(ip) = layer(packet) else { return Outcome::Whole };
         self.counters.fragments += 1;
         let now = packet.frame().record.time;
         self.give_up_late(now);

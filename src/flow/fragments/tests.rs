@@ -1,7 +1,9 @@
 //! Packets cut up and put together.
 
 use super::{Counters, Defragmenter, Options, Outcome};
-use crate::build::{DestinationOptions, Ethernet, Header, Ipv4, Ipv6, Stack, Tcp, Udp, Vlan, fragments};
+use crate::build::{
+    DestinationOptions, Ethernet, Header, Ipv4, Ipv6, Stack, Tcp, Udp, Vlan, Vxlan, fragments,
+};
 use crate::flow::reassembly::Overlap;
 use crate::frame::{Frame, LinkType, Timestamp};
 use crate::parse::{Packet, parse};
@@ -140,6 +142,30 @@ fn fragments_within_a_tunnel_and_behind_a_vlan_are_found() {
         }
     }
     assert_eq!((complete.len(), defragmenter.incomplete()), (0, 2), "two VLANs, two packets");
+}
+
+/// Tenants of two networks have the same addresses, and their fragments the same number.
+#[test]
+fn fragments_of_different_tunnels_are_never_joined() {
+    let (here, there, elsewhere) = ([1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]);
+    // Same network and ends: joined; another network, or other ends: not.
+    for (second, whole) in [((7, there), 1), ((8, there), 0), ((7, elsewhere), 0)] {
+        let mut defragmenter = Defragmenter::new(Options::default());
+        let mut complete = 0;
+        for ((network, end), fragment) in
+            [(7, there), second].into_iter().zip(fragments(&packet(false, 1_500), 1_000, 9))
+        {
+            let mut outer = Stack::new();
+            outer.message(&fragment);
+            outer.prepend(&[], crate::build::Content::Ipv4);
+            outer.wrap(Ethernet::new([2; 6], [4; 6])).wrap(Vxlan::new(network)).wrap(Udp::new(50_000, 4_789));
+            outer.wrap(Ipv4::new(here, end)).wrap(Ethernet::new([2; 6], [4; 6]));
+            let layers = parse(&outer.frame());
+            let outcome = defragmenter.packet(&Packet::new(outer.frame(), &layers));
+            complete += usize::from(matches!(outcome, Outcome::Complete(_)));
+        }
+        assert_eq!(complete, whole, "{second:?}");
+    }
 }
 
 #[test]

@@ -57,11 +57,6 @@ impl FlowKey {
         }
         Some(Keyed { key, reversed, ip })
     }
-
-    /// The same flow in the VLANs of a packet.
-    pub(in crate::flow) fn in_vlans_of(self, packet: &Packet<'_>) -> Self {
-        Self { vlans: vlans_of(packet), ..self }
-    }
 }
 
 /// The ports of an IP layer.
@@ -100,7 +95,7 @@ fn vlans_of(packet: &Packet<'_>) -> [u16; 2] {
 
 /// The tunnel header next before an inner IP layer. A second walk, which only what is tunnelled takes.
 #[inline(never)]
-fn tunnel_to(packet: &Packet<'_>, ip: &IpLayer) -> Tunnel {
+pub(in crate::flow) fn tunnel_to(packet: &Packet<'_>, ip: &IpLayer) -> Tunnel {
     let headers = packet.headers();
     let before = headers.iter().rev().skip_while(|header| header.start >= ip.start);
     let mut found = before.filter_map(|header| {

@@ -6,7 +6,6 @@ use crate::flow::last::Last;
 use crate::flow::options::MeterCounts;
 use crate::flow::record::{EndReason, FlowRecord};
 use crate::flow::state::NOWHERE;
-use std::cmp::Reverse;
 
 impl Meter {
     /// Flows of which there is something to tell, each as its place in the table with its first packet's time and its bytes.
@@ -50,12 +49,20 @@ impl Meter {
     }
 }
 
-/// The flows of some meters that are going on, the largest first, as records; at most so many.
+/// The flows of some meters that are going on, the largest first, as records; at most so many. Only those are put in order.
 pub(in crate::flow) fn largest(meters: &[Meter], count: usize) -> Vec<FlowRecord> {
+    type Flow<'m> = (&'m Meter, (u32, i64, u64));
+    let order = |(a, (entry_a, first_a, bytes_a)): &Flow<'_>, (b, (entry_b, first_b, bytes_b)): &Flow<'_>| {
+        let keys = || a.key_at(*entry_a).cmp(&b.key_at(*entry_b));
+        bytes_b.cmp(bytes_a).then(first_a.cmp(first_b)).then_with(keys)
+    };
     let flows = meters.iter().map(|meter| meter.flows().map(move |flow| (meter, flow)));
-    let mut flows: Vec<_> = flows.flatten().collect();
-    flows
-        .sort_by_cached_key(|(meter, (entry, first, bytes))| (Reverse(*bytes), *first, meter.key_at(*entry)));
+    let mut flows: Vec<Flow<'_>> = flows.flatten().collect();
+    if count < flows.len() {
+        flows.select_nth_unstable_by(count, order);
+        flows.truncate(count);
+    }
+    flows.sort_unstable_by(order);
     let records = flows.iter().map(|(meter, (entry, ..))| meter.record(*entry, EndReason::CaptureEnd));
-    records.flatten().take(count).collect()
+    records.flatten().collect()
 }

@@ -15,6 +15,8 @@ pub(super) struct Half {
     first: u32,
     /// Offset of the first byte not handed on.
     next: u64,
+    /// Segments that began before `next` were said to go on up to here. What is missing between the two was not captured.
+    declared: u64,
     /// The peer has acknowledged everything before this offset, as far as it said so plausibly.
     acknowledged: u64,
     /// Offset of its FIN.
@@ -91,18 +93,20 @@ impl Half {
             return;
         }
         counters.conflicting += self.pieces.conflicting(start, payload);
-        self.in_order((payload, length), overlap, counters, emit);
+        self.declared = self.declared.max(start + length);
+        self.in_order(payload, overlap, counters, emit);
+        self.settle(counters, emit);
     }
 
     /// Hands on what begins at `next`, around what waits.
     fn in_order(
         &mut self,
-        (payload, length): (&[u8], u64),
+        payload: &[u8],
         overlap: Overlap,
         counters: &mut Counters,
         emit: &mut impl FnMut(u64, What<'_>),
     ) {
-        let (start, end) = (self.next, self.next + length);
+        let (start, end) = (self.next, self.next + payload.len() as u64);
         let within =
             |offset: u64| usize::try_from(offset - start).map_or(payload.len(), |at| at.min(payload.len()));
         while self.next < end {
@@ -110,8 +114,7 @@ impl Half {
                 (Overlap::First, Some(first)) => end.min(first),
                 _ => end,
             };
-            let new = &payload[within(self.next)..within(until)];
-            self.hand_on(new, until - self.next, Gap::Snapped, counters, emit);
+            self.hand_on(&payload[within(self.next)..within(until)], counters, emit);
             let before = self.next;
             self.drain(overlap == Overlap::Last, counters, emit);
             if overlap == Overlap::First {
@@ -120,25 +123,28 @@ impl Half {
         }
     }
 
-    /// Hands on `length` bytes at `next`, of which those captured are `bytes`; the others are missing, for this reason.
-    fn hand_on(
-        &mut self,
-        bytes: &[u8],
-        length: u64,
-        gap: Gap,
-        counters: &mut Counters,
-        emit: &mut impl FnMut(u64, What<'_>),
-    ) {
+    /// Hands on bytes at `next`.
+    fn hand_on(&mut self, bytes: &[u8], counters: &mut Counters, emit: &mut impl FnMut(u64, What<'_>)) {
         if !bytes.is_empty() {
             counters.delivered += bytes.len() as u64;
             emit(self.next, What::Data(bytes));
             self.next += bytes.len() as u64;
         }
-        let missing = length - bytes.len() as u64;
+    }
+
+    /// What is missing at `next` up to an offset is missing for good.
+    fn pass_over(
+        &mut self,
+        until: u64,
+        gap: Gap,
+        counters: &mut Counters,
+        emit: &mut impl FnMut(u64, What<'_>),
+    ) {
+        let missing = until.saturating_sub(self.next);
         if missing > 0 {
             counters.missing += missing;
             emit(self.next, What::Missing(missing, gap));
-            self.next += missing;
+            self.next = until;
         }
     }
 
@@ -146,14 +152,24 @@ impl Half {
     fn drain(&mut self, replaced: bool, counters: &mut Counters, emit: &mut impl FnMut(u64, What<'_>)) {
         while self.pieces.first().is_some_and(|first| first <= self.next) {
             let Some((offset, piece)) = self.pieces.pop() else { return };
-            let behind = (self.next - offset).min(piece.length);
-            let old = usize::try_from(behind).map_or(piece.bytes.len(), |old| old.min(piece.bytes.len()));
+            self.declared = self.declared.max(offset + piece.declared);
+            let old = usize::try_from(self.next - offset)
+                .map_or(piece.bytes.len(), |old| old.min(piece.bytes.len()));
             if replaced {
                 counters.repeated += old as u64;
             }
             let bytes = &piece.bytes[old..];
             counters.waited += bytes.len() as u64;
-            self.hand_on(bytes, piece.length - behind, Gap::Snapped, counters, emit);
+            self.hand_on(bytes, counters, emit);
+        }
+    }
+
+    /// Passes over what was sent and not captured at `next`, and hands on what waits behind it.
+    fn settle(&mut self, counters: &mut Counters, emit: &mut impl FnMut(u64, What<'_>)) {
+        while self.declared > self.next {
+            let until = self.pieces.first().map_or(self.declared, |first| first.min(self.declared));
+            self.pass_over(until, Gap::Snapped, counters, emit);
+            self.drain(true, counters, emit);
         }
     }
 
@@ -184,8 +200,9 @@ impl Half {
         emit: &mut impl FnMut(u64, What<'_>),
     ) {
         if let Some(first) = self.pieces.first() {
-            self.hand_on(&[], first.saturating_sub(self.next), gap, counters, emit);
+            self.pass_over(first, gap, counters, emit);
             self.drain(true, counters, emit);
+            self.settle(counters, emit);
         }
     }
 
@@ -196,7 +213,7 @@ impl Half {
         }
         // The last number acknowledged may be that of a FIN.
         let end = self.fin.unwrap_or(0).max(self.acknowledged.saturating_sub(1));
-        self.hand_on(&[], end.saturating_sub(self.next), Gap::End, counters, emit);
+        self.pass_over(end, Gap::End, counters, emit);
         self.next
     }
 }

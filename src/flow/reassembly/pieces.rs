@@ -8,23 +8,18 @@ const PIECE: usize = 80;
 /// Bytes up to which a piece grows at its end rather than having another behind it.
 const GROWS_TO: usize = 64 << 10;
 
-/// Bytes in a row, the last of which may not have been captured.
+/// Bytes in a row, all of them captured. There may be none: then it stands for what was not.
 #[derive(Debug, Default)]
 pub(super) struct Piece {
-    /// Those captured.
     pub(super) bytes: Vec<u8>,
-    /// How many there were; at least as many.
-    pub(super) length: u64,
+    /// How many there were on the wire from its start on, as the segments said that begin or end in it; at least as many.
+    /// Other pieces may lie in the rest of them.
+    pub(super) declared: u64,
 }
 
 impl Piece {
     fn memory(&self) -> usize {
         self.bytes.capacity() + PIECE
-    }
-
-    /// Its end may have more put behind it.
-    fn grows(&self) -> bool {
-        self.bytes.len() as u64 == self.length && self.bytes.len() < GROWS_TO
     }
 }
 
@@ -35,17 +30,16 @@ pub(in crate::flow) struct Overlapped {
     pub(in crate::flow) bytes: u64,
     /// Of those, bytes that differed from what was there.
     pub(in crate::flow) conflicting: u64,
-    /// Places that were taken, captured or not.
-    pub(in crate::flow) places: u64,
 }
 
-/// Pieces by the offset of their first byte; no two overlap. Nothing is ever split or moved, so that each byte inserted
-/// costs as much whatever is there: an overlap is written over in its place or left alone.
+/// Pieces by the offset of their first byte; no two have bytes of one place, and none begins within another's bytes. Nothing is
+/// ever split or moved, so that each byte inserted costs as much whatever is there: an overlap is written over in its place or
+/// left alone. What was not captured costs a step, however long it is said to be.
 #[derive(Debug, Default)]
 pub(in crate::flow) struct Pieces {
     by_offset: BTreeMap<u64, Piece>,
     memory: usize,
-    /// Steps of the walk in [`Pieces::insert`].
+    /// Pieces looked at.
     #[cfg(test)]
     pub(super) steps: u64,
 }
@@ -67,16 +61,13 @@ impl Pieces {
 
     /// Where the last ends; 0 where there is none.
     pub(in crate::flow) fn end(&self) -> u64 {
-        self.by_offset.last_key_value().map_or(0, |(offset, piece)| offset + piece.length)
+        self.by_offset.last_key_value().map_or(0, |(offset, piece)| offset + piece.bytes.len() as u64)
     }
 
     /// Takes out the first.
     pub(super) fn pop(&mut self) -> Option<(u64, Piece)> {
         let (offset, piece) = self.by_offset.pop_first()?;
-        #[cfg(test)]
-        {
-            self.steps += 1;
-        }
+        self.step();
         self.memory -= piece.memory();
         if self.by_offset.is_empty() {
             self.by_offset = BTreeMap::new();
@@ -88,7 +79,7 @@ impl Pieces {
     pub(in crate::flow) fn joined(&self, end: u64) -> Option<Vec<u8>> {
         let mut all = Vec::with_capacity(usize::try_from(end).ok()?);
         for (offset, piece) in &self.by_offset {
-            if *offset != all.len() as u64 || piece.bytes.len() as u64 != piece.length {
+            if *offset != all.len() as u64 {
                 return None;
             }
             all.extend_from_slice(&piece.bytes);
@@ -107,7 +98,7 @@ impl Pieces {
         differences.sum()
     }
 
-    /// Puts in `length` bytes, of which the first are `bytes`.
+    /// Puts in bytes, the first of `length` that there were on the wire.
     pub(in crate::flow) fn insert(
         &mut self,
         start: u64,
@@ -116,56 +107,79 @@ impl Pieces {
         overlap: Overlap,
     ) -> Overlapped {
         let mut overlapped = Overlapped::default();
-        let end = start + length;
-        let cut = |from: u64, to: u64| {
-            let last =
-                |offset: u64| usize::try_from(offset - start).map_or(bytes.len(), |at| at.min(bytes.len()));
-            &bytes[last(from)..last(to)]
-        };
+        let mut rest = bytes;
         let mut at = start;
-        while at < end {
-            #[cfg(test)]
-            {
-                self.steps += 1;
-            }
+        while !rest.is_empty() {
+            self.step();
             let before = self.by_offset.range_mut(..=at).next_back();
-            if let Some((offset, piece)) = before.filter(|(offset, piece)| *offset + piece.length > at) {
-                let until = end.min(offset + piece.length);
-                let new = cut(at, until);
-                overlapped.bytes += new.len() as u64;
-                overlapped.places += until - at;
-                let there = usize::try_from(at - offset).ok().and_then(|from| piece.bytes.get_mut(from..));
-                for (old, new) in there.unwrap_or_default().iter_mut().zip(new) {
+            let there = before.and_then(|(offset, piece)| {
+                let from = usize::try_from(at - offset).ok()?;
+                piece.bytes.get_mut(from..).filter(|there| !there.is_empty())
+            });
+            let count;
+            if let Some(there) = there {
+                count = there.len().min(rest.len());
+                overlapped.bytes += count as u64;
+                for (old, new) in there.iter_mut().zip(rest) {
                     overlapped.conflicting += u64::from(old != new);
                     if overlap == Overlap::Last {
                         *old = *new;
                     }
                 }
-                at = until;
             } else {
-                let until = self.by_offset.range(at..).next().map_or(end, |(offset, _)| end.min(*offset));
-                self.put(at, cut(at, until), until - at);
-                at = until;
+                let next = self.by_offset.range(at + 1..).next();
+                let room = next.and_then(|(offset, _)| usize::try_from(offset - at).ok());
+                count = room.map_or(rest.len(), |room| room.min(rest.len()));
+                self.put(at, &rest[..count]);
             }
+            rest = &rest[count..];
+            at += count as u64;
+        }
+        if length > bytes.len() as u64 {
+            self.declare(at, start + length);
         }
         overlapped
     }
 
     /// Into a hole.
-    fn put(&mut self, at: u64, bytes: &[u8], length: u64) {
-        let before = self.by_offset.range_mut(..at).next_back();
-        match before.filter(|(offset, piece)| *offset + piece.length == at && piece.grows()) {
+    fn put(&mut self, at: u64, bytes: &[u8]) {
+        let before = self.by_offset.range_mut(..=at).next_back();
+        let grows = |offset: u64, piece: &Piece| {
+            let length = piece.bytes.len();
+            offset + length as u64 == at && length < GROWS_TO
+        };
+        match before.filter(|(offset, piece)| **offset == at || grows(**offset, piece)) {
             Some((_, piece)) => {
                 self.memory -= piece.memory();
                 piece.bytes.extend_from_slice(bytes);
-                piece.length += length;
+                piece.declared = piece.declared.max(piece.bytes.len() as u64);
                 self.memory += piece.memory();
             }
-            None => {
-                let piece = Piece { bytes: bytes.to_vec(), length };
-                self.memory += piece.memory();
-                self.by_offset.insert(at, piece);
+            None => self.add(at, Piece { bytes: bytes.to_vec(), declared: bytes.len() as u64 }),
+        }
+    }
+
+    /// From one offset to another there were bytes that were not captured then.
+    fn declare(&mut self, at: u64, end: u64) {
+        self.step();
+        match self.by_offset.range_mut(..=at).next_back() {
+            Some((offset, piece)) if *offset + piece.declared >= at => {
+                piece.declared = piece.declared.max(end - offset);
             }
+            _ => self.add(at, Piece { bytes: Vec::new(), declared: end - at }),
+        }
+    }
+
+    fn add(&mut self, at: u64, piece: Piece) {
+        self.memory += piece.memory();
+        self.by_offset.insert(at, piece);
+    }
+
+    #[inline]
+    fn step(&mut self) {
+        #[cfg(test)]
+        {
+            self.steps += 1;
         }
     }
 }

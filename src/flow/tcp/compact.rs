@@ -51,12 +51,15 @@ pub(in crate::flow) struct Beside {
     to_ack: [u32; 2],
     pending: [u32; 2],
     pending_since: [i64; 2],
+    steps: Steps,
 }
 
 /// Beside what a side knows: its last segment was a probe.
 const PROBED: u8 = 64;
-/// The last of the bits that are said of the connection.
+/// The last of the bits that are said of the connection: beside what the first side knows.
 const CONFIRMED: u8 = 128;
+/// A record has told of the handshake: beside what the second side knows.
+const TOLD: u8 = 128;
 /// Bits of packed options that options have no use for.
 const SPARE: u32 = 0xf0;
 
@@ -64,7 +67,11 @@ impl Compact {
     /// Of a connection whose flow had its last packet at `last`, with what is to be kept beside it. What is in trouble is taken out.
     /// `None` where times are too long, or too many were measured.
     pub(in crate::flow) fn pack(connection: &mut Connection, last: i64) -> Option<(Self, Option<Beside>)> {
-        let steps = pack_steps(connection, last)?;
+        // What is overtaken is told by the whole round trip: it is to be shorter than what `next_since` tells.
+        if connection.first_round_trip().is_some_and(|whole| whole >= u32::MAX.into()) {
+            return None;
+        }
+        let steps = pack_steps(connection, last);
         let [a, b] = &connection.sides;
         let mut sides = [CompactSide::pack(a, last)?, CompactSide::pack(b, last)?];
         let said = said(connection);
@@ -72,6 +79,7 @@ impl Compact {
             side.options = side.options & !SPARE | u32::from(bits) << 4 & SPARE;
         }
         sides[0].known |= if said >> 8 & 1 == 0 { 0 } else { CONFIRMED };
+        sides[1].known |= if connection.told { TOLD } else { 0 };
         let mut pending = connection.sides.iter().filter(|side| side.knows(PENDING));
         let one = match (pending.next(), pending.next()) {
             (None, _) => Some((0, 0)),
@@ -80,13 +88,15 @@ impl Compact {
         };
         let fitting = one.and_then(|(pending, since)| Some((pending, u32::try_from(since).ok()?)));
         let apart = connection.sides.iter().any(|side| side.knows(TO_ACK) && side.to_ack != side.next);
-        let beside = (connection.trouble.is_some() || apart || fitting.is_none()).then(|| Beside {
-            to_ack: connection.sides.map(|side| side.to_ack),
-            pending: connection.sides.map(|side| side.pending),
-            pending_since: connection.sides.map(|side| side.pending_since),
-            trouble: connection.trouble.take(),
-        });
-        let (pending, pending_since) = fitting.unwrap_or_default();
+        let beside =
+            (connection.trouble.is_some() || apart || fitting.is_none() || steps.is_none()).then(|| Beside {
+                to_ack: connection.sides.map(|side| side.to_ack),
+                pending: connection.sides.map(|side| side.pending),
+                pending_since: connection.sides.map(|side| side.pending_since),
+                steps: connection.steps,
+                trouble: connection.trouble.take(),
+            });
+        let ((pending, pending_since), steps) = (fitting.unwrap_or_default(), steps.unwrap_or_default());
         Some((Self { sides, pending, pending_since, steps, beside: NONE }, beside))
     }
 
@@ -98,26 +108,27 @@ impl Compact {
             (side.pending, side.pending_since) =
                 (self.pending, last.saturating_sub(self.pending_since.into()));
         }
-        let mut trouble = None;
+        let said = self.said();
+        let (mut trouble, mut steps) = (None, self.unpack_steps(said, last));
         if let Some(beside) = beside {
             for (at, side) in sides.iter_mut().enumerate() {
                 (side.to_ack, side.pending, side.pending_since) =
                     (beside.to_ack[at], beside.pending[at], beside.pending_since[at]);
             }
-            trouble = beside.trouble;
+            (trouble, steps) = (beside.trouble, beside.steps);
         }
-        let said = self.said();
         let opener = match said >> 4 & 3 {
             0 => None,
             from => Some(from == 2),
         };
         Connection {
             sides,
-            steps: self.unpack_steps(said, last),
+            steps,
             trouble,
             state: STATES[usize::from(said & 7)],
             opener,
             simultaneous: said & 8 != 0,
+            told: self.sides[1].known & TOLD != 0,
         }
     }
 
@@ -157,7 +168,7 @@ fn said(connection: &Connection) -> u16 {
     state | simultaneous << 3 | opener << 4 | steps[0] << 6 | steps[1] << 7 | steps[2] << 8
 }
 
-/// How long each step took. Once the last was seen, when it was is of no use any more.
+/// How long each step took, if that fits. Once the last was seen, when it was is of no use any more.
 fn pack_steps(connection: &Connection, last: i64) -> Option<[u32; 2]> {
     let between = |from: i64, to: i64| u32::try_from(to.saturating_sub(from)).ok();
     match [0, 1, 2].map(|step| connection.steps.at(step)) {
@@ -166,11 +177,7 @@ fn pack_steps(connection: &Connection, last: i64) -> Option<[u32; 2]> {
         [None, Some(answer), None] => Some([0, between(answer, last)?]),
         [Some(syn), Some(answer), None] => Some([between(syn, answer)?, between(answer, last)?]),
         [None, Some(answer), Some(third)] => Some([0, between(answer, third)?]),
-        [Some(syn), Some(answer), Some(third)] => {
-            // What is overtaken is told by the whole round trip: it is to be shorter than what `next_since` tells.
-            between(syn, third).filter(|whole| *whole < u32::MAX)?;
-            Some([between(syn, answer)?, between(answer, third)?])
-        }
+        [Some(syn), Some(answer), Some(third)] => Some([between(syn, answer)?, between(answer, third)?]),
         [_, None, Some(_)] => None,
     }
 }
@@ -215,7 +222,7 @@ impl CompactSide {
             window: self.window,
             epoch: self.epoch,
             last: if self.known & PROBED == 0 { Findings::default() } else { Findings::KEEP_ALIVE },
-            known: self.known & !(PROBED | CONFIRMED),
+            known: self.known & !(PROBED | CONFIRMED | TOLD),
             options: PackedOptions::from_bits(self.options & !SPARE),
         }
     }

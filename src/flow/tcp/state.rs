@@ -1,6 +1,6 @@
 //! The state of a connection (RFC 9293 3.3.2), as seen from the wire.
 
-use super::{BASE, Connection, FINISHED, PackedOptions, Segment, Steps};
+use super::{ACKED, BASE, Connection, FINISHED, LATE, NEXT, PackedOptions, Segment, Steps};
 use crate::flow::record::TcpState;
 
 impl Connection {
@@ -26,6 +26,18 @@ impl Connection {
             let both = self.sides[1 - from].knows(FINISHED);
             self.state = if both { TcpState::Closed } else { TcpState::Closing };
         }
+    }
+
+    /// Whether the other side may take a reset for one of this connection: it lies where the other side expects what comes
+    /// next (RFC 9293 3.10.7.4), as far as is known here, or not farther from there than its window.
+    #[inline(never)]
+    pub(super) fn believes(&self, reset: &Segment, from: usize) -> bool {
+        let (side, other) = (&self.sides[from], &self.sides[1 - from]);
+        let shift = other.options.unpack().window_scale.unwrap_or(0).min(14);
+        let window = (u32::from(other.window) << shift).max(LATE);
+        let near = |expected: u32| reset.sequence.wrapping_sub(expected).wrapping_add(window) <= 2 * window;
+        let unknown = !side.knows(NEXT) && !other.knows(ACKED);
+        unknown || side.knows(NEXT) && near(side.next) || other.knows(ACKED) && near(other.acked)
     }
 
     #[inline(never)]

@@ -17,7 +17,7 @@ impl Connection {
             confirmed_after: between(answer, confirmation),
             simultaneous: self.simultaneous,
         };
-        let seen = syn.is_some() || answer.is_some();
+        let seen = !self.told && (syn.is_some() || answer.is_some());
         TcpStory {
             state: self.state,
             handshake: seen.then_some(handshake),

@@ -61,6 +61,12 @@ pub(super) fn text(status: &Status) -> String {
         ("failed", udp.failed),
     ];
     out.many("datagrams_dropped_total", "counter", "Of those, the others, by why.", "reason", &dropped);
+    out.one(
+        "icmp_unreachable_total",
+        "counter",
+        "Times that ICMP said a server is unreachable.",
+        udp.unreachable,
+    );
     out.one("clients_uncounted_total", "counter", "Connections let in uncounted.", status.uncounted_clients);
     out.one("log_records_written_total", "counter", "Records in the access log.", status.log_written);
     out.one("log_records_dropped_total", "counter", "Records the access log lost.", status.log_dropped);

@@ -27,9 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest request's head.
 const HEAD: usize = 8 << 10;
 
-/// The thread that answers. It ends when this is dropped.
+/// The thread that answers, once it is told to [begin](Self::begin). It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Answers {
+    begun: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     waker: Waker,
 }
@@ -43,14 +44,15 @@ impl Answers {
         let mut poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), Token(1))?;
         poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), Token(0), Interest::READABLE)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (begun, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (has_begun, stopped) = (Arc::clone(&begun), Arc::clone(&stop));
         let run = move || {
             let mut events = Events::with_capacity(4);
             while !stopped.load(Ordering::Relaxed) {
                 // Interrupted or not: whoever waits is answered.
                 let _ = poll.poll(&mut events, Some(Duration::from_secs(1)));
-                while !stopped.load(Ordering::Relaxed)
+                while has_begun.load(Ordering::Relaxed)
+                    && !stopped.load(Ordering::Relaxed)
                     && let Ok((stream, _)) = listener.accept()
                 {
                     // What a scraper does wrong is its own affair.
@@ -59,7 +61,14 @@ impl Answers {
             }
         };
         let thread = std::thread::Builder::new().name("wharf-admin".to_owned()).spawn(run)?;
-        Ok((Self { stop, waker }, thread))
+        Ok((Self { begun, stop, waker }, thread))
+    }
+
+    /// Whoever comes, or waits already, is answered from now on.
+    pub(super) fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+        // At the latest it looks a second from now.
+        let _ = self.waker.wake();
     }
 }
 
@@ -130,6 +139,7 @@ mod tests {
         let mut totals = Totals::default();
         totals.tcp.accepted = 7;
         totals.ended.complete = 5;
+        totals.udp.unreachable = 3;
         let server = ServerStatus {
             name: "a\"b".to_owned(),
             address: "192.0.2.1:80".to_owned(),
@@ -169,6 +179,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (answers, thread) = Answers::start(listener, || status(false)).unwrap();
+        // Until it is told to, another process answers.
+        let mut early = TcpStream::connect(address).unwrap();
+        early.write_all(b"GET /health HTTP/1.1\r\n\r\n").unwrap();
+        early.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        assert!(early.read(&mut [0]).is_err());
+        answers.begin();
+        early.set_read_timeout(Some(PATIENCE * 5)).unwrap();
+        assert_eq!(early.read(&mut [0]).unwrap(), 1);
         let get = |path: &str| ask(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
         let metrics = get("/metrics?x=1");
         for line in [
@@ -177,6 +195,7 @@ mod tests {
             "wharf_proxy_connections_open 2",
             "wharf_proxy_connections_ended_total{reason=\"complete\"} 5",
             "wharf_proxy_bytes_total{transport=\"udp\",direction=\"down\"} 0",
+            "wharf_proxy_icmp_unreachable_total 3",
             "wharf_proxy_server_up{upstream=\"web\",server=\"a\\\"b\"} 0",
             "wharf_proxy_server_ejected{upstream=\"web\",server=\"a\\\"b\"} 1",
         ] {
@@ -205,7 +224,8 @@ mod tests {
     fn a_request_without_end_is_cut() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (_answers, _thread) = Answers::start(listener, || status(false)).unwrap();
+        let (answers, _thread) = Answers::start(listener, || status(false)).unwrap();
+        answers.begin();
         let mut stream = TcpStream::connect(address).unwrap();
         let began = Instant::now();
         // It may be cut while we write.

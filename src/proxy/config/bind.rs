@@ -23,7 +23,8 @@ pub enum Transport {
 /// rule  = ("tcp" | "udp" | "any") "/" ports           as the engine's rules, see `wharf::demux::Rule`
 /// ```
 ///
-/// An IPv6 address stands in brackets. Without an address it is every address of the host, of both families.
+/// An IPv6 address stands in brackets. Without an address it is every address of the host, of both families; `0.0.0.0` and
+/// `[::]` are those of one.
 ///
 /// ```
 /// use wharf::proxy::config::{Bind, Transport};

@@ -13,8 +13,9 @@ pub use upstream::{Balance, Ejection, HealthCheck, Place, Probe, Server, Upstrea
 use super::detect::Condition;
 use super::network::Network;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A whole proxy.
@@ -41,6 +42,25 @@ pub struct Config {
 pub struct Admin {
     /// Whoever can connect here can read them.
     pub listen: SocketAddr,
+}
+
+/// An address and a port, or a port alone, which is one of loopback.
+///
+/// ```
+/// use wharf::proxy::config::Admin;
+/// assert_eq!("9901".parse::<Admin>(), "127.0.0.1:9901".parse());
+/// assert!("localhost:9901".parse::<Admin>().is_err());
+/// ```
+impl FromStr for Admin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let port = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listen = text.parse().ok().or_else(|| text.parse().ok().map(port));
+        listen.map(|listen| Self { listen }).ok_or_else(|| {
+            format!("`{text}` is no place for metrics: an address and a port such as 127.0.0.1:9901, or a port of loopback")
+        })
+    }
 }
 
 /// Ports (or paths) and what becomes of those who connect there.
@@ -84,6 +104,8 @@ impl Listener {
 
 /// How listening sockets are set, and with TCP the connections accepted there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+// A process that is upgraded may know fewer of them than the one that takes its place.
+#[serde(default)]
 pub struct SocketOptions {
     /// Connections that wait to be accepted, for each worker; the kernel bounds it by `net.core.somaxconn`.
     pub backlog: u32,

@@ -12,7 +12,8 @@ pub struct Timeouts {
     pub tcp_idle: Duration,
     /// Without a datagram either way, before a UDP session is forgotten.
     pub udp_idle: Duration,
-    /// For open connections to end by themselves once the proxy was asked to stop.
+    /// For open connections to end by themselves once the proxy was asked to stop, and for UDP sessions to fall silent: where
+    /// none of a worker's had a datagram for a second, they are over.
     pub drain: Duration,
 }
 

@@ -159,3 +159,14 @@ impl SessionNote {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_another_version_are_read() {
+        let less: SocketOptions = serde_json::from_str(r#"{"backlog":7,"more":true}"#).unwrap();
+        assert_eq!(less, SocketOptions { backlog: 7, ..SocketOptions::default() });
+    }
+}

@@ -230,3 +230,6 @@ pub(super) fn hand_over(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

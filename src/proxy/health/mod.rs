@@ -53,7 +53,12 @@ impl Checks {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, wanted) = unbounded();
         let thread = std::thread::Builder::new().name("wharf-health".to_owned());
-        let thread = thread.spawn(move || Checker { poll, tasks: Vec::new(), changed }.run(&wanted))?;
+        // Kept there, too: closed behind its last wake-up it would take that with it.
+        let kept = Arc::clone(&waker);
+        let thread = thread.spawn(move || {
+            Checker { poll, tasks: Vec::new(), changed }.run(&wanted);
+            drop(kept);
+        })?;
         Ok((Self { sender: Some(sender), waker }, thread))
     }
 
@@ -96,10 +101,16 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
     fn run(mut self, wanted: &Receiver<Vec<Checked>>) {
         let mut events = Events::with_capacity(256);
         loop {
-            match wanted.try_recv() {
-                Ok(checked) => self.set(checked, Instant::now()),
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => return,
+            let mut latest = None;
+            loop {
+                match wanted.try_recv() {
+                    Ok(checked) => latest = Some(checked),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            if let Some(checked) = latest {
+                self.set(checked, Instant::now());
             }
             let now = Instant::now();
             let first = self.tasks.iter().map(|task| task.due).min();
@@ -130,15 +141,33 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
         for (number, checked) in (0_u32..).zip(checked) {
             let same = |task: &Task| Arc::ptr_eq(&task.checked.server, &checked.server);
             let known = before.iter().position(same).map(|index| before.swap_remove(index));
-            let verdict =
-                known.map_or_else(|| Verdict::new(checked.server.is_healthy()), |task| task.verdict);
-            // Sockets are known by their place, so that what ran begins anew.
-            let due = now + checked.check.interval / count * number;
-            self.tasks.push(Task { checked, verdict, due, began: now, running: None });
+            let index = self.tasks.len();
+            self.tasks.push(match known {
+                // However often others come and go, its checks go on as they were.
+                Some(task) if task.checked.check == checked.check => self.moved(task, index, now),
+                known => {
+                    let up = checked.server.is_healthy();
+                    let verdict = known.map_or_else(|| Verdict::new(up), |task| task.verdict);
+                    let due = now + checked.check.interval / count * number;
+                    Task { checked, verdict, due, began: now, running: None }
+                }
+            });
         }
         for task in before {
             task.checked.server.set_healthy(true);
         }
+    }
+
+    /// A task at another place: sockets are known by it.
+    fn moved(&self, mut task: Task, index: usize, now: Instant) -> Task {
+        if let Some(socket) = &task.running {
+            let (socket, interest) =
+                (&mut SourceFd(&socket.as_raw_fd()), interest(&task.checked.check.probe));
+            if self.poll.registry().reregister(socket, Token(index), interest).is_err() {
+                (task.running, task.due) = (None, now);
+            }
+        }
+        task
     }
 
     fn begin(&mut self, index: usize, now: Instant) {
@@ -148,10 +177,7 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
         task.due = now + check.timeout;
         match open(server.address(), &check.probe) {
             Ok(socket) => {
-                let interest = match check.probe {
-                    Probe::Connect => Interest::WRITABLE,
-                    Probe::Datagram(_) => Interest::READABLE,
-                };
+                let interest = interest(&check.probe);
                 let registered =
                     self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(index), interest);
                 task.running = Some(socket);
@@ -159,8 +185,15 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
                     self.over(index, false, now);
                 }
             }
-            // What this host lacks says nothing of the server: the check is left out.
-            Err(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOBUFS | Errno::NOMEM) => {
+            // What this host lacks says nothing of the server, nor does a Unix socket's full queue: the check is left out.
+            Err(
+                Errno::MFILE
+                | Errno::NFILE
+                | Errno::ADDRNOTAVAIL
+                | Errno::NOBUFS
+                | Errno::NOMEM
+                | Errno::AGAIN,
+            ) => {
                 task.due = now + check.interval;
             }
             Err(_) => self.over(index, false, now),
@@ -201,6 +234,14 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
             task.checked.server.set_healthy(up);
             (self.changed)(&task.checked.server, up);
         }
+    }
+}
+
+/// What a check waits for.
+fn interest(probe: &Probe) -> Interest {
+    match probe {
+        Probe::Connect => Interest::WRITABLE,
+        Probe::Datagram(_) => Interest::READABLE,
     }
 }
 

@@ -88,3 +88,41 @@ fn a_datagram_is_answered_or_not() {
     drop(checks);
     thread.join().unwrap();
 }
+
+/// Names that mean something else again and again must not keep anybody from being checked.
+#[test]
+fn what_is_checked_is_set_anew_all_the_time() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let up = TcpListener::bind("127.0.0.1:0").unwrap();
+    let [first, gone, does_not_answer] =
+        [up.local_addr().unwrap(), nobody, silent.local_addr().unwrap()].map(server);
+    let mut asks = check(Probe::Datagram(b"?".to_vec()));
+    (asks.timeout, asks.interval) = (Duration::from_millis(60), Duration::from_millis(80));
+    let mut connects = check(Probe::Connect);
+    connects.interval = Duration::from_millis(80);
+    let (checks, heard, thread) = started();
+    let end = Instant::now() + LONG;
+    let mut down = Vec::new();
+    for round in 0.. {
+        // With another one between them now and then, so that they move.
+        let other = server(([127, 0, 0, 2], 9).into());
+        let all = [&first, &other, &gone, &does_not_answer].into_iter().enumerate();
+        let all = all.filter(|(index, _)| *index != 1 || round % 2 == 0).map(|(index, server)| Checked {
+            server: Arc::clone(server),
+            check: if index == 3 { asks.clone() } else { connects.clone() },
+        });
+        checks.set(all.collect());
+        std::thread::sleep(Duration::from_millis(10));
+        let known = [&gone, &does_not_answer].map(|server| server.name().to_owned());
+        down.extend(heard.try_iter().filter(|(name, _)| known.contains(name)));
+        if down.len() == 2 {
+            break;
+        }
+        assert!(Instant::now() < end, "only {down:?}");
+    }
+    assert!(down.iter().all(|(_, up)| !up), "{down:?}");
+    assert!(first.is_healthy());
+    drop(checks);
+    thread.join().unwrap();
+}

@@ -126,7 +126,7 @@ fn nobody_else(opening: &Opening<'_>, candidate: &Candidate, at: SocketAddr) -> 
             continue;
         }
         let address = SocketAddr::new(at.ip(), port);
-        bind(options, Transport::Tcp, address, false)
+        bind(options, Transport::Tcp, candidate.address, address, false)
             .map_err(|error| Error::Listen { place: format!("tcp {address}"), error })?;
     }
     Ok(())

@@ -9,23 +9,26 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `check` | what can be told before anything is opened |
 //! | `opening` | what a configuration asks for, place by place |
 //! | `socket` | one socket: opened, set, set anew |
 //! | `many_ports` | ranges of ports on one socket, where the kernel can (sk_lookup) |
 //! | `path` | sockets in the file system, and who removes them |
 //! | `sessions` | how many UDP sessions there are at a place |
 
+mod check;
 mod many_ports;
 mod opening;
 mod path;
 mod sessions;
 mod socket;
 
-use super::config::{Bind, Config, Listener, SocketOptions, Transport};
+use super::config::{Bind, Config, SocketOptions, Transport};
 use super::error::Error;
 use super::plan::Service;
 use super::shared::{Endpoint, ListenPlace};
 use crate::sys::activation::Inherited;
+pub(super) use check::check;
 pub(super) use many_ports::Steering;
 use many_ports::{Candidate, MANY};
 use opening::Opening;
@@ -236,45 +239,4 @@ impl Sockets {
         }
         Ok(())
     }
-}
-
-/// What can be told of a configuration's listeners before anything is opened: all routes lead somewhere, and each rule has a
-/// port that none before it has.
-pub(super) fn check(config: &Config) -> Result<(), Error> {
-    let mut taken = HashSet::new();
-    for listener in &config.listeners {
-        check_routes(config, listener)?;
-        for bind in &listener.binds {
-            let Bind::Ports { address, ports } = bind else { continue };
-            let mut has_one = false;
-            for &transport in bind.transports() {
-                for port in ports.ranges.iter().cloned().flatten() {
-                    has_one |= port == 0 || taken.insert((transport, *address, port));
-                }
-            }
-            if !has_one {
-                return Err(Error::Shadowed { listener: listener.name.clone(), rule: bind.to_string() });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether all routes of a listener lead somewhere.
-fn check_routes(config: &Config, listener: &Listener) -> Result<(), Error> {
-    let problem =
-        |problem: &str| Error::Route { listener: listener.name.clone(), problem: problem.to_owned() };
-    if listener.routes.is_empty() {
-        return Err(problem("it has no route"));
-    }
-    for route in &listener.routes {
-        match config.upstreams.get(route.upstream) {
-            None => return Err(problem("its upstream is not there")),
-            Some(upstream) if upstream.servers.is_empty() => {
-                return Err(problem("its upstream has no server"));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
 }

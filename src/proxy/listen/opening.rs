@@ -3,6 +3,7 @@
 use super::super::config::{Config, SocketOptions, Transport};
 use super::super::error::Error;
 use super::super::shared::{Endpoint, ListenPlace};
+use super::check::{datagrams_to, stream_server};
 use super::path::PathGuard;
 use super::socket::{bind, listen, listen_at, open_at, prepare_udp, shared};
 use super::{Asked, Listening, Opened, Sockets};
@@ -95,15 +96,19 @@ impl Opening<'_> {
             return Ok(None);
         }
         // A worker may have closed its own a moment ago.
-        let ListenPlace::Internet(at) = retired.opened.place else { return Ok(None) };
+        let (ListenPlace::Internet(at), &Asked::Port { address, .. }) = (&retired.opened.place, asked) else {
+            return Ok(None);
+        };
+        let at = *at;
         let again = |socket: Option<Arc<OwnedFd>>| match socket {
             Some(socket) => Ok(socket),
             None => {
                 let Opened { options, transport, .. } = &retired.opened;
-                let socket = bind(options, *transport, at, true).and_then(|socket| match transport {
-                    Transport::Tcp => listen(&socket, options).map(|()| socket),
-                    Transport::Udp => Ok(socket),
-                });
+                let socket =
+                    bind(options, *transport, address, at, true).and_then(|socket| match transport {
+                        Transport::Tcp => listen(&socket, options).map(|()| socket),
+                        Transport::Udp => Ok(socket),
+                    });
                 let socket = socket.map(|socket| Arc::new(OwnedFd::from(socket)));
                 socket.map_err(|error| Error::Listen { place: at.to_string(), error })
             }
@@ -159,6 +164,10 @@ impl Opening<'_> {
             Ok::<_, io::Error>((socket.r#type()?, socket.local_addr()?))
         })();
         let (kind, address) = looked_at.map_err(|error| problem(format!("it is no socket: {error}")))?;
+        if kind == Type::STREAM && !rustix::net::sockopt::socket_acceptconn(&socket).unwrap_or(false) {
+            let advice = "it does not listen: a systemd unit that opens it needs Accept=no";
+            return Err(problem(advice.to_owned()));
+        }
         let place = match (address.as_socket(), address.as_pathname()) {
             (Some(address), _) => ListenPlace::Internet(address),
             (None, path) => ListenPlace::Unix(path.unwrap_or(Path::new("")).to_owned()),
@@ -170,6 +179,10 @@ impl Opening<'_> {
             _ => return Err(problem("it takes neither connections nor datagrams".to_owned())),
         };
         if transport == Transport::Udp {
+            let listener = &self.config.listeners[index];
+            if let Some(path) = stream_server(self.config, listener) {
+                return Err(problem(datagrams_to(&format!("fd:{name}"), &path)));
+            }
             prepare_udp(&socket, &address).map_err(|error| problem(error.to_string()))?;
         }
         let sockets = shared(socket, count).map_err(|error| problem(error.to_string()))?;

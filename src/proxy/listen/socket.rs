@@ -22,7 +22,7 @@ pub(super) fn open_at(
     workers: usize,
     join: bool,
 ) -> Result<(SocketAddr, Vec<OwnedFd>), Error> {
-    let all = |address: IpAddr| open_all(options, transport, (address, port).into(), workers, join);
+    let all = |at: IpAddr| open_all(options, transport, address, (at, port).into(), workers, join);
     let opened = match address {
         Some(address) => all(address),
         None => match all(Ipv6Addr::UNSPECIFIED.into()) {
@@ -45,14 +45,15 @@ pub(super) fn open_at(
 fn open_all(
     options: &SocketOptions,
     transport: Transport,
+    asked: Option<IpAddr>,
     address: SocketAddr,
     workers: usize,
     join: bool,
 ) -> Result<(SocketAddr, Vec<OwnedFd>), (SocketAddr, io::Error)> {
     let failed = |error| (address, error);
-    let first = match bind(options, transport, address, false) {
+    let first = match bind(options, transport, asked, address, false) {
         Err(error) if join && error.kind() == io::ErrorKind::AddrInUse => {
-            bind(options, transport, address, true)
+            bind(options, transport, asked, address, true)
         }
         result => result,
     };
@@ -62,7 +63,7 @@ fn open_all(
     // For the others, and for what another configuration may open beside it.
     sockets[0].set_reuse_port(true).map_err(failed)?;
     for _ in 1..workers {
-        sockets.push(bind(options, transport, bound, true).map_err(failed)?);
+        sockets.push(bind(options, transport, asked, bound, true).map_err(failed)?);
     }
     for socket in &sockets {
         if transport == Transport::Tcp {
@@ -72,16 +73,18 @@ fn open_all(
     Ok((bound, sockets.into_iter().map(OwnedFd::from).collect()))
 }
 
+/// A socket bound to an address. `asked`: the one that the rule has; without any it is for both families.
 pub(super) fn bind(
     options: &SocketOptions,
     transport: Transport,
+    asked: Option<IpAddr>,
     address: SocketAddr,
     join: bool,
 ) -> io::Result<Socket> {
     let kind = if transport == Transport::Tcp { Type::STREAM } else { Type::DGRAM };
     let socket = Socket::new(Domain::for_address(address), kind.nonblocking().cloexec(), None)?;
     if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
+        socket.set_only_v6(asked.is_some())?;
     }
     if transport == Transport::Tcp {
         // Connections of a former run that linger do not stand in the way.
@@ -181,4 +184,46 @@ pub(super) fn set_anew(
     }
     // Of a socket that listens already it changes nothing else.
     socket.listen(i32::try_from(after.backlog).unwrap_or(i32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::socket_options::tcp_option;
+    use std::time::Duration;
+
+    /// What is asked of a listening socket, read off it and off what it accepts; then what another configuration asks.
+    #[test]
+    fn options_are_on_the_sockets() {
+        let options = SocketOptions {
+            fast_open: Some(17),
+            defer_accept: Some(3),
+            keep_alive: Some(Duration::from_secs(77)),
+            ..SocketOptions::default()
+        };
+        let address = Some(Ipv4Addr::LOCALHOST.into());
+        let (at, sockets) = open_at(&options, Transport::Tcp, address, 0, 2, false).unwrap();
+        for socket in &sockets {
+            assert_eq!(tcp_option(socket, libc::TCP_FASTOPEN).unwrap(), 17);
+            // The kernel rounds up to what its retransmissions take.
+            assert!((3..=7).contains(&tcp_option(socket, libc::TCP_DEFER_ACCEPT).unwrap()));
+        }
+        drop(sockets);
+        let at_once = SocketOptions { defer_accept: None, ..options };
+        let (at, sockets) = open_at(&at_once, Transport::Tcp, address, at.port(), 1, false).unwrap();
+        let accepted = || {
+            let _client = std::net::TcpStream::connect(at).unwrap();
+            let listener = SockRef::from(&sockets[0]);
+            listener.set_nonblocking(false).unwrap();
+            listener.accept().unwrap().0
+        };
+        let socket = accepted();
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(77));
+        let without = SocketOptions { no_delay: false, keep_alive: None, fast_open: None, ..at_once.clone() };
+        set_anew(&sockets[0], &at_once, &without, false).unwrap();
+        assert_eq!(tcp_option(&sockets[0], libc::TCP_FASTOPEN).unwrap(), 0);
+        let socket = accepted();
+        assert!(!socket.tcp_nodelay().unwrap() && !socket.keepalive().unwrap());
+    }
 }

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 /// Begins to connect. The socket is connected, or will be, or will say why not. With `speaks`, bytes are sent as soon as it
 /// is: they take the last segment of the handshake with them. With `source` it comes from that address.
+///
+/// # Errors
+/// As connect(2): `AGAIN` of a Unix socket whose queue is full, which is to be asked again.
 pub(super) fn begin(
     address: &Address,
     port: u16,
@@ -47,6 +50,27 @@ pub(super) fn begin(
             let socket = open(AddressFamily::UNIX)?;
             let result = connect(&socket, &SocketAddrUnix::new(path.as_path())?);
             begun(socket, result)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    #[test]
+    fn keep_alive_is_on_the_socket() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let address = Address::Ip { address: Ipv4Addr::LOCALHOST.into(), port: None };
+        for idle in [None, Some(Duration::from_secs(77))] {
+            let socket = begin(&address, port, idle, false, None).unwrap();
+            assert_eq!(sockopt::socket_keepalive(&socket).unwrap(), idle.is_some());
+            if let Some(idle) = idle {
+                assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), idle);
+            }
+            assert_eq!(listener.accept().unwrap().0.local_addr().unwrap().port(), port);
         }
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Connection {
     pub(super) way: Option<usize>,
     /// A PROXY header has to come first.
     pub(super) wants_header: bool,
+    /// Bytes that have to be there before it is worth asking for its route again.
+    pub(super) needs: usize,
     /// Client and destination as a PROXY header named them.
     pub(super) proxied: Option<Box<(SocketAddr, SocketAddr)>>,
     /// What is sent to the server before anything of the client's.
@@ -87,6 +89,7 @@ impl Connection {
             wants_header: peer.is_some_and(trusted),
             service,
             port,
+            needs: 0,
             way: None,
             proxied: None,
             preface: None,
@@ -134,6 +137,11 @@ impl Connection {
             }
         }
         Ok(false)
+    }
+
+    /// It has a server whose queue is full, and which is asked again.
+    pub(super) fn queues(&self) -> bool {
+        self.held.is_some() && self.server.is_none()
     }
 
     /// The server has accepted.
@@ -195,9 +203,10 @@ impl Connection {
         let telling = |other: &Flow| if other.told { Telling::ByClosing } else { Telling::Now };
         if !self.open {
             let stop = self.up.pump(&mut self.client, server, tools, Telling::Later);
-            let stop = stop.map_err(Broken::up)?;
-            // A socket that takes bytes is connected: no need to be told.
+            // A socket that takes bytes is connected: no need to be told. One that fails behind its first bytes, too: no other
+            // server may get the rest.
             self.open = self.up.bytes > 0;
+            let stop = stop.map_err(Broken::up)?;
             if !self.open {
                 return Ok(stop);
             }

@@ -7,10 +7,16 @@ use super::ending::Reset;
 use super::{Context, Patience, Tcp};
 use rustix::io::Errno;
 
+/// What comes up with the next tick: the wheel takes no tick before that.
+pub(super) const NEXT: Tick = 0;
+
 impl Tcp {
     /// Sets when a connection is looked at again though nothing happens.
     pub(super) fn set_deadline(&mut self, number: u32) {
         if let Some(deadline) = self.connections.get_mut(number).and_then(|connection| {
+            if connection.queues() {
+                return Some(NEXT);
+            }
             let now = patience(&self.plan, connection);
             // Once it is open another patience counts, which may be the shorter one.
             let (now, then) = (now?, idle_patience(&self.plan));
@@ -46,6 +52,8 @@ impl Tcp {
             if over {
                 self.give_up_server(cx, number);
                 self.connect(cx, number, Some(Errno::TIMEDOUT));
+            } else if connection.queues() {
+                self.connect(cx, number, None);
             }
             self.set_deadline(number);
         }

@@ -203,7 +203,9 @@ impl Flow {
             if self.bytes - begun >= BUDGET as u64 {
                 return Ok(Stop::Turn);
             }
-            if self.full_reads >= FULL_READS && self.fill_pipe(from, tools).map_err(Fault::Source)? {
+            // At an urgent byte splice(2) stops for good; recv(2) passes over it.
+            let by_pipe = self.full_reads >= FULL_READS && !from.urgent;
+            if by_pipe && self.fill_pipe(from, tools).map_err(Fault::Source)? {
                 continue;
             }
             self.copy(from, to, tools)?;
@@ -293,7 +295,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Reads into a pipe; false where there is none to be had.
+    /// Reads into a pipe; false where there is none to be had, or a read has to tell what it is that comes.
     fn fill_pipe(&mut self, from: &mut Side, tools: &mut Tools) -> Result<bool, Errno> {
         if self.pipe.is_none() {
             self.pipe = tools.pipes.lend();
@@ -301,7 +303,12 @@ impl Flow {
         let Some(pipe) = &self.pipe else { return Ok(false) };
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         match splice(&from.socket, None, &pipe.write, None, SPLICE, flags) {
-            Ok(0) => self.ended = true,
+            Ok(0) => {
+                // The end, or an urgent byte with the end behind it.
+                self.full_reads = 0;
+                self.give_back(tools);
+                return Ok(false);
+            }
             Ok(length) => {
                 self.piped = length;
                 if length < SMALL {

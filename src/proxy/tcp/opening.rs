@@ -87,6 +87,9 @@ pub(super) fn go_on(
                     Err(error) => return Step::Over(Nowhere::Failed(error)),
                 };
             }
+            if bytes.len() < connection.needs && patience == Patience::Left {
+                return Step::Wait;
+            }
             detect::choose(conditions, source, bytes, patience)
         }
     };
@@ -95,7 +98,10 @@ pub(super) fn go_on(
             connection.way = Some(way);
             Step::Connect
         }
-        Choice::Needs(_) => Step::Wait,
+        Choice::Needs(length) => {
+            connection.needs = length;
+            Step::Wait
+        }
         Choice::None => Step::Over(Nowhere::NoRoute),
     }
 }
@@ -159,4 +165,55 @@ pub(super) fn header(connection: &Connection, way: &super::super::plan::Way) -> 
     let mut out = [0; MAX_WRITTEN];
     let length = proxy_protocol::encode(&header, version, &mut out);
     Some(out[..length].into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::config::Config;
+    use super::super::super::plan::Servers;
+    use super::super::super::share::Share;
+    use super::super::side::Side;
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    /// A client that trickles is not read from its beginning for each byte.
+    #[test]
+    fn a_route_is_asked_for_again_when_it_may_be_another_answer() {
+        let text = r#"
+            upstream.a.servers = ["192.0.2.1:1"]
+            [[listener]]
+            bind = ["tcp/80"]
+            route = [{ to = "a", spoken = ["ssh"] }, { to = "a", spoken = ["http2"] }]
+        "#;
+        let config = Config::from_toml(text).unwrap();
+        let now = Instant::now();
+        let mut servers = Servers::default();
+        let (listening, share) = (Arc::default(), Share::default());
+        let plan = Plan::new(&config, &Default::default(), &mut servers, &listening, share, None, now);
+        let (socket, mut client) = UnixStream::pair().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let side = Side::new(socket.into(), true, true);
+        let service = Arc::clone(&plan.services[0]);
+        let mut connection = Connection::new(service, 80, None, side, 0, now);
+        let mut buffer = vec![0; detect::MOST];
+        let mut go_on = |connection: &mut Connection, patience| {
+            let step = super::go_on(connection, &plan, &mut buffer, patience, now);
+            (step, connection.needs)
+        };
+        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Wait, 4));
+        client.write_all(b"SS").unwrap();
+        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Wait, 4));
+        // As if some other answer had been that ten are needed: fewer are not looked at.
+        connection.needs = 10;
+        client.write_all(b"H-").unwrap();
+        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Wait, 10));
+        client.write_all(b"2.0-x\n").unwrap();
+        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Connect, 10));
+        // Who says no more is judged by what is there.
+        connection.needs = 100;
+        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Wait, 100));
+        assert_eq!(go_on(&mut connection, Patience::Over), (Step::Connect, 100));
+    }
 }

@@ -1,17 +1,18 @@
 //! Which server a connection goes to, and which next where that one will not do.
 
 use super::super::token::Token;
+use super::super::upstream::Address;
 use super::connection::{Broken, End};
 use super::ending::{Reset, of_error};
 use super::flow::Stop;
 use super::side::Side;
-use super::{Context, Tcp, connect, opening, turn_of};
+use super::{Context, Tcp, connect, deadlines, opening, turn_of};
 use rustix::io::Errno;
 use std::sync::Arc;
 
 impl Tcp {
     /// Tries servers until one is being connected to; `why` says what the last one failed of. False when there is none
-    /// left, and the connection is over.
+    /// left, and the connection is over. One whose queue was full is asked again, and no other.
     pub(super) fn connect(&mut self, cx: Context<'_>, number: u32, mut why: Option<Errno>) -> bool {
         let counters = &cx.counters;
         loop {
@@ -19,7 +20,10 @@ impl Tcp {
             let service = Arc::clone(&connection.service);
             let Some(way) = connection.way.and_then(|way| service.ways.get(way)) else { return false };
             let client = connection.source().map(|client| client.ip());
+            let queued = connection.held.take();
+            let is_new = queued.is_none();
             let held = match connection.tried.len() < self.plan.attempts {
+                _ if queued.is_some() => queued,
                 true => way.upstream.pick(
                     turn_of(&mut self.turns, way.index, self.worker),
                     client,
@@ -42,10 +46,11 @@ impl Tcp {
                 self.end(cx, number, counter, Reset::Client);
                 return false;
             };
-            if why.is_some() {
-                counters.tcp.retries.add(1);
+            if is_new {
+                counters.tcp.retries.add(u64::from(why.is_some()));
+                counters.tcp.attempts.add(1);
+                connection.last = self.wheel.tick(cx.now);
             }
-            counters.tcp.attempts.add(1);
             let speaks = connection.up.holds() || way.send_proxy.is_some();
             let (address, port) = (held.server().address(), connection.port);
             let source = client.filter(|_| way.transparent);
@@ -56,11 +61,11 @@ impl Tcp {
             };
             match begun {
                 Ok(socket) => {
-                    connection.server = Some(Side::new(socket, false));
+                    let is_unix = matches!(held.server().address(), Address::Unix(_));
+                    connection.server = Some(Side::new(socket, false, is_unix));
                     connection.held = Some(held);
                     connection.no_delay = !service.no_delay;
                     connection.preface = opening::header(connection, way);
-                    connection.last = self.wheel.tick(cx.now);
                     match connection.pump(&mut self.tools) {
                         // No edge tells of what is left: the client was read from before.
                         Ok(Stop::Turn) if !connection.queued => {
@@ -90,6 +95,12 @@ impl Tcp {
                     }
                     return true;
                 }
+                // A Unix socket's queue is full, as it may be for a moment.
+                Err(Errno::AGAIN) => {
+                    connection.held = Some(held);
+                    self.wheel.arm(number, deadlines::NEXT);
+                    return true;
+                }
                 Err(error) => {
                     // What this host lacks is not the server's fault.
                     if !matches!(
@@ -108,9 +119,11 @@ impl Tcp {
     /// The server being connected to will not do.
     pub(super) fn give_up_server(&mut self, cx: Context<'_>, number: u32) {
         let Some(connection) = self.connections.get_mut(number) else { return };
-        connection.server = None;
+        let had_room = connection.server.take().is_some();
         if let Some(held) = connection.held.take() {
-            held.failed(cx.now);
+            if had_room {
+                held.failed(cx.now);
+            }
             connection.tried.push(Arc::clone(held.server()));
         }
     }

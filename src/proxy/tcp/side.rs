@@ -22,14 +22,26 @@ pub(super) struct Side {
     pub(super) ended: bool,
     /// An urgent byte was among what came (RFC 9293 section 3.8.5): reads stop short of it though there is more.
     pub(super) urgent: bool,
+    /// A Unix socket: a read ends with each message that descriptors came with (unix(7)), though there is more behind it.
+    pub(super) in_messages: bool,
     /// The kernel was asked to say when it takes bytes again.
     pub(super) watched: bool,
 }
 
 impl Side {
-    /// A socket that may take bytes; whether there are any to read is tried at once, or left to the kernel to say.
-    pub(super) fn new(socket: OwnedFd, readable: bool) -> Self {
-        Self { socket, readable, writable: true, hung_up: false, ended: false, urgent: false, watched: false }
+    /// A socket, of the file system or not, that may take bytes; whether there are any to read is tried at once, or left to the
+    /// kernel to say.
+    pub(super) fn new(socket: OwnedFd, readable: bool, is_unix: bool) -> Self {
+        Self {
+            socket,
+            readable,
+            writable: true,
+            hung_up: false,
+            ended: false,
+            urgent: false,
+            in_messages: is_unix,
+            watched: false,
+        }
     }
 
     /// Notes what the kernel said of it.
@@ -43,7 +55,7 @@ impl Side {
 
     /// A read did not fill its buffer. True where the end was all that was behind it.
     pub(super) fn drained(&mut self) -> bool {
-        if self.urgent {
+        if self.urgent || self.in_messages {
             return false;
         }
         // All that was there: more of it is a new event. So is the end, unless that was told before. Then all that came before

@@ -48,6 +48,9 @@ const ROOM: usize = 1 << 16;
 /// Batches of one socket before others have their turn.
 const BATCHES: usize = 8;
 
+/// At the end sessions are over when none of them had a datagram for so long.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// Datagrams of a batch for one session: the first and the last of a list.
 #[derive(Clone, Copy, Debug)]
 struct Share {
@@ -79,8 +82,12 @@ pub(super) struct Udp {
     /// Sockets with more to do, and the list that is gone through meanwhile.
     ready: Vec<Token>,
     taken: Vec<Token>,
+    /// Which listening sockets, by their numbers, stand among those: sessions know it of themselves.
+    queued: Vec<bool>,
     due: Vec<u32>,
     most: usize,
+    /// When a session's client or server last said something.
+    heard: Instant,
 }
 
 impl Udp {
@@ -103,8 +110,10 @@ impl Udp {
             next: [END; BATCH],
             ready: Vec::new(),
             taken: Vec::new(),
+            queued: Vec::new(),
             due: Vec::new(),
             most,
+            heard: now,
         }
     }
 
@@ -125,6 +134,11 @@ impl Udp {
         self.wheel.wait(now).into_iter().chain(self.beginnings.wait(now)).min()
     }
 
+    /// When nothing more is to be waited for, unless a session has another datagram until then.
+    pub(super) fn quiet_at(&self, now: Instant) -> Instant {
+        if self.sessions.len() == 0 { now } else { self.heard + QUIET }
+    }
+
     /// Datagrams came from clients.
     pub(super) fn receive_from_clients(&mut self, cx: Context<'_>, listening: &Slab<Listening>, number: u32) {
         let Some(socket) = listening.get(number) else { return };
@@ -140,7 +154,14 @@ impl Udp {
                 return;
             }
         }
-        self.ready.push(Token::Datagrams(number));
+        // But once: however much comes, each has its turn once in each turn of the loop.
+        let index = number as usize;
+        if self.queued.len() <= index {
+            self.queued.resize(index + 1, false);
+        }
+        if !std::mem::replace(&mut self.queued[index], true) {
+            self.ready.push(Token::Datagrams(number));
+        }
     }
 
     /// Sends on what was sorted.
@@ -214,6 +235,7 @@ impl Udp {
         });
         let Some(session) = self.sessions.get_mut(share.session) else { return };
         session.last = self.wheel.tick(cx.now);
+        self.heard = cx.now;
         if let Some(header) = &session.header {
             let mut refused = false;
             for message in indices.filter_map(|index| self.inbox.get(index.into())) {
@@ -288,6 +310,7 @@ impl Udp {
         }
         if heard {
             session.last = self.wheel.tick(cx.now);
+            self.heard = cx.now;
             session.held.succeeded();
             self.recency.touch(number);
         }
@@ -311,7 +334,10 @@ impl Udp {
                     }
                     self.receive_from_server(cx, listening, number);
                 }
-                Token::Datagrams(number) => self.receive_from_clients(cx, listening, number),
+                Token::Datagrams(number) => {
+                    self.queued[number as usize] = false;
+                    self.receive_from_clients(cx, listening, number);
+                }
                 Token::Waker | Token::Listening(_) | Token::Client(_) | Token::Server(_) => {}
             }
         }

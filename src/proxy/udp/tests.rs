@@ -1,12 +1,21 @@
-//! QUIC's clients through a proxy, by the name they ask for.
+//! QUIC's clients through a proxy, by the name they ask for; and more datagrams than a worker keeps up with.
 
+use super::super::control::State;
+use super::super::listen::Sockets;
+use super::super::share::Budget;
+use super::{BATCH, BATCHES};
 use crate::parse::quic::QuicVersion;
 use crate::parse::quic::tests::{client_initial, crypto};
 use crate::parse::tls::tests::{alpn, extension, handshake, server_name};
 use crate::proxy::config::Config;
-use crate::proxy::counters::Udp;
+use crate::proxy::counters::{Counters, Udp};
+use crate::proxy::shared::Shared;
+use crate::proxy::slab::Slab;
+use crate::proxy::tcp::Context;
+use crate::proxy::token::Token;
 use crate::proxy::{ListenPlace, Proxy, Running};
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -152,4 +161,40 @@ fn those_who_never_say_enough_are_bounded() {
     }
     until(&proxy, |udp| udp.no_session >= udp.received && udp.received >= 340);
     assert_eq!(proxy.totals().udp.opened, 0);
+}
+
+/// Each turn of the loop costs the others as much as the one before.
+#[test]
+fn a_socket_with_more_than_it_keeps_up_with_waits_for_its_turn_once() {
+    const MUCH: usize = BATCH * BATCHES;
+    let server = socket();
+    let text = format!(
+        "cores = [0]\n[upstream]\na.servers = [\"{}\"]\n[[listener]]\nbind = [\"127.0.0.1:udp/0\"]\nto = \"a\"\n",
+        server.local_addr().unwrap()
+    );
+    let config = Config::from_toml(&text).unwrap();
+    let sockets = Sockets::default().open(&config, 1).unwrap();
+    let ListenPlace::Internet(at) = sockets.endpoints[0].place else { panic!("a port") };
+    let budget = Budget::count(&sockets, 1);
+    let mut state = State::new(&config, sockets, budget).unwrap();
+    let shared = Arc::new(Shared::new(state.plan(None), None, 1));
+    let plan = shared.plan.get();
+    let mut listening = Slab::new();
+    let number = listening.insert(plan.listening[0][0].clone());
+    let poll = mio::Poll::new().unwrap();
+    let counters = Counters::default();
+    let cx = Context { registry: poll.registry(), counters: &counters, now: Instant::now() };
+    let mut udp = super::Udp::new(Arc::clone(&shared), 0, plan, cx.now);
+    let client = socket();
+    // As much as one turn takes, again and again.
+    let fill = || (0..MUCH).for_each(|_| drop(client.send_to(b"x", at)));
+    for round in 1..=4 {
+        fill();
+        udp.receive_from_clients(cx, &listening, number);
+        assert_eq!(udp.ready, [Token::Datagrams(number)], "round {round}");
+    }
+    fill();
+    udp.turn(cx, &listening);
+    assert_eq!(udp.ready, [Token::Datagrams(number)]);
+    assert_eq!(counters.udp.received.get(), 5 * MUCH as u64);
 }

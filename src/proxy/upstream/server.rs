@@ -69,7 +69,9 @@ pub struct Server {
 }
 
 /// What is known of a server, for a process that goes on with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+// A process that is upgraded may know less than the one that takes its place.
+#[serde(default)]
 pub(in crate::proxy) struct Standing {
     /// Where it listens, in words: of one that is elsewhere by now nothing is known.
     address: String,
@@ -321,6 +323,11 @@ mod tests {
         let moved = Server::new("a", Address::Unix("/run/b".into()), start);
         moved.go_on_from(&known, true, start);
         assert!(moved.is_healthy() && !moved.is_ejected(start));
+        // Another version of the program may know more, or less.
+        let less: Standing =
+            serde_json::from_str(r#"{"address":"unix:/run/b","chosen":3,"more":1}"#).unwrap();
+        moved.go_on_from(&less, false, start);
+        assert_eq!((moved.chosen(), moved.failed_in_all()), (3, 0));
     }
 
     #[test]

@@ -74,11 +74,11 @@ impl<W: Write> Writer<W> {
                 self.failure.get_or_insert(error);
             }
         }
+        let streams = self.streams.as_mut().filter(|_| record.tcp.is_some());
+        let streams = streams.map(|streams| streams.tell(&record));
         match self.format {
             FlowFormat::Table => self.table.add(Row::of(&record, self.services.as_ref())),
             FlowFormat::Json => {
-                let streams = self.streams.as_ref().filter(|_| record.tcp.is_some());
-                let streams = streams.map(|streams| streams.of(&record));
                 json::write(&mut self.lines.buffer, &record, streams.as_ref());
             }
             FlowFormat::Csv => {

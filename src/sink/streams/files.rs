@@ -3,6 +3,7 @@
 use super::super::Error;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,9 @@ pub(super) struct FileId(usize);
 /// process may have open.
 pub(super) struct Files {
     directory: PathBuf,
-    /// How many of each name there were.
-    names: HashMap<String, u32>,
+    /// How many of each name there were, by a number for the name: 16 bytes for each. Of two names with the same number the second
+    /// would be numbered needlessly, and that is all.
+    names: HashMap<u64, u32>,
     files: Vec<Growing>,
     free: Vec<usize>,
     gathered: usize,
@@ -51,7 +53,9 @@ impl Files {
 
     /// A file of that name, or, if there was one, of that name and a number.
     pub(super) fn begin(&mut self, name: String) -> (FileId, String) {
-        let count = self.names.entry(name.clone()).or_default();
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let count = self.names.entry(hasher.finish()).or_default();
         let name = if *count == 0 { name } else { format!("{name}.{count}") };
         *count += 1;
         let file = Growing { name: name.clone(), ..Growing::default() };

@@ -1,16 +1,16 @@
 //! What each end of every TCP connection said, in a file of its own.
 
 mod files;
+mod shelf;
 
 use super::opened::open;
 use super::{Deliveries, Error, InterfaceStatistics, Sink};
 use crate::flow::fragments::{self, Defragmenter};
-use crate::flow::reassembly::{self, Counters, Gap, Reassembler, Segment, Side, Slice, What};
+use crate::flow::reassembly::{self, Counters, Reassembler, Segment, Side};
 use crate::flow::{FlowKey, FlowRecord};
-use crate::frame::Timestamp;
 use crate::parse::Packet;
-use files::{FileId, Files};
-use std::collections::HashMap;
+use files::Files;
+use shelf::Shelf;
 use std::path::Path;
 
 /// Writes each direction of every TCP connection to a file, its bytes in order.
@@ -38,30 +38,6 @@ pub struct StreamFiles {
     shelf: Shelf,
 }
 
-/// What has come of the connections.
-struct Shelf {
-    files: Files,
-    by_key: HashMap<FlowKey, Vec<Connection>>,
-    /// The first file that could not be written.
-    failure: Option<Error>,
-}
-
-/// One connection, by the sides of its key.
-#[derive(Default)]
-struct Connection {
-    number: u64,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-    names: [Option<String>; 2],
-    files: [Option<FileId>; 2],
-    gaps: [u64; 2],
-    /// What is said now goes to the file for what is behind a gap.
-    behind_gap: [bool; 2],
-}
-
-/// What the name of a file for what came behind a gap ends in.
-const BEHIND_GAP: &str = "unacknowledged";
-
 /// The files of a flow, in the order of its [`FlowRecord`]: of what the end that sent first has said, then of the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowStreams {
@@ -77,8 +53,7 @@ impl StreamFiles {
     /// # Errors
     /// When the directory cannot be created.
     pub fn create(directory: impl AsRef<Path>) -> Result<Self, Error> {
-        let shelf =
-            Shelf { files: Files::create(directory.as_ref())?, by_key: HashMap::new(), failure: None };
+        let shelf = Shelf::new(Files::create(directory.as_ref())?);
         Ok(Self { reassembler: Reassembler::new(reassembly::Options::default()), defragmenter: None, shelf })
     }
 
@@ -101,22 +76,16 @@ impl StreamFiles {
     }
 
     /// The files of a flow. A flow that is told in several records has them in each; of several connections within one
-    /// record they are those of the first. Gaps are complete once the run has ended.
+    /// record they are those of the first. Gaps are complete once the run has ended. For this some 200 bytes are kept of every
+    /// connection.
     #[must_use]
     pub fn of(&self, record: &FlowRecord) -> FlowStreams {
-        let connections = self.shelf.by_key.get(&record.key).map_or(&[][..], |connections| connections);
-        let begins =
-            |connection: &&Connection| connection.first >= record.first && connection.first <= record.last;
-        let overlaps =
-            |connection: &&Connection| connection.first <= record.last && connection.last >= record.first;
-        let connection = connections.iter().find(begins).or_else(|| connections.iter().find(overlaps));
-        let Some(Connection { names, gaps, .. }) = connection else { return FlowStreams::default() };
-        let mut streams = FlowStreams { names: names.clone(), gaps: *gaps };
-        if record.reversed {
-            streams.names.reverse();
-            streams.gaps.reverse();
-        }
-        streams
+        self.shelf.of(record)
+    }
+
+    /// The same, of a record after which only later ones of its flow will come: what has ended by then is forgotten.
+    pub(super) fn tell(&mut self, record: &FlowRecord) -> FlowStreams {
+        self.shelf.tell(record)
     }
 
     fn take(&mut self, packet: &Packet<'_>) {
@@ -126,86 +95,8 @@ impl StreamFiles {
             let Some(segment) = Segment::of(packet, ip) else { return };
             let side = if reversed { Side::Second } else { Side::First };
             let number = reassembler.segment(&key, side, &segment, time, |slice| shelf.put(&slice));
-            let connection = shelf.connection(&key, number);
-            connection.first = connection.first.or(time);
-            connection.last = time.or(connection.last);
+            shelf.packet(&key, number, time);
         });
-    }
-}
-
-impl Shelf {
-    /// A connection, put there if it is new.
-    fn connection(&mut self, key: &FlowKey, number: u64) -> &mut Connection {
-        let connections = self.by_key.entry(*key).or_default();
-        let at = connections.iter().rposition(|connection| connection.number == number);
-        let at = at.unwrap_or_else(|| {
-            connections.push(Connection { number, ..Connection::default() });
-            connections.len() - 1
-        });
-        &mut connections[at]
-    }
-
-    fn put(&mut self, slice: &Slice<'_, FlowKey>) {
-        let (key, side) = (slice.key, slice.side.index());
-        match slice.what {
-            What::Missing(bytes, gap) => {
-                let connection = self.connection(key, slice.connection);
-                connection.gaps[side] += bytes;
-                if let (Gap::End, Some(name)) = (gap, &connection.names[side]) {
-                    // What follows may never have been received.
-                    let name = format!("{name}.{BEHIND_GAP}");
-                    self.begin_another(slice, name);
-                }
-            }
-            What::Data(bytes) => {
-                let file = match self.connection(key, slice.connection).files[side] {
-                    Some(file) => file,
-                    None => self.begin(slice),
-                };
-                let result = self.files.append(file, bytes);
-                self.keep(result);
-            }
-            What::End(_) => {
-                if let Some(file) = self.connection(key, slice.connection).files[side].take() {
-                    let result = self.files.close(file);
-                    self.keep(result);
-                }
-            }
-        }
-    }
-
-    fn begin(&mut self, slice: &Slice<'_, FlowKey>) -> FileId {
-        let upper = slice.side == Side::Second;
-        let ((source, from), (destination, to)) = (slice.key.end(upper), slice.key.end(!upper));
-        let (file, name) = self.files.begin(format!("tcp-{source}.{from}-{destination}.{to}"));
-        let connection = self.connection(slice.key, slice.connection);
-        connection.names[slice.side.index()] = Some(name);
-        connection.files[slice.side.index()] = Some(file);
-        file
-    }
-
-    /// Has what follows go to another file, unless it does already.
-    fn begin_another(&mut self, slice: &Slice<'_, FlowKey>, name: String) {
-        let side = slice.side.index();
-        let connection = self.connection(slice.key, slice.connection);
-        if !std::mem::replace(&mut connection.behind_gap[side], true)
-            && let Some(file) = connection.files[side].take()
-        {
-            let result = self.files.close(file);
-            self.keep(result);
-            let (file, _) = self.files.begin(name);
-            self.connection(slice.key, slice.connection).files[side] = Some(file);
-        }
-    }
-
-    fn keep(&mut self, result: Result<(), Error>) {
-        if let Err(error) = result {
-            self.failure.get_or_insert(error);
-        }
-    }
-
-    fn result(&mut self) -> Result<(), Error> {
-        self.failure.take().map_or(Ok(()), Err)
     }
 }
 
@@ -225,3 +116,6 @@ impl Sink for StreamFiles {
         shelf.result()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,6 +124,7 @@ impl Transmit {
             }
         };
         self.over |= !matches!(result, Ok(true));
+        self.outlet.settle(&mut self.sent, false);
         self.sent.left += (count - done) as u64;
         self.sent.elapsed = Duration::from_nanos(self.timetable.now());
         self.sent.late.slip = self.timetable.slip();
@@ -223,7 +224,7 @@ impl Sink for Transmit {
 
     /// Waits for what is under way, a second at most.
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), Error> {
-        self.outlet.flush()
+        self.outlet.flush(&mut self.sent)
     }
 
     /// Those that the kernel took.

@@ -120,7 +120,7 @@ impl TransmitOptions {
         let open = |queue| {
             let sender = self.sender(&device, queue).map_err(failed)?;
             Ok(Transmit {
-                outlet: Outlet { name: device.name.clone(), index: device.index, sender },
+                outlet: Outlet { name: device.name.clone(), index: device.index, sender, thrown_away: 0 },
                 pace: self.pace,
                 until,
                 stop: Arc::clone(&self.stop),

@@ -27,6 +27,8 @@ pub(super) struct Outlet {
     pub(super) name: String,
     pub(super) index: u32,
     pub(super) sender: Sender,
+    /// Frames that were taken and then thrown away, as far as the account has them.
+    pub(super) thrown_away: u64,
 }
 
 /// Either kind of socket.
@@ -58,6 +60,26 @@ impl Sender {
     }
 }
 
+impl Sender {
+    /// The device counts a drop each time it has no room for a frame, which is then given to it again. Through AF_XDP it is
+    /// the socket's own memory that has no room, of which the device knows nothing.
+    fn is_refused_by_the_device(&self) -> bool {
+        matches!(self, Self::Packet(_))
+    }
+
+    /// How many of the frames that were taken the kernel threw away, as far as is known at once, or, `in_full`, at all.
+    fn thrown_away(&self, in_full: bool) -> u64 {
+        match self {
+            Self::Packet(_) => 0,
+            #[cfg(feature = "xdp")]
+            Self::Xdp(sender) => {
+                let invalid = || sender.statistics().map_or(0, |counts| counts.tx_invalid);
+                sender.counts().refused + if in_full { invalid() } else { 0 }
+            }
+        }
+    }
+}
+
 impl AsFd for Sender {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
@@ -78,13 +100,14 @@ impl Outlet {
     ) -> Result<bool, Error> {
         let mut done = 0;
         let mut waiting = Waiting::default();
+        let refused = u64::from(self.sender.is_refused_by_the_device());
         // The kernel took fewer than it was given; why, the next call tells.
         let mut short = false;
         while done < frames.len() {
             match self.sender.send(&frames[done..]) {
                 Ok(count) => {
                     // Nothing was wrong with the frame itself: there was no room for it.
-                    sent.retries += u64::from(std::mem::take(&mut short));
+                    sent.retries += refused * u64::from(std::mem::take(&mut short));
                     let taken = &frames[done..done + count];
                     sent.frames += count as u64;
                     sent.bytes += taken.iter().map(|frame| frame.len() as u64).sum::<u64>();
@@ -95,7 +118,7 @@ impl Outlet {
                 Err(error) => match error.raw_os_error().unwrap_or(libc::EIO) {
                     libc::EINTR => {}
                     libc::ENOBUFS | libc::EAGAIN => {
-                        sent.retries += 1 + u64::from(std::mem::take(&mut short));
+                        sent.retries += refused * (1 + u64::from(std::mem::take(&mut short)));
                         if stop.load(Ordering::Relaxed) {
                             sent.left += (frames.len() - done) as u64;
                             return Ok(false);
@@ -122,9 +145,9 @@ impl Outlet {
         Ok(true)
     }
 
-    /// Waits until nothing is under way any more.
-    pub(super) fn flush(&mut self) -> Result<(), Error> {
-        match &mut self.sender {
+    /// Waits until nothing is under way any more; after that the account is final.
+    pub(super) fn flush(&mut self, sent: &mut Sent) -> Result<(), Error> {
+        let result = match &mut self.sender {
             Sender::Packet(_) => Ok(()),
             #[cfg(feature = "xdp")]
             Sender::Xdp(sender) => match sender.flush(FLUSH) {
@@ -132,7 +155,15 @@ impl Outlet {
                 Ok(_) => Err(self.failed(&io::Error::from_raw_os_error(libc::ENOBUFS))),
                 Err(error) => Err(self.failed(&error)),
             },
-        }
+        };
+        self.settle(sent, true);
+        result
+    }
+
+    /// Has the account say of frames which were taken and then thrown away that they were not sent; all of them, `in_full`.
+    pub(super) fn settle(&mut self, sent: &mut Sent, in_full: bool) {
+        let known = self.sender.thrown_away(in_full).max(self.thrown_away);
+        sent.throw_away(known - std::mem::replace(&mut self.thrown_away, known));
     }
 
     fn failed(&self, error: &io::Error) -> Error {

@@ -9,15 +9,16 @@ use std::time::Duration;
 pub struct Sent {
     /// Frames it was given.
     pub offered: u64,
-    /// Frames that the kernel took.
+    /// Frames that the kernel took, and did not throw away as far as it says so.
     pub frames: u64,
-    /// Bytes of them.
+    /// Bytes of them; by the mean where some were thrown away, as the kernel does not say which.
     pub bytes: u64,
     /// Frames that could not be sent, by reason.
     pub refused: BTreeMap<Refusal, u64>,
     /// Frames not sent because the end was asked for, or the interface failed.
     pub left: u64,
-    /// Times the interface's queue had no room and a frame was given to it again.
+    /// Times the interface's queue had no room and a frame was given to it again. Not of AF_XDP, where it is the socket's own
+    /// memory that has none.
     pub retries: u64,
     /// Frames that went without the stamp that was asked for: no UDP, or no room in it.
     pub unstamped: u64,
@@ -50,7 +51,7 @@ pub enum Refusal {
     Cut,
     /// Not an Ethernet frame.
     LinkType,
-    /// The interface had no room for it, and it could not be given again.
+    /// The interface had no room or no use for it, and it could not be given again.
     Dropped,
     /// The kernel's error number.
     Error(i32),
@@ -111,6 +112,17 @@ impl Sent {
     pub(super) fn refuse(&mut self, reason: Refusal) {
         *self.refused.entry(reason).or_default() += 1;
     }
+
+    /// So many of those that the kernel took were not sent after all.
+    pub(super) fn throw_away(&mut self, frames: u64) {
+        let frames = frames.min(self.frames);
+        if frames > 0 {
+            let bytes = u128::from(self.bytes) * u128::from(frames) / u128::from(self.frames);
+            self.bytes -= bytes as u64;
+            self.frames -= frames;
+            *self.refused.entry(Refusal::Dropped).or_default() += frames;
+        }
+    }
 }
 
 impl Lateness {
@@ -124,5 +136,20 @@ impl Lateness {
     #[must_use]
     pub fn mean(&self) -> u64 {
         self.total / self.times.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_thrown_away_was_not_sent() {
+        let mut sent = Sent { offered: 10, frames: 10, bytes: 1_000, ..Sent::default() };
+        sent.throw_away(3);
+        sent.throw_away(0);
+        assert_eq!((sent.frames, sent.bytes, sent.refusals()), (7, 700, 3));
+        sent.throw_away(9);
+        assert_eq!((sent.frames, sent.bytes, sent.refused[&Refusal::Dropped]), (0, 0, 10));
     }
 }

@@ -183,8 +183,9 @@ impl Group {
         let sockets = match &mut *growth {
             Growth::Ready(sockets) => std::mem::take(sockets),
             Growth::Barred(reason) => {
-                *growth = Growth::Failed((*reason).to_owned());
-                return;
+                let reason = (*reason).to_owned();
+                drop(growth);
+                return self.fail(reason);
             }
             _ => return,
         };
@@ -197,12 +198,18 @@ impl Group {
                 let _ = sched_setaffinity(None, cpus);
             }
             if let Err(reason) = group.open_larger(sockets) {
-                *group.lock() = Growth::Failed(reason);
+                group.fail(reason);
             }
         });
         if let Err(error) = started {
-            *self.lock() = Growth::Failed(error.to_string());
+            self.fail(error.to_string());
         }
+    }
+
+    /// The rings stay as they are.
+    fn fail(&self, reason: String) {
+        self.meter.tell(false, &self.plan.not_raised(&reason));
+        *self.lock() = Growth::Failed(reason);
     }
 
     fn open_larger(&self, sockets: Vec<PacketSocket>) -> Result<(), String> {
@@ -227,6 +234,7 @@ impl Group {
         }
         *growth = Growth::Done(members.into_iter().map(Some).collect());
         self.raised.store(true, Ordering::Release);
+        self.meter.tell(true, &self.plan.raised_to(request));
         Ok(())
     }
 
@@ -251,28 +259,13 @@ impl Group {
     /// What is to be said of the rings, and their bytes before they were raised.
     pub(super) fn told(&self) -> (Option<u64>, Vec<String>) {
         let plan = &self.plan;
-        let bytes = |request: &RingRequest| u64::from(request.block_size) * u64::from(request.block_count);
-        let mut notes = Vec::new();
-        let mut raised_from = None;
         match (&*self.lock(), &plan.larger) {
             (Growth::Done(_), Some(larger)) => {
-                raised_from = Some(bytes(&plan.request) * plan.parts as u64);
-                let [from, to] = [&plan.request, larger].map(|request| bytes(request).div_ceil(1 << 20));
-                let name = &plan.name;
-                notes.push(format!(
-                    "{name}: raised from {from} to {to} MiB when the kernel lost packets; --ring {to}M has it so from the start"
-                ));
+                (Some(bytes(&plan.request) * plan.parts as u64), vec![plan.raised_to(larger)])
             }
-            (Growth::Failed(reason), larger) => {
-                let mebibytes = larger.as_ref().map_or(0, |larger| bytes(larger).div_ceil(1 << 20));
-                notes.push(format!(
-                    "{}: the ring could not be raised: {reason}; --ring {mebibytes}M has more from the start",
-                    plan.name
-                ));
-            }
-            _ => {}
+            (Growth::Failed(reason), _) => (None, vec![plan.not_raised(reason)]),
+            _ => (None, Vec::new()),
         }
-        (raised_from, notes)
     }
 
     fn lock(&self) -> MutexGuard<'_, Growth> {
@@ -280,7 +273,27 @@ impl Group {
     }
 }
 
+fn bytes(request: &RingRequest) -> u64 {
+    u64::from(request.block_size) * u64::from(request.block_count)
+}
+
 impl Plan {
+    /// Says that the rings were raised.
+    fn raised_to(&self, larger: &RingRequest) -> String {
+        let [from, to] = [&self.request, larger].map(|request| bytes(request).div_ceil(1 << 20));
+        let name = &self.name;
+        format!(
+            "{name}: raised from {from} to {to} MiB when the kernel lost packets; --ring {to}M has it so from the start"
+        )
+    }
+
+    /// Says why they were not.
+    fn not_raised(&self, reason: &str) -> String {
+        let mebibytes = self.larger.as_ref().map_or(0, |larger| bytes(larger).div_ceil(1 << 20));
+        let name = &self.name;
+        format!("{name}: the ring could not be raised: {reason}; --ring {mebibytes}M has more from the start")
+    }
+
     /// A ring behind the socket, which is bound and lets nothing in.
     fn set_up(&self, socket: &PacketSocket, request: &RingRequest) -> Result<BlockRing, String> {
         let context = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
@@ -384,5 +397,47 @@ pub(super) mod tests {
             _stamps: None,
             plan,
         })
+    }
+
+    /// The filter would leave out what is sent as well, but for each frame only after the kernel has made a copy of it.
+    #[test]
+    fn who_wants_what_comes_in_alone_spares_the_kernel_what_goes_out() {
+        for incoming_only in [true, false] {
+            let request = RingRequest {
+                block_size: 1 << 16,
+                block_count: 2,
+                frame_size: 2048,
+                frame_count: 64,
+                retire_timeout: 10,
+                private_size: 0,
+                features: 0,
+            };
+            let index = crate::sys::link::index_of("lo").unwrap();
+            let plan = Plan {
+                name: "lo".into(),
+                index,
+                mode: Mode::Raw,
+                link_type: LinkType::ETHERNET,
+                snap_length: 0,
+                // Lets everything in whole.
+                filter: vec![SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX)],
+                incoming_only,
+                promiscuous: false,
+                parts: 1,
+                spread: Spread::Hash,
+                rollover: false,
+                device_times: false,
+                request,
+                larger: None,
+            };
+            let rings = match Group::open(plan) {
+                Ok(rings) => rings,
+                // Not as root, or the loopback is down: then it is for a run elsewhere to tell.
+                Err(reason) => return eprintln!("SKIPPED: {reason}"),
+            };
+            let fanout = rings[0].group.fanout.map(|(fanout, _)| fanout.ignore_outgoing);
+            assert_eq!(rings[0].socket.ignores_outgoing().unwrap(), incoming_only, "the socket");
+            assert_eq!(fanout, Some(incoming_only), "the group, which counts where there is one");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::counts::{Counts, Totals};
 use crate::sys::block_ring::{BlockRing, Watch};
 use serde::Serialize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A look at a capture from outside, while it runs. Looking costs the capture nothing.
@@ -30,6 +31,9 @@ impl Default for Meter {
 #[derive(Debug, Default)]
 struct Shared {
     rings: Mutex<Vec<(Watch, Arc<Counts>)>>,
+    /// Its rings were raised.
+    raised: AtomicBool,
+    news: Mutex<Vec<String>>,
 }
 
 /// State of a capture at a moment.
@@ -46,6 +50,8 @@ pub struct RingState {
     pub dropped: u64,
     /// Times a ring was full; likewise.
     pub freezes: u64,
+    /// Interfaces whose rings have been raised by now. Those of AF_XDP never are.
+    pub raised: usize,
 }
 
 impl Meter {
@@ -73,11 +79,28 @@ impl Meter {
         self.0.iter().flat_map(of).collect()
     }
 
+    /// What became of raising the rings, a sentence each as it happened: that they were, or why they could not be.
+    #[must_use]
+    pub fn news(&self) -> Vec<String> {
+        let news = |shared: &Arc<Shared>| shared.news.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.0.iter().flat_map(news).collect()
+    }
+
+    /// Has it be known.
+    pub(super) fn tell(&self, raised: bool, what: &str) {
+        for shared in &self.0 {
+            shared.news.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
+            // Relaxed: a flag of its own.
+            shared.raised.fetch_or(raised, Ordering::Relaxed);
+        }
+    }
+
     /// As it is now.
     #[must_use]
     pub fn read(&self) -> RingState {
         let mut state = RingState::default();
         for shared in &self.0 {
+            state.raised += usize::from(shared.raised.load(Ordering::Relaxed));
             for (watch, counts) in shared.rings().iter() {
                 let Totals { packets, drops, freezes, .. } = counts.last();
                 state.blocks += watch.blocks();

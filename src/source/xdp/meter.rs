@@ -66,6 +66,7 @@ impl Meter {
             received: sum(|counts| &counts.received),
             dropped: sum(|counts| &counts.dropped),
             freezes: sum(|counts| &counts.overflows),
+            raised: 0,
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::sys::interfaces::{InterfaceInfo, interfaces};
 use crate::sys::link::Watch;
 use crate::sys::xdp::abi::{HEADROOM, LEAST_CHUNK};
 use crate::sys::xdp::attachment::AttachError;
+use crate::sys::xdp::receiver::Step;
 use crate::sys::xdp::{Attachment, Copying, PortTable, Receiver};
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -159,31 +161,29 @@ impl Options {
             return Err(down_at_start(&device.name));
         }
         let known = ethtool::receive_queues(&device.name);
+        let mut notes = Vec::new();
         let queues = match self.queues {
-            Queues::All => 0..known.unwrap_or(1),
+            Queues::All => 0..most_queues(known, device.receive_queues, &mut notes),
             Queues::One(queue) if known.is_some_and(|count| queue >= count) => {
                 return Err(problem::no_such_queue(queue, known));
             }
             Queues::One(queue) => queue..queue + 1,
         };
-        let mut notes = Vec::new();
         let attachment = self.attach(device, queues.end, &mut notes)?;
-        let (chunk, chunks) = self.geometry(device, queues.len());
         let copying = match attachment.mode() {
             AttachMode::Native => self.copying,
             // The device knows nothing of it.
             AttachMode::Generic => Copying::Always,
         };
-        let open = |queue| {
-            let receiver = Receiver::open((device.index, queue), (chunk, chunks), copying)
-                .map_err(|error| problem::queue(&error, queue, known, chunk as usize * chunks as usize))?;
+        let receivers = self.receivers(device, copying, (queues, known))?;
+        let opened = receivers.into_iter().map(|(queue, receiver)| {
             attachment
                 .add(queue, &receiver)
                 .map_err(|error| format!("cannot give queue {queue} its socket: {error}"))?;
             Ok(Queue::new(receiver))
-        };
-        let opened = queues.map(open).collect::<Result<Vec<_>, String>>()?;
-        let fits = chunk - HEADROOM;
+        });
+        let opened = opened.collect::<Result<Vec<_>, String>>()?;
+        let fits = self.geometry(device, opened.len()).0 - HEADROOM;
         if device.mtu.saturating_add(LINK_HEADER) > fits {
             notes.push(format!("frames of more than {fits} bytes do not fit and are dropped, and counted"));
         }
@@ -212,6 +212,38 @@ impl Options {
             state: State::Running,
             notes,
         })
+    }
+
+    /// A socket for each of these queues; where the driver does not say how many there are, for those of them that are in use.
+    fn receivers(
+        &self,
+        device: &InterfaceInfo,
+        copying: Copying,
+        (mut queues, known): (Range<u32>, Option<u32>),
+    ) -> Result<Vec<(u32, Receiver)>, String> {
+        let open =
+            |queue, queues| Receiver::open((device.index, queue), self.geometry(device, queues), copying);
+        let said = |error, queue, queues| {
+            let (chunk, chunks) = self.geometry(device, queues);
+            problem::queue(&error, queue, known, chunk as usize * chunks as usize)
+        };
+        let mut last = None;
+        if known.is_none() && self.queues == Queues::All {
+            // The kernel binds no socket to a queue that is not in use.
+            while queues.end > 1 && last.is_none() {
+                match open(queues.end - 1, queues.len()) {
+                    Ok(receiver) => last = Some((queues.end - 1, receiver)),
+                    Err((Step::Bind, error)) if error.raw_os_error() == Some(libc::EINVAL) => queues.end -= 1,
+                    Err(error) => return Err(said(error, queues.end - 1, queues.len())),
+                }
+            }
+        }
+        let (count, rest) = (queues.len(), queues.start..queues.end - u32::from(last.is_some()));
+        let one = |queue| match open(queue, count) {
+            Ok(receiver) => Ok((queue, receiver)),
+            Err(error) => Err(said(error, queue, count)),
+        };
+        rest.map(one).chain(last.map(Ok)).collect()
     }
 
     fn attach(
@@ -248,8 +280,36 @@ impl Options {
     }
 }
 
+/// How many queues there are at most, by the driver or else by what the kernel made the interface with; where neither says,
+/// it is said that the first alone is read.
+fn most_queues(driver: Option<u32>, made: u32, notes: &mut Vec<String>) -> u32 {
+    driver.or((made > 0).then_some(made)).unwrap_or_else(|| {
+        notes.push(
+            "neither its driver nor the kernel says how many queues it has: only what comes through queue 0 is taken, the rest \
+             goes to the host and is not counted (--queue N takes another)"
+                .to_owned(),
+        );
+        1
+    })
+}
+
 /// It is the driver that does not want the program.
 fn is_the_drivers(error: &AttachError) -> bool {
     let AttachError::Attach(cause) = error else { return false };
     !matches!(cause.raw_os_error(), Some(libc::EBUSY | libc::EEXIST | libc::EPERM | libc::EACCES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_queues_are_those_that_somebody_knows_of() {
+        let mut notes = Vec::new();
+        assert_eq!(most_queues(Some(4), 8, &mut notes), 4, "in use, of those that there could be");
+        assert_eq!(most_queues(None, 8, &mut notes), 8);
+        assert!(notes.is_empty());
+        assert_eq!(most_queues(None, 0, &mut notes), 1);
+        assert!(notes[0].contains("only what comes through queue 0 is taken"), "{notes:?}");
+    }
 }

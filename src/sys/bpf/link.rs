@@ -51,6 +51,7 @@ impl Link {
     }
 
     /// One that another process has made.
+    #[cfg(feature = "proxy")]
     pub(crate) fn inherited(link: OwnedFd) -> Self {
         Self(link)
     }

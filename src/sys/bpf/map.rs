@@ -58,6 +58,7 @@ impl Map {
     }
 
     /// One of sockets that another process has made.
+    #[cfg(feature = "proxy")]
     pub(crate) fn inherited(file: OwnedFd) -> Self {
         Self { file, value_size: 4 }
     }

@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Sender {
     socket: XdpSocket,
+    /// The kernel copies frames: then it tells of those that the device throws away.
+    copies: bool,
     frames: Frames,
     counts: Counts,
 }
@@ -38,9 +40,9 @@ pub struct Sender {
 pub struct Counts {
     /// Put into the tx ring.
     pub queued: u64,
-    /// Given back by the kernel: sent, or refused by the device.
+    /// Given back by the kernel: sent, or thrown away by the device.
     pub completed: u64,
-    /// Of these, refused by the device, as far as it tells (copy mode).
+    /// Of these, thrown away by the device, as far as it tells: in copy mode (`NET_XMIT_DROP`, which comes as `EBUSY`).
     pub refused: u64,
     /// Calls that had the kernel go on.
     pub wakeups: u64,
@@ -133,7 +135,8 @@ impl Sender {
         socket.raise_tx_budget(chunks);
         socket.bind(interface, queue, copying).map_err(at(Step::Bind))?;
         let frames = Frames::new(mapping, chunk as usize, tx, completion);
-        Ok(Self { socket, frames, counts: Counts::default() })
+        let copies = !socket.is_zero_copy().unwrap_or(false);
+        Ok(Self { socket, copies, frames, counts: Counts::default() })
     }
 
     /// Longest frame in bytes.
@@ -213,8 +216,10 @@ impl Sender {
             self.counts.wakeups += 1;
             match self.socket.wake_tx() {
                 Ok(()) => return Ok(()),
-                // The device has refused one, or it is out of memory for a moment: the next one may go.
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => self.counts.refused += 1,
+                // The device has thrown one away (`xsk_generic_xmit`): the next one may go.
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                    self.counts.refused += u64::from(self.copies);
+                }
                 // One call sends so many, and no more.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS)) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -128,3 +128,30 @@ pub(crate) fn split_leaves_to_the_host_what_no_rule_names() {
     }
     assert_eq!(frames, 50);
 }
+
+/// A filter that asks for ports leaves the others to the host; one that may want anything takes all, and says so.
+pub(crate) fn a_filter_of_ports_leaves_other_ports_to_the_host() {
+    for (filter, others) in
+        [("udp dst port 5300 and not host 10.77.0.9", 50), ("udp dst port 5300 or arp", 0)]
+    {
+        let lab = quiet_lab();
+        let [wanted, other] = [5300, 5301].map(|port| bound(&lab.server, port));
+        let (child, errors, said) =
+            start(&lab.server, &["sniff", "-i", "server", "--xdp", "-c", "50", "--count", filter]);
+        let named = format!(
+            "server: packets of the ports in '{filter}' are TAKEN from this host, which gets all others"
+        );
+        assert_eq!(said.contains(&named), others > 0, "{said}");
+        assert_eq!(said.contains("--ports leaves it all packets with other ports"), others == 0, "{said}");
+        let client = bound(&lab.client, 40_000);
+        for number in 0..100_u8 {
+            client.send_to(&[number; 9], (lab.server.v4, 5300 + u16::from(number % 2))).expect("sent");
+        }
+        let (_, said) = finish(child, errors);
+        assert!(said.contains(" = 50 delivered"), "{said}");
+        assert_eq!(received(&wanted), 0);
+        // The last one may come when the program is gone already.
+        let got = received(&other);
+        assert!((others..=others + 1).contains(&got), "{filter}: {got}");
+    }
+}

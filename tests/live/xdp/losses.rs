@@ -3,7 +3,7 @@
 use crate::command::{finish, start};
 use crate::counting::open;
 use crate::support::frames;
-use crate::support::network::{LIMIT, quiet_lab, send, sender};
+use crate::support::network::{LIMIT, device_counters, quiet_lab, send, sender};
 use rustix::process::{Pid, Signal, kill_process};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -109,4 +109,12 @@ pub(crate) fn a_run_tells_what_it_loses_and_what_to_do() {
     assert!(lines().all(|line| line["ring"]["blocks"] == 64 && line["before_ring"].is_object()), "{said}");
     assert!(said.contains("\nring: 1 MiB, at most 100 % full"), "{said}");
     assert!(said.contains("(-B KIB)"), "{said}");
+    // The device counts them as dropped, too: they are told once.
+    assert!(device_counters(&lab.server).received_dropped >= lost, "{said}");
+    assert!(said.contains("lost before the ring, as far as the host tells: nothing\n"), "{said}");
+    assert!(!said.contains("not in the sum above") && !said.contains("rx_queue_0_drops"), "{said}");
+    assert!(
+        lines().all(|line| line["before_ring"]["interfaces"][0]["kernel"] == serde_json::json!([])),
+        "{said}"
+    );
 }

@@ -52,12 +52,15 @@ fn main() -> ExitCode {
         command::what_was_lost_before_the_ring_is_named_and_minded,
         command::what_may_not_be_looked_at_is_minded_too,
         command::split_leaves_to_the_host_what_no_rule_names,
+        command::a_filter_of_ports_leaves_other_ports_to_the_host,
         opening::a_second_program_is_refused,
         opening::a_busy_queue_says_so,
         opening::no_such_queue_says_how_many_there_are,
+        opening::queues_that_no_driver_tells_of_are_all_read,
         opening::a_killed_process_leaves_nothing_behind,
         sending::frames_arrive_as_sent_and_in_order,
         sending::frames_too_long_are_refused,
+        sending::what_the_device_throws_away_is_not_called_sent,
         sending::live_frames_are_sent_by_the_kernel,
     ];
     support::harness::run(tests, "WHARF_XDP", || {

@@ -1,6 +1,6 @@
 //! What opening says when it cannot, and what is left when nobody closes.
 
-use crate::counting::{capture, open};
+use crate::counting::{capture, open, read_to_end};
 use crate::support::frames;
 use crate::support::network::{LIMIT, quiet_lab, send, sender};
 use std::io::{BufRead, BufReader};
@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use wharf::source::xdp::{Capture, Queues};
 use wharf::source::{Fill, Source};
+use wharf::sys::lab::Lab;
 use wharf::sys::link;
 use wharf::sys::xdp::{Copying, Receiver};
 
@@ -81,4 +82,32 @@ pub(crate) fn a_killed_process_leaves_nothing_behind() {
     };
     send(&sender(&lab.client), &frames::udp(1, 2, 3, 0));
     assert!(matches!(capture.fill(1), Ok(Fill::Batch(batch)) if batch.len() == 1));
+}
+
+/// A macvlan says nothing of its queues, but the kernel made it with two; a tap was made with 256, one of which is in use.
+pub(crate) fn queues_that_no_driver_tells_of_are_all_read() {
+    let lab = Lab::of_queues(2).and_then(Lab::with_static_neighbours).expect("a laboratory");
+    let ip = |arguments: &str| {
+        let run = || Command::new("ip").args(arguments.split(' ')).status();
+        lab.server.namespace.run(run).expect("ip").success()
+    };
+    if !ip("link add link server name upper numrxqueues 2 type macvlan mode passthru") {
+        return println!("SKIPPED: this kernel has no macvlan");
+    }
+    assert!(ip("link set upper up"));
+    let mut capture = open(&lab.server, Capture::on("upper")).expect("a capture");
+    assert_eq!(capture.queues(), 2, "{:?}", capture.notes());
+    let socket = sender(&lab.client);
+    (0..400).for_each(|number| send(&socket, &frames::udp(1_000 + number as u16, 53, number, 20)));
+    capture.stop().expect("stop");
+    let mut found = 0;
+    read_to_end(&mut capture, |_| found += 1).expect("an orderly end");
+    assert_eq!(found, 400, "through whichever queue");
+
+    if !ip("tuntap add tap0 mode tap multi_queue") {
+        return println!("SKIPPED in part: this kernel has no tap");
+    }
+    assert!(ip("link set tap0 up"));
+    let capture = open(&lab.server, Capture::on("tap0")).expect("a capture");
+    assert_eq!(capture.queues(), 1, "{:?}", capture.notes());
 }

@@ -4,6 +4,7 @@ use crate::counting::open;
 use crate::support::frames;
 use crate::support::network::{capture, quiet_lab, stop_and_collect};
 use std::io;
+use std::process::Command;
 use std::time::Duration;
 use wharf::source::xdp::Capture;
 use wharf::source::{Fill, Source};
@@ -52,6 +53,28 @@ pub(crate) fn frames_too_long_are_refused() {
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
     assert_eq!((sender.longest(), sender.in_flight(), sender.counts().queued), (2048, 0, 0));
+}
+
+/// The other end takes frames of up to 614 bytes, and the kernel takes longer ones of us and throws them away.
+pub(crate) fn what_the_device_throws_away_is_not_called_sent() {
+    let lab = quiet_lab();
+    let narrow = || Command::new("ip").args(["link", "set", "server", "mtu", "600"]).status();
+    assert!(lab.server.namespace.run(narrow).expect("ip").success());
+    for (sizes, fitting) in [("1000", 0..=0), ("1000,60", 2_000..=3_000)] {
+        let mut capture = capture(&lab.server);
+        let arguments =
+            ["gen", "-i", "client", "--xdp", "--count", "5000", "--size", sizes, "--json", "--strict"];
+        let run = || Command::new(env!("CARGO_BIN_EXE_wharf")).args(arguments).output();
+        let output = lab.client.namespace.run(run).expect("wharf gen");
+        let account: serde_json::Value = serde_json::from_slice(&output.stdout).expect("an account");
+        let packets = account["packets"].as_u64().expect("a number");
+        assert!(fitting.contains(&packets), "{account}");
+        assert_eq!(account["refused"]["dropped by the interface"], 5_000 - packets, "{account}");
+        assert_eq!(account["counters"]["tx_packets"], packets, "{account}");
+        assert_eq!((&account["retries"], &account["left"]), (&0.into(), &0.into()), "{account}");
+        assert_eq!(stop_and_collect(&mut capture).len() as u64, packets);
+        assert_eq!(output.status.code(), Some(3), "{account}");
+    }
 }
 
 pub(crate) fn live_frames_are_sent_by_the_kernel() {

@@ -46,8 +46,8 @@ fuzz_target!(|bytes: &[u8]| {
             fin: flags & 7 == 2,
             rst: flags & 7 == 3,
             payload,
-            // Cut by the capture, now and then.
-            length: payload.len() as u32 + if flags & 7 == 4 { 9 } else { 0 },
+            // Cut by the capture, now and then; by a little, or by as much as a length can say.
+            length: payload.len() as u32 + [0, 9, 65_495, u32::MAX >> 1][usize::from((flags & 7).saturating_sub(3).min(3))],
         };
         let side = if which & 0x10 == 0 { Side::First } else { Side::Second };
         reassembler.segment(&(which & 7), side, &segment, Some(Timestamp::new(seconds, 0)), &mut handed);

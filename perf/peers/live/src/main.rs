@@ -1,6 +1,6 @@
 //! Bare loops: what the kernel's interfaces cost when nobody does anything else.
 //!
-//! `wharf-live-peers sendmmsg|txring IF COUNT LENGTHS` sends COUNT frames whose lengths are LENGTHS (`60:7,590:4,1514:1`),
+//! `wharf-live-peers sendmmsg|txring|xdp IF COUNT LENGTHS` sends COUNT frames whose lengths are LENGTHS (`60:7,590:4,1514:1`),
 //! 4,096 distinct ones again and again, and prints frames a second.
 //!
 //! `wharf-live-peers capture IF` counts what passes until SIGINT. `wharf-live-peers cost ID COST COMMAND...` writes a command's
@@ -11,6 +11,7 @@ mod cost;
 mod sendmmsg;
 mod socket;
 mod txring;
+mod xdp;
 
 use std::env;
 use std::time::Instant;
@@ -24,11 +25,12 @@ fn main() {
     match words[..] {
         ["sendmmsg", interface, count, lengths] => run(sendmmsg::send, interface, count, lengths),
         ["txring", interface, count, lengths] => run(txring::send, interface, count, lengths),
+        ["xdp", interface, count, lengths] => run(xdp::send, interface, count, lengths),
         ["capture", interface] => capture::count(interface),
         ["cost", id, cost, ref command @ ..] if !command.is_empty() => cost::run(id, cost, command),
         _ => {
             eprintln!(
-                "usage: wharf-live-peers sendmmsg|txring IF COUNT LENGTHS | capture IF | cost ID COST COMMAND..."
+                "usage: wharf-live-peers sendmmsg|txring|xdp IF COUNT LENGTHS | capture IF | cost ID COST COMMAND..."
             );
             std::process::exit(2);
         }

@@ -1,18 +1,22 @@
 //! AF_XDP over a veth pair in namespaces of its own: what a bare loop receives that only counts, and what wharf receives
 //! while it parses, verifies checksums and counts by port. Sender on CPU 0, with the kernel's half of receiving; receiver
-//! on CPU 1.
+//! on CPU 1. Live frames come by way of a thread of the kernel's (threaded NAPI, GRO on) on CPU 1, before its receiver: on the
+//! sender's CPU it would take from what is offered.
 //!
 //! Each round runs every receiver once; shown are medians. Needs root.
 
 mod bare;
+mod testpmd;
 
 use bare::Bare;
 use core_affinity::CoreId;
 use std::io;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use testpmd::Testpmd;
 use wharf::engine::{Engine, Shutdown};
 use wharf::sink::Count;
 use wharf::source::xdp::{AttachMode, Capture, Waiting};
@@ -37,6 +41,7 @@ enum Receiver {
     WharfSpin,
     BarePoll,
     WharfSleep,
+    Testpmd,
 }
 
 /// What one run came to.
@@ -97,6 +102,64 @@ fn send(feed: Feed, host: &Host, length: usize, over: &AtomicBool) -> io::Result
     Ok((sent, usage(libc::RUSAGE_THREAD)))
 }
 
+/// Has a thread of the kernel's take in what comes to a host, on CPU 1, or where the variable NAPI says; with `off` there it
+/// is the sender's CPU that does.
+fn thread_of_its_own(host: &Host) -> io::Result<()> {
+    let name = host.interface;
+    let core = std::env::var("NAPI").unwrap_or_else(|_| "1".to_owned());
+    if core == "off" {
+        return Ok(());
+    }
+    let script = format!(
+        "ethtool -K {name} gro on && mount -t sysfs none /sys && echo 1 >/sys/class/net/{name}/threaded || exit 1
+         for thread in $(pgrep -f '^\\[?napi/{name}'); do taskset -cp {core} $thread >/dev/null || exit 1; done"
+    );
+    let shell = || Command::new("unshare").args(["--mount", "sh", "-c", &script]).status();
+    match host.namespace.run(shell)?.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("cannot have a NAPI thread on CPU {core}"))),
+    }
+}
+
+/// Nanoseconds of CPU that a process has had, all threads, and times that they gave it up.
+fn used_by(process: u32) -> io::Result<(f64, i64)> {
+    let (mut nanoseconds, mut switches) = (0.0, 0);
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let task = task?.path();
+        let times = std::fs::read_to_string(task.join("schedstat"))?;
+        nanoseconds += times.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or(0.0);
+        let status = std::fs::read_to_string(task.join("status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        switches += line.and_then(|count| count.trim().parse::<i64>().ok()).unwrap_or(0);
+    }
+    Ok((nanoseconds / 1e9, switches))
+}
+
+/// The same as [`run`] of another program.
+fn run_testpmd(lab: &Lab, feed: Feed, length: usize, time: Duration) -> io::Result<Figures> {
+    let scratch = std::env::temp_dir().join(format!("xdp-peers-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch)?;
+    let receiving = Testpmd::start(&lab.server, &scratch)?;
+    let (before, over, begun) = (used_by(receiving.id())?, AtomicBool::new(false), Instant::now());
+    let sent = thread::scope(|scope| {
+        let sending = scope.spawn(|| send(feed, &lab.client, length, &over));
+        thread::sleep(time);
+        over.store(true, Ordering::Relaxed);
+        sending.join().expect("the sender")
+    });
+    let (sent, elapsed) = (sent?.0, begun.elapsed().as_secs_f64());
+    thread::sleep(Duration::from_millis(20));
+    let after = used_by(receiving.id())?;
+    let received = receiving.finish()?;
+    std::fs::remove_dir_all(&scratch)?;
+    Ok(Figures {
+        sent: sent as f64 / elapsed,
+        received: received as f64 / elapsed,
+        cpu: (after.0 - before.0) / received as f64 * 1e9,
+        switches: (after.1 - before.1) as f64 / elapsed,
+    })
+}
+
 fn receive_bare(host: &Host, spin: bool, over: &AtomicBool) -> io::Result<u64> {
     core_affinity::set_for_current(CoreId { id: 1 });
     let (mut bare, _attached) = host.namespace.run(|| {
@@ -129,6 +192,12 @@ fn receive_wharf(host: &Host, waiting: Waiting, end: &Shutdown) -> io::Result<u6
 
 fn run(feed: Feed, receiver: Receiver, length: usize, time: Duration) -> io::Result<Figures> {
     let lab = Lab::new()?.with_static_neighbours()?;
+    if feed == Feed::Live {
+        thread_of_its_own(&lab.server)?;
+    }
+    if receiver == Receiver::Testpmd {
+        return run_testpmd(&lab, feed, length, time);
+    }
     let (over, end, stop) = (AtomicBool::new(false), Shutdown::default(), AtomicBool::new(false));
     let (over, stop) = (Arc::new(over), Arc::new(stop));
     thread::scope(|scope| {
@@ -138,6 +207,7 @@ fn run(feed: Feed, receiver: Receiver, length: usize, time: Duration) -> io::Res
             Receiver::BarePoll => receive_bare(&lab.server, false, &stop),
             Receiver::WharfSpin => receive_wharf(&lab.server, Waiting::Spin, &end),
             Receiver::WharfSleep => receive_wharf(&lab.server, Waiting::Sleep, &end),
+            Receiver::Testpmd => unreachable!("a program of its own"),
         });
         thread::sleep(Duration::from_millis(200));
         let begun = Instant::now();
@@ -176,16 +246,21 @@ fn main() -> io::Result<()> {
     let time =
         Duration::from_millis(arguments.next().map_or(1000, |text| text.parse().expect("milliseconds")));
     let length: usize = arguments.next().map_or(60, |text| text.parse().expect("bytes"));
-    let all = [Receiver::BareSpin, Receiver::WharfSpin, Receiver::BarePoll, Receiver::WharfSleep];
+    let mut all = vec![Receiver::BareSpin, Receiver::WharfSpin, Receiver::BarePoll, Receiver::WharfSleep];
+    if testpmd::is_here() {
+        all.push(Receiver::Testpmd);
+    } else {
+        eprintln!("SKIPPED: no testpmd with AF_XDP (Debian: dpdk-dev, librte-net-af-xdp23)");
+    }
     println!("feed\treceiver\tbytes\tsent k/s\treceived k/s\tCPU ns a frame\tswitches/s");
     for feed in feeds {
         let mut found: Vec<Vec<Figures>> = vec![Vec::new(); all.len()];
         for _ in 0..rounds {
-            for (figures, receiver) in found.iter_mut().zip(all) {
+            for (figures, &receiver) in found.iter_mut().zip(&all) {
                 figures.push(run(feed, receiver, length, time)?);
             }
         }
-        for (figures, receiver) in found.iter().zip(all) {
+        for (figures, receiver) in found.iter().zip(&all) {
             let of = |field: fn(&Figures) -> f64| median(figures.iter().map(field).collect());
             println!(
                 "{feed:?}\t{receiver:?}\t{length}\t{:.0}\t{:.0}\t{:.0}\t{:.0}",

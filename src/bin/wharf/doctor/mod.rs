@@ -53,8 +53,9 @@ pub(crate) struct DoctorArgs {
 
     /// Find by trial how much this host captures without loss
     ///
-    /// A private network (a user and a network namespace, a veth pair) is made, and a generator in it goes faster and
-    /// faster. Needs no root, takes some seconds, and no frame leaves the host.
+    /// A private network (a user and a network namespace, a veth pair) is made, and a generator in it sends flat out at first,
+    /// then midway between the highest rate that lost nothing and the lowest that lost some, again and again. Needs no root,
+    /// takes some seconds, and no frame leaves the host.
     #[arg(long, conflicts_with_all = ["interface", "snapshot_length", "least"])]
     selftest: bool,
 }

@@ -3,15 +3,16 @@
 mod options;
 mod successor;
 mod time;
+mod voice;
 
 pub(crate) use options::ProxyArgs;
 
 use crate::args;
-use crate::exit::{self, Outcome, tell};
+use crate::exit::{self, Outcome};
 use crate::print::print;
 use crate::signals;
 use anyhow::Context;
-use options::{LogLevel, read_config};
+use options::read_config;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use std::io::{ErrorKind, Read};
@@ -19,6 +20,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use voice::Voice;
 use wharf::engine::Shutdown;
 use wharf::proxy::config::Transport;
 use wharf::proxy::{Level, Proxy};
@@ -75,21 +77,21 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         user.become_for_good().context("-Z")?;
     }
     let workers = proxy.workers();
+    let voice = Voice { least: arguments.log_level, format: arguments.log_format };
     for (transport, place) in proxy.places().take(NAMED) {
         let transport = if transport == Transport::Tcp { "tcp" } else { "udp" };
-        tell(&format!("listening on {transport} {place}"));
+        voice.tell(&format!("listening on {transport} {place}"));
     }
     match proxy.places().count().saturating_sub(NAMED) {
         0 => {}
-        more => tell(&format!("and on {more} more")),
+        more => voice.tell(&format!("and on {more} more")),
     }
     if let Some(address) = proxy.admin_address() {
-        tell(&format!("metrics and status at http://{address}"));
+        voice.tell(&format!("metrics and status at http://{address}"));
     }
-    let level = arguments.log_level;
-    let mut running = proxy.start_with(move |notice| say(level, notice.level(), &notice.to_string()))?;
-    tell(&format!("{workers} {} at work", if workers == 1 { "worker" } else { "workers" }));
-    successor::tell_manager("READY=1");
+    let mut running = proxy.start_with(move |notice| voice.say(notice.level(), &notice.to_string()))?;
+    voice.tell(&format!("{workers} {} at work", if workers == 1 { "worker" } else { "workers" }));
+    successor::tell_manager(voice, "READY=1");
     let mut handed_over = false;
     while !handed_over && !shutdown.requested() && !running.is_finished() {
         match woken.read(&mut [0; 16]) {
@@ -99,11 +101,11 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         if reload.swap(false, Ordering::Relaxed)
             && let Some(path) = &arguments.config
         {
-            match read_config(path).and_then(|config| Ok(running.reload(&config)?)) {
-                Ok(()) => say(level, Level::Info, &format!("{} is in force", path.display())),
+            let go_on = || !shutdown.requested();
+            match read_config(path).and_then(|config| Ok(running.reload_while(&config, go_on)?)) {
+                Ok(()) => voice.say(Level::Info, &format!("{} is in force", path.display())),
                 Err(error) => {
-                    say(
-                        level,
+                    voice.say(
                         Level::Warning,
                         &format!("not reloaded, all stays as it was: {}", exit::told(&error)),
                     );
@@ -111,37 +113,30 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
             }
         }
         if upgrade.swap(false, Ordering::Relaxed) {
-            match successor::start(&program, &mut running, &shutdown) {
+            match successor::start(&program, &mut running, &shutdown, voice) {
                 Ok(process) => {
-                    say(level, Level::Info, &format!("process {process} has taken over"));
+                    voice.say(Level::Info, &format!("process {process} has taken over"));
                     handed_over = true;
                 }
                 Err(error) => {
                     let what = format!("not handed over, all stays as it was: {}", exit::told(&error));
-                    say(level, Level::Warning, &what);
+                    voice.say(Level::Warning, &what);
                 }
             }
         }
     }
     if !handed_over {
-        successor::tell_manager("STOPPING=1");
+        successor::tell_manager(voice, "STOPPING=1");
     }
     running.stop();
     let totals = running.wait()?;
     for line in totals.to_string().lines() {
-        tell(line);
+        voice.tell(line);
     }
     if arguments.json {
         print(serde_json::to_string(&totals)? + "\n")?;
     }
     Ok(Outcome::Done)
-}
-
-/// Tells something, unless it matters too little.
-fn say(least: LogLevel, level: Level, what: &str) {
-    if LogLevel::of(level) >= least {
-        tell(&format!("{}: {what}", level.name()));
-    }
 }
 
 /// A stream that has a byte in it when a signal came that ends us.

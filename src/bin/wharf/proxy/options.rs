@@ -11,13 +11,13 @@ use std::str::FromStr;
 use std::time::Duration;
 use wharf::proxy::Level;
 use wharf::proxy::config::{
-    Balance, Bind, Config, Limits, Listener, Server, SocketOptions, Timeouts, Transport, Upstream,
+    Admin, Balance, Bind, Config, Limits, Listener, Server, SocketOptions, Timeouts, Transport, Upstream,
 };
 
 /// Pass on TCP connections and UDP datagrams, by port, to servers.
 ///
 /// RULE says where to listen: tcp/8080, udp/53, any/53 (both), tcp/20000-29999, tcp/80,443; with an address in front
-/// 127.0.0.1:tcp/80 or [::1]:udp/53, without one on all of the host, IPv4 and IPv6. unix:PATH is a stream socket, fd:NAME one that
+/// 127.0.0.1:tcp/80 or [::1]:udp/53, without one on all of the host, IPv4 and IPv6 (0.0.0.0 or [::]: one of them). unix:PATH is a stream socket, fd:NAME one that
 /// systemd has opened (LISTEN_FDS). Where two rules name a port, the first one has it. UPSTREAM is one server or several, with
 /// commas: 10.0.0.1:80, [2001:db8::1]:80, app.example:80, unix:/run/app.sock. A server without a port has the one that
 /// the client came to.
@@ -36,6 +36,7 @@ Examples:
   wharf proxy --check proxy.toml                 is the configuration right?
   wharf proxy --config proxy.toml -Z nobody      run it, without root's rights once all sockets are bound
   wharf proxy --listen unix:/run/db.sock=db.example:5432 --connect-timeout 2s
+  wharf proxy --listen tcp/80=10.0.0.7 --admin 9901 --access-log /var/log/wharf.jsonl --log-format json
 
 {TABLE}"))]
 pub(crate) struct ProxyArgs {
@@ -47,7 +48,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["listen", "balance", "cores", "connect_timeout", "tcp_timeout", "udp_timeout", "drain"])]
     #[arg(conflicts_with_all = ["keep_alive", "max_connections", "max_sessions", "attempts"])]
-    #[arg(conflicts_with_all = ["backlog", "defer_accept", "fast_open", "delay", "socket_per_port"])]
+    #[arg(conflicts_with_all = ["backlog", "defer_accept", "fast_open", "delay", "socket_per_port", "admin", "access_log"])]
     pub(super) config: Option<PathBuf>,
 
     /// Say whether FILE is a right configuration, and what is wrong where, and do nothing else
@@ -59,6 +60,18 @@ pub(crate) struct ProxyArgs {
     /// Needs root to begin with.
     #[arg(short = 'Z', long, value_name = "USER")]
     pub(super) relinquish_privileges: Option<String>,
+
+    /// Have metrics (/metrics, for Prometheus), the status (/status, JSON) and /health at ADDRESS:PORT, or a PORT of loopback
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) admin: Option<Admin>,
+
+    /// Append a line of JSON to FILE for every connection and session that ended; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) access_log: Option<PathBuf>,
+
+    /// Tell what happens as text, or as JSON, a line each with its time, level and message
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
 
     /// Tell nothing below this level while it runs: info or warning
     #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
@@ -88,7 +101,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time, help_heading = "Timeouts")]
     pub(super) udp_timeout: Duration,
 
-    /// At the end (^C, SIGTERM) wait so long for open connections
+    /// At the end (^C, SIGTERM) wait so long for open connections, and for UDP clients to be silent for a second
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time_or_none, help_heading = "Timeouts")]
     pub(super) drain: Duration,
 
@@ -173,6 +186,13 @@ impl LogLevel {
     }
 }
 
+/// How it is told what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
 /// The names of [`Balance`].
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(super) enum BalanceName {
@@ -211,8 +231,17 @@ impl ProxyArgs {
             BalanceName::LeastConnections => Balance::LeastConnections,
             BalanceName::ConsistentHash => Balance::ConsistentHash,
         };
+        // Of several listeners those that take datagrams, or are paths, have no use for some of them.
+        let is_tcp = |listen: &Listen| {
+            !matches!(listen.bind, Bind::Unix(_)) && listen.bind.transports() != [Transport::Udp]
+        };
+        let has_tcp = self.listen.iter().any(is_tcp);
+        let options_of = |listen: &Listen| match is_tcp(listen) || !has_tcp {
+            true => options.clone(),
+            false => SocketOptions { defer_accept: None, fast_open: None, ..options.clone() },
+        };
         let listeners = self.listen.iter().enumerate().map(|(upstream, listen)| Listener {
-            options: options.clone(),
+            options: options_of(listen),
             ..Listener::on(listen.bind.clone(), upstream)
         });
         let upstreams = self.listen.iter().map(|listen| Upstream {
@@ -237,8 +266,9 @@ impl ProxyArgs {
                 attempts: self.attempts,
                 ..Limits::default()
             },
+            admin: self.admin,
+            access_log: self.access_log.clone(),
             cores: self.cores.as_ref().map_or_else(Vec::new, |cores| cores.0.clone()),
-            ..Config::default()
         }
     }
 }

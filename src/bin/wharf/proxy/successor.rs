@@ -1,13 +1,13 @@
 //! The program started anew, in this one's place.
 
-use crate::exit::tell;
+use super::voice::Voice;
 use anyhow::{Context, anyhow};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use wharf::engine::Shutdown;
-use wharf::proxy::{Predecessor, Running, Successor};
+use wharf::proxy::{Level, Predecessor, Running, Successor};
 use wharf::sys::supervisor;
 
 /// Set for a process whose standard input is the way to the one whose place it takes.
@@ -27,6 +27,7 @@ pub(super) fn start(
     program: &io::Result<PathBuf>,
     running: &mut Running,
     shutdown: &Shutdown,
+    voice: Voice,
 ) -> anyhow::Result<u32> {
     let program = program.as_ref().map_err(|error| anyhow!("cannot tell where this program is: {error}"))?;
     let (successor, theirs) = Successor::new().context("cannot make a way to a new process")?;
@@ -39,7 +40,7 @@ pub(super) fn start(
     match running.hand_over(&successor, || !shutdown.requested()) {
         Ok(()) => {
             // From now on the manager looks after that one.
-            tell_manager(&format!("MAINPID={}", child.id()));
+            tell_manager(voice, &format!("MAINPID={}", child.id()));
             Ok(child.id())
         }
         Err(error) => {
@@ -52,8 +53,8 @@ pub(super) fn start(
 }
 
 /// Tells the service manager, where there is one.
-pub(super) fn tell_manager(state: &str) {
+pub(super) fn tell_manager(voice: Voice, state: &str) {
     if let Err(error) = supervisor::notify(state) {
-        tell(&format!("warning: cannot tell the service manager {state}: {error}"));
+        voice.say(Level::Warning, &format!("cannot tell the service manager {state}: {error}"));
     }
 }

@@ -4,7 +4,7 @@ mod duration;
 mod raw;
 
 use super::{
-    Admin, Balance, Bind, Config, Ejection, HealthCheck, Limits, Listener, Place, Probe, Route, Server,
+    Balance, Bind, Config, Ejection, HealthCheck, Limits, Listener, Place, Probe, Route, Server,
     SocketOptions, Timeouts, Transport, Upstream,
 };
 use crate::proxy::detect::{Condition, Spoken};
@@ -154,7 +154,7 @@ impl Reader<'_> {
             timeouts: timeouts(&file.timeouts),
             limits: self.limits(file.limits)?,
             cores: file.cores,
-            admin: file.admin.map(|admin| Admin { listen: admin.listen.0 }),
+            admin: file.admin.map(|admin| admin.listen.0),
             access_log: file.log.access,
         })
     }

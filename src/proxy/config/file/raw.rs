@@ -2,7 +2,7 @@
 
 use super::duration::duration;
 use crate::proxy::Network;
-use crate::proxy::config::{Bind, Place};
+use crate::proxy::config::{self, Bind, Place};
 use crate::proxy::detect::{NamePattern, ProtocolPattern, Spoken};
 use crate::proxy::proxy_protocol::Version;
 use serde::Deserialize;
@@ -10,7 +10,6 @@ use serde::de::{self, Deserializer, Visitor};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -38,7 +37,7 @@ pub(super) struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Admin {
-    pub(super) listen: Text<SocketAddr>,
+    pub(super) listen: Text<config::Admin>,
 }
 
 #[derive(Debug, Default, Deserialize)]

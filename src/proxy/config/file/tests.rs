@@ -1,7 +1,7 @@
 //! Every key, and every way to get one wrong.
 
 use super::*;
-use crate::proxy::config::Place;
+use crate::proxy::config::{Admin, Place};
 use crate::proxy::detect::Spoken;
 use crate::proxy::proxy_protocol::Version;
 
@@ -207,7 +207,12 @@ fn errors_name_the_line_the_key_and_what_to_do() {
         ),
         (format!("[limits]\nclient-rate = 10001\n{good}"), 2, "client-rate", "at most 10000"),
         (format!("[limits]\nattempts = 0\n{good}"), 2, "attempts", "a number from 1"),
-        (format!("[admin]\nlisten = \"9901\"\n{good}"), 2, "listen", "socket address"),
+        (
+            format!("[admin]\nlisten = \"localhost:9901\"\n{good}"),
+            2,
+            "listen",
+            "an address and a port such as",
+        ),
     ] {
         let error = Config::from_toml(&text).expect_err(&text);
         if (error.line, error.key.as_str()) != (line, key) || !error.reason.contains(reason) {

@@ -2,19 +2,25 @@
 //!
 //! A worker hands over a [`Record`] and goes on: lines are made and written on a thread of their own, behind a queue of bounded
 //! length. When that is full, since the disk or whoever reads is too slow, records are dropped, and counted
-//! ([`AccessLog::dropped`]).
+//! ([`AccessLog::dropped`]); so are those that cannot be written.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `output` | the file: written, and opened anew |
+
+mod output;
 
 use super::config::Transport;
 use super::upstream::Server;
 use crate::sys::tcp_info::TcpInfo;
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use output::{LINES, Output};
 use serde::Serialize;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -141,7 +147,8 @@ fn utc(time: SystemTime) -> String {
 /// What the thread is told.
 enum Message {
     Record(Box<Record>),
-    Reopen,
+    /// To look whether the file is to be opened anew.
+    Look,
     /// To be told when all before it is written.
     Flush(Sender<()>),
 }
@@ -157,6 +164,8 @@ pub(super) struct AccessLog {
 struct Counts {
     written: AtomicU64,
     dropped: AtomicU64,
+    /// The file is to be opened anew: no queue is too full for that.
+    reopen: AtomicBool,
 }
 
 impl std::fmt::Debug for AccessLog {
@@ -192,7 +201,9 @@ impl AccessLog {
 
     /// Has the file opened anew, for the sake of who moved it away.
     pub(super) fn reopen(&self) {
-        let _ = self.queue.try_send(Message::Reopen);
+        self.counts.reopen.store(true, Relaxed);
+        // Where there is no room for it, there are others that have the thread look.
+        let _ = self.queue.try_send(Message::Look);
     }
 
     /// Waits until what was handed over before is written, though not for ever.
@@ -215,34 +226,6 @@ impl AccessLog {
     }
 }
 
-/// A file, and the path it is at, or standard output.
-struct Output {
-    path: Option<PathBuf>,
-    writer: BufWriter<Box<dyn Write + Send>>,
-}
-
-impl Output {
-    fn open(path: &Path) -> io::Result<Self> {
-        if path == Path::new("-") {
-            return Ok(Self { path: None, writer: BufWriter::new(Box::new(io::stdout())) });
-        }
-        let file = Self::file(path)?;
-        Ok(Self { path: Some(path.to_owned()), writer: BufWriter::new(Box::new(file)) })
-    }
-
-    fn file(path: &Path) -> io::Result<File> {
-        OpenOptions::new().create(true).append(true).open(path)
-    }
-
-    fn reopen(&mut self) -> io::Result<()> {
-        if let Some(path) = &self.path {
-            self.writer.flush()?;
-            self.writer = BufWriter::new(Box::new(Self::file(path)?));
-        }
-        Ok(())
-    }
-}
-
 fn write(
     mut output: Output,
     records: &Receiver<Message>,
@@ -251,25 +234,24 @@ fn write(
 ) {
     let mut well = true;
     while let Ok(message) = records.recv() {
-        let result = match message {
-            Message::Reopen => output.reopen(),
+        let mut result = match counts.reopen.swap(false, Relaxed) {
+            true => output.reopen(counts),
+            false => Ok(()),
+        };
+        match message {
+            Message::Look => {}
             Message::Flush(done) => {
-                let result = output.writer.flush();
+                result = result.and(output.flush(counts));
                 let _ = done.send(());
-                result
             }
             Message::Record(record) => {
-                let mut line = serde_json::to_vec(&record.line()).unwrap_or_default();
-                line.push(b'\n');
-                // Out of the buffer when nothing more waits: a line is seen soon, and many are written at once.
-                let written = output.writer.write_all(&line);
-                let result =
-                    written.and_then(|()| if records.is_empty() { output.writer.flush() } else { Ok(()) });
-                let count = if result.is_ok() { &counts.written } else { &counts.dropped };
-                count.fetch_add(1, Relaxed);
-                result
+                output.add(&record);
+                // When nothing more waits: a line is seen soon, and many are written at once.
+                if records.is_empty() || output.lines.len() >= LINES {
+                    result = result.and(output.flush(counts));
+                }
             }
-        };
+        }
         if let Err(error) = &result
             && well
         {
@@ -277,114 +259,8 @@ fn write(
         }
         well = result.is_ok();
     }
-    let _ = output.writer.flush();
+    let _ = output.flush(counts);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::upstream::Address;
-    use super::*;
-
-    fn record(number: u64) -> Record {
-        let address = Address::Ip { address: [192, 0, 2, 1].into(), port: Some(80) };
-        Record {
-            transport: Transport::Tcp,
-            began: UNIX_EPOCH + Duration::from_millis(1_700_000_000_500),
-            lasted: Duration::from_millis(1_250),
-            connected_after: Some(Duration::from_micros(300)),
-            peer: Some(([10, 0, 0, 1], 4_000).into()),
-            client: Some(([198, 51, 100, 7], 5_000).into()),
-            listener: "front".into(),
-            route: Some(("all".into(), "web".into())),
-            server: Some(Arc::new(Server::new(address.to_string(), address, Instant::now()))),
-            tried: 1,
-            bytes: [number, 20],
-            reason: "complete",
-            tcp: [Some(TcpInfo { rtt: 42, retransmissions: 1, ..TcpInfo::default() }), None],
-        }
-    }
-
-    fn lines(path: &Path) -> Vec<serde_json::Value> {
-        let text = std::fs::read_to_string(path).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
-    }
-
-    #[test]
-    fn a_record_becomes_a_line() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        let (log, thread) = AccessLog::start(&path, |error| panic!("{error}")).unwrap();
-        log.record(record(10));
-        log.record(Record { client: None, route: None, server: None, ..record(11) });
-        assert_eq!(log.dropped(), 0);
-        drop(log);
-        thread.join().unwrap();
-        let lines = lines(&path);
-        let first = serde_json::json!({
-            "time": "2023-11-14T22:13:20.5Z", "transport": "tcp", "client": "198.51.100.7:5000", "via": "10.0.0.1:4000",
-            "listener": "front", "route": "all", "upstream": "web", "server": "192.0.2.1:80", "tried_before": 1,
-            "reason": "complete", "seconds": 1.25, "connect_seconds": 0.0003, "bytes_up": 10, "bytes_down": 20,
-            "client_tcp": {
-                "rtt_us": 42, "rtt_deviation_us": 0, "min_rtt_us": 0, "retransmissions": 1,
-                "bytes_retransmitted": 0, "bytes_acknowledged": 0, "bytes_received": 0,
-            },
-        });
-        assert_eq!(lines[0], first);
-        assert_eq!((&lines[1]["client"], lines[1].get("via")), (&"10.0.0.1:4000".into(), None));
-        assert_eq!(
-            (&lines[1]["route"], &lines[1]["server"]),
-            (&serde_json::Value::Null, &serde_json::Value::Null)
-        );
-    }
-
-    #[test]
-    fn a_file_that_was_moved_away_is_opened_anew() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, moved) = (directory.path().join("log"), directory.path().join("log.1"));
-        let (log, thread) = AccessLog::start(&path, |error| panic!("{error}")).unwrap();
-        log.record(record(1));
-        while log.written() == 0 {
-            std::thread::yield_now();
-        }
-        std::fs::rename(&path, &moved).unwrap();
-        log.reopen();
-        log.record(record(2));
-        drop(log);
-        thread.join().unwrap();
-        assert_eq!(
-            (lines(&moved)[0]["bytes_up"].as_u64(), lines(&path)[0]["bytes_up"].as_u64()),
-            (Some(1), Some(2))
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_counted_and_told_once() {
-        let errors = Arc::new(AtomicU64::new(0));
-        let told = Arc::clone(&errors);
-        let failed = move |_: &io::Error| {
-            told.fetch_add(1, Relaxed);
-        };
-        // Every write fails: no space is left.
-        let (log, thread) = AccessLog::start(Path::new("/dev/full"), failed).unwrap();
-        for number in 0..100 {
-            log.record(record(number));
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let counts = Arc::clone(&log.counts);
-        drop(log);
-        thread.join().unwrap();
-        let (written, dropped) = (counts.written.load(Relaxed), counts.dropped.load(Relaxed));
-        assert_eq!(written + dropped, 100);
-        assert!(dropped > 0 && errors.load(Relaxed) >= 1, "{written} {dropped}");
-        assert!(AccessLog::start(Path::new("/nowhere/log"), |_| ()).is_err());
-    }
-
-    /// Nobody reads: a pipe fills up, then the queue, and then records are dropped while their makers go on.
-    #[test]
-    fn a_full_queue_drops_and_counts() {
-        let (queue, records) = bounded(2);
-        let log = AccessLog { queue, counts: Arc::default() };
-        (0..5).for_each(|number| log.record(record(number)));
-        assert_eq!((records.len(), log.dropped()), (2, 3));
-    }
-}
+mod tests;
