@@ -103,7 +103,7 @@ impl AddressNames {
                 history.push(known);
             }
         }
-        self.entries.insert(key, history);
+        self.entries.add(key, history);
     }
 
     /// The name that `client` had asked for and been given `server` for, by `time`: the last one before it, if that still held.

@@ -106,7 +106,7 @@ impl Naming {
         if let Some(names) = names {
             let told = Told::new(time, Some(Named::by_itself(names, keyed.reversed)));
             if self.told.update(&key, |known| known.tell(&told)).is_none() {
-                self.told.insert(key, History::of(told));
+                self.told.add(key, History::of(told));
             }
         }
     }
@@ -118,7 +118,7 @@ impl Naming {
         let name = self.names.shared_name_for(client, server, self.last);
         let told = Told::new(self.last, name.map(|name| Named::by_dns(name, reversed)));
         if self.told.update(key, |known| known.begin(&told)).is_none() && told.is_any() {
-            self.told.insert(*key, History::of(told));
+            self.told.add(*key, History::of(told));
         }
     }
 

@@ -32,6 +32,12 @@ impl<K: Eq + Hash, V: Held> Streams<K, V> {
 
     pub(super) fn insert(&mut self, key: K, value: V) {
         self.remove(&key);
+        self.add(key, value);
+    }
+
+    /// Puts in what is known not to be there.
+    pub(super) fn add(&mut self, key: K, value: V) {
+        debug_assert!(!self.contains(&key));
         self.held += value.held();
         let forgotten = self.entries.insert(key, value);
         self.forget(forgotten);
