@@ -293,7 +293,9 @@ fn taken_in(directory: &Path) -> (u64, u64) {
 #[test]
 fn a_collector_over_tcp_that_comes_back_is_sent_to_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut ipfix = Ipfix::tcp(&listener.local_addr().unwrap().to_string()).unwrap();
+    // By a name whose first address may be another one, where nobody listens.
+    let collector = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let mut ipfix = Ipfix::tcp(&collector).unwrap();
     let records = records(30);
     let (first, _) = listener.accept().unwrap();
     ipfix.write(&records[0]).unwrap();
@@ -330,9 +332,31 @@ fn a_collector_over_tcp_that_comes_back_is_sent_to_again() {
     // Templates first, and numbers that begin anew (RFC 7011 3.1: of the transport session).
     assert_eq!((word(0), word(16)), (10, 2));
     assert_eq!(bytes[8..12], [0; 4]);
+    assert!(u32::from_be_bytes(bytes[4..8].try_into().unwrap()) >= 1_700_000_000, "exported in its time");
     let next = usize::from(word(2));
     assert_eq!((word(next), &bytes[next + 8..next + 12]), (10, &[0; 4][..]));
     assert!(word(next + 16) >= 256, "records");
+}
+
+/// The templates went to nobody: whoever listens then has them with the first message.
+#[test]
+fn templates_that_were_refused_come_again() {
+    let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut ipfix = Ipfix::udp(&gone.to_string()).unwrap();
+    let records = records(3);
+    let mut send = |at: usize| {
+        ipfix.write(&records[at]).unwrap();
+        ipfix.flush().unwrap();
+    };
+    send(0);
+    // Meets the refusal of the first.
+    send(1);
+    let collector = UdpSocket::bind(gone).unwrap();
+    collector.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    send(2);
+    let mut message = [0; 2_000];
+    let length = collector.recv(&mut message).unwrap();
+    assert!(length > 20 && message[16..18] == [0, 2], "a set of templates: {:?}", &message[16..20]);
 }
 
 #[test]

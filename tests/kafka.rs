@@ -187,7 +187,7 @@ fn the_end_does_not_wait_for_ever_and_says_what_is_not_known() {
 #[test]
 fn a_broker_that_has_died_is_waited_for_once() {
     let cluster = cluster();
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(1);
     let options = KafkaOptions { queue: 1 << 20, wait: true, patience, ..options(&cluster) };
     let mut kafka = Kafka::connect(options).unwrap();
     cluster.broker_down(1).unwrap();
@@ -212,6 +212,26 @@ fn a_broker_that_has_died_is_waited_for_once() {
     kafka.finish().unwrap();
     let counts = kafka.counts();
     assert_eq!((counts.queue_full, counts.waiting, counts.delivered), (101, 0, u64::from(full) + 8_000));
+}
+
+/// That records no longer wait does not keep the end from waiting: its broker may be there again.
+#[test]
+fn the_end_waits_although_a_record_had_waited_in_vain() {
+    let cluster = cluster();
+    let patience = Duration::from_secs(2);
+    let options = KafkaOptions { queue: 1 << 20, wait: true, patience, ..options(&cluster) };
+    let mut kafka = Kafka::connect(options).unwrap();
+    cluster.broker_down(1).unwrap();
+    let lost = (0..20_000).find(|&at| {
+        kafka.write(&record(at)).unwrap();
+        kafka.counts().queue_full > 0
+    });
+    let taken = u64::from(lost.expect("there is not room for all"));
+    cluster.broker_up(1).unwrap();
+    kafka.finish().unwrap();
+    let expected =
+        KafkaCounts { records: taken + 1, delivered: taken, queue_full: 1, ..KafkaCounts::default() };
+    assert_eq!(kafka.counts(), expected);
 }
 
 /// A live capture does not wait for its brokers: what it has seen does.

@@ -309,9 +309,10 @@ fn ttl_of(packet: &Packet<'_>, ip: &IpLayer) -> u8 {
     byte(packet, ip.start + if ip.version == IpVersion::V4 { 8 } else { 7 })
 }
 
-/// The identification of an IPv4 packet, which a sender does not use again soon (RFC 6864), and the upper layer's checksum.
+/// The identification of an IPv4 packet, which a sender does not use again soon (RFC 6864), and the upper layer's checksum. 0 where
+/// copies cannot be told.
 #[inline(always)]
-fn mark_of(packet: &Packet<'_>, ip: &IpLayer) -> u32 {
+pub(crate) fn mark_of(packet: &Packet<'_>, ip: &IpLayer) -> u32 {
     let word = |at: u32| u16::from_be_bytes([byte(packet, at), byte(packet, at + 1)]);
     let checksum = match ip.transport {
         Transport::Tcp => ip.payload + 16,

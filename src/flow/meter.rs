@@ -224,6 +224,8 @@ impl Meter {
             }
         } else if self.now.saturating_sub(time) > BEHIND {
             self.fall_back(time);
+        } else {
+            self.behind = 0;
         }
         self.counts.packets += 1;
         let found = self.table.find(event.key.0, hash, guess);

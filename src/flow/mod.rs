@@ -62,6 +62,7 @@ mod window;
 
 pub(crate) use checked::is_wrong;
 pub use community_id::CommunityId;
+pub(crate) use event::mark_of;
 pub use key::{FlowKey, Keyed, Tunnel, TunnelKind};
 pub(crate) use last::Last;
 pub use meter::Meter;

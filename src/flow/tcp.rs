@@ -176,7 +176,7 @@ impl Connection {
         if findings != Findings::default() {
             self.note(segment, from, findings, epoch);
         }
-        if segment.flags.rst() && !self.believes(segment, from) {
+        if segment.flags.rst() && !self.believes(segment, from, epoch) {
             // Made up, or of another connection: the other side goes on as before.
             return findings;
         }

@@ -13,7 +13,7 @@ use super::resolve::{Meanings, Names, Resolver};
 use super::share::{Budget, Share};
 use super::shared::{ListenPlace, Shared};
 use super::source;
-use crossbeam::channel::bounded;
+use crossbeam::channel::{RecvTimeoutError, bounded};
 use crossbeam::utils::CachePadded;
 use mio::Waker;
 use std::collections::BTreeSet;
@@ -304,7 +304,7 @@ fn look_up(
         match heard.recv_timeout(LOOK) {
             Ok((name, Ok(found))) => drop(meanings.insert(name, found.addresses)),
             Ok((name, Err(error))) => return Err(Error::Resolve { name, error }),
-            Err(_) if go_on() => {}
+            Err(RecvTimeoutError::Timeout) if go_on() => {}
             Err(_) => return Err(Error::Ending),
         }
     }

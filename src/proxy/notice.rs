@@ -40,6 +40,11 @@ pub enum Notice {
         /// Why.
         problem: String,
     },
+    /// A listening socket is left: another process, which has it too, has shut it down.
+    ListenerDied {
+        /// Where it listened.
+        place: String,
+    },
     /// The access log cannot be written; records are dropped, and counted, until it can.
     LogFailed {
         /// Why.
@@ -53,9 +58,10 @@ impl Notice {
     pub fn level(&self) -> Level {
         match self {
             Self::Server { up: true, .. } => Level::Info,
-            Self::Server { up: false, .. } | Self::NameFailed { .. } | Self::LogFailed { .. } => {
-                Level::Warning
-            }
+            Self::Server { up: false, .. }
+            | Self::NameFailed { .. }
+            | Self::ListenerDied { .. }
+            | Self::LogFailed { .. } => Level::Warning,
         }
     }
 }
@@ -67,6 +73,9 @@ impl fmt::Display for Notice {
             Self::Server { server, up: false } => write!(f, "server {server} is down: its checks fail"),
             Self::NameFailed { name, problem } => {
                 write!(f, "cannot look up {name}, so its servers stay as they are: {problem}")
+            }
+            Self::ListenerDied { place } => {
+                write!(f, "{place} listens no more: another process has shut it down")
             }
             Self::LogFailed { problem } => write!(f, "cannot write the access log: {problem}"),
         }

@@ -223,7 +223,7 @@ impl Proxy {
         };
         for (index, Parts { poll, waker: _, core }) in parts.into_iter().enumerate() {
             let failed = |what| move |error| Error::Worker { what, error };
-            let worker = Worker::new(Arc::clone(&running.shared), index, poll);
+            let worker = Worker::new(Arc::clone(&running.shared), Arc::clone(&running.notice), index, poll);
             let mut worker = worker.map_err(failed("watch a socket"))?;
             worker.adopt(adopted.next().unwrap_or_default()).map_err(failed("watch a socket"))?;
             let work = move || {

@@ -1,8 +1,10 @@
 //! One worker: an event loop with its own sockets, connections and sessions.
 
 use super::config::Transport;
+use super::control::Listen;
 use super::handover::{self, Adopted, Adoption};
 use super::listen::Listening;
+use super::notice::Notice;
 use super::plan::Plan;
 use super::shared::Shared;
 use super::slab::Slab;
@@ -37,6 +39,7 @@ const GRACE: Duration = Duration::from_millis(100);
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
+    notice: Listen,
     index: usize,
     poll: Poll,
     /// Sockets that take connections, and those that take datagrams.
@@ -62,7 +65,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// A worker over its sockets, registered with its event queue.
-    pub(super) fn new(shared: Arc<Shared>, index: usize, poll: Poll) -> io::Result<Self> {
+    pub(super) fn new(shared: Arc<Shared>, notice: Listen, index: usize, poll: Poll) -> io::Result<Self> {
         let now = Instant::now();
         let mut seen = 0;
         let plan = shared.plan.newer(&mut seen).unwrap_or_else(|| shared.plan.get());
@@ -70,6 +73,7 @@ impl Worker {
             tcp: Tcp::new(Arc::clone(&shared), index, Arc::clone(&plan), now),
             udp: Udp::new(Arc::clone(&shared), index, Arc::clone(&plan), now),
             shared,
+            notice,
             index,
             poll,
             listening: Slab::new(),
@@ -371,6 +375,7 @@ impl Worker {
                 // It listens no more, and never will: another process has it, too, and has shut it down.
                 Err(Errno::INVAL | Errno::BADF | Errno::NOTSOCK) => {
                     tcp.accept_errors.add(1);
+                    (self.notice)(Notice::ListenerDied { place: socket.endpoint.place.to_string() });
                     self.leave(cx, Token::Listening(number));
                     return true;
                 }

@@ -128,8 +128,23 @@ fn an_answer_in_fragments_is_whole() {
     let object: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(object["answers"].as_array().map(Vec::len), Some(40), "{err}");
     assert!(object.get("cut").is_none() && !err.contains("not whole"), "{err}");
-    // Without its second fragment there is no answer that could be read; that there was one is told.
-    crate::conversation::write(path.as_ref(), &packets[..packets.len() - 1]);
+    // Without its second fragment the answer is read as far as it goes: at the end, or, before the question is given up, when
+    // something else comes later, at the time of the first fragment.
+    let later = stack(([10, 0, 0, 9], 1), ([10, 0, 0, 8], 2), &asked).bytes().to_vec();
+    let of_first = vec![packets[0].clone(), packets[1].clone()];
+    let others = std::iter::repeat_n(later, 30_000);
+    for packets in [of_first.clone(), of_first.into_iter().chain(others).collect()] {
+        crate::conversation::write(path.as_ref(), &packets);
+        let (_, json, err) = run(["dns", "-r", &path, "--json"]);
+        let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&object["outcome"], &object["cut"]), (&"answered".into(), &true.into()), "{json}");
+        assert_eq!(object["latency_us"], 1_000, "{json}");
+        let answers = object["answers"].as_array().map_or(0, Vec::len);
+        assert!((10..40).contains(&answers), "{json}");
+        assert!(err.contains("; 1 IP packets not whole"), "{err}");
+    }
+    // The first being the one that is missing, there is nothing to read; that there was something is told.
+    crate::conversation::write(path.as_ref(), &[&packets[..1], &packets[2..]].concat());
     let (_, json, err) = run(["dns", "-r", &path, "--json"]);
     let object: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(object["outcome"], "open");

@@ -192,6 +192,31 @@ fn what_the_capture_dropped_is_no_loss() {
     }
 }
 
+/// What the capture has seen twice was not sent twice.
+#[test]
+fn copies_of_the_capture_are_no_loss() {
+    let dir = tempdir().unwrap();
+    let (input, output) = (dir.path().join("in.pcap"), dir.path().join("out.pcap"));
+    let says = |sequence: u32, identification: u16| {
+        let ((from, sport), (to, dport)) = (ENDS[0], ENDS[1]);
+        let header = Tcp::new(sport, dport).flags(Tcp::ACK).sequence(sequence);
+        let mut stack = Stack::new();
+        stack.message(b"xx").wrap(header).wrap(Ipv4::new(from, to).identification(identification));
+        stack.bytes().to_vec()
+    };
+    let (input, out) = (input.to_str().unwrap(), output.to_str().unwrap());
+    let trouble = || run(["sniff", "-r", input, "--trouble", "loss", "-w", out]).2;
+    let mut packets: Vec<_> = (0..5)
+        .flat_map(|at| [says(100 + 2 * at, 1 + at as u16), says(100 + 2 * at, 1 + at as u16)])
+        .collect();
+    write(input.as_ref(), &packets);
+    assert!(trouble().contains("trouble: none; 0 packets written"), "{}", trouble());
+    // Under another number it is the sender's.
+    packets.push(says(108, 9));
+    write(input.as_ref(), &packets);
+    assert!(trouble().contains("trouble: loss 1 times"), "{}", trouble());
+}
+
 #[test]
 fn trouble_wants_a_file_and_kinds_there_are() {
     for (arguments, words) in [

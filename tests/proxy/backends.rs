@@ -160,7 +160,7 @@ fn a_server_in_the_file_system_with_a_full_queue_is_waited_for() {
         interval: milliseconds(20),
         timeout: milliseconds(100),
         rise: 1,
-        fall: 1,
+        fall: 100,
     });
     let (proxy, address) = start(&config);
     let mut client = connect(address);
@@ -196,7 +196,58 @@ fn a_server_in_the_file_system_that_takes_nobody_in_is_given_up() {
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
     assert!(began.elapsed() >= Duration::from_millis(250), "{:?}", began.elapsed());
     assert_eq!(proxy.totals().ended.connect_timeout, 1);
-    assert_eq!(proxy.status().upstreams[0].servers[0].failed, 0, "it is there");
+    assert_eq!(proxy.status().upstreams[0].servers[0].failed, 1);
+}
+
+#[test]
+fn a_server_in_the_file_system_with_a_full_queue_holds_up_nobody_who_has_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("full");
+    let (_listener, _waiting) = full(&path);
+    let servers = [format!("unix:{}", path.display()), echo().to_string()];
+    let (proxy, address) = start(&config("127.0.0.1:tcp/0", &servers));
+    let began = Instant::now();
+    (0..4).for_each(|_| ask(address).unwrap());
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let totals = proxy.totals();
+    assert!(totals.tcp.retries > 0, "{totals}");
+    assert_eq!(totals.tcp.attempts - totals.tcp.retries, totals.tcp.accepted, "{totals}");
+    // A check finds it ill, and then it is not asked at all.
+    let mut checked = config("127.0.0.1:tcp/0", &servers);
+    checked.upstreams[0].health = Some(HealthCheck {
+        probe: Probe::Connect,
+        interval: Duration::from_millis(20),
+        timeout: Duration::from_millis(100),
+        rise: 1,
+        fall: 3,
+    });
+    let (proxy, address) = start(&checked);
+    until("it is found ill", || !proxy.status().upstreams[0].servers[0].healthy);
+    (0..4).for_each(|_| ask(address).unwrap());
+    assert_eq!(proxy.totals().tcp.retries, 0);
+}
+
+/// Where another one cannot be had, it is waited for as if it were alone.
+#[test]
+fn a_server_in_the_file_system_with_a_full_queue_is_waited_for_beside_one_that_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("full");
+    let (listener, _waiting) = full(&path);
+    let mut config = config("127.0.0.1:tcp/0", &[format!("unix:{}", path.display()), echo().to_string()]);
+    config.upstreams[0].servers[1].max_connections = 1;
+    config.cores = vec![0];
+    let (proxy, address) = start(&config);
+    let mut first = connect(address);
+    first.write_all(b"a").unwrap();
+    first.read_exact(&mut [0]).unwrap();
+    let mut second = connect(address);
+    second.write_all(b"b").unwrap();
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(proxy.totals().open(), 2, "{}", proxy.totals());
+    // As soon as there is room at either it is let in; at this one nobody makes any.
+    drop(first);
+    second.read_exact(&mut [0]).unwrap();
+    drop(listener);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Proxies, servers and clients for the tests.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -29,7 +29,11 @@ pub(crate) fn start(config: &Config) -> (Running, SocketAddr) {
     let Some((_, ListenPlace::Internet(address))) = proxy.places().next() else { panic!("no address") };
     let mut address = *address;
     if address.ip().is_unspecified() {
-        address.set_ip([127, 0, 0, 1].into());
+        // Where `[::]` was asked for it is IPv6 alone.
+        address.set_ip(match address.is_ipv6() {
+            true => Ipv6Addr::LOCALHOST.into(),
+            false => Ipv4Addr::LOCALHOST.into(),
+        });
     }
     (proxy.start().expect("started"), address)
 }
@@ -187,6 +191,13 @@ impl Process {
     pub(crate) fn address(&self) -> SocketAddr {
         let line = self.said[0].trim_end();
         line.rsplit(' ').next().and_then(|place| place.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+    }
+
+    /// The next line that it says on standard error, which has to come.
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.rest.read_line(&mut line).expect("read");
+        line
     }
 
     /// Open descriptors by now.

@@ -10,6 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use wharf::proxy::Proxy;
 
 #[test]
 fn one_byte_at_a_time() {
@@ -43,7 +44,7 @@ fn a_server_may_speak_first() {
 
 /// A proxy at work, wherever it listens.
 fn at_work(config: &wharf::proxy::config::Config) -> wharf::proxy::Running {
-    wharf::proxy::Proxy::bind(config).unwrap().start().unwrap()
+    Proxy::bind(config).unwrap().start().unwrap()
 }
 
 /// Sends and receives at the same time; what came.
@@ -220,13 +221,16 @@ fn an_inherited_socket_that_does_not_listen_is_refused() {
 fn a_listening_socket_that_another_shuts_down_is_left() {
     let listener = listen();
     let ours = listener.try_clone().unwrap();
-    let proxy = activated(listener.into(), "web", &["--listen", &format!("fd:web={}", echo())]);
+    let mut proxy = activated(listener.into(), "web", &["--listen", &format!("fd:web={}", echo())]);
+    let place = proxy.address();
     rustix::net::shutdown(&ours, rustix::net::Shutdown::Both).unwrap();
     thread::sleep(std::time::Duration::from_millis(100));
     let before = proxy.time();
     thread::sleep(std::time::Duration::from_millis(500));
     let spent = proxy.time() - before;
     assert!(spent < std::time::Duration::from_millis(100), "it is busy for nothing: {spent:?}");
+    let said = proxy.next_line();
+    assert!(said.contains(&format!("{place} listens no more")), "{said}");
     assert!(proxy.end()["tcp"]["accept_errors"].as_u64() > Some(0));
 }
 
@@ -294,7 +298,7 @@ fn many_small_connections_beside_a_huge_one() {
     is_over.store(true, Ordering::Relaxed);
     stream.join().unwrap();
     // A turn of the huge one is a MiB, well below a millisecond; the rest is what else this machine does.
-    assert!(times[197] < std::time::Duration::from_millis(250), "p99 {:?}", times[197]);
+    assert!(times[197] < std::time::Duration::from_secs(1), "p99 {:?}", times[197]);
     proxy.stop();
     let totals = proxy.wait().unwrap();
     assert!(totals.tcp.bytes_up > 64 << 20, "hardly anything huge: {totals}");
@@ -406,9 +410,14 @@ fn all_addresses_of_one_family_leave_the_other_alone() {
     // Servers that say who they are.
     let [four, six] =
         [b"4", b"6"].map(|name| serve(move |mut connection| connection.write_all(name).unwrap()));
-    let (_first, address) = start(&config("[::]:tcp/0", &[six.to_string()]));
-    let port = address.port();
-    let (_second, _) = start(&config(&format!("0.0.0.0:tcp/{port}"), &[four.to_string()]));
+    // The port that the kernel has free for one family may be another's in the other one.
+    let both = (0..20).find_map(|_| {
+        let (first, address) = start(&config("[::]:tcp/0", &[six.to_string()]));
+        let second = config(&format!("0.0.0.0:tcp/{}", address.port()), &[four.to_string()]);
+        let second = Proxy::bind(&second).ok()?.start().unwrap();
+        Some((first, second, address.port()))
+    });
+    let (_first, _second, port) = both.expect("a port of both families");
     for (host, name) in [("127.0.0.1", b"4"), ("::1", b"6")] {
         let mut client = TcpStream::connect((host, port)).unwrap();
         assert_eq!(read_all(&mut client).unwrap(), name, "{host}");

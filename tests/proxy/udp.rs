@@ -2,6 +2,8 @@
 
 use crate::setup::{PATIENCE, config, start, until};
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wharf::proxy::Totals;
@@ -205,8 +207,10 @@ fn at_the_end_sessions_that_never_fall_silent_are_cut() {
     let client = client();
     ask(&client, address, b"before");
     let stopped = Instant::now();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&is_over);
     let talks = thread::spawn(move || {
-        while stopped.elapsed() < PATIENCE / 2 {
+        while !over.load(Ordering::Relaxed) {
             let _ = client.send_to(b"on", address);
             thread::sleep(Duration::from_millis(20));
         }
@@ -214,7 +218,8 @@ fn at_the_end_sessions_that_never_fall_silent_are_cut() {
     proxy.stop();
     let totals = proxy.wait().unwrap();
     let took = stopped.elapsed();
+    is_over.store(true, Ordering::Relaxed);
+    talks.join().unwrap();
     assert!(took >= Duration::from_millis(1_900) && took < PATIENCE / 2, "{took:?}");
     assert_eq!(totals.udp.drained, 1);
-    drop(talks);
 }

@@ -50,6 +50,7 @@ impl StatsArgs {
             format: self.stats_format,
             wire: None,
             counted_twice: false,
+            untold: 0,
             begun: Instant::now(),
             last: (Duration::ZERO, Snapshot::default(), RingState::default()),
         })
@@ -66,6 +67,8 @@ pub(crate) struct Stats {
     wire: Option<(Meter, Option<Upstream>)>,
     /// The interface counts what finds no room in the ring as dropped, too.
     counted_twice: bool,
+    /// Of those in the ring's account, which have not been left out of the interface's.
+    untold: u64,
     begun: Instant,
     last: (Duration, Snapshot, RingState),
 }
@@ -99,8 +102,8 @@ impl Stats {
         self.wire = Some((Box::new(meter), upstream));
     }
 
-    /// The interface counts as dropped, too, what finds no room in the ring. When it does and when the ring does are not the same
-    /// moment: its drops are not told until the end, when both stand still.
+    /// The interface counts as dropped, too, what finds no room in the ring: so much of its drops is left out.
+    #[cfg(feature = "xdp")]
     pub(crate) fn counted_twice(&mut self) {
         self.counted_twice = true;
     }
@@ -116,6 +119,8 @@ impl Stats {
 
     fn next(&mut self, at: Duration, snapshot: Snapshot) -> Interval {
         let (then, earlier, counted) = self.last;
+        // Before the ring is asked: what it has no room for it counts first.
+        let before = self.wire.as_mut().and_then(|(_, upstream)| Some(upstream.as_mut()?.since_last()));
         let ring = self.wire.as_ref().map(|(meter, _)| {
             let state = meter();
             let since = |now: u64, then: u64| now.saturating_sub(then);
@@ -125,9 +130,11 @@ impl Stats {
                 freezes: since(state.freezes, counted.freezes),
             }
         });
-        let before = self.wire.as_mut().and_then(|(_, upstream)| Some(upstream.as_mut()?.since_last()));
         let before = before.map(|mut losses| {
-            losses.leave_out(if self.counted_twice { u64::MAX } else { 0 });
+            if self.counted_twice {
+                self.untold += ring.as_ref().map_or(0, |ring| ring.dropped);
+                self.untold -= losses.leave_out(self.untold);
+            }
             losses
         });
         self.last = (at, snapshot, ring.as_ref().map_or(counted, |ring| ring.state));

@@ -89,8 +89,19 @@ impl Datagram {
     }
 
     /// The packet, if its length can be written.
-    pub(super) fn join(mut self) -> Option<Carried> {
+    pub(super) fn join(self) -> Option<Carried> {
         let data = self.pieces.joined(self.end?)?;
+        self.with(&data)
+    }
+
+    /// As much of the packet as there is up to the first gap, as if that were all, if its beginning is there.
+    pub(super) fn beginning(self) -> Option<Carried> {
+        let data = self.pieces.beginning();
+        if self.head.is_empty() { None } else { self.with(&data) }
+    }
+
+    /// A packet of these bytes.
+    fn with(mut self, data: &[u8]) -> Option<Carried> {
         match self.version {
             IpVersion::V4 => {
                 let total = self.head.len() as u64 + data.len() as u64;
@@ -109,7 +120,7 @@ impl Datagram {
                 self.head.get_mut(4..6)?.copy_from_slice(&length.to_be_bytes());
             }
         }
-        self.head.extend_from_slice(&data);
+        self.head.extend_from_slice(data);
         let wire_length = self.head.len() as u32;
         Some(Carried { link_type: LinkType::RAW, data: self.head, wire_length })
     }

@@ -19,7 +19,7 @@ use crate::parse::{Carried, Packet};
 use datagram::{Datagram, Verdict};
 pub(crate) use fragment::layer;
 use fragment::{Fragment, Key};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// What a defragmenter may use, and how it decides.
@@ -73,7 +73,7 @@ pub struct Counters {
     pub voided: u64,
     /// Fragments of those that came later.
     pub of_voided: u64,
-    /// Packets given up because they were not whole in time.
+    /// Packets given up because they were not whole in time, or at the [end](Defragmenter::finish).
     pub timed_out: u64,
     /// Packets given up to make room for others.
     pub evicted: u64,
@@ -111,7 +111,12 @@ pub struct Defragmenter {
     begun: Recency,
     memory: usize,
     counters: Counters,
+    /// What there was of those given up, if it is [wanted](Defragmenter::keeping_beginnings).
+    given_up: Option<VecDeque<Beginning>>,
 }
+
+/// When the first fragment of a packet came, and what there is of the packet up to the first gap.
+type Beginning = (Option<Timestamp>, Carried);
 
 #[derive(Debug)]
 struct Entry {
@@ -135,6 +140,28 @@ impl Defragmenter {
             begun: Recency::default(),
             memory: 0,
             counters: Counters::default(),
+            given_up: None,
+        }
+    }
+
+    /// Also keeps what there was of packets given up, to be [taken](Defragmenter::given_up) after each packet.
+    #[must_use]
+    pub fn keeping_beginnings(self) -> Self {
+        Self { given_up: Some(VecDeque::new()), ..self }
+    }
+
+    /// The next packet that was given up although its first fragment had come, now that it is `now`: when the first of its
+    /// fragments came, and what there was of it up to the first gap, from its IP header on, as if that were all. Nothing where these
+    /// are not [kept](Defragmenter::keeping_beginnings).
+    pub fn given_up(&mut self, now: Option<Timestamp>) -> Option<(Option<Timestamp>, Carried)> {
+        self.give_up_late(now);
+        self.given_up.as_mut()?.pop_front()
+    }
+
+    /// There is no more: gives up all that is not whole.
+    pub fn finish(&mut self) {
+        while let Some(oldest) = self.begun.oldest() {
+            self.time_out(oldest);
         }
     }
 
@@ -225,7 +252,7 @@ impl Defragmenter {
     fn evict_oldest(&mut self) -> bool {
         let Some(oldest) = self.begun.oldest() else { return false };
         self.counters.evicted += 1;
-        self.remove(oldest);
+        self.give_up(oldest);
         true
     }
 
@@ -243,10 +270,22 @@ impl Defragmenter {
             if begun.is_none_or(|begun| now.nanos_since(begun) <= most) {
                 return;
             }
-            // Of one that is void it is only forgotten that it was.
-            let void = entry.is_some_and(|entry| entry.datagram.is_void());
-            self.counters.timed_out += u64::from(!void);
-            self.remove(slot);
+            self.time_out(slot);
+        }
+    }
+
+    fn time_out(&mut self, slot: u32) {
+        // Of one that is void it is only forgotten that it was.
+        let void = self.slots[slot as usize].as_ref().is_some_and(|entry| entry.datagram.is_void());
+        self.counters.timed_out += u64::from(!void);
+        self.give_up(slot);
+    }
+
+    fn give_up(&mut self, slot: u32) {
+        let begun = self.slots[slot as usize].as_ref().and_then(|entry| entry.begun);
+        let datagram = self.remove(slot);
+        if let Some(given_up) = &mut self.given_up {
+            given_up.extend(datagram.and_then(Datagram::beginning).map(|carried| (begun, carried)));
         }
     }
 }

@@ -28,11 +28,17 @@ impl<K: Eq + Hash, V> Generations<K, V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    /// With whether it is young.
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<(&mut V, bool)> {
         match self.young.get_mut(key) {
-            Some(value) => Some(value),
-            None => self.old.get_mut(key),
+            Some(value) => Some((value, true)),
+            None => self.old.get_mut(key).map(|value| (value, false)),
         }
+    }
+
+    /// The next that is put in makes those that are young old.
+    pub(super) fn is_full(&self) -> bool {
+        self.young.len() >= self.half
     }
 
     /// Puts in, or replaces. Gives back what had to be forgotten for it.
@@ -40,18 +46,19 @@ impl<K: Eq + Hash, V> Generations<K, V> {
         if !self.old.is_empty() {
             self.old.remove(&key);
         }
-        let full = self.young.len() >= self.half && !self.young.contains_key(&key);
+        let full = self.is_full() && !self.young.contains_key(&key);
         let forgotten = if full { self.turn() } else { HashMap::default() };
         self.young.insert(key, value);
         forgotten
     }
 
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    /// Takes it out, with whether it was young.
+    pub(super) fn remove(&mut self, key: &K) -> Option<(V, bool)> {
         // A map hashes the key even if there is nothing in it.
-        [&mut self.young, &mut self.old]
+        [(&mut self.young, true), (&mut self.old, false)]
             .into_iter()
-            .filter(|map| !map.is_empty())
-            .find_map(|map| map.remove(key))
+            .filter(|(map, _)| !map.is_empty())
+            .find_map(|(map, young)| map.remove(key).map(|value| (value, young)))
     }
 
     /// What is young grows old; gives back what was.
@@ -84,8 +91,9 @@ mod tests {
         map.insert(2, "b");
         map.insert(3, "c");
         map.insert(1, "d");
-        *map.get_mut(&2).unwrap() = "e";
+        *map.get_mut(&2).unwrap().0 = "e";
         assert_eq!((map.get(&1), map.get(&2), map.len()), (Some(&"d"), Some(&"e"), 3));
-        assert_eq!((map.remove(&1), map.remove(&1), map.remove(&2)), (Some("d"), None, Some("e")));
+        let [first, again, old] = [1, 1, 2].map(|key| map.remove(&key));
+        assert_eq!((first, again, old), (Some(("d", true)), None, Some(("e", false))));
     }
 }

@@ -1,8 +1,6 @@
 //! What is being put together of many flows at once, within a bound.
 
 use super::generations::Generations;
-use super::hashing::Hashing;
-use std::collections::HashMap;
 use std::hash::Hash;
 
 /// Something that keeps bytes.
@@ -11,18 +9,21 @@ pub(super) trait Held {
     fn held(&self) -> usize;
 }
 
-/// Entries by flow: so many at most, and so many bytes in all. What is older is given up for what is younger, and counted.
+/// Entries by flow: so many at most, and so many bytes in all. What is older is given up for what is younger, and counted: when the
+/// young ones have half of either, the others go.
 #[derive(Debug)]
 pub(super) struct Streams<K, V> {
     entries: Generations<K, V>,
     held: usize,
+    /// Of that, bytes of those that are young.
+    young: usize,
     budget: usize,
     given_up: u64,
 }
 
 impl<K: Eq + Hash, V: Held> Streams<K, V> {
     pub(super) fn new(capacity: usize, budget: usize) -> Self {
-        Self { entries: Generations::new(capacity), held: 0, budget, given_up: 0 }
+        Self { entries: Generations::new(capacity), held: 0, young: 0, budget, given_up: 0 }
     }
 
     /// How many were given up.
@@ -38,9 +39,12 @@ impl<K: Eq + Hash, V: Held> Streams<K, V> {
     /// Puts in what is known not to be there.
     pub(super) fn add(&mut self, key: K, value: V) {
         debug_assert!(!self.contains(&key));
+        if self.entries.is_full() {
+            self.turn();
+        }
         self.held += value.held();
-        let forgotten = self.entries.insert(key, value);
-        self.forget(forgotten);
+        self.young += value.held();
+        self.entries.insert(key, value);
         self.fit();
     }
 
@@ -50,8 +54,9 @@ impl<K: Eq + Hash, V: Held> Streams<K, V> {
 
     /// Takes it out.
     pub(super) fn take(&mut self, key: &K) -> Option<V> {
-        let value = self.entries.remove(key)?;
+        let (value, young) = self.entries.remove(key)?;
         self.held -= value.held();
+        self.young -= if young { value.held() } else { 0 };
         Some(value)
     }
 
@@ -69,23 +74,31 @@ impl<K: Eq + Hash, V: Held> Streams<K, V> {
 
     /// Lets the entry be worked on, if there is one.
     pub(super) fn update<T>(&mut self, key: &K, work: impl FnOnce(&mut V) -> T) -> Option<T> {
-        let entry = self.entries.get_mut(key)?;
+        let (entry, young) = self.entries.get_mut(key)?;
         let before = entry.held();
         let result = work(entry);
-        self.held = self.held - before + entry.held();
+        let after = entry.held();
+        self.held = self.held - before + after;
+        if young {
+            self.young = self.young - before + after;
+        }
         self.fit();
         Some(result)
     }
 
     fn fit(&mut self) {
+        if self.young > self.budget / 2 {
+            self.turn();
+        }
         // Both generations at most.
         while self.held > self.budget {
-            let forgotten = self.entries.turn();
-            self.forget(forgotten);
+            self.turn();
         }
     }
 
-    fn forget(&mut self, forgotten: HashMap<K, V, Hashing>) {
+    fn turn(&mut self) {
+        let forgotten = self.entries.turn();
+        self.young = 0;
         self.given_up += forgotten.len() as u64;
         self.held -= forgotten.values().map(Held::held).sum::<usize>();
     }
@@ -110,10 +123,25 @@ mod tests {
         assert_eq!((streams.held, streams.given_up()), (100, 90));
         streams.update(&99, |bytes| bytes.resize(500, 0));
         streams.update(&98, |bytes| bytes.resize(400, 0));
-        assert_eq!(streams.held, 980);
+        assert_eq!(streams.held, 540 + 390, "those before 95 went when the others had half");
         streams.update(&97, |bytes| bytes.resize(400, 0));
         assert!(streams.held <= 1_000, "{}", streams.held);
         streams.insert(7, vec![0; 2_000]);
         assert_eq!((streams.held, streams.entries.len()), (0, 0));
+    }
+
+    /// Too many bytes cost the older half, not all.
+    #[test]
+    fn the_younger_half_of_the_bytes_stays() {
+        let mut streams = Streams::new(10_000, 1_000);
+        for key in 0..1_000 {
+            streams.insert(key, vec![0; 5]);
+            streams.update(&key, |bytes| bytes.resize(10, 0));
+            assert!(streams.held <= 1_000, "{}", streams.held);
+            assert!((key - 48..=key).all(|kept| kept < 0 || streams.contains(&kept)), "{key}");
+        }
+        assert_eq!(streams.given_up() + streams.len() as u64, 1_000);
+        (0..1_000).for_each(|key| streams.remove(&key));
+        assert_eq!((streams.held, streams.young, streams.len()), (0, 0, 0));
     }
 }

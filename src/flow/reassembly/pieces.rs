@@ -77,14 +77,19 @@ impl Pieces {
 
     /// The bytes from offset 0 on in one, if there is one piece without a gap up to `end`.
     pub(in crate::flow) fn joined(&self, end: u64) -> Option<Vec<u8>> {
-        let mut all = Vec::with_capacity(usize::try_from(end).ok()?);
+        (self.end() == end).then(|| self.beginning()).filter(|all| all.len() as u64 == end)
+    }
+
+    /// The bytes from offset 0 on in one, up to the first gap.
+    pub(in crate::flow) fn beginning(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(usize::try_from(self.end()).unwrap_or(0));
         for (offset, piece) in &self.by_offset {
             if *offset != all.len() as u64 {
-                return None;
+                break;
             }
             all.extend_from_slice(&piece.bytes);
         }
-        (all.len() as u64 == end).then_some(all)
+        all
     }
 
     /// How many of these bytes differ from what waits in their place, where nothing waits before them.

@@ -29,14 +29,16 @@ impl Connection {
     }
 
     /// Whether the other side may take a reset for one of this connection: it lies where the other side expects what comes
-    /// next (RFC 9293 3.10.7.4), as far as is known here, or not farther from there than its window.
+    /// next (RFC 9293 3.10.7.4), as far as is known here, or not farther from there than its window. Where the capture has lost packets
+    /// since either side was heard of, that is not known.
     #[inline(never)]
-    pub(super) fn believes(&self, reset: &Segment, from: usize) -> bool {
+    pub(super) fn believes(&self, reset: &Segment, from: usize, epoch: u16) -> bool {
         let (side, other) = (&self.sides[from], &self.sides[1 - from]);
         let shift = other.options.unpack().window_scale.unwrap_or(0).min(14);
         let window = (u32::from(other.window) << shift).max(LATE);
         let near = |expected: u32| reset.sequence.wrapping_sub(expected).wrapping_add(window) <= 2 * window;
-        let unknown = !side.knows(NEXT) && !other.knows(ACKED);
+        let lost = self.sides.iter().any(|side| side.knows(NEXT) && side.epoch != epoch);
+        let unknown = lost || !side.knows(NEXT) && !other.knows(ACKED);
         unknown || side.knows(NEXT) && near(side.next) || other.knows(ACKED) && near(other.acked)
     }
 

@@ -57,8 +57,8 @@ impl Output {
         if self.lines.is_empty() {
             return Ok(());
         }
-        let result = match std::mem::take(&mut self.torn) {
-            true => self.file.write_all(b"\n"),
+        let result = match self.torn {
+            true => self.file.write_all(b"\n").map(|()| self.torn = false),
             false => Ok(()),
         };
         let mut done = 0;
@@ -75,7 +75,9 @@ impl Output {
         });
         let ends = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
         let (written, lost) = self.lines.split_at(done);
-        self.torn = written.last().is_some_and(|&byte| byte != b'\n');
+        if let Some(&byte) = written.last() {
+            self.torn = byte != b'\n';
+        }
         counts.written.fetch_add(ends(written), Relaxed);
         counts.dropped.fetch_add(ends(lost), Relaxed);
         self.lines.clear();

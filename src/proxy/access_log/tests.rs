@@ -121,6 +121,10 @@ fn what_was_written_in_part_is_counted_line_by_line() {
     (0..3).for_each(|_| output.add(&record(1)));
     assert!(output.flush(&counts).is_err());
     assert_eq!((counts.written.load(Relaxed), counts.dropped.load(Relaxed), output.torn), (2, 2, true));
+    // It stays full for a while.
+    output.add(&record(1));
+    assert!(output.flush(&counts).is_err());
+    assert_eq!((counts.written.load(Relaxed), counts.dropped.load(Relaxed), output.torn), (2, 3, true));
     // The next line is one by itself.
     let (mut end, file) = io::pipe().unwrap();
     output.file = Box::new(file);

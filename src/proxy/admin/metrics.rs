@@ -39,7 +39,12 @@ pub(super) fn text(status: &Status) -> String {
         tcp.retries,
     );
     out.one("accept_pauses_total", "counter", "Times that accepting stopped for want of room.", tcp.pauses);
-    out.one("accept_errors_total", "counter", "Connections the kernel took back.", tcp.accept_errors);
+    out.one(
+        "accept_errors_total",
+        "counter",
+        "Connections that went away before they were taken in, and listening sockets that died.",
+        tcp.accept_errors,
+    );
     let udp = &totals.udp;
     out.one("sessions_opened_total", "counter", "UDP sessions begun.", udp.opened);
     out.one("sessions_open", "gauge", "UDP sessions that have not ended.", status.sessions_open);

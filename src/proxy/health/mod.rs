@@ -185,7 +185,9 @@ impl<F: FnMut(&Server, bool)> Checker<F> {
                     self.over(index, false, now);
                 }
             }
-            // What this host lacks says nothing of the server, nor does a Unix socket's full queue: the check is left out.
+            // Its queue is full, as it is of one that hangs.
+            Err(Errno::AGAIN) if matches!(server.address(), Address::Unix(_)) => self.over(index, false, now),
+            // What this host lacks says nothing of the server: the check is left out.
             Err(
                 Errno::MFILE
                 | Errno::NFILE

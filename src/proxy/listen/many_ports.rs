@@ -105,12 +105,16 @@ pub(super) fn open(
     Ok(steering)
 }
 
-/// Whether no other rule has one of the ports at another address: of two sockets the kernel prefers the one with the
-/// address, and the one for many ports would come before both.
+/// Whether no other rule has one of the ports at another address of the family: of two sockets the kernel prefers the one
+/// with the address, and the one for many ports would come before both.
 fn may_share(candidate: &Candidate, taken: &HashSet<Named>) -> bool {
+    let apart = |one: Option<IpAddr>, other: Option<IpAddr>| {
+        one.zip(other).is_some_and(|(one, other)| one.is_ipv4() != other.is_ipv4())
+    };
     let other = |(transport, address, port): &Named| {
         *transport == Transport::Tcp
             && *address != candidate.address
+            && !apart(*address, candidate.address)
             && candidate.ports.binary_search(port).is_ok()
     };
     ranges(&candidate.ports).len() <= MOST_RANGES && !taken.iter().any(other)
@@ -162,5 +166,9 @@ mod tests {
         assert!(may_share(&candidate("127.0.0.1"), &taken("127.0.0.2", Transport::Tcp, 99)));
         assert!(may_share(&candidate("127.0.0.1"), &taken("127.0.0.2", Transport::Udp, 150)));
         assert!(!may_share(&candidate("127.0.0.1"), &taken("127.0.0.2", Transport::Tcp, 150)));
+        assert!(may_share(&candidate("::"), &taken("0.0.0.0", Transport::Tcp, 150)));
+        assert!(!may_share(&candidate("::"), &taken("::1", Transport::Tcp, 150)));
+        let both = HashSet::from([(Transport::Tcp, None, 150)]);
+        assert!(!may_share(&candidate("::"), &both) && !may_share(&candidate("0.0.0.0"), &both));
     }
 }

@@ -150,8 +150,8 @@ impl Tcp {
         let endpoint = &*listening.endpoint;
         let service = listening.service.clone().unwrap_or_else(|| self.service(endpoint));
         let is_unix = matches!(endpoint.place, ListenPlace::Unix(_));
-        // What nothing depends on is left to the kernel to tell: few clients have spoken by now, and a read for nothing before
-        // the server is connected to makes connections a tenth dearer.
+        // What nothing depends on is left to the kernel to tell: few clients have spoken by now, and it tells of those too as soon as
+        // it is asked.
         let readable = service.needs_bytes || !service.accept_proxy.is_empty();
         let side = Side::new(socket, readable, is_unix);
         let port = match endpoint.place {

@@ -14,6 +14,10 @@ use rustix::net::{RecvFlags, recv};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+/// Bytes that are looked at again whenever there are more: one that takes no more to be told may be told by fewer that it
+/// is none.
+const CHEAP: usize = 64;
+
 /// Why a connection goes nowhere; each has its counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Nowhere {
@@ -87,7 +91,7 @@ pub(super) fn go_on(
                     Err(error) => return Step::Over(Nowhere::Failed(error)),
                 };
             }
-            if bytes.len() < connection.needs && patience == Patience::Left {
+            if bytes.len() > CHEAP && bytes.len() < connection.needs && patience == Patience::Left {
                 return Step::Wait;
             }
             detect::choose(conditions, source, bytes, patience)
@@ -185,7 +189,7 @@ mod tests {
             upstream.a.servers = ["192.0.2.1:1"]
             [[listener]]
             bind = ["tcp/80"]
-            route = [{ to = "a", spoken = ["ssh"] }, { to = "a", spoken = ["http2"] }]
+            route = [{ to = "a", spoken = ["http2"] }, { to = "a", spoken = ["http"] }]
         "#;
         let config = Config::from_toml(text).unwrap();
         let now = Instant::now();
@@ -202,18 +206,24 @@ mod tests {
             let step = super::go_on(connection, &plan, &mut buffer, patience, now);
             (step, connection.needs)
         };
-        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Wait, 4));
-        client.write_all(b"SS").unwrap();
-        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Wait, 4));
-        // As if some other answer had been that ten are needed: fewer are not looked at.
-        connection.needs = 10;
-        client.write_all(b"H-").unwrap();
-        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Wait, 10));
-        client.write_all(b"2.0-x\n").unwrap();
-        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Connect, 10));
-        // Who says no more is judged by what is there.
+        // HTTP/2's preface is 24 bytes; that this is none is told by two of them.
+        for (said, step) in [
+            (&b""[..], (Step::Wait, 24)),
+            (b"P", (Step::Wait, 24)),
+            (b"UT / HTTP/1.0", (Step::Wait, 15)),
+            (b"\r\n\r\n", (Step::Connect, 15)),
+        ] {
+            client.write_all(said).unwrap();
+            assert_eq!(go_on(&mut connection, Patience::Left), step);
+        }
+        // As if some other answer had been that a hundred are needed: fewer are not looked at once they are many.
         connection.needs = 100;
+        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Connect, 100));
+        client.write_all(&[b'x'; CHEAP]).unwrap();
         assert_eq!(go_on(&mut connection, Patience::Left), (Step::Wait, 100));
+        // Who says no more is judged by what is there.
         assert_eq!(go_on(&mut connection, Patience::Over), (Step::Connect, 100));
+        client.write_all(&[b'x'; 100]).unwrap();
+        assert_eq!(go_on(&mut connection, Patience::Left), (Step::Connect, 100));
     }
 }

@@ -1,7 +1,7 @@
 //! Which server a connection goes to, and which next where that one will not do.
 
 use super::super::token::Token;
-use super::super::upstream::Address;
+use super::super::upstream::{Address, Held};
 use super::connection::{Broken, End};
 use super::ending::{Reset, of_error};
 use super::flow::Stop;
@@ -12,9 +12,11 @@ use std::sync::Arc;
 
 impl Tcp {
     /// Tries servers until one is being connected to; `why` says what the last one failed of. False when there is none
-    /// left, and the connection is over. One whose queue was full is asked again, and no other.
+    /// left, and the connection is over. One whose queue is full is asked again, and waited for where there is no other.
     pub(super) fn connect(&mut self, cx: Context<'_>, number: u32, mut why: Option<Errno>) -> bool {
         let counters = &cx.counters;
+        // The last one whose queue is full.
+        let mut full: Option<Held> = None;
         loop {
             let Some(connection) = self.connections.get_mut(number) else { return false };
             let service = Arc::clone(&connection.service);
@@ -33,6 +35,12 @@ impl Tcp {
                 false => None,
             };
             let Some(held) = held else {
+                if let Some(held) = full {
+                    connection.tried.retain(|server| !Arc::ptr_eq(server, held.server()));
+                    connection.held = Some(held);
+                    self.wheel.arm(number, deadlines::NEXT);
+                    return true;
+                }
                 let ended = &counters.ended;
                 let counter = match why {
                     None => &ended.no_server,
@@ -95,11 +103,11 @@ impl Tcp {
                     }
                     return true;
                 }
-                // A Unix socket's queue is full, as it may be for a moment.
-                Err(Errno::AGAIN) => {
-                    connection.held = Some(held);
-                    self.wheel.arm(number, deadlines::NEXT);
-                    return true;
+                // A Unix socket's queue is full, as it may be for a moment: others first.
+                Err(error @ Errno::AGAIN) => {
+                    connection.tried.push(Arc::clone(held.server()));
+                    full = Some(held);
+                    why = Some(error);
                 }
                 Err(error) => {
                     // What this host lacks is not the server's fault.
@@ -119,11 +127,9 @@ impl Tcp {
     /// The server being connected to will not do.
     pub(super) fn give_up_server(&mut self, cx: Context<'_>, number: u32) {
         let Some(connection) = self.connections.get_mut(number) else { return };
-        let had_room = connection.server.take().is_some();
+        connection.server = None;
         if let Some(held) = connection.held.take() {
-            if had_room {
-                held.failed(cx.now);
-            }
+            held.failed(cx.now);
             connection.tried.push(Arc::clone(held.server()));
         }
     }

@@ -36,7 +36,7 @@ pub struct KafkaOptions {
     /// A broker must answer at the beginning. Else records wait for one that does, as they do later.
     pub must_answer: bool,
     /// How long the end waits for what is queued, and with `wait` a record for room, while nothing is delivered. When that was in
-    /// vain, nothing is waited for until something is delivered.
+    /// vain, no further record waits until something is delivered.
     pub patience: Duration,
     /// Properties of librdkafka, beside those set here or in place of them: name, value.
     pub properties: Vec<(String, String)>,
@@ -280,6 +280,8 @@ impl FlowExport for Kafka {
     }
 
     fn finish(&mut self) -> Result<(), Error> {
+        // It is the last chance of all that is queued, and comes once.
+        self.in_vain = None;
         self.wait(|kafka| kafka.producer.in_flight_count() == 0);
         Ok(())
     }

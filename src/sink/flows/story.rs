@@ -125,10 +125,12 @@ fn connection(record: &FlowRecord, tcp: &TcpStory, words: &mut Words<'_>) {
         TcpState::Established => words.say("open"),
         TcpState::Closing => words.say("one side has finished"),
         TcpState::Closed => words.say("closed"),
-        TcpState::Reset if record.tcp_flags[1].contains(TcpFlags::RST) => {
-            words.say("reset by the answering side");
-        }
-        TcpState::Reset => words.say("reset by the first side"),
+        // Where both have sent one, it is not told here whose was believed; where neither has, it is in the record before.
+        TcpState::Reset => words.say(match record.tcp_flags.map(|flags| flags.contains(TcpFlags::RST)) {
+            [true, false] => "reset by the first side",
+            [false, true] => "reset by the answering side",
+            _ => "reset",
+        }),
     }
     if let Some(handshake) = tcp.handshake {
         if let (Some(answered), Some(confirmed)) = (handshake.answered_after, handshake.confirmed_after) {

@@ -17,8 +17,10 @@ const COLUMNS: [&str; 8] = ["proto", "from", "to", "packets", "back", "bytes", "
 const NUMBERS: [bool; 8] = [false, false, false, true, true, true, true, false];
 /// Bytes of lines that are written at a time.
 const PIECE: usize = 1 << 16;
-/// Most bytes of rows with long cells; those of a million usual ones are fewer.
-const MOST_BYTES: usize = 256 << 20;
+/// Most bytes of a row on average: most take less than half of it, some with long names more.
+const EACH: usize = 512;
+/// What all rows may take however few there may be.
+const LEAST_BYTES: usize = 64 << 20;
 
 /// Rows gathered for a table: some 200 bytes each.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) struct Table {
 pub(super) struct Row {
     first: Option<Timestamp>,
     key: FlowKey,
+    /// How many were added before it: of records of a flow that begin at one time, the earlier one.
+    number: usize,
     packets: u64,
     bytes: u64,
     /// Where each cell ends in the text.
@@ -55,12 +59,13 @@ impl Table {
     }
 
     /// Takes in a row. When an eighth more are there than there is room for, the smallest flows go.
-    pub(super) fn add(&mut self, row: Row) {
+    pub(super) fn add(&mut self, mut row: Row) {
+        row.number = self.len();
         self.held += row.memory();
         self.rows.push(row);
         if self.rows.len() > self.most + self.most / 8 {
             self.shrink(self.most);
-        } else if self.held > MOST_BYTES {
+        } else if self.held > self.most.saturating_mul(EACH).max(LEAST_BYTES) {
             self.shrink(self.rows.len() - self.rows.len() / 8);
         }
     }
@@ -70,7 +75,8 @@ impl Table {
         if self.rows.len() <= most {
             return;
         }
-        self.rows.select_nth_unstable_by_key(most, |row| (Reverse(row.bytes), row.first, row.key));
+        self.rows
+            .select_nth_unstable_by_key(most, |row| (Reverse(row.bytes), row.first, row.key, row.number));
         for small in self.rows.drain(most..) {
             self.held -= small.memory();
             let sums = [1, small.packets, small.bytes];
@@ -82,7 +88,7 @@ impl Table {
     pub(super) fn write<W: Write>(&mut self, all: usize, lines: &mut Lines<W>) -> Result<(), Error> {
         self.shrink(self.most);
         // Most are in that order already.
-        self.rows.sort_by_key(|row| (row.first, row.key));
+        self.rows.sort_by_key(|row| (row.first, row.key, row.number));
         let widths = self.widths();
         let names = COLUMNS.iter().map(|name| (name.as_bytes(), name.len()));
         put_line(names, &widths, &mut lines.buffer);
@@ -150,7 +156,8 @@ impl Row {
         story::write(&mut text, record);
         end(&mut text);
         let text = text.as_slice().into();
-        Self { first: record.first, key: record.key, packets: record.all_packets(), bytes, ends, text }
+        let (first, key, packets) = (record.first, record.key, record.all_packets());
+        Self { first, key, number: 0, packets, bytes, ends, text }
     }
 
     fn cells(&self) -> impl Iterator<Item = &[u8]> {
@@ -289,5 +296,36 @@ mod tests {
             text.ends_with(&format!("and 90 smaller flows with 90 packets and {bytes} bytes\n")),
             "{text}"
         );
+    }
+
+    /// Bytes are bounded by how many rows were asked for, not below that; records of a flow that begin together stay in order.
+    #[test]
+    fn as_many_rows_as_asked_for_have_room() {
+        let mut table = Table::new(100);
+        let of_one = |at: u8| {
+            let mut row = rows(1).remove(0);
+            let text = Box::from([at]);
+            row.text = text;
+            row.ends = [1; 8];
+            row
+        };
+        (0..112).for_each(|at| table.add(of_one(at)));
+        table.write(112, &mut Lines::new(std::io::sink())).unwrap();
+        assert!(table.rows.iter().map(|row| row.text[0]).eq(0..100), "those that came first");
+        let mut large = Table::new(1 << 20);
+        for row in rows(1_000) {
+            large.add(Row { text: vec![0; 300_000].into(), ends: [0; 8], ..row });
+        }
+        assert_eq!(
+            (large.rows.len(), large.beyond),
+            (1_000, [0; 3]),
+            "300 MB of the 512 MiB of a million rows"
+        );
+        let mut small = Table::new(1_000);
+        for row in rows(1_000) {
+            small.add(Row { text: vec![0; 300_000].into(), ends: [0; 8], ..row });
+            assert!(small.held <= LEAST_BYTES);
+        }
+        assert!(small.rows.len() > 100);
     }
 }

@@ -58,9 +58,7 @@ impl Sender {
             }
         }
     }
-}
 
-impl Sender {
     /// The device counts a drop each time it has no room for a frame, which is then given to it again. Through AF_XDP it is
     /// the socket's own memory that has no room, of which the device knows nothing.
     fn is_refused_by_the_device(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::super::Delivery;
 use super::{TroubleKind, TroubleKinds};
-use crate::flow::{FlowKey, Keyed, is_wrong};
+use crate::flow::{FlowKey, Keyed, is_wrong, mark_of};
 use crate::parse::{Packet, Transport};
 use std::collections::HashMap;
 
@@ -18,6 +18,8 @@ struct Flow {
     epoch: [u64; 2],
     /// Of each side: sequence number of its SYN.
     syn: [Option<u32>; 2],
+    /// Of each side: by which its last packet would be known if the capture saw it once more; 0 where it would not.
+    mark: [u32; 2],
     /// Of each side: its oldest packet that wants an answer and has none.
     asked: [Option<i64>; 2],
     /// From when to when its packets are wanted.
@@ -69,7 +71,11 @@ impl Watch {
             if asks {
                 flow.asked[side].get_or_insert(now);
             }
-            (loss, reset) = flow.tcp(&delivery.packet, keyed, side, self.epoch);
+            let mark = mark_of(&delivery.packet, keyed.ip);
+            // A copy of the capture's own, such as of two ports of a switch, was not sent again.
+            if std::mem::replace(&mut flow.mark[side], mark) != mark || mark == 0 {
+                (loss, reset) = flow.tcp(&delivery.packet, keyed, side, self.epoch);
+            }
         }
         for (kind, there) in
             [(TroubleKind::Loss, loss), (TroubleKind::Reset, reset), (TroubleKind::Checksum, wrong)]

@@ -183,9 +183,11 @@ impl Group {
         let sockets = match &mut *growth {
             Growth::Ready(sockets) => std::mem::take(sockets),
             Growth::Barred(reason) => {
+                // Settled before anybody else can ask: it is told once.
                 let reason = (*reason).to_owned();
+                *growth = Growth::Failed(reason.clone());
                 drop(growth);
-                return self.fail(reason);
+                return self.meter.tell(false, &self.plan.not_raised(&reason));
             }
             _ => return,
         };

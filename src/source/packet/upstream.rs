@@ -223,7 +223,7 @@ impl UpstreamLosses {
     /// Leaves out of what the interfaces have counted as dropped those frames that the ledger has already: an AF_XDP program in
     /// the driver hands a frame to a ring that has no room, and the device counts what became of it (`rx_dropped`, the drops
     /// of its queues). `told` is how many there were at most: what is more than that was lost elsewhere. What finds no
-    /// room behind the driver, in generic mode, no device counts.
+    /// room behind the driver, in generic mode, no device counts. How many were left out of the counters that had most of them.
     ///
     /// ```
     /// use wharf::source::packet::{InterfaceLosses, Lost, UpstreamLosses};
@@ -232,24 +232,27 @@ impl UpstreamLosses {
     /// let (kernel, driver) = (vec![lost("rx_dropped", 9)], vec![lost("rx_queue_0_drops", 9)]);
     /// let interface = InterfaceLosses { name: "eth0".into(), kernel, driver, peer: None };
     /// let mut losses = UpstreamLosses { interfaces: vec![interface], ..UpstreamLosses::default() };
-    /// losses.leave_out(7);
+    /// assert_eq!(losses.leave_out(7), 7);
     /// assert_eq!(losses.to_string(), "eth0: 2 rx_dropped; eth0, its driver: 2 rx_queue_0_drops");
-    /// losses.leave_out(2);
+    /// assert_eq!(losses.leave_out(5), 2);
     /// assert!(!losses.any());
     /// ```
-    pub fn leave_out(&mut self, told: u64) {
-        let take_off = |counters: &mut Vec<Lost>, is_meant: fn(&str) -> bool| {
+    pub fn leave_out(&mut self, told: u64) -> u64 {
+        let mut most = 0;
+        let mut take_off = |counters: &mut Vec<Lost>, is_meant: fn(&str) -> bool| {
             let mut left = told;
             for Lost { frames, .. } in counters.iter_mut().filter(|lost| is_meant(&lost.counter)) {
                 let known = left.min(*frames);
                 (*frames, left) = (*frames - known, left - known);
             }
             counters.retain(|lost| lost.frames > 0);
+            most = most.max(told - left);
         };
         for InterfaceLosses { kernel, driver, .. } in &mut self.interfaces {
             take_off(kernel, |name| name == "rx_dropped");
             take_off(driver, |name| name.to_ascii_lowercase().contains("drop"));
         }
+        most
     }
 
     fn parts(&self) -> Vec<String> {

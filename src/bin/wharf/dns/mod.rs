@@ -25,6 +25,8 @@ use wharf::frame::Timestamp;
 use wharf::parse::Packet;
 use wharf::sink::{self, Deliveries, InterfaceStatistics, Sink, Tee};
 
+/// How long after its first fragment a packet is looked at as far as it goes.
+const WHOLE_WITHIN: Duration = Duration::from_secs(2);
 /// The ports of DNS, multicast DNS and LLMNR.
 const PORTS: &str = "any/53,5353,5355";
 
@@ -89,10 +91,12 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
     let (builder, watched) = input.builder(&wish)?;
 
     let names = Names::new(NamesOptions { timeout, ..NamesOptions::default() });
+    // Before the question is given up, as the beginning of its answer may be there.
+    let whole_within = Options { timeout: WHOLE_WITHIN.min(timeout / 2), ..Options::default() };
     let mut dns = Dns {
         names,
         // Live, the later fragments have no port and do not come: what there is of the first is read as it is.
-        fragments: (!input.is_live()).then(|| Defragmenter::new(Options::default())),
+        fragments: (!input.is_live()).then(|| Defragmenter::new(whole_within).keeping_beginnings()),
         rows: Rows::new(format),
         summary: Summary::default(),
         trouble,
@@ -120,8 +124,8 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
 
 /// IP packets of which not all fragments could be had, whatever they were of.
 fn not_whole(fragments: &Defragmenter) -> u64 {
-    let Counters { timed_out, evicted, voided, .. } = fragments.counters();
-    fragments.incomplete() as u64 + timed_out + evicted + voided
+    let Counters { timed_out, evicted, voided, malformed, .. } = fragments.counters();
+    fragments.incomplete() as u64 + timed_out + evicted + voided + malformed
 }
 
 /// Every question and every response, accounted for.
@@ -166,9 +170,10 @@ struct Dns {
 }
 
 impl Dns {
-    /// Looks at a packet, or at what it was the last fragment of. Of one whose fragments were not captured whole, the first is
-    /// read as far as it goes.
+    /// Looks at a packet, or at what it was the last fragment of. Of one whose fragments were not captured whole, or have not come in
+    /// time, the beginning is read as far as it goes.
     fn take(&mut self, packet: &Packet<'_>) {
+        self.look_at_beginnings();
         let Some(fragments) = &mut self.fragments else { return self.look(packet) };
         let snapped = fragments.counters().snapped;
         match fragments.packet(packet) {
@@ -181,10 +186,24 @@ impl Dns {
         }
     }
 
+    /// Looks at what there was of packets that are not whole by now.
+    fn look_at_beginnings(&mut self) {
+        while let Some((begun, beginning)) =
+            self.fragments.as_mut().and_then(|fragments| fragments.given_up(Some(self.last)))
+        {
+            let layers = beginning.layers();
+            self.look_at(&Packet::new(beginning.frame(), &layers), begun.unwrap_or(self.last));
+        }
+    }
+
     fn look(&mut self, packet: &Packet<'_>) {
+        self.look_at(packet, self.last);
+    }
+
+    fn look_at(&mut self, packet: &Packet<'_>, time: Timestamp) {
         let keyed = packet.innermost().and_then(|ip| FlowKey::of_layer(packet, ip));
         if let Some(keyed) = keyed {
-            self.names.observe(packet, &keyed, self.last);
+            self.names.observe(packet, &keyed, time);
             self.tell_finished();
         }
     }
@@ -230,6 +249,8 @@ impl Sink for &mut Dns {
     }
 
     fn finish(&mut self, _: &[InterfaceStatistics]) -> Result<(), sink::Error> {
+        self.fragments.iter_mut().for_each(Defragmenter::finish);
+        self.look_at_beginnings();
         self.names.lookups().finish();
         self.tell_finished();
         self.rows.finish(&mut self.lines);

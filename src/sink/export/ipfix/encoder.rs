@@ -108,6 +108,11 @@ impl IpfixEncoder {
         &self.message
     }
 
+    /// What another transport session begins with: the templates alone, exported when this message is.
+    pub(super) fn beginning(&self) -> Self {
+        Self { time: self.time, ..Self::new(self.most) }
+    }
+
     /// The records of this message are the first of a transport session: their number is 0 (RFC 7011 3.1).
     pub fn begin_session(&mut self) {
         self.sequence = 0;

@@ -33,7 +33,8 @@ const REFRESH: u32 = 50;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same of one that had closed its connection.
 const AGAIN: Duration = Duration::from_secs(1);
-/// After how long such a one is tried again at first; then after twice as long each time, and at most this.
+/// After how long such a one is tried again at first; then after twice as long each time, and at most this. One that does not read
+/// what is sent is left alone for the longest at once: each time it is tried again may cost all the patience.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(60)];
 
 /// Sends flow records to a collector, or writes them to a file.
@@ -57,6 +58,8 @@ pub struct Ipfix {
     name: String,
     /// UDP: messages since the templates.
     since_templates: u32,
+    /// TCP: how long the collector is left alone after the next failure. Nothing, once it was sent a message.
+    pause: Duration,
     /// UDP: records of the datagram before, if they count as sent.
     earlier: u64,
     counts: IpfixCounts,
@@ -66,10 +69,11 @@ pub struct Ipfix {
 
 enum Out {
     File(File),
-    Tcp(TcpStream),
+    /// To the address that had worked.
+    Tcp(TcpStream, SocketAddr),
     Udp(UdpSocket),
-    /// Of a TCP connection that was closed: where to, when it is to be tried again, and the pause after that.
-    Closed(SocketAddr, Instant, Duration),
+    /// Of a TCP connection that was closed: where to, and when it is to be tried again.
+    Closed(SocketAddr, Instant),
 }
 
 /// What was sent.
@@ -116,14 +120,15 @@ impl Ipfix {
     /// When the host is not known, or nobody takes the connection within ten seconds.
     pub fn tcp(collector: &str) -> Result<Self, Error> {
         let name = format!("tcp://{collector}");
-        let open = |address: SocketAddr| connect(address, PATIENCE).map(Out::Tcp);
+        let open = |address: SocketAddr| connect(address, PATIENCE).map(|stream| Out::Tcp(stream, address));
         let out = first(collector, open).map_err(|source| Error::Io { path: name.clone(), source })?;
         Ok(Self::new(out, name, LONGEST))
     }
 
     fn new(out: Out, name: String, most: usize) -> Self {
         let (counts, encoder) = (IpfixCounts::default(), IpfixEncoder::new(most));
-        Self { encoder, out, name, since_templates: 0, earlier: 0, counts, trouble: None }
+        let pause = Duration::ZERO;
+        Self { encoder, out, name, since_templates: 0, pause, earlier: 0, counts, trouble: None }
     }
 
     /// What was sent so far.
@@ -138,7 +143,7 @@ impl Ipfix {
         let message = self.encoder.message();
         let result = match &mut self.out {
             Out::File(file) => file.write_all(message),
-            Out::Tcp(stream) => stream.write_all(message),
+            Out::Tcp(stream, _) => stream.write_all(message).inspect(|()| self.pause = Duration::ZERO),
             Out::Udp(socket) => {
                 let mut result = socket.send(message);
                 if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
@@ -146,6 +151,8 @@ impl Ipfix {
                     let refused = std::mem::take(&mut self.earlier);
                     self.counts.refused += refused;
                     self.counts.records -= refused;
+                    // That one may have had the templates.
+                    self.since_templates = REFRESH;
                     result = socket.send(message);
                 }
                 result.map(|_| ())
@@ -157,6 +164,7 @@ impl Ipfix {
             Ok(()) => self.counts.records += records,
             Err(error) if self.passes(&error) => {
                 self.counts.refused += records;
+                self.since_templates = REFRESH;
                 if error.kind() != ErrorKind::NotConnected {
                     self.trouble = Some(error);
                 }
@@ -164,7 +172,7 @@ impl Ipfix {
             Err(source) => return Err(Error::Io { path: self.name.clone(), source }),
         }
         self.encoder.begin_next();
-        self.since_templates += 1;
+        self.since_templates = self.since_templates.saturating_add(1);
         if matches!(self.out, Out::Udp(_)) && self.since_templates >= REFRESH {
             self.since_templates = 0;
             self.encoder.repeat_templates();
@@ -177,42 +185,46 @@ impl Ipfix {
         match &self.out {
             Out::File(_) => false,
             Out::Udp(_) => is_passing(error),
-            Out::Tcp(stream) => match stream.peer_addr().or_else(|_| self.name_address()) {
-                Ok(address) => {
-                    // What was written of the message makes no sense without the rest.
-                    self.out = Out::Closed(address, Instant::now(), PAUSES[0]);
-                    true
-                }
-                Err(_) => false,
-            },
+            Out::Tcp(_, address) => {
+                // What was written of the message makes no sense without the rest.
+                let address = *address;
+                self.close(address, error, Instant::now());
+                true
+            }
             Out::Closed(..) => true,
         }
     }
 
-    /// The first address of the collector, as its name is understood now.
-    fn name_address(&self) -> io::Result<SocketAddr> {
-        let host = self.name.strip_prefix("tcp://").unwrap_or(&self.name);
-        host.to_socket_addrs()?.next().ok_or_else(|| ErrorKind::NotFound.into())
+    /// Leaves a collector alone for a while.
+    fn close(&mut self, address: SocketAddr, error: &io::Error, now: Instant) {
+        if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) && self.is_connected() {
+            self.pause = PAUSES[1];
+        }
+        self.out = Out::Closed(address, now + self.pause);
+        self.pause = (2 * self.pause).clamp(PAUSES[0], PAUSES[1]);
+    }
+
+    fn is_connected(&self) -> bool {
+        matches!(self.out, Out::Tcp(..))
     }
 
     /// Tries to connect to a collector that had closed its connection, if it is time to.
     fn reconnect(&mut self, now: Instant) {
-        let Out::Closed(address, next, pause) = self.out else { return };
+        let Out::Closed(address, next) = self.out else { return };
         if now < next {
             return;
         }
-        let templates = |mut stream: TcpStream| {
-            // A transport session of its own, whose numbers begin anew (RFC 7011 3.1, 10.4.3).
-            stream.write_all(IpfixEncoder::new(LONGEST).message()).map(|()| stream)
-        };
+        // A transport session of its own, whose numbers begin anew (RFC 7011 3.1, 10.4.3).
+        let mut beginning = self.encoder.beginning();
+        let templates = |mut stream: TcpStream| stream.write_all(beginning.message()).map(|()| stream);
         match connect(address, AGAIN).and_then(templates) {
             Ok(stream) => {
-                self.out = Out::Tcp(stream);
+                self.out = Out::Tcp(stream, address);
                 self.encoder.begin_session();
             }
             Err(error) => {
+                self.close(address, &error, now);
                 self.trouble = Some(error);
-                self.out = Out::Closed(address, now + pause, (2 * pause).min(PAUSES[1]));
             }
         }
     }
@@ -224,8 +236,11 @@ impl FlowExport for Ipfix {
     /// # Errors
     /// When the file cannot be written, or a datagram is refused for good. That there is no way or no connection now is counted.
     fn write(&mut self, record: &FlowRecord) -> Result<(), Error> {
-        if !self.encoder.fits(record) {
-            self.send()?;
+        // What comes next may begin with the templates, and not have room for it either.
+        for _ in 0..2 {
+            if !self.encoder.fits(record) {
+                self.send()?;
+            }
         }
         self.encoder.push(record);
         Ok(())
@@ -278,6 +293,7 @@ fn is_passing(error: &io::Error) -> bool {
             | ErrorKind::PermissionDenied
             | ErrorKind::WouldBlock
             | ErrorKind::TimedOut
+            | ErrorKind::Interrupted
     ) || error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error())
 }
 
@@ -308,10 +324,37 @@ mod tests {
             Errno::NOBUFS,
             Errno::PERM,
             Errno::AGAIN,
+            Errno::INTR,
         ];
         assert!(passing.into_iter().all(|error| is_passing(&error.into())));
         assert!(
             ![Errno::MSGSIZE, Errno::BADF, Errno::INVAL].into_iter().any(|error| is_passing(&error.into()))
         );
+    }
+
+    /// One that takes connections and never reads costs the patience once a pause, not with each message.
+    #[test]
+    fn a_collector_that_does_not_read_is_left_alone() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut ipfix = Ipfix::tcp(&listener.local_addr().unwrap().to_string()).unwrap();
+        let Out::Tcp(stream, address) = &ipfix.out else { panic!("connected") };
+        stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+        let address = *address;
+        while ipfix.is_connected() {
+            // Templates only, which the kernel's buffers take for a while.
+            ipfix.encoder.repeat_templates();
+            ipfix.send().unwrap();
+        }
+        let Out::Closed(to, next) = ipfix.out else { panic!("closed") };
+        assert_eq!((to, ipfix.pause), (address, PAUSES[1]));
+        assert!(next > Instant::now() + PAUSES[1] / 2);
+        ipfix.send().unwrap();
+        assert!(!ipfix.is_connected(), "it is not tried again at once");
+        // Its connections are taken again, which tells nothing of whether it reads; a message that was sent does.
+        ipfix.out = Out::Closed(to, Instant::now());
+        ipfix.reconnect(Instant::now());
+        assert!(ipfix.is_connected() && ipfix.pause == PAUSES[1]);
+        ipfix.send().unwrap();
+        assert_eq!(ipfix.pause, Duration::ZERO);
     }
 }
