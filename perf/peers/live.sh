@@ -156,6 +156,9 @@ part_send() {
     fi
     # Only some, to see more rounds of them.
     [ -z "${ROLES:-}" ] || read -ra roles <<<"ours $ROLES"
+    # Some are beside another of ours.
+    [[ " ${roles[*]} " != *xdp* || " ${roles[*]} " = *" ours_xdp "* ]] || roles+=(ours_xdp)
+    [[ " ${roles[*]} " != *" trafgen "* || " ${roles[*]} " = *" ours_few "* ]] || roles+=(ours_few)
     for size in "${sizes[@]}"; do
         rm -f "$scratch"/rate.*
         for ((round = 0; round < rounds; round++)); do
@@ -257,7 +260,7 @@ for part in "${parts[@]}"; do "part_$part"; done
 } >"$scratch/results"
 cp "$scratch/results" "$results"
 column -t -s $'\t' "$results" 2>/dev/null || cat "$results"
-awk -F'\t' 'NR > 1 && $6 != "" {
+awk -F'\t' '$6 != "" {
         limit = $6; gsub(/[<>=]/, "", limit)
         held = $6 ~ /<=/ ? $5 <= limit : $6 ~ /</ ? $2 < limit : $6 ~ />/ ? $2 > limit : $5 >= limit
         if (!held) { print "not held: " $1 ", " $4; bad = 1 }

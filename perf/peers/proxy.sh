@@ -236,6 +236,8 @@ measure_start() {
     for peer in ports ports_each; do
         more=()
         [ "$peer" = ports ] || more=(--socket-per-port)
+        # Of the one before; what is started opens it only after it is looked at.
+        : >"$log"
         began=$(date +%s%N)
         "$wharf" proxy --listen "127.7.7.7:tcp/20000-29999=$(at none 2)" --cores "$core" "${more[@]}" 2>"$log" &
         until grep -q "at work" "$log"; do

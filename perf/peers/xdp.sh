@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # AF_XDP over a veth pair: wharf, with parse, both checksums and counts by port, beside a bare loop that only counts. As
-# root: it builds namespaces of its own. The sender has CPU 0, with the kernel's half of receiving what sockets send; the receiver
-# CPU 1, and with live frames the kernel's thread that takes them in (threaded NAPI). testpmd is run where it has its driver.
+# root: it builds namespaces of its own. The sender has CPU 0, with the kernel's half of receiving; the receiver CPU 1. With a third CPU, NAPI=2
+# has a thread of the kernel's take live frames in there. testpmd is run where it has its driver.
 #
 #   perf/peers/xdp.sh
 #
-# ROUNDS (5), TIME (milliseconds a run, 1000), BYTES (60) and NAPI (the CPU of that thread, 1, or off) in the environment. Writes perf/results/xdp.tsv and exits with 0
+# ROUNDS (5), TIME (milliseconds a run, 1000), BYTES (60) and NAPI (off) in the environment. Writes perf/results/xdp.tsv and exits with 0
 # only if every owed ratio holds.
 set -euo pipefail
 cd "$(dirname "$0")/xdp"

@@ -32,6 +32,12 @@ const MODULES: &[Module] = &[
 ];
 
 fn main() -> ExitCode {
+    if let [_, flag, kind, flows] = &std::env::args().collect::<Vec<_>>()[..]
+        && flag == flow::RESIDENT
+    {
+        println!("{}", flow::resident(kind, flows.parse().expect("a number of flows")));
+        return ExitCode::SUCCESS;
+    }
     let mut setup = Setup { cores: [0, 1], rounds: 15, scale: 1.0 };
     let mut tsv = None;
     let mut check = false;

@@ -1,7 +1,7 @@
 //! AF_XDP over a veth pair in namespaces of its own: what a bare loop receives that only counts, and what wharf receives
 //! while it parses, verifies checksums and counts by port. Sender on CPU 0, with the kernel's half of receiving; receiver
-//! on CPU 1. Live frames come by way of a thread of the kernel's (threaded NAPI, GRO on) on CPU 1, before its receiver: on the
-//! sender's CPU it would take from what is offered.
+//! on CPU 1. A thread of the kernel's on a third CPU may take live frames in (threaded NAPI, GRO on); on either of these two it and
+//! what spins there starve each other.
 //!
 //! Each round runs every receiver once; shown are medians. Needs root.
 
@@ -102,17 +102,18 @@ fn send(feed: Feed, host: &Host, length: usize, over: &AtomicBool) -> io::Result
     Ok((sent, usage(libc::RUSAGE_THREAD)))
 }
 
-/// Has a thread of the kernel's take in what comes to a host, on CPU 1, or where the variable NAPI says; with `off` there it
-/// is the sender's CPU that does.
+/// Has a thread of the kernel's take in what comes to a host, on the CPU that the variable NAPI names; without it, the sender's
+/// CPU does. Such a thread wants a CPU of its own: a third one.
 fn thread_of_its_own(host: &Host) -> io::Result<()> {
     let name = host.interface;
-    let core = std::env::var("NAPI").unwrap_or_else(|_| "1".to_owned());
+    let core = std::env::var("NAPI").unwrap_or_else(|_| "off".to_owned());
     if core == "off" {
         return Ok(());
     }
     let script = format!(
         "ethtool -K {name} gro on && mount -t sysfs none /sys && echo 1 >/sys/class/net/{name}/threaded || exit 1
-         for thread in $(pgrep -f '^\\[?napi/{name}'); do taskset -cp {core} $thread >/dev/null || exit 1; done"
+         threads=$(pgrep -f '^\\[?napi/{name}') || exit 1
+         for thread in $threads; do taskset -cp {core} $thread >/dev/null || exit 1; done"
     );
     let shell = || Command::new("unshare").args(["--mount", "sh", "-c", &script]).status();
     match host.namespace.run(shell)?.success() {

@@ -79,3 +79,11 @@ impl Testpmd {
         count.ok_or_else(|| io::Error::other(format!("testpmd does not say what it received: {said}")))
     }
 }
+
+/// It does not outlive what failed beside it.
+impl Drop for Testpmd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
