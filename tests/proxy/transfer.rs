@@ -301,7 +301,7 @@ fn many_small_connections_beside_a_huge_one() {
     assert!(times[197] < std::time::Duration::from_secs(1), "p99 {:?}", times[197]);
     proxy.stop();
     let totals = proxy.wait().unwrap();
-    assert!(totals.tcp.bytes_up > 64 << 20, "hardly anything huge: {totals}");
+    assert!(totals.tcp.bytes_up > 16 << 20, "hardly anything huge: {totals}");
     assert_eq!(totals.ended.complete, 201);
 }
 

@@ -51,6 +51,7 @@ pub(in crate::flow) struct Beside {
     to_ack: [u32; 2],
     pending: [u32; 2],
     pending_since: [i64; 2],
+    next_since: [i64; 2],
     steps: Steps,
 }
 
@@ -88,14 +89,20 @@ impl Compact {
         };
         let fitting = one.and_then(|(pending, since)| Some((pending, u32::try_from(since).ok()?)));
         let apart = connection.sides.iter().any(|side| side.knows(TO_ACK) && side.to_ack != side.next);
+        // How long the handshake takes is not known yet: it may be longer than what can be told here.
+        let half_open = connection.steps.at(0).is_some() && connection.steps.at(2).is_none();
+        let long_ago = half_open && sides.iter().any(|side| side.next_since == u32::MAX);
         let beside =
-            (connection.trouble.is_some() || apart || fitting.is_none() || steps.is_none()).then(|| Beside {
-                to_ack: connection.sides.map(|side| side.to_ack),
-                pending: connection.sides.map(|side| side.pending),
-                pending_since: connection.sides.map(|side| side.pending_since),
-                steps: connection.steps,
-                trouble: connection.trouble.take(),
-            });
+            (connection.trouble.is_some() || apart || fitting.is_none() || steps.is_none() || long_ago).then(
+                || Beside {
+                    to_ack: connection.sides.map(|side| side.to_ack),
+                    pending: connection.sides.map(|side| side.pending),
+                    pending_since: connection.sides.map(|side| side.pending_since),
+                    next_since: connection.sides.map(|side| side.next_since),
+                    steps: connection.steps,
+                    trouble: connection.trouble.take(),
+                },
+            );
         let ((pending, pending_since), steps) = (fitting.unwrap_or_default(), steps.unwrap_or_default());
         Some((Self { sides, pending, pending_since, steps, beside: NONE }, beside))
     }
@@ -114,6 +121,7 @@ impl Compact {
             for (at, side) in sides.iter_mut().enumerate() {
                 (side.to_ack, side.pending, side.pending_since) =
                     (beside.to_ack[at], beside.pending[at], beside.pending_since[at]);
+                side.next_since = beside.next_since[at];
             }
             (trouble, steps) = (beside.trouble, beside.steps);
         }
