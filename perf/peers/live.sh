@@ -261,7 +261,7 @@ for part in "${parts[@]}"; do "part_$part"; done
 cp "$scratch/results" "$results"
 column -t -s $'\t' "$results" 2>/dev/null || cat "$results"
 awk -F'\t' '$6 != "" {
-        limit = $6; gsub(/[<>=]/, "", limit)
+        limit = $6; gsub(/[<>=]/, "", limit); limit += 0
         held = $6 ~ /<=/ ? $5 <= limit : $6 ~ /</ ? $2 < limit : $6 ~ />/ ? $2 > limit : $5 >= limit
         if (!held) { print "not held: " $1 ", " $4; bad = 1 }
     } END { exit bad }' "$rows"

@@ -124,7 +124,16 @@ fn open(interface: &str) -> (i32, *mut u8, Ring, Ring) {
             sxdp_shared_umem_fd: 0,
         };
         let length = size_of::<libc::sockaddr_xdp>() as u32;
-        socket::check(libc::bind(socket, (&raw const address).cast(), length), "bind");
+        // Whoever had the queue before may not have let go of it yet.
+        let mut bound = libc::bind(socket, (&raw const address).cast(), length);
+        for _ in 0..100 {
+            if bound == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::EBUSY) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            bound = libc::bind(socket, (&raw const address).cast(), length);
+        }
+        socket::check(bound, "bind");
     }
     (socket, memory, tx, completion)
 }
