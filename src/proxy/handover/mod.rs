@@ -75,7 +75,9 @@ pub enum HandoverError {
 impl From<io::Error> for HandoverError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => Self::Ended,
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                Self::Ended
+            }
             io::ErrorKind::TimedOut => Self::Late,
             _ => Self::Failed(error),
         }
