@@ -46,7 +46,7 @@ fn no_such_interface_and_bad_usage() {
     assert!(err.starts_with("wharf: wharf-nope0: no such interface"), "{err}");
     assert_eq!(run(["doctor", "--selftest", "lo"]).0, 2);
     assert_eq!(run(["doctor", "--least", "worst"]).0, 2);
-    for times in ["0", "1h", "5ms"] {
+    for times in ["0", "1w", "5ms"] {
         assert_eq!(run(["sniff", "-r", "x", "--stats", times]).0, 2, "{times}");
     }
     assert_eq!(run(["sniff", "-r", "x", "--stats-format", "json"]).0, 2, "without --stats");

@@ -44,6 +44,36 @@ fn flags_may_be_clustered_as_tcpdump_takes_them() {
     assert!(err.starts_with("2 received = 2 delivered"), "{err}");
 }
 
+/// As `editcap -s` does; what -s 0 keeps is all of it.
+#[test]
+fn packets_of_a_file_are_cut_where_they_are_written() {
+    let (dir, path) = with_small();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let lengths = |path: &str| -> Vec<(u64, u64)> {
+        let (code, out, err) = run(["sniff", "-r", path, "--json"]);
+        assert_eq!(code, 0, "{err}");
+        let objects = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        objects.map(|o| (o["caplen"].as_u64().unwrap(), o["len"].as_u64().unwrap())).collect()
+    };
+    let whole = lengths(&path);
+    assert!(whole.iter().any(|(captured, _)| *captured > 60), "{whole:?}");
+    let cut: Vec<_> = whole.iter().map(|(captured, length)| ((*captured).min(60), *length)).collect();
+    for name in ["cut.pcapng", "cut.pcap"] {
+        assert_eq!(run(["sniff", "-r", &path, "-s", "60", "-w", &file(name)]).0, 0);
+        assert_eq!(lengths(&file(name)), cut, "{name}");
+    }
+    let to = format!("any/1-65535={}", file("split.pcapng"));
+    assert_eq!(run(["split", "-r", &path, "-s", "60", "--to", &to]).0, 0);
+    assert_eq!(lengths(&file("split.pcapng")), cut[..4], "the last one has no port");
+    assert_eq!(run(["split", "-r", &path, "-s", "60", "--each", &file("{proto}-all.pcapng")]).0, 0);
+    assert!(lengths(&file("udp-all.pcapng")).iter().all(|(captured, _)| *captured <= 60));
+    for all in ["0", "65535"] {
+        assert_eq!(run(["sniff", "-r", &path, "-s", all, "-w", &file("all.pcapng")]).0, 0);
+        assert_eq!(lengths(&file("all.pcapng")), whole);
+        assert_eq!(run(["sniff", "-n", "-r", &path, "-s", all]).0, 0, "a habit that cuts nothing");
+    }
+}
+
 #[test]
 fn json_is_an_object_a_packet() {
     let (_dir, path) = with_small();

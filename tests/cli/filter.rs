@@ -30,6 +30,7 @@ fn a_meaning_in_words_and_a_program() {
         "(000) ldb      [0]\n(001) and      #0xf0\n(002) jeq      #0x40            jt 3\tjf 6\n\
          (003) ldb      [9]\n(004) jeq      #0x6             jt 5\tjf 6\n(005) ret      #262144\n(006) ret      #0\n"
     );
+    assert_eq!(run(["filter", "--dump", "ip and", "tcp", "-y", "RAW"]), (0, out, String::new()));
     let (_, out, _) = run(["filter", "-ddd", "-s", "96", "arp"]);
     assert_eq!(out, "4\n40 0 0 12\n21 0 1 2054\n6 0 0 96\n6 0 0 0\n");
 

@@ -76,6 +76,23 @@ fn conversations_are_listed_and_chosen_by_number() {
 }
 
 #[test]
+fn a_limit_is_one_of_packets_that_match() {
+    // Eleven packets of TCP before any of UDP.
+    let mut packets = chat();
+    for text in [b"one", b"two", b"six"] {
+        packets.extend(udp(1, text, 1_500));
+    }
+    let (_dir, path) = with(&packets);
+    for arguments in [&["--as", "raw"][..], &["--list"]] {
+        let output = wharf(["follow", "-c", "2", "-r", &path]).args(arguments).arg("udp").output().unwrap();
+        let (code, out, err) = told(output);
+        assert_eq!(code, 0, "{err}");
+        assert!(err.contains(" = 2 delivered"), "{arguments:?}: {err}");
+        assert!(arguments[0] == "--list" || out == "onetwo", "{out:?}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_said() {
     let (_dir, path) = with(&chat());
     for (arguments, code, words) in [

@@ -140,8 +140,8 @@ fn what_is_no_namespace_and_what_is_no_choice_is_refused_with_reasons() {
             1,
             "cannot enter it: Invalid argument (os error 22) (it is no network namespace)",
         ),
-        ("-i lo -i lo", 1, "lo: named twice"),
-        ("-i lo -i any", 1, "any stands for all interfaces"),
+        ("-i lo -i lo", 2, "lo: named twice"),
+        ("-i lo -i any", 2, "any stands for all interfaces"),
         ("-i lo --fanout hash", 2, "--cores"),
         (
             "-i lo --cores 0 --fanout flows",

@@ -38,6 +38,24 @@ fn bad_usage_is_one_line_and_code_2() {
         ("gen -i lo --cores 0,0", "CPU 0 is named twice"),
         ("sniff -r a --cores 0-2,1", "CPU 1 is named twice"),
         ("sniff -r a -Q in", "cannot be used with"),
+        ("sniff -r a -B 4096", "cannot be used with"),
+        ("sniff -r a --ring 64M", "cannot be used with"),
+        ("sniff -r a -p", "cannot be used with"),
+        ("sniff -r a -s 96", "-s 96 cuts packets of a file (-r) where they are written: name one with -w"),
+        ("flows -r a -s 96", "`wharf sniff -r FILE -s BYTES -w FILE` does"),
+        ("dns -r a -s 96", "`wharf sniff -r FILE -s BYTES -w FILE` does"),
+        ("follow -r a -s 96", "`wharf sniff -r FILE -s BYTES -w FILE` does"),
+        ("sniff -i lo -i lo", "lo: named twice: give -i once for each interface"),
+        ("sniff -i any -i lo", "any stands for all interfaces: name no other beside it"),
+        #[cfg(feature = "xdp")]
+        ("sniff --xdp", "name the interface with -i"),
+        #[cfg(feature = "xdp")]
+        ("sniff --xdp -i lo -i any", "name one with -i"),
+        ("sniff -r a -d tcp", "`wharf filter -d EXPRESSION` shows the program"),
+        ("sniff -r a -nK", "`wharf flows -K` does not"),
+        ("sniff -i lo -L", "told when a capture begins"),
+        ("sniff -i lo -y RAW", "a file tells its own"),
+        ("sniff -i lo --immediate-mode", "-l or -U hands on each at once"),
         ("sniff -r a -w b -C 0", "100 (million bytes)"),
         ("sniff -r a -C 1", "--write"),
         ("sniff -r a -w b -W 3", "--file-size"),
@@ -59,6 +77,9 @@ fn bad_usage_is_one_line_and_code_2() {
         assert!(err.starts_with("wharf: ") && err.contains(hint), "{arguments}: {err}");
         assert_eq!(err.lines().count(), 1, "{arguments}: {err}");
     }
+    // What is no habit of sniff's users is not explained to others.
+    let (_, _, err) = run(["split", "-y", "RAW"]);
+    assert!(err.starts_with("wharf: ") && !err.contains("a file tells its own"), "{err}");
     let (code, out, err) = run([]);
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(err.contains("Usage: wharf <COMMAND>") && err.contains("Exit codes:"));
@@ -133,6 +154,63 @@ fn every_subcommand_has_help_with_examples() {
     }
     let (code, out, _) = run(["--version"]);
     assert_eq!((code, out), (0, format!("wharf {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+/// The exit codes are in one table; what 3 means is the command's own, and where there is no 3 none is told.
+#[test]
+fn exit_codes_are_those_of_the_command() {
+    let help = |subcommand: &str| run([subcommand, "--help"]).1;
+    for (subcommand, three) in [
+        ("sniff", "--strict was given and packets were dropped"),
+        ("split", "--strict was given and packets were dropped"),
+        ("dns", "--strict was given and packets were dropped"),
+        ("follow", "--strict was given and packets were dropped"),
+        ("flows", "that were to go to Kafka or a collector"),
+        ("gen", "--strict was given and a frame was refused"),
+        ("doctor", "something is bad"),
+    ] {
+        let help = help(subcommand);
+        let codes = help.split("Exit codes:").nth(1).unwrap_or_else(|| panic!("{help}"));
+        assert!(
+            ["  0  done", "  1  failure", "  2  bad usage", "  3  "].iter().all(|code| codes.contains(code))
+        );
+        assert!(codes.contains(three), "{subcommand}: {codes}");
+    }
+    let commands = if cfg!(feature = "proxy") { &["filter", "proxy"][..] } else { &["filter"] };
+    for subcommand in commands {
+        let help = help(subcommand);
+        assert!(help.contains("  2  bad usage") && !help.contains("  3  "), "{subcommand}: {help}");
+    }
+}
+
+#[test]
+fn help_and_manual_tell_of_the_environment() {
+    for text in [run(["--help"]).1, run(["man"]).1] {
+        let told = text.split("Environment:").nth(1).unwrap_or_else(|| panic!("{text}"));
+        for name in ["WHARF_CHECKSUM", "WHARF_MAP", "NO_COLOR"] {
+            assert!(told.contains(name) || told.contains(&name.replace('_', "\\_")), "{name}: {told}");
+        }
+    }
+}
+
+/// Every option that takes a time takes all of them.
+#[test]
+fn a_time_is_written_one_way() {
+    let accepted = |arguments: &str| {
+        let (code, _, err) = run(arguments.split(' '));
+        // The file is missed after the options have been read.
+        assert_eq!(code, 1, "{arguments}: {err}");
+    };
+    for time in ["2", "1.5s", "500ms", "20000us", "2m", "1h", "1d"] {
+        accepted(&format!("flows -r /nope --idle-timeout {time} --active-timeout {time}"));
+        accepted(&format!("dns -r /nope --timeout {time}"));
+        accepted(&format!("sniff -r /nope --stats {time}"));
+        accepted(&format!("gen -r /nope -w /nope/nope --duration {time}"));
+    }
+    for arguments in ["flows -r /nope --idle-timeout", "dns -r /nope --timeout", "sniff -r /nope --stats"] {
+        let (code, _, err) = run(format!("{arguments} 5sek").split(' '));
+        assert!(code == 2 && err.contains("500ms, 1.5s, 30m, 1h or 2d"), "{err}");
+    }
 }
 
 #[test]

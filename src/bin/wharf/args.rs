@@ -8,12 +8,12 @@ use crate::{
 };
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use std::time::Duration;
 
-/// Capture packets, or read them from capture files: print them, count them, sort them into files by port; send some; proxy ports.
+/// Capture packets, or read them from capture files: print them, count them, sort them into files by port; send some;
+/// proxy ports.
 #[derive(Debug, Parser)]
 #[command(name = "wharf", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = exit::TABLE)]
+#[command(after_help = format!("{}{}\n\n{}", exit::TABLE, exit::ANY, exit::ENVIRONMENT))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -62,36 +62,9 @@ pub(crate) fn size_or_none(text: &str) -> Result<u64, String> {
     if text == "0" { Ok(0) } else { file_size(text) }
 }
 
-/// Reads `1s`, `500ms`, `2m`, `1h`; a number alone is seconds.
-pub(crate) fn time_or_never(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("", 1_000)];
-    let millis = units.iter().find_map(|(unit, millis)| {
-        text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*millis).map(Duration::from_millis)
-    });
-    millis.ok_or_else(|| "not a time such as 1s, 500ms or 30m".to_owned())
-}
-
-/// The same, where 0 is none.
-pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    time_or_never(text).and_then(|time| if time.is_zero() { Err("more than 0".to_owned()) } else { Ok(time) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times() {
-        for (text, millis) in
-            [("0", 0), ("1s", 1_000), ("500ms", 500), ("2m", 120_000), ("3", 3_000), ("1h", 3_600_000)]
-        {
-            assert_eq!(time_or_never(text), Ok(Duration::from_millis(millis)), "{text}");
-        }
-        for text in ["", "s", "-1s", "1.5s", "1d", "99999999999999999h"] {
-            assert!(time_or_never(text).is_err(), "{text:?}");
-        }
-        assert!(time("0s").is_err());
-    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -3,11 +3,19 @@
 use wharf::frame::Annotation;
 use wharf::sink::{Deliveries, Error, InterfaceStatistics, Sink, Strain};
 
+/// `sink`, which gets no more than `most` packets where there is a limit.
+pub(crate) fn at_most<'a>(sink: impl Sink + Send + 'a, most: Option<u64>) -> Box<dyn Sink + Send + 'a> {
+    match most {
+        Some(left) => Box::new(AtMost { sink, left }),
+        None => Box::new(sink),
+    }
+}
+
 /// A sink that has all it wants after so many packets.
-pub(crate) struct AtMost<S> {
-    pub(crate) sink: S,
+struct AtMost<S> {
+    sink: S,
     /// Packets still wanted: at least 1 to begin with.
-    pub(crate) left: u64,
+    left: u64,
 }
 
 impl<S: Sink> Sink for AtMost<S> {

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::collections::HashSet;
+use wharf::engine::check_cores;
 
 /// CPU numbers, each but once, in the order they were given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub(crate) fn list(text: &str) -> Result<CoreList, String> {
 
 /// Pins this thread to a CPU.
 pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
-    // The kernel's CPU sets end there, and setting a bit beyond would panic.
-    anyhow::ensure!(core < CpuSet::MAX_CPU, "cannot run on CPU {core}: there is none of that number");
+    // It says what is wrong with one; the kernel's CPU sets end where it finds none, and a bit beyond would panic.
+    check_cores(&[core])?;
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).with_context(|| format!("cannot run on CPU {core}"))

@@ -15,15 +15,32 @@ pub(crate) enum Outcome {
     Losses,
 }
 
-/// The exit codes, as `--help` shows them.
+/// The exit codes that every command has, as `--help` shows them. Where there is a 3, it stands below.
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0  done; also after ^C, and when the reader of standard output went away
-  1  failure: a line on standard error says what and where; also what this machine lacks (a CPU, an interface, a
-     file, a right, memory)
-  2  bad usage: wrong on any machine (an unknown option, a value that is none, options that exclude each other)
-  3  --strict was given and packets were dropped (=host: or lost before, or that could not be seen), or flow records
-     that were to go to Kafka or a collector were not delivered";
+  1  failure: a line on standard error says what and where; also what this machine lacks (a CPU,
+     an interface, a file, a right, memory)
+  2  bad usage: wrong on any machine (an unknown option, a value that is none, options that
+     exclude each other)";
+
+/// What 3 says of a command that takes packets in.
+pub(crate) const STRICT: &str = "
+  3  --strict was given and packets were dropped (=host: or lost before the ring, or that could
+     not be seen)";
+
+/// What 3 says of all commands together.
+pub(crate) const ANY: &str = "
+  3  what --strict forbids has happened: packets or records were lost, or not sent; of `doctor`,
+     something is bad";
+
+/// What of the environment counts, as `--help` shows it.
+pub(crate) const ENVIRONMENT: &str = "\
+Environment:
+  WHARF_CHECKSUM  compute checksums by this variant and not by the best of this machine: scalar,
+                  wide, avx2, avx512 or neon
+  WHARF_MAP       off: read capture files, never map them
+  NO_COLOR        if it is not empty: no colours, on a terminal either";
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
@@ -122,17 +139,44 @@ fn one_line(error: &clap::Error) -> String {
     line + "; see --help"
 }
 
-/// What tcpdump's users type by habit, and what wharf wants instead.
+/// What users of tcpdump and its like type by habit, and what wharf wants instead.
 fn habit(error: &clap::Error) -> Option<&'static str> {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
-    let before_any_subcommand = std::env::args().nth(1).is_some_and(|first| first.starts_with(argument));
+    let first = std::env::args().nth(1)?;
     match error.kind() {
-        ErrorKind::UnknownArgument if before_any_subcommand => {
+        ErrorKind::UnknownArgument if first.starts_with(argument) => {
             Some("a subcommand comes first, as in `wharf sniff -i eth0`")
+        }
+        ErrorKind::UnknownArgument if first == "sniff" => {
+            let of = |(options, _): &&(&[&str], _)| options.contains(&argument.as_str());
+            HABITS.iter().find(of).map(|(_, instead)| *instead)
         }
         _ => None,
     }
 }
+
+/// Options of tcpdump, and some of tshark, that `sniff` has not, and what does the same.
+const HABITS: [(&[&str], &str); 13] = [
+    (&["-d"], "`wharf filter -d EXPRESSION` shows the program"),
+    (&["-O", "--no-optimize"], "there is no optimiser to turn off"),
+    (&["-y", "--linktype"], "an interface has one link type, and a file tells its own"),
+    (&["-L", "--list-data-link-types"], "an interface has one link type, told when a capture begins"),
+    (
+        &["-K", "--dont-verify-checksums"],
+        "sums are always verified, and shown with -v; `wharf flows -K` does not",
+    ),
+    (
+        &["--immediate-mode"],
+        "packets come within 20 ms to a terminal, 50 ms elsewhere; -l or -U hands on each at once",
+    ),
+    (&["-I", "--monitor-mode"], "set it before: `iw dev IFACE set type monitor`"),
+    (&["--number"], "it is -#"),
+    (&["-f", "-N"], "addresses are never looked up"),
+    (&["-T", "-Y"], "--json prints an object a packet, and jq chooses from it"),
+    (&["-V"], "-r takes one file, or `-` for standard input"),
+    (&["-a", "-b"], "-C, -G and --file-packets go on to new files, -W bounds them, -c ends"),
+    (&["-h"], "it is --help"),
+];
 
 /// Lines below what was told, indented.
 fn show(lines: &str) {

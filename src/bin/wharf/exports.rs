@@ -26,17 +26,18 @@ pub(crate) struct ExportArgs {
 
     /// Send the records to a topic of Kafka too, at least once (in builds with the feature `kafka`)
     ///
-    /// Each is the object of --json, keyed by its Community ID. Records wait in memory while no broker takes them; of a live
-    /// capture those for which there is no room are lost, and counted, while a file is read no faster than they are taken.
-    /// The end waits for what is queued, up to 30 s in which nothing is delivered; a file gives up as long a wait for room, and
-    /// then loses and counts what finds none, until something is delivered. A live capture begins whether a broker answers
-    /// or not; a file does not. --strict minds what was not delivered. There is no TLS, and of SASL only PLAIN.
+    /// Each is the object of --json, keyed by its Community ID. Records wait in memory while no broker takes them; of
+    /// a live capture those for which there is no room are lost, and counted, while a file is read no faster than
+    /// they are taken. The end waits for what is queued, up to 30 s in which nothing is delivered; a file gives up as
+    /// long a wait for room, and then loses and counts what finds none, until something is delivered. A live capture
+    /// begins whether a broker answers or not; a file does not. --strict minds what was not delivered. There is no
+    /// TLS, and of SASL only PLAIN.
     #[arg(long, value_name = "HOST:PORT,…/TOPIC", help_heading = "Output")]
     kafka: Option<String>,
 
-    /// Bytes of records that may wait for Kafka (64M), at least 1M
-    #[arg(long, value_name = "BYTES", value_parser = args::file_size, default_value = "64M")]
-    #[arg(hide_default_value = true, requires = "kafka", help_heading = "Output")]
+    /// How much of the records may wait for Kafka: million bytes (or 64k, 16m, 1g), at least 1m
+    #[arg(long, value_name = "SIZE", value_parser = args::file_size, default_value = "64m")]
+    #[arg(requires = "kafka", help_heading = "Output")]
     kafka_queue: u64,
 
     /// A property of librdkafka, such as linger.ms=5; may be given more than once

@@ -25,8 +25,8 @@ pub(crate) struct ExpressionArgs {
 
     /// Read the expression from FILE, `-` for standard input; what stands behind a `#` is a comment
     ///
-    /// Or a program of classic BPF, in the numbers that `tcpdump -ddd` and `wharf filter -ddd` print: how many instructions, and
-    /// four numbers each. It is for one link type, and nobody can tell here which.
+    /// Or a program of classic BPF, in the numbers that `tcpdump -ddd` and `wharf filter -ddd` print: how many
+    /// instructions, and four numbers each. It is for one link type, and nobody can tell here which.
     #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "expression", help_heading = "Input")]
     filter_file: Option<PathBuf>,
 }

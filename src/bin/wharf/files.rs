@@ -69,26 +69,28 @@ impl WriteArgs {
 /// What goes for every file that is written.
 #[derive(Args, Debug)]
 pub(crate) struct FormatArgs {
-    /// Format of the files, whatever they are called
-    #[arg(long, value_name = "FORMAT")]
+    /// Format of the files, whatever they are called [default: by the name]
+    #[arg(long, value_name = "pcap|pcapng", value_enum, hide_possible_values = true)]
     format: Option<Format>,
 
-    /// How fine times are: of a pcap file, and of printed lines; pcapng always has nanoseconds
+    /// How fine times are: of a pcap file, and of printed lines; pcapng always has nanoseconds [default: nano in files,
+    /// micro on lines]
     ///
-    /// Without it a pcap file has nanoseconds and a line microseconds. Some old readers know pcap with micro only.
+    /// Some old readers know pcap with micro only.
     #[arg(long, value_name = "micro|nano", value_enum, hide_possible_values = true)]
     time_stamp_precision: Option<TimeStampPrecision>,
 
     /// Write packets out as they come, not when a buffer is full
     ///
-    /// Of a live capture packets are written out a second after they came at the latest, and when nothing comes at once.
+    /// Of a live capture packets are written out a second after they came at the latest, and when nothing comes at
+    /// once.
     #[arg(short = 'U', long)]
     packet_buffered: bool,
 
-    /// How much may wait for a slow disk before the capture suffers, for each file: million bytes (or 64k, 16m, 1g); 0 to write
-    /// without a queue
+    /// How much may wait for a slow disk before the capture suffers, for each file: million bytes (or 64k, 16m, 1g);
+    /// 0 to write without a queue [default: 64m of a live capture, else 0]
     ///
-    /// A live capture has one of 64m, anything else none. Files of --each have none.
+    /// Files of --each have none.
     #[arg(long, value_name = "SIZE", value_parser = args::size_or_none)]
     write_queue: Option<u64>,
 
@@ -126,6 +128,9 @@ impl FormatArgs {
         if let Some(path) = input.path() {
             options = options.spare(path);
         }
+        if let Some(bytes) = input.cut() {
+            options = options.snap_length(bytes);
+        }
         if input.is_live() {
             options = options.live(true).allocate(ALLOCATE).hold_at_most(HOLD);
         }
@@ -152,7 +157,7 @@ pub(crate) fn writer(arguments: &WriteArgs, input: &InputArgs) -> anyhow::Result
     Ok(Some(create(options, path, input)?))
 }
 
-/// Creates a file. Who was root may not do what the user he has become may not.
+/// Creates a file. Who was root may no longer do what the user of -Z may not.
 pub(crate) fn create(
     options: CaptureFileOptions,
     path: &Path,

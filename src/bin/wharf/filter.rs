@@ -22,8 +22,8 @@ const OUTGOING: u32 = 4;
 
 /// Say in words what a filter expression means; show its BPF program; try both on a capture file.
 ///
-/// The language is that of pcap-filter(7), and so is the meaning. Where libpcap's is one nobody can have meant, the
-/// README and the library's documentation say what wharf does.
+/// The language is that of pcap-filter(7), and so is the meaning. Where libpcap's is one nobody can have meant,
+/// docs/filters.md and the library's documentation say what wharf does.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
@@ -40,7 +40,7 @@ pub(crate) struct FilterArgs {
     expression: ExpressionArgs,
 
     /// Print the program in BPF; twice as C, three times as numbers
-    #[arg(short, action = ArgAction::Count)]
+    #[arg(short, long, action = ArgAction::Count)]
     dump: u8,
 
     /// Link type of the frames, such as ETHERNET, LINUX_SLL2, RAW
@@ -52,7 +52,7 @@ pub(crate) struct FilterArgs {
     live: bool,
 
     /// How much of a matching packet the program keeps
-    #[arg(short, long, value_name = "BYTES", default_value_t = WHOLE, hide_default_value = true)]
+    #[arg(short, long, value_name = "BYTES", default_value_t = WHOLE)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     snapshot_length: u32,
 

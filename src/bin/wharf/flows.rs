@@ -1,14 +1,15 @@
 //! `wharf flows`: who spoke with whom, how much, and how it fared.
 
 use crate::args;
-use crate::at_most::AtMost;
-use crate::exit::{self, Outcome, TABLE};
+use crate::at_most::at_most;
+use crate::exit::{self, Outcome, STRICT, TABLE};
 use crate::exports::ExportArgs;
 use crate::expression::ExpressionArgs;
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
-use crate::live::Wish;
 use crate::run;
+use crate::time::{time, time_or_zero};
+use crate::wish::Wish;
 use anyhow::bail;
 use clap::Args;
 use std::io::{IsTerminal, Write, stdout};
@@ -17,14 +18,15 @@ use std::time::Duration;
 use wharf::flow::names::{NamesOptions, Naming};
 use wharf::flow::reassembly::Counters;
 use wharf::flow::{MeterOptions, fragments};
-use wharf::sink::{FlowExport, FlowFormat, Flows, FlowsOptions, Sink, StreamFiles, Tee};
+use wharf::sink::{FlowExport, FlowFormat, Flows, FlowsOptions, StreamFiles, Tee};
 
 /// How often a terminal shows the largest flows.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Show conversations: who spoke with whom, how much, and how it fared.
 ///
-/// A flow is both directions between two ports of two hosts (and what has no ports, between two hosts), told apart by VLAN.
+/// A flow is both directions between two ports of two hosts (and what has no ports, between two hosts), told apart by
+/// VLAN and tunnel.
 /// Of TCP the handshake, round-trip times, what was lost, sent again or came out of order are told; ICMP errors are
 /// tied to the flow that they quote. Times are those of the packets.
 #[derive(Args, Debug)]
@@ -36,10 +38,11 @@ Examples:
                                              and what each end of every connection said, in files
   wharf flows -i eth0 --ipfix udp://collector:4739
                                              to where flows are kept; or --parquet FILE, --kafka BROKERS/TOPIC
-  wharf flows -i eth0 --every 2s             the largest flows every two seconds, all of them at the end
+  wharf flows -i eth0 --every 2s             the largest flows every two seconds, all at the end
   wharf flows -i eth0 --csv > flows.csv      a line for each flow when it ends
 
-{TABLE}"))]
+{TABLE}{STRICT}; also where records that were to go to Kafka or a collector were not
+     delivered"))]
 pub(crate) struct FlowsArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -49,15 +52,15 @@ pub(crate) struct FlowsArgs {
 
     /// Numbers instead of names of ports and hosts
     ///
-    /// Without it a server has the name that TLS, QUIC or HTTP/1 asked it for, else the one for which the client was given its
-    /// address by DNS; with it nobody looks for names.
+    /// Without it a server has the name that TLS, QUIC or HTTP/1 asked it for, else the one for which the client was
+    /// given its address by DNS; with it nobody looks for names.
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     numeric: u8,
 
     /// Do not verify checksums
     ///
-    /// Otherwise packets with wrong ones are told with their flow, and what they say of TCP is not believed: their receiver
-    /// has thrown them away. Those left to the sending host's device are not wrong.
+    /// Otherwise packets with wrong ones are told with their flow, and what they say of TCP is not believed: their
+    /// receiver has thrown them away. Those left to the sending host's device are not wrong.
     #[arg(short = 'K', long, help_heading = "Flows")]
     dont_verify_checksums: bool,
 
@@ -71,8 +74,8 @@ pub(crate) struct FlowsArgs {
 
     /// Write what each end of every TCP connection said, in order, to a file of its own in DIR
     ///
-    /// tcp-SOURCE.PORT-DESTINATION.PORT, and .1, .2 for further connections between the same ends. With --json, streams and
-    /// gaps tell a flow's files and how many bytes are missing in each.
+    /// tcp-SOURCE.PORT-DESTINATION.PORT, and .1, .2 for further connections between the same ends. With --json,
+    /// streams and gaps tell a flow's files and how many bytes are missing in each.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     streams: Option<PathBuf>,
 
@@ -83,22 +86,23 @@ pub(crate) struct FlowsArgs {
     #[command(flatten)]
     exports: ExportArgs,
 
-    /// With a table, show the largest flows that often while packets come (500ms); on a terminal, without this, every 2s
-    #[arg(long, value_name = "TIME", value_parser = args::time, help_heading = "Output")]
+    /// With a table, show the largest flows that often while packets come [default: on a terminal 2s]
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Output")]
     #[arg(conflicts_with_all = ["json", "csv"])]
     every: Option<Duration>,
 
-    /// Keep at most N flows at a time: one more, and that which has been silent the longest ends its record, and is counted
+    /// Keep at most N flows at a time: one more, and the one that would time out first ends with its record, and is
+    /// counted
     #[arg(long, value_name = "N", default_value_t = 1 << 20, help_heading = "Flows")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     max_flows: u32,
 
-    /// A flow ends when nothing has come for that long (60s); 0 for never
-    #[arg(long, value_name = "TIME", value_parser = args::time_or_never, help_heading = "Flows")]
+    /// A flow ends when nothing has come for that long; 0 for never [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = time_or_zero, help_heading = "Flows")]
     idle_timeout: Option<Duration>,
 
-    /// A flow that lasts has a record at least that often (30m); 0 for never
-    #[arg(long, value_name = "TIME", value_parser = args::time_or_never, help_heading = "Flows")]
+    /// A flow that lasts has a record at least that often; 0 for never [default: 30m]
+    #[arg(long, value_name = "TIME", value_parser = time_or_zero, help_heading = "Flows")]
     active_timeout: Option<Duration>,
 }
 
@@ -136,6 +140,7 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
     }
     let options = arguments.options();
     let FlowsArgs { input, expression, streams, defragment, exports, .. } = arguments;
+    input.refuse_to_cut("`wharf sniff -r FILE -s BYTES -w FILE` does")?;
     let wish = Wish::default().soon(stdout().is_terminal()).matching(expression.filter()?).counting_matches();
     let (builder, watched) = input.builder(&wish)?;
     let mut flows = Flows::new(stdout(), options);
@@ -156,10 +161,7 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
     for export in exports.open(&input)? {
         flows = flows.export(export);
     }
-    let sink: Box<dyn Sink + Send + '_> = match watched.at_most {
-        Some(left) => Box::new(AtMost { sink: &mut flows, left }),
-        None => Box::new(&mut flows),
-    };
+    let sink = at_most(&mut flows, watched.at_most);
     let ended =
         run::drive(builder.rest(Tee(LinkTypeNotes::default(), sink)), watched, options.every.is_some());
     if ended.report().is_some() {

@@ -1,14 +1,15 @@
 //! `wharf follow`: what the two ends of a conversation said.
 
 use crate::args;
+use crate::at_most::at_most;
 use crate::colour;
-use crate::exit::{self, Outcome, TABLE};
+use crate::exit::{self, Outcome, STRICT, TABLE};
 use crate::expression::ExpressionArgs;
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
-use crate::live::Wish;
 use crate::print::print;
 use crate::run;
+use crate::wish::Wish;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal, stdout};
@@ -19,8 +20,8 @@ use wharf::sink::{Follow, Tee};
 
 /// Follow one conversation over TCP or UDP: what each end said, in order, each in turn.
 ///
-/// Without a number it is the first conversation in which anybody says anything; an expression narrows the choice. What is
-/// missing is told in its place. On a terminal each end has a colour of its own.
+/// Without a number it is the first conversation in which anybody says anything; an expression narrows the choice.
+/// What is missing is told in its place. On a terminal each end has a colour of its own.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
@@ -31,7 +32,7 @@ Examples:
   wharf follow -r web.pcap --number 1 --as raw --only second > answer
   wharf follow -i eth0 tcp port 6667          live, as it is said
 
-{TABLE}"))]
+{TABLE}{STRICT}"))]
 pub(crate) struct FollowArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -50,7 +51,7 @@ pub(crate) struct FollowArgs {
 
     /// Show bytes as text, in hexadecimal, or raw: nothing but the bytes
     #[arg(long = "as", value_name = "text|hex|raw", value_enum, default_value = "text")]
-    #[arg(hide_default_value = true, hide_possible_values = true, help_heading = "Output")]
+    #[arg(hide_possible_values = true, help_heading = "Output")]
     form: FormName,
 
     /// What others call it: `--as` says it here. Without this clap would advise `--help`.
@@ -90,6 +91,7 @@ pub(crate) fn run(arguments: FollowArgs) -> anyhow::Result<Outcome> {
     if hex {
         bail!(args::usage("--hex: bytes in hexadecimal are --as hex"));
     }
+    input.refuse_to_cut("`wharf sniff -r FILE -s BYTES -w FILE` does")?;
     let form = match form {
         FormName::Text => Form::Text,
         FormName::Hex => Form::Hex,
@@ -103,10 +105,12 @@ pub(crate) fn run(arguments: FollowArgs) -> anyhow::Result<Outcome> {
         bail!(args::usage("raw bytes would be obeyed by the terminal: send them to a file or a pipe"));
     }
     let wish = Wish::of(vec![Rule::Rest]).soon(!list && stdout().is_terminal());
-    let (builder, watched) = input.builder(&wish.matching(expression.filter()?))?;
+    let wish = wish.matching(expression.filter()?).counting_matches();
+    let (builder, watched) = input.builder(&wish)?;
     if list {
         let mut conversations = Conversations::new();
-        let builder = builder.rest(Tee(LinkTypeNotes::default(), &mut conversations));
+        let sink = at_most(&mut conversations, watched.at_most);
+        let builder = builder.rest(Tee(LinkTypeNotes::default(), sink));
         let ended = run::drive(builder, watched, false);
         if ended.report().is_some() {
             print(listed(&conversations, json)?)?;
@@ -116,7 +120,8 @@ pub(crate) fn run(arguments: FollowArgs) -> anyhow::Result<Outcome> {
     let colour = colour::wanted(stdout().is_terminal());
     let choice = number.map_or(Choice::First, Choice::Number);
     let mut follow = Follow::new(stdout(), choice, ShowOptions { form, colour, only });
-    let builder = builder.rest(Tee(LinkTypeNotes::default(), &mut follow));
+    let sink = at_most(&mut follow, watched.at_most);
+    let builder = builder.rest(Tee(LinkTypeNotes::default(), sink));
     let ended = run::drive(builder, watched, true);
     let found = tell(&follow, number);
     let outcome = ended.conclude()?;

@@ -3,11 +3,12 @@
 use crate::args::usage;
 use crate::cores::{self, CoreList};
 use crate::expression::Fault;
-use crate::live::{LiveArgs, Wish};
+use crate::live::LiveArgs;
 use crate::news::News;
 use crate::run::{Strict, Watched};
 use crate::signals;
 use crate::stats::StatsArgs;
+use crate::wish::Wish;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -29,15 +30,15 @@ pub(crate) struct InputArgs {
     #[arg(short, long, value_name = "FILE")]
     read: Option<PathBuf>,
 
-    /// Stop after N packets; with an expression, after N that match (split: after N that were read)
+    /// Stop after N packets; with an expression, after N that match (split: that were read)
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
     /// Run on these CPUs, such as 2 or 0-3,5
     ///
-    /// A worker on each shares in the input. A file gives the same result for any number of them; of a live capture each
-    /// has a ring of its own (--fanout), and only its packets are sure to keep their order. Packets are printed and
-    /// written on other CPUs, if there are any.
+    /// A worker on each shares in the input. A file gives the same result for any number of them; of a live capture
+    /// each has a ring of its own (--fanout), and only its packets are sure to keep their order. Packets are printed
+    /// and written on other CPUs, if there are any.
     #[arg(long, value_name = "LIST", value_parser = cores::list)]
     cores: Option<CoreList>,
 
@@ -58,9 +59,9 @@ pub(crate) struct InputArgs {
 
     /// Exit with code 3 when packets were dropped; with =host also when they were lost before the ring
     ///
-    /// With =host also when that could not be seen, which the summary says: a veth's other end in a network namespace that
-    /// may not be looked into, as with -Z. A file (-r) has no host to ask: =host is refused. Flow records that did not get to
-    /// Kafka or to a collector count, too.
+    /// With =host also when that could not be seen, which the summary says: a veth's other end in a network namespace
+    /// that may not be looked into, as with -Z. A file (-r) has no host to ask: =host is refused. Flow records that
+    /// did not get to Kafka or to a collector count, too.
     #[arg(long, value_name = "ring|host", value_enum, num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "ring", hide_possible_values = true)]
     strict: Option<Strict>,
@@ -99,6 +100,19 @@ impl InputArgs {
         self.read.is_none()
     }
 
+    /// Most bytes to keep of a packet of a file; of a live capture no more come.
+    pub(crate) fn cut(&self) -> Option<u32> {
+        self.live.cut().filter(|_| !self.is_live())
+    }
+
+    /// Refuses to cut what comes from a file where no file is written: packets are taken as they are. What some give by
+    /// habit, 65535 or more, means all of a packet.
+    pub(crate) fn refuse_to_cut(&self, advice: &str) -> Result<(), clap::Error> {
+        self.cut().filter(|&bytes| bytes < u16::MAX.into()).map_or(Ok(()), |bytes| {
+            Err(usage(&format!("-s {bytes} cuts packets of a file (-r) where they are written: {advice}")))
+        })
+    }
+
     /// What there is for -j.
     pub(crate) fn list_time_stamp_types(&self) -> anyhow::Result<String> {
         self.live.list_time_stamp_types()
@@ -117,10 +131,10 @@ impl InputArgs {
         }
     }
 
-    /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told
-    /// that we listen may send one, so they are taken care of before anything is opened. Once the source is, other
-    /// privileges than the wanted user's are given up (-Z), in all threads, and before any output is created. A ring that is
-    /// raised later needs none: its socket is there from the start.
+    /// A run over the opened source, with what else these arguments say. It ends with a signal: whoever is told that
+    /// we listen may send one, so they are taken care of before anything is opened. Once the source is, other
+    /// privileges than the wanted user's are given up (-Z), in all threads, and before any output is created. A ring
+    /// that is raised later needs none: its socket is there from the start.
     ///
     /// What the wish's filter leaves out is left out here, unless the kernel does it.
     pub(crate) fn builder<'a>(&self, wish: &Wish) -> anyhow::Result<(Builder<'a>, Watched)> {

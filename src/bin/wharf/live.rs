@@ -1,26 +1,27 @@
 //! A live capture, as the command line says it.
 
+use crate::args::usage;
 use crate::exit;
 use crate::expression::Fault;
+use crate::wish::Wish;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::Duration;
-use wharf::demux::{Ports, Protocol, Rule};
 use wharf::filter::Filter;
 use wharf::frame::{Interface, LinkType};
 use wharf::source::Source;
-use wharf::source::packet::{Capture, Directions, Options, PortSet, Spread, TimeStampType, Upstream};
+use wharf::source::packet::{Capture, Directions, Options, Spread, TimeStampType, Upstream};
 use wharf::sys::namespace::Namespace;
 
 /// Most bytes a frame can have: tcpdump's greatest snapshot length.
 const WHOLE: u32 = 262_144;
 /// The kernel counts a ring's bytes in 32 bits, and wants blocks of up to 1 MiB whole.
 const RING_BEYOND: usize = (1 << 32) - (1 << 20);
-/// The latest a packet is handed over where somebody watches: sooner than he sees, and no sooner. A block is handed over
-/// when it is full or this time is over, and full or not it takes its place in the ring: the longer it may take, the longer
-/// a stall the ring bridges when little comes.
+/// The latest a packet is handed over where somebody watches: sooner than one sees, and no sooner. A block is handed
+/// over when it is full or this time is over, and full or not it takes its place in the ring: the longer it may take,
+/// the longer a stall the ring bridges when little comes.
 const SOON: Duration = Duration::from_millis(20);
 /// The same where nobody does.
 const LATE: Duration = Duration::from_millis(50);
@@ -29,7 +30,10 @@ const LATE: Duration = Duration::from_millis(50);
 #[command(next_help_heading = "Live capture")]
 pub(crate) struct LiveArgs {
     /// Capture live on this interface; `any` for all of them, or several by giving it several times
-    #[arg(short, long, value_name = "IF", conflicts_with = "read")]
+    ///
+    /// Without it, and without a file (-r), it is the first interface that is up and running, and loopback only where
+    /// there is no other.
+    #[arg(short, long, value_name = "IFACE", conflicts_with = "read")]
     interface: Vec<String>,
 
     /// Capture in another network namespace: a name as `ip netns` knows it, a process's number, or a path
@@ -37,28 +41,25 @@ pub(crate) struct LiveArgs {
     netns: Option<String>,
 
     /// Keep at most BYTES of each packet, 0 for all
-    #[arg(short, long, value_name = "BYTES", default_value_t = 0, hide_default_value = true)]
+    ///
+    /// Of a file (-r) it cuts the packets that are written.
+    #[arg(short, long, value_name = "BYTES", default_value_t = 0)]
     snapshot_length: u32,
 
     /// Only packets that come in, that go out, or both
-    #[arg(
-        short = 'Q',
-        long,
-        value_name = "in|out|inout",
-        default_value = "inout",
-        hide_default_value = true
-    )]
+    #[arg(short = 'Q', long, value_name = "in|out|inout", default_value = "inout")]
     #[arg(conflicts_with = "read")]
     direction: Directions,
 
-    /// Size of the kernel's ring, of each if there are several: 256M, or 64k, 1g
+    /// Size of the kernel's ring, of each if there are several: 256M, or 64k, 1g [default: by the interface]
     ///
     /// Without it, by the speed of the interface and the memory there is, and twice that once packets are lost.
-    #[arg(long, value_name = "SIZE", value_parser = ring_size, conflicts_with = "buffer_size")]
+    #[arg(long, value_name = "SIZE", value_parser = ring_size, conflicts_with_all = ["buffer_size", "read"])]
     ring: Option<usize>,
 
     /// The same in KiB
-    #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u64).range(1..(RING_BEYOND >> 10) as u64))]
+    #[arg(short = 'B', long, value_name = "KIB", conflicts_with = "read")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..(RING_BEYOND >> 10) as u64))]
     buffer_size: Option<u64>,
 
     /// How packets are spread over the workers of --cores: hash, ports, cpu, queue, rr or random
@@ -72,92 +73,19 @@ pub(crate) struct LiveArgs {
 
     /// Whose clock the times of packets are by: host, or adapter_unsynced for the device's own
     ///
-    /// host: when the kernel had the packet; host_hiprec is the same on Linux. adapter_unsynced: when the device had it,
-    /// by its clock, which need not be in step with the host's (phc2sys does that; a PTP clock may be 37 s ahead). It is
-    /// switched on where it is not, which takes CAP_NET_ADMIN, and put back at the end (not with -Z, and not by kill -9).
-    /// Packets that the device does not stamp, those sent among them, have the host's time; the summary counts both.
-    /// adapter and host_lowprec, which tcpdump knows too, Linux does not have. -J lists what an interface has.
-    #[arg(short = 'j', long, value_name = "TYPE", default_value = "host", hide_default_value = true)]
+    /// host: when the kernel had the packet; host_hiprec is the same on Linux. adapter_unsynced: when the device had
+    /// it, by its clock, which need not be in step with the host's (phc2sys does that; a PTP clock may be 37 s
+    /// ahead). It is switched on where it is not, which takes CAP_NET_ADMIN, and put back at the end (not with -Z,
+    /// and not by kill -9). Packets that the device does not stamp, those sent among them, have the host's time; the
+    /// summary counts both. adapter and host_lowprec, which tcpdump knows too, Linux does not have. -J lists what an
+    /// interface has.
+    #[arg(short = 'j', long, value_name = "TYPE", default_value = "host")]
     #[arg(conflicts_with = "read")]
     time_stamp_type: TimeStampType,
 
     /// Do not ask the device for packets that are addressed to others
-    #[arg(short = 'p', long)]
+    #[arg(short = 'p', long, conflicts_with = "read")]
     no_promiscuous_mode: bool,
-}
-
-/// What the outputs of a run want of the source.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Wish {
-    /// Somebody watches packets come.
-    soon: bool,
-    /// Nobody wants packets that none of these names: the kernel may leave them out. Empty if all are wanted.
-    rules: Vec<Rule>,
-    /// Nobody wants packets that do not match.
-    filter: Option<Filter>,
-    counts_matches: bool,
-}
-
-impl Wish {
-    /// Wants the packets that these rules name: all, if one of them is for the rest.
-    pub(crate) fn of(rules: Vec<Rule>) -> Self {
-        Self { rules: if rules.contains(&Rule::Rest) { Vec::new() } else { rules }, ..Self::default() }
-    }
-
-    /// Wants them soon, because somebody watches.
-    pub(crate) fn soon(self, soon: bool) -> Self {
-        Self { soon, ..self }
-    }
-
-    /// Wants of those only what matches.
-    pub(crate) fn matching(self, filter: Option<Filter>) -> Self {
-        Self { filter, ..self }
-    }
-
-    /// A limit is one of packets that match.
-    pub(crate) fn counting_matches(self) -> Self {
-        Self { counts_matches: true, ..self }
-    }
-
-    /// Whether it is.
-    pub(crate) fn counts_matches(&self) -> bool {
-        self.counts_matches
-    }
-
-    /// What must match.
-    pub(crate) fn filter(&self) -> Option<&Filter> {
-        self.filter.as_ref()
-    }
-
-    /// Those of rules.
-    pub(crate) fn filters_of_rules(&self) -> impl Iterator<Item = &Filter> {
-        self.rules.iter().filter_map(|rule| match rule {
-            Rule::Filter(filter) => Some(filter),
-            Rule::Ports(_) | Rule::Rest => None,
-        })
-    }
-
-    /// The rules that name all that is wanted, if that is not everything.
-    pub(crate) fn rules(&self) -> Option<&[Rule]> {
-        (!self.rules.is_empty()).then_some(&self.rules)
-    }
-}
-
-/// The ports of some rules together; `None` if one of them wants the rest.
-fn ports_of(rules: &[Rule]) -> Option<PortSet> {
-    let mut set = PortSet::new();
-    for rule in rules {
-        let Rule::Ports(Ports { protocol, ranges }) = rule else { return None };
-        for range in ranges.iter().cloned() {
-            set = match protocol {
-                Protocol::Tcp => set.tcp(range),
-                Protocol::Udp => set.udp(range),
-                Protocol::Sctp => set.sctp(range),
-                Protocol::Any => set.tcp(range.clone()).udp(range.clone()).sctp(range),
-            };
-        }
-    }
-    Some(set)
 }
 
 /// A way to spread packets.
@@ -265,11 +193,11 @@ impl LiveArgs {
         let names = self.names()?;
         for (index, name) in names.iter().enumerate() {
             if names[..index].contains(name) {
-                bail!("{name}: named twice");
+                bail!(usage(&format!("{name}: named twice: give -i once for each interface")));
             }
         }
         if let ([_, _, ..], true) = (&names[..], names.iter().any(|name| name == "any")) {
-            bail!("any stands for all interfaces: name no other beside it");
+            bail!(usage("any stands for all interfaces: name no other beside it, or these without any"));
         }
         let mut captures = names.iter().map(|name| self.open_one(name, names.len(), workers, wish));
         let first = captures.next().context("no interface")??;
@@ -297,7 +225,7 @@ impl LiveArgs {
             .snap_length(self.snap_length())
             .directions(self.direction)
             .promiscuous(!self.no_promiscuous_mode)
-            .retire_after(if wish.soon { SOON } else { LATE })
+            .retire_after(if wish.is_soon() { SOON } else { LATE })
             .among(interfaces)
             .parts(workers)
             .spread(spread)
@@ -308,7 +236,7 @@ impl LiveArgs {
         }
         if let Some(filter) = wish.filter() {
             options = in_kernel(options, filter)?;
-        } else if let Some(ports) = wish.rules().and_then(ports_of) {
+        } else if let Some(ports) = wish.ports() {
             options = options.only_ports(ports);
         }
         Ok(options.open()?)
@@ -338,6 +266,11 @@ fn in_kernel(options: Options, filter: &Filter) -> anyhow::Result<Options> {
 }
 
 impl LiveArgs {
+    /// Most bytes of a packet to keep, if not all.
+    pub(crate) fn cut(&self) -> Option<u32> {
+        Some(self.snapshot_length).filter(|&bytes| bytes > 0)
+    }
+
     /// Most bytes of a packet.
     pub(crate) fn snap_length(&self) -> u32 {
         if self.snapshot_length == 0 { WHOLE } else { self.snapshot_length.min(WHOLE) }
@@ -357,9 +290,11 @@ impl LiveArgs {
     pub(crate) fn only_interface(&self) -> anyhow::Result<&str> {
         match &self.interface[..] {
             // A default would take its packets from the host, which the user may be using to say so.
-            [] => bail!("--xdp takes packets away: name an interface with -i"),
+            [] => bail!(usage("--xdp takes packets away from the host: name the interface with -i")),
             [name] => Ok(name),
-            _ => bail!("--xdp takes the packets of one interface: name one only with -i"),
+            _ => bail!(usage(
+                "--xdp takes the packets of one interface: name one with -i, and run wharf once for each"
+            )),
         }
     }
 }
@@ -386,15 +321,6 @@ fn default_interface() -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rules_without_a_rest_are_a_set_of_ports() {
-        let rules =
-            |texts: &[&str]| -> Vec<Rule> { texts.iter().map(|text| text.parse().unwrap()).collect() };
-        let set = ports_of(&rules(&["tcp/443,80-81", "any/53"])).unwrap();
-        assert_eq!(set.to_string(), "tcp/53,80-81,443 udp/53 sctp/53");
-        assert_eq!(ports_of(&rules(&["tcp/443", "rest"])), None);
-    }
 
     #[test]
     fn ways_to_spread() {

@@ -32,7 +32,9 @@ mod signals;
 mod sniff;
 mod split;
 mod stats;
+mod time;
 mod trouble;
+mod wish;
 #[cfg(feature = "xdp")]
 mod xdp;
 

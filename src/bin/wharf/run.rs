@@ -48,7 +48,8 @@ pub(crate) struct Ended {
 struct Account<'a> {
     #[serde(flatten)]
     report: &'a Report,
-    /// Of a live capture that several workers read, each a ring of its own; a file's account is the same for any number.
+    /// Of a live capture that several workers read, each a ring of its own; a file's account is the same for any
+    /// number.
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<&'a [Ledger]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,7 +134,7 @@ impl Ended {
         }
         if losses.any() {
             exit::tell(
-                "frames were lost before they came to the ring: they are not in the sum above; `wharf doctor IF` says \
+                "frames were lost before they came to the ring: they are not in the sum above; `wharf doctor IFACE` says \
                  what to change",
             );
         }

@@ -1,17 +1,17 @@
 //! `wharf sniff`: print packets, count them, or write them to a capture file.
 
 use crate::args;
-use crate::at_most::AtMost;
-use crate::exit::{self, Outcome, TABLE};
+use crate::at_most::at_most;
+use crate::exit::{self, Outcome, STRICT, TABLE};
 use crate::expression::ExpressionArgs;
 use crate::files::{self, WriteArgs};
 use crate::input::InputArgs;
 use crate::interfaces;
 use crate::link_types::LinkTypeNotes;
-use crate::live::Wish;
 use crate::print::print;
 use crate::run;
 use crate::trouble::{self, TroubleArgs};
+use crate::wish::Wish;
 use anyhow::bail;
 use clap::Args;
 use std::io::{IsTerminal, stdout};
@@ -36,7 +36,7 @@ Examples:
   wharf sniff -r web.pcapng.gz --count          who used which port, and were the checksums right
   ssh host tcpdump -U -w - | wharf sniff -r -   packets from elsewhere, as they come
 
-{TABLE}"))]
+{TABLE}{STRICT}"))]
 pub(crate) struct SniffArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -124,8 +124,12 @@ struct TextArgs {
     time: u8,
 
     /// Times to the nanosecond, as --time-stamp-precision nano shows them
-    #[arg(long)]
+    #[arg(long, overrides_with = "micro")]
     nano: bool,
+
+    /// Times to the microsecond, as they are without this
+    #[arg(long, overrides_with = "nano")]
+    micro: bool,
 
     /// Hand on every line at once
     #[arg(short = 'l', long)]
@@ -150,7 +154,7 @@ impl TextArgs {
                 4 => TimeStyle::DateAndTime,
                 5.. => TimeStyle::SinceFirst,
             },
-            nanoseconds: self.nano || nanoseconds,
+            nanoseconds: self.nano || (nanoseconds && !self.micro),
             numeric: self.numeric > 0,
             verbosity: self.verbose,
             quick: self.quick,
@@ -195,6 +199,9 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
             "packets as text and as a capture file cannot share standard output: give -w a file"
         ));
     }
+    if !write.is_given() {
+        input.refuse_to_cut("name one with -w")?;
+    }
     let printing = !write.is_given() || printed;
     let rule = ports.unwrap_or(Rule::Rest);
     let soon = printing && !counting && stdout().is_terminal();
@@ -219,10 +226,7 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
             Some(file) => Box::new(file),
         },
     };
-    let sink: BoxedSink<'_> = match watched.at_most {
-        Some(left) => Box::new(AtMost { sink, left }),
-        None => sink,
-    };
+    let sink = at_most(sink, watched.at_most);
     let builder = builder.output(rule, Tee(LinkTypeNotes::default(), sink));
     let ended = run::drive(builder, watched, printing && !counting);
     if printing && counting && ended.report().is_some() {

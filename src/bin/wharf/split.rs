@@ -1,14 +1,14 @@
 //! `wharf split`: sort packets into capture files by port.
 
 use crate::args;
-use crate::exit::{Outcome, TABLE};
+use crate::exit::{Outcome, STRICT, TABLE};
 use crate::expression::ExpressionArgs;
 use crate::files::{self, FormatArgs};
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
-use crate::live::Wish;
 use crate::print::print;
 use crate::run;
+use crate::wish::Wish;
 use anyhow::bail;
 use clap::Args;
 use std::collections::HashSet;
@@ -19,10 +19,11 @@ use wharf::sink::{Split, Tee, Template};
 
 /// Sort packets into capture files: by rules, or a file for each protocol and port.
 ///
-/// A rule is a protocol and ports: tcp/443, udp/53, tcp/80,443,8000-8999, sctp/2905, any/53. A packet belongs
-/// to a rule when either of its ports does; the destination port is asked first. Any other rule is a filter expression, such as
-/// 'tcp port 443 and net 10.0.0.0/8'. Where two rules fit a packet, the first one has it. Fragments but the first, and what has no ports, go to --rest. Of a live capture without
-/// --rest and --each the kernel leaves out what no rule names, where it can tell: that costs nothing, and is not counted.
+/// A rule is a protocol and ports: tcp/443, udp/53, tcp/80,443,8000-8999, sctp/2905, any/53. A packet belongs to a
+/// rule when either of its ports does; the destination port is asked first. Any other rule is a filter expression,
+/// such as 'tcp port 443 and net 10.0.0.0/8'. Where two rules fit a packet, the first one has it. Fragments but the
+/// first, and what has no ports, go to --rest. Of a live capture without --rest and --each the kernel leaves out
+/// what no rule names, where it can tell: that costs nothing, and is not counted.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
@@ -32,7 +33,7 @@ Examples:
   wharf split -r all.pcapng --to 'icmp or icmp6=icmp.pcapng' --to 'host 10.0.0.1=one.pcapng'
   wharf split -r all.pcapng --each '{{port}}.pcapng' not net 10.0.0.0/8
 
-{TABLE}"))]
+{TABLE}{STRICT}"))]
 pub(crate) struct SplitArgs {
     #[command(flatten)]
     input: InputArgs,

@@ -10,8 +10,9 @@ use wharf::sink::{TroubleCounts, TroubleKind, TroubleKinds, TroubleOptions};
 pub(crate) struct TroubleArgs {
     /// Write (-w) only packets of flows that had trouble: some of loss, reset, checksum, unanswered
     ///
-    /// loss: TCP sent bytes again, or some are missing that this capture has not lost itself. reset: TCP was cut off. checksum: one
-    /// was wrong, and not left to the sending host's device. unanswered: a SYN, a DNS query or a ping had no answer within
+    /// loss: TCP sent bytes again, or some are missing that this capture has not lost itself. reset: TCP was cut off.
+    /// checksum: one was wrong, and not left to the sending host's device. unanswered: a SYN, a DNS query or a ping
+    /// had no answer within
     /// --before. What a packet with a wrong checksum says is not believed. Other packets count as filtered out.
     #[arg(long, value_name = "KINDS", requires = "write", conflicts_with = "print")]
     trouble: Option<TroubleKinds>,
@@ -24,7 +25,8 @@ pub(crate) struct TroubleArgs {
     #[arg(long, value_name = "TIME", value_parser = stats::interval, default_value = "5s", requires = "trouble")]
     after: Duration,
 
-    /// How much memory that may take: million bytes (or 64k, 16m, 1g); beyond it the oldest packets are decided on early
+    /// How much memory that may take: million bytes (or 64k, 16m, 1g); beyond it the oldest packets are decided on
+    /// early
     #[arg(long, value_name = "SIZE", value_parser = args::file_size, default_value = "256m", requires = "trouble")]
     trouble_memory: u64,
 }

@@ -1,7 +1,8 @@
 //! Input through AF_XDP, as the command line says it.
 
 use crate::exit;
-use crate::live::{LiveArgs, Wish, upstream_of};
+use crate::live::{LiveArgs, upstream_of};
+use crate::wish::Wish;
 use clap::Args;
 use wharf::demux::{Ports, Protocol, Rule};
 use wharf::filter::Filter;
@@ -17,9 +18,10 @@ use wharf::source::xdp::{
 pub(crate) struct XdpArgs {
     /// Take packets straight from the interface's queues: the host does not get them
     ///
-    /// In the driver (native), or behind it where the driver cannot (generic); auto tries both in turn. Needs root, or
-    /// CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK. Where only packets with some ports are wanted (--ports, --to
-    /// without --rest, an expression that nothing matches without them, such as 'udp port 53 and not net 10/8'), these are looked up in the kernel, and all others go on to the host; so does what has no ports
+    /// In the driver (native), or behind it where the driver cannot (generic); auto tries both in turn. Needs root,
+    /// or CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK. Where only packets with some ports are wanted
+    /// (--ports, --to without --rest, an expression that nothing matches without them, such as 'udp port 53 and not
+    /// net 10/8'), these are looked up in the kernel, and all others go on to the host; so does what has no ports
     /// there: later fragments, IPv6 with extension headers, more than two VLAN tags.
     #[arg(long, value_name = "auto|native|generic", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "auto", hide_possible_values = true)]
@@ -27,7 +29,7 @@ pub(crate) struct XdpArgs {
     xdp: Option<Modes>,
 
     /// Take packets from this queue only, counted from 0, or from all
-    #[arg(long, value_name = "N|all", default_value = "all", hide_default_value = true, requires = "xdp")]
+    #[arg(long, value_name = "N|all", default_value = "all", requires = "xdp")]
     queue: Queues,
 
     /// Have the kernel copy packets even where the device could write them to our memory itself

@@ -14,20 +14,23 @@ use crate::args;
 use crate::cores::{self, CoreList};
 use crate::exit::Outcome;
 use crate::print::print;
+use crate::time::time_within;
 use clap::Args;
 use machine::Machine;
 use one_core::Place;
 use report::Report;
 use shape::Rules;
 use std::io::{IsTerminal, Write, stderr};
+use std::ops::RangeInclusive;
 use std::thread;
 use std::time::Duration;
 use timing::{ROUNDS, RUNS};
+use wharf::engine::check_cores;
 
 /// Measure how fast packets are parsed, verified, told apart by port and counted, in memory, on this machine.
 ///
-/// Nothing is captured: frames are made up and lie in memory, so that the figures are those of the stages alone, by kind
-/// of traffic, on one core and on several. Every answer is compared with what was made. Figures are medians of
+/// Nothing is captured: frames are made up and lie in memory, so that the figures are those of the stages alone, by
+/// kind of traffic, on one core and on several. Every answer is compared with what was made. Figures are medians of
 /// rounds; ± is half the distance between the quartiles. A machine that is busy gives other figures.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -46,7 +49,7 @@ Columns:
   engine        whole runs: source, all of these, counts by port, the ledger")]
 pub(crate) struct BenchArgs {
     /// Measure for about so long in all; making the frames takes a second or so more
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time_within(BOUNDS))]
     seconds: Duration,
 
     /// CPUs to measure on, such as 2 or 0-3,5; one core is the first of them [default: all that may be used]
@@ -72,25 +75,15 @@ pub(crate) struct BenchArgs {
 }
 
 /// Less than this is not worth a figure, more than this a typing error.
-const SECONDS: std::ops::RangeInclusive<f64> = 0.1..=3_600.0;
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().filter(|seconds| SECONDS.contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "not a number of seconds from 0.1 to 3600".to_owned())
-}
+const BOUNDS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
 
 pub(crate) fn run(arguments: BenchArgs) -> anyhow::Result<Outcome> {
     let cores = match arguments.cores {
         Some(CoreList(cores)) => cores,
         None => machine::allowed()?,
     };
-    if let Some(twice) = cores.iter().enumerate().find(|(at, core)| cores[..*at].contains(core)) {
-        return Err(args::usage(&format!("CPU {} is named twice", twice.1)).into());
-    }
-    // On threads of its own, so that none of this one's is pinned; and one after the other, before anything is measured.
-    let pinned =
-        thread::scope(|scope| scope.spawn(|| cores.iter().try_for_each(|&core| cores::pin(core))).join());
-    pinned.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    // Before anything is measured.
+    check_cores(&cores)?;
 
     let machine = Machine::here();
     let memory = Memory::of(&machine, arguments.memory, cores.len());
@@ -191,13 +184,5 @@ mod tests {
         assert_eq!(memory(10_000, None, 16), (800, 200));
         assert_eq!(memory(1_000, None, 5), (500, 100));
         assert_eq!(memory(10_000, Some(50), 2), (50, 50));
-    }
-
-    #[test]
-    fn times() {
-        assert_eq!(seconds("0.2"), Ok(Duration::from_millis(200)));
-        for text in ["", "0", "-1", "NaN", "inf", "1e9", "5s"] {
-            assert!(seconds(text).is_err(), "{text:?}");
-        }
     }
 }

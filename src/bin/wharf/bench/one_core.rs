@@ -11,7 +11,8 @@ use wharf::demux::{OutputId, PortMap};
 use wharf::frame::Record;
 use wharf::source::synthetic::{Synthetic, Traffic};
 
-/// Timed pieces in a round of one shape: three stages that read frames, in two places; and two that read what was found.
+/// Timed pieces in a round of one shape: three stages that read frames, in two places; and two that read what was
+/// found.
 pub(super) const PIECES: u32 = 8;
 
 /// Where frames lie.

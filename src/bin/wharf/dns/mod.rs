@@ -4,14 +4,15 @@ mod rows;
 mod summary;
 
 use crate::args;
-use crate::at_most::AtMost;
-use crate::exit::{Outcome, TABLE, tell};
+use crate::at_most::at_most;
+use crate::exit::{Outcome, STRICT, TABLE, tell};
 use crate::expression::ExpressionArgs;
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
-use crate::live::Wish;
 use crate::print::print;
 use crate::run;
+use crate::time::time;
+use crate::wish::Wish;
 use clap::Args;
 use rows::{Format, Rows};
 use std::io::{self, Stdout, Write, stdout};
@@ -30,11 +31,13 @@ const WHOLE_WITHIN: Duration = Duration::from_secs(2);
 /// The ports of DNS, multicast DNS and LLMNR.
 const PORTS: &str = "any/53,5353,5355";
 
-/// Show who asked for which name, of whom, and what came of it: result, latency, answers; then the slowest and the failed.
+/// Show who asked for which name, of whom, and what came of it: result, latency, answers; then the slowest and the
+/// failed.
 ///
-/// A line for each question, once its answer has come or not come in time: DNS over UDP and TCP, multicast DNS, LLMNR. A
-/// question asked again is one line, which says how often. An answer that the capture has not all of is CUT. Of a file, messages
-/// in IP fragments are put together. Of a live capture the kernel leaves out all other ports, and with them later fragments.
+/// A line for each question, once its answer has come or not come in time: DNS over UDP and TCP, multicast DNS,
+/// LLMNR. A question asked again is one line, which says how often. An answer that the capture has not all of is CUT.
+/// Of a file, messages in IP fragments are put together. Of a live capture the kernel leaves out all other ports, and
+/// with them later fragments.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
@@ -43,7 +46,7 @@ Examples:
   wharf dns -r office.pcapng --json | jq 'select(.rcode == 3) | .name'
   wharf dns -r office.pcapng --csv > dns.csv   for a spreadsheet or a database
 
-{TABLE}"))]
+{TABLE}{STRICT}"))]
 pub(crate) struct DnsArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -67,18 +70,21 @@ pub(crate) struct DnsArgs {
     #[arg(long, help_heading = "Output")]
     trouble: bool,
 
-    /// Questions without an answer for so many seconds are unanswered
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Output")]
+    /// Questions without an answer for so long are unanswered
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout, help_heading = "Output")]
     timeout: Duration,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "not a number of seconds such as 5 or 0.5".to_owned())
+/// More is a typing error.
+const MOST: Duration = Duration::from_secs(86_400);
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    time(text).and_then(|time| if time > MOST { Err("more than a day".to_owned()) } else { Ok(time) })
 }
 
 pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
     let DnsArgs { input, expression, numeric, json, csv, trouble, timeout } = arguments;
+    input.refuse_to_cut("`wharf sniff -r FILE -s BYTES -w FILE` does")?;
     let format = match (json, csv) {
         (true, _) => Format::Json,
         (false, true) => Format::Csv,
@@ -106,10 +112,7 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
         lines: Vec::new(),
         stdout: stdout(),
     };
-    let sink: Box<dyn Sink + Send + '_> = match watched.at_most {
-        Some(left) => Box::new(AtMost { sink: &mut dns, left }),
-        None => Box::new(&mut dns),
-    };
+    let sink = at_most(&mut dns, watched.at_most);
     let ended = run::drive(builder.output(rule, Tee(LinkTypeNotes::default(), sink)), watched, true);
     if ended.report().is_some() {
         if format == (Format::Text { numeric }) {
@@ -170,8 +173,8 @@ struct Dns {
 }
 
 impl Dns {
-    /// Looks at a packet, or at what it was the last fragment of. Of one whose fragments were not captured whole, or have not come in
-    /// time, the beginning is read as far as it goes.
+    /// Looks at a packet, or at what it was the last fragment of. Of one whose fragments were not captured whole, or
+    /// have not come in time, the beginning is read as far as it goes.
     fn take(&mut self, packet: &Packet<'_>) {
         self.look_at_beginnings();
         let Some(fragments) = &mut self.fragments else { return self.look(packet) };

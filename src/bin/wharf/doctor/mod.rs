@@ -3,7 +3,8 @@
 mod selftest;
 mod show;
 
-use crate::exit::Outcome;
+use crate::colour;
+use crate::exit::{Outcome, TABLE};
 use crate::print::print;
 use anyhow::Context;
 use clap::Args;
@@ -13,9 +14,9 @@ use wharf::doctor::{Asked, Severity, ThisHost, examine};
 /// Tell what on this host will cost a capture packets, or mislead: offloads, rings, queues, limits, permissions.
 ///
 /// Each finding says how bad it is, what it means, and the command that changes it. Nothing is changed. Whoever asks
-/// gets to see what he may; what could not be seen is told.
+/// gets to see what is theirs to see; what could not be seen is told.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(after_help = format!("\
 Examples:
   wharf doctor                 the host, and a line for each interface that is up
   wharf doctor eth0            the host and one interface, in full
@@ -28,18 +29,15 @@ Severities:
   warn  it may cost packets, or mislead
   bad   nothing can be captured so, or what is captured is not what was on the wire
 
-Exit codes:
-  0  nothing is bad
-  1  failure: a line on standard error says what and where
-  2  bad usage
-  3  something is bad; with --selftest: packets were lost, but not accounted for")]
+{TABLE}
+  3  something is bad; with --selftest: packets were lost, but not accounted for"))]
 pub(crate) struct DoctorArgs {
     /// The interface to look at in full
     #[arg(value_name = "IFACE")]
     interface: Option<String>,
 
     /// Bytes that the capture will keep of each packet, as given to sniff -s; 0 for all
-    #[arg(short, long, value_name = "BYTES", default_value_t = 0, hide_default_value = true)]
+    #[arg(short, long, value_name = "BYTES", default_value_t = 0)]
     snapshot_length: u32,
 
     /// Print a JSON object: interfaces, findings, unseen
@@ -48,14 +46,14 @@ pub(crate) struct DoctorArgs {
 
     /// Show only what is at least as bad as this
     #[arg(long, value_name = "good|note|warn|bad", value_enum, default_value = "good")]
-    #[arg(hide_possible_values = true, hide_default_value = true)]
+    #[arg(hide_possible_values = true)]
     least: Least,
 
     /// Find by trial how much this host captures without loss
     ///
-    /// A private network (a user and a network namespace, a veth pair) is made, and a generator in it sends flat out at first,
-    /// then midway between the highest rate that lost nothing and the lowest that lost some, again and again. Needs no root,
-    /// takes some seconds, and no frame leaves the host.
+    /// A private network (a user and a network namespace, a veth pair) is made, and a generator in it sends flat out
+    /// at first, then midway between the highest rate that lost nothing and the lowest that lost some, again and
+    /// again. Needs no root, takes some seconds, and no frame leaves the host.
     #[arg(long, conflicts_with_all = ["interface", "snapshot_length", "least"])]
     selftest: bool,
 }
@@ -95,7 +93,7 @@ pub(crate) fn run(arguments: DoctorArgs) -> anyhow::Result<Outcome> {
     if json {
         print(serde_json::to_string(&diagnosis)? + "\n")?;
     } else {
-        let colour = show::Colour::on(stdout().is_terminal());
+        let colour = show::Colour(colour::wanted(stdout().is_terminal()));
         print(show::text(&diagnosis, counts, asked.interface.is_some(), colour))?;
     }
     Ok(outcome)

@@ -1,6 +1,5 @@
 //! A diagnosis for people.
 
-use std::ffi::OsStr;
 use std::fmt::Write;
 use wharf::doctor::{Diagnosis, Finding, Severity};
 
@@ -9,18 +8,11 @@ const WIDTH: usize = 100;
 /// Columns before what a severity stands beside.
 const INDENT: usize = 8;
 
-/// Whether severities are coloured: on a terminal only, and not where NO_COLOR is set (no-color.org).
+/// Whether severities are coloured.
 #[derive(Clone, Copy)]
-pub(super) struct Colour(bool);
+pub(super) struct Colour(pub(super) bool);
 
 impl Colour {
-    pub(super) fn on(terminal: bool) -> Self {
-        let set =
-            |name, wanted: fn(&OsStr) -> bool| std::env::var_os(name).is_some_and(|value| wanted(&value));
-        let unwanted = set("NO_COLOR", |value| !value.is_empty()) || set("TERM", |value| value == "dumb");
-        Self(terminal && !unwanted)
-    }
-
     fn paint(self, severity: Severity) -> String {
         // SGR parameters (ECMA-48 8.3.117).
         let (word, sgr) = match severity {

@@ -15,6 +15,7 @@ use crate::cores::{self, CoreList};
 use crate::exit::{Outcome, TABLE};
 use crate::expression::ExpressionArgs;
 use crate::signals;
+use crate::time::time;
 use anyhow::bail;
 use clap::Args;
 use feed::{Feed, Passes};
@@ -50,10 +51,11 @@ end of the wire.
 Rates are those of frames as they lie in memory, without preamble, frame check sequence and gap. What is told at
 the end is what the kernel took; the interface's own counters say what became of it.
 
-{TABLE}"))]
+{TABLE}
+  3  --strict was given and a frame was refused, or dropped by the interface"))]
 pub(crate) struct GenArgs {
     /// Send on this interface
-    #[arg(short, long, value_name = "IF", required_unless_present_any = ["write", "dry_run"])]
+    #[arg(short, long, value_name = "IFACE", required_unless_present_any = ["write", "dry_run"])]
     interface: Option<String>,
 
     /// Send the frames of a capture file; `-` for standard input
@@ -73,7 +75,7 @@ pub(crate) struct GenArgs {
     count: Option<u64>,
 
     /// Send for so long: 10s, 500ms, 2m
-    #[arg(short, long, value_name = "TIME", value_parser = values::duration)]
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
     duration: Option<Duration>,
 
     #[command(flatten)]
@@ -110,7 +112,8 @@ pub(crate) struct GenArgs {
     #[arg(long, help_heading = "Sending", conflicts_with_all = ["xdp", "qdisc", "stamp", "cores", "rate", "read", "write"])]
     live_frames: bool,
 
-    /// Send through the interface's queueing discipline, not past it: captures on this interface then see the frames too
+    /// Send through the interface's queueing discipline, not past it: captures on this interface then see the frames
+    /// too
     #[arg(long, help_heading = "Sending")]
     qdisc: bool,
 
@@ -205,6 +208,6 @@ pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
             let cores = arguments.cores.map(|CoreList(cores)| cores).unwrap_or_default();
             send::run(feed, options, &cores, &plan)
         }
-        (None, None) => bail!(args::usage("nowhere to send: give -i IF or -w FILE")),
+        (None, None) => bail!(args::usage("nowhere to send: give -i IFACE or -w FILE")),
     }
 }

@@ -27,8 +27,8 @@ impl Account {
             || self.counted.is_some_and(|counted| counted.tx_errors + self.dropped_for_good(counted) > 0)
     }
 
-    /// Frames the interface dropped that were not given once more: each time its queue was full it counts a drop, and the
-    /// frame was given again.
+    /// Frames the interface dropped that were not given once more: each time its queue was full it counts a drop, and
+    /// the frame was given again.
     fn dropped_for_good(&self, counted: LinkCounters) -> u64 {
         counted.tx_dropped.saturating_sub(self.sent.retries)
     }

@@ -2,7 +2,6 @@
 
 mod options;
 mod successor;
-mod time;
 mod voice;
 
 pub(crate) use options::ProxyArgs;

@@ -1,9 +1,9 @@
 //! What the command line says, and the configuration that comes of it.
 
-use super::time::{time, time_or_none};
 use crate::args;
 use crate::cores::{self, CoreList};
 use crate::exit::TABLE;
+use crate::time::{time, time_or_zero, with_unit};
 use anyhow::Context;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -17,16 +17,18 @@ use wharf::proxy::config::{
 /// Pass on TCP connections and UDP datagrams, by port, to servers.
 ///
 /// RULE says where to listen: tcp/8080, udp/53, any/53 (both), tcp/20000-29999, tcp/80,443; with an address in front
-/// 127.0.0.1:tcp/80 or [::1]:udp/53, without one on all of the host, IPv4 and IPv6 (0.0.0.0 or [::]: one of them). unix:PATH is a stream socket, fd:NAME one that
-/// systemd has opened (LISTEN_FDS). Where two rules name a port, the first one has it. UPSTREAM is one server or several, with
-/// commas: 10.0.0.1:80, [2001:db8::1]:80, app.example:80, unix:/run/app.sock. A server without a port has the one that
-/// the client came to.
+/// 127.0.0.1:tcp/80 or [::1]:udp/53, without one on all of the host, IPv4 and IPv6 (0.0.0.0 or [::]: one of them).
+/// unix:PATH is a stream socket, fd:NAME one that systemd has opened (LISTEN_FDS). Where two rules name a port, the
+/// first one has it. UPSTREAM is one server or several, with commas: 10.0.0.1:80, [2001:db8::1]:80, app.example:80,
+/// unix:/run/app.sock. A server without a port has the one that the client came to.
 ///
-/// A configuration file (--config) has more: routes by what a client says and who it is, PROXY headers, health checks, limits of
-/// clients, an address for metrics, an access log. SIGHUP has it read again, and leaves what is open where it is.
+/// A configuration file (--config) has more: routes by what a client says and who it is, PROXY headers, health
+/// checks, limits of clients, an address for metrics, an access log. SIGHUP has it read again, and leaves what is
+/// open where it is.
 ///
-/// SIGUSR2 starts the program anew, by the same path and arguments, and hands it the sockets and the UDP sessions: nobody is
-/// refused, and this process ends when its TCP connections have (--drain). Should the new one not come to work, nothing changes.
+/// SIGUSR2 starts the program anew, by the same path and arguments, and hands it the sockets and the UDP sessions:
+/// nobody is refused, and this process ends when its TCP connections have (--drain). Should the new one not come to
+/// work, nothing changes.
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
@@ -61,7 +63,8 @@ pub(crate) struct ProxyArgs {
     #[arg(short = 'Z', long, value_name = "USER")]
     pub(super) relinquish_privileges: Option<String>,
 
-    /// Have metrics (/metrics, for Prometheus), the status (/status, JSON) and /health at ADDRESS:PORT, or a PORT of loopback
+    /// Have metrics (/metrics, for Prometheus), the status (/status, JSON) and /health at ADDRESS:PORT, or a PORT of
+    /// loopback
     #[arg(long, value_name = "ADDRESS")]
     pub(super) admin: Option<Admin>,
 
@@ -90,23 +93,23 @@ pub(crate) struct ProxyArgs {
     pub(super) json: bool,
 
     /// Give a server so long to accept a connection before the next one is tried
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time, help_heading = "Timeouts")]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = with_unit(time), help_heading = "Timeouts")]
     pub(super) connect_timeout: Duration,
 
     /// Close a TCP connection when nothing came either way for so long; 0 for never
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time_or_none, help_heading = "Timeouts")]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = with_unit(time_or_zero), help_heading = "Timeouts")]
     pub(super) tcp_timeout: Duration,
 
     /// Forget a UDP client when nothing came either way for so long
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time, help_heading = "Timeouts")]
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = with_unit(time), help_heading = "Timeouts")]
     pub(super) udp_timeout: Duration,
 
     /// At the end (^C, SIGTERM) wait so long for open connections, and for UDP clients to be silent for a second
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time_or_none, help_heading = "Timeouts")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = with_unit(time_or_zero), help_heading = "Timeouts")]
     pub(super) drain: Duration,
 
     /// Probe silent TCP peers after so long (SO_KEEPALIVE)
-    #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Timeouts")]
+    #[arg(long, value_name = "TIME", value_parser = with_unit(time), help_heading = "Timeouts")]
     pub(super) keep_alive: Option<Duration>,
 
     /// Have at most N TCP connections open; others wait [default: as many as descriptors allow]
