@@ -16,6 +16,7 @@
 mod application;
 mod arp;
 mod clock;
+mod display;
 mod dns;
 mod dump;
 mod icmp;
