@@ -70,9 +70,9 @@
 //! ## Features
 //!
 //! `cli` (on by default) builds the `wharf` binary; a library user turns it off. `xdp` (on by default) has the AF_XDP
-//! source and sender, `proxy` (on by default) the port-demux proxy; they need nothing that would not be built anyway. `zstd` reads capture files that
-//! are compressed with Zstandard. `parquet` writes flow records to Parquet files; `kafka` sends them to Kafka by librdkafka, which takes
-//! a C and a C++ compiler and make to build.
+//! source and sender, `proxy` (on by default) the port-demux proxy; they need nothing that would not be built anyway.
+//! `zstd` reads capture files that are compressed with Zstandard. `parquet` writes flow records to Parquet files;
+//! `kafka` sends them to Kafka by librdkafka, which takes a C and a C++ compiler and make to build.
 //!
 //! ## Unsafe code
 //!

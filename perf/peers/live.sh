@@ -5,9 +5,10 @@
 #
 # Senders run on one core (CORE=n, by default the last one) under real-time priority where that is allowed; the script
 # itself runs on another. ROUNDS (5) interleaved rounds, medians. SIZES chooses among 64, imix and 1514, ROLES among the
-# senders (`ROLES="ours_few trafgen"`), WHARF another binary. A part that is
-# run replaces its rows of perf/results/live.tsv; RATE (1000000) packets/s for TIME (10) s are captured; exits 1 when an owed ratio does not hold. AF_XDP and live frames need
-# root: eBPF is refused in user namespaces.
+# senders (`ROLES="ours_few trafgen"`), WHARF another binary. What is captured is RATE (1000000) packets/s for TIME (10) s.
+#
+# A part that is run replaces its rows of perf/results/live.tsv. Exits 1 when an owed ratio does not hold. AF_XDP and live
+# frames need root: eBPF is refused in user namespaces.
 set -euo pipefail
 fail() { echo "$*" >&2; exit 2; }
 

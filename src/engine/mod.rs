@@ -33,16 +33,17 @@
 //!               counts
 //! ```
 //!
-//! Where all threads would share one CPU, and the source is not live, the worker itself writes to a sole output: what it
-//! has parsed is then still in the cache, and no thread waits for another. So it does to one that
-//! [never waits](crate::sink::Sink::may_wait), such as a file in memory, if the source is live.
+//! Where all threads would share one CPU, and the source is not live, the worker itself writes to a sole output: what
+//! it has parsed is then still in the cache, and no thread waits for another. So it does to one that [never
+//! waits](crate::sink::Sink::may_wait), such as a file in memory, if the source is live.
 //!
 //! A run has one worker, or one on each of the [`Builder::cores`]; sinks get the same packets in the same order from
-//! any number of them. Only a live source with a ring for each worker ([`Options::parts`]) has no order of its own but
-//! that of each ring: workers then do not wait for each other, and neither do sinks. When a ring is full, the [`Policy`] says whether to wait or to drop, which is counted. All
-//! memory is used again: nothing is allocated for a packet. A run ends when the source does, at the packet limit,
-//! when a [`Shutdown`] asks for it, or with the first failure; in each case what was accepted is delivered, every
-//! sink is finished, and the [`Report`] accounts for every packet.
+//! any number of them. Only a live source with a ring for each worker ([`Options::parts`]) has no order of its own
+//! but that of each ring: workers then do not wait for each other, and neither do sinks. When a ring is full, the
+//! [`Policy`] says whether to wait or to drop, which is counted. All memory is used again: nothing is allocated for a
+//! packet. A run ends when the source does, at the packet limit, when a [`Shutdown`] asks for it, or with the first
+//! failure; in each case what was accepted is delivered, every sink is finished, and the [`Report`] accounts for
+//! every packet.
 //!
 //! When an output fails, or has all it wanted, the others get what had been read by then. Where it is the only one,
 //! the account is as if nothing had been read beyond the batch in which it ended.
@@ -133,8 +134,8 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Leaves out packets that do not match `filter`, which count as filtered out. Where it has no meaning on a packet's link
-    /// type, the packet does not match. The last call counts.
+    /// Leaves out packets that do not match `filter`, which count as filtered out. Where it has no meaning on a
+    /// packet's link type, the packet does not match. The last call counts.
     ///
     /// ```
     /// use wharf::engine::Engine;

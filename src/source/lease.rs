@@ -9,11 +9,12 @@ use std::sync::Arc;
 /// The right to read frames where their source put them, beyond [`Source::fill`](super::Source::fill) and on any
 /// thread.
 ///
-/// It cannot be cloned: every reader has a lease of his own, [shared](Self::share) out, and returns it once, by
+/// It cannot be cloned: every reader has a lease of its own, [shared](Self::share) out, and returns it once, by
 /// dropping it. Memory goes back when its last lease has, in whatever order leases of different memory do: a block of
-/// the kernel's ring, or chunks of an AF_XDP socket's memory, to the kernel, to be filled again; the table of a generator, which nobody writes to, when the
-/// generator has gone too. Frames of a capture file lie in memory that their [`Chunk`](super::Chunk) owns, and need no lease, or
-/// in a mapping of the file, which lasts as long as its leases.
+/// the kernel's ring, or chunks of an AF_XDP socket's memory, to the kernel, to be filled again; the table of a
+/// generator, which nobody writes to, when the generator has gone too. Frames of a capture file lie in memory that
+/// their [`Chunk`](super::Chunk) owns, and need no lease, or in a mapping of the file, which lasts as long as its
+/// leases.
 #[derive(Debug)]
 pub struct Lease(Memory);
 

@@ -134,7 +134,8 @@ fn put_zeros_at(address: usize) -> bool {
         (first..first + count).contains(&unit)
     };
     let (Some(slot), Some((_, page))) = (SLOTS.iter().find(holds), BEFORE.get()) else { return false };
-    // SAFETY: whoever reads there keeps the mapping, and so its slot and the mark, until he is done, which is not before we return.
+    // SAFETY: whoever reads there keeps the mapping, and so its slot and the mark, until that is done, which is not before
+    // we return.
     let cut = unsafe { &*slot.cut.load(Ordering::Relaxed) };
     // Before anybody can read the zeros.
     cut.store(true, Ordering::Release);

@@ -15,6 +15,8 @@
 //! | [`file_mapping`] | a part of a file, mapped to be read |
 //! | `bus_guard` | what becomes of `SIGBUS` when such a file is cut |
 //! | [`block_ring`] | who owns which block of a `TPACKET_V3` ring, and who may read it how long |
+//! | `readers` | how many still read such a block (model-checked) |
+//! | `problem` | what can go wrong with an interface, in words that say what to do |
 //! | [`netlink`] | rtnetlink messages: build, send, read the answer |
 //! | [`link`] | make, address and remove network interfaces |
 //! | [`interfaces`](mod@interfaces) | list network interfaces |

@@ -39,8 +39,8 @@ enum Edge {
     SeeLeft,
     /// The block is free: Release, so that it has been given back before.
     Settle,
-    /// Somebody sees that it is free: Acquire, pairs with `Settle`; without it he could see the mark in the block
-    /// itself as it was before it was given back.
+    /// Somebody sees that it is free: Acquire, pairs with `Settle`; without it the mark in the block itself
+    /// could be seen as it was before it was given back.
     SeeSettled,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Bytes that are copied out of the page cache come from memory while the copy waits for them, and only then begins the work on
 //! them. Of a mapping the next piece is asked for while this one is worked on (see [`Batch::followed`]), so that memory and
-//! the processor are busy at the same time (measured: perf/README.md).
+//! the processor are busy at the same time (measured: perf/notes/capture_files.md).
 //!
 //! [`Batch::followed`]: crate::frame::Batch::followed
 
@@ -25,8 +25,8 @@ const PIECES: u64 = 64;
 const FEWEST: u64 = 4;
 
 /// Time to put 4 KiB into the page table beyond which they lie in a folio of a page or two: some 120 ns, against 10 in large
-/// folios. One reader is still faster than if he read; several hold each other up in the kernel, and read (measured:
-/// perf/README.md).
+/// folios. One reader is still faster so than by reading; several hold each other up in the kernel, and read (measured:
+/// perf/notes/capture_files.md).
 const SLOW: Duration = Duration::from_nanos(50);
 
 /// After so many slow pieces in a row several readers read. One may be slow by chance.

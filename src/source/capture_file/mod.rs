@@ -38,7 +38,7 @@ use std::path::Path;
 use step::{More, Step};
 
 /// Size of the pooled reads: what is read is still in the second cache when it is parsed, also where several
-/// workers have a few of them each (measured: perf/README.md). Memory grows beyond it only for a record that is larger.
+/// workers have a few of them each (measured: perf/notes/capture_files.md). Memory grows beyond it only for a record that is larger.
 const READ: usize = 1 << 18;
 
 /// A pcap or pcapng file, possibly compressed, as a [`Source`](crate::source::Source).
