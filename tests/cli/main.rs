@@ -6,6 +6,7 @@ mod capture;
 mod conversation;
 mod dns;
 mod doctor;
+mod documents;
 mod ends;
 mod files;
 mod filter;
