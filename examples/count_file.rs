@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("which file? give a pcap or pcapng")?;
     let mut count = Count::new();
     let report = Engine::builder().source(CaptureFile::open(&path)?).rest(&mut count).run()?;
-    print!("{}", count.table());
+    println!("{}", count.table());
     println!("{report}");
     Ok(())
 }

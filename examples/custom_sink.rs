@@ -1,4 +1,4 @@
-//! A sink of one's own: which server names clients ask for in their TLS hellos, and how often.
+//! A sink of one's own: which server names clients ask for in TLS hellos that are whole in a packet, and how often.
 //!
 //! A sink gets batches of parsed packets whose checksums have been verified. It is asked for nothing else than to take
 //! them, and to finish.

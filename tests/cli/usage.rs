@@ -183,6 +183,25 @@ fn exit_codes_are_those_of_the_command() {
     }
 }
 
+/// What help claimed once and was not so.
+#[test]
+fn help_says_what_holds() {
+    for (subcommand, phrases) in [
+        ("flows", &["--kafka-queue <SIZE>", "would time out first", "VLAN and tunnel", "[default: 60s]"][..]),
+        ("sniff", &["--interface <IFACE>", "the first interface that is up and running", "[default: inout]"]),
+        ("gen", &["--interface <IFACE>"]),
+        ("filter", &["-d, --dump"]),
+    ] {
+        let help = run([subcommand, "--help"]).1;
+        // As it stands before it is wrapped.
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for phrase in phrases {
+            assert!(help.contains(phrase), "{subcommand}: {phrase}: {help}");
+        }
+        assert!(!help.contains("silent the longest") && !help.contains("<IF>"), "{subcommand}: {help}");
+    }
+}
+
 #[test]
 fn help_and_manual_tell_of_the_environment() {
     for text in [run(["--help"]).1, run(["man"]).1] {
