@@ -4,13 +4,14 @@
 #
 #   perf/flood.sh
 #
-# CORE (1) measures. Owed: 160 bytes of resident memory a flow, half the rate of friendly traffic, no more memory at the end than when
-# the table was full (1.1), and no
-# more for crafted keys (1.5); that every eviction is counted the bench itself asserts. The table goes to perf/results/flood.tsv.
-# Exits with 0 only if all holds. `chrt -r 1` before the command keeps the core on a busy machine.
+# CORE (1) measures. Owed: 160 bytes of resident memory a flow, half the rate of friendly traffic, no more memory at the
+# end than when the table was full (1.1), and no more for crafted keys (1.5); that every eviction is counted the bench
+# itself asserts. The table goes to perf/results/flood.tsv. Exits with 0 only if all holds. `chrt -r 1` before the command
+# keeps the core on a busy machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-results=$PWD/perf/results/flood.tsv
+mkdir -p "${RESULTS:=perf/results}"
+results=$(realpath "$RESULTS")/flood.tsv
 program=$(cargo bench --no-run --bench flood --message-format json 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*flood-[^"]*\)".*/\1/p' | tail -1)
 [ -x "$program" ] || { echo "the bench cannot be built: cargo bench --no-run --bench flood" >&2; exit 2; }

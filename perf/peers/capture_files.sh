@@ -81,8 +81,9 @@ expect "our split" "$(capinfos -Mrc -T "$scratch"/parts/* | awk -F '\t' '{ sum +
 peer split 2>/dev/null && expect "editcap's copy" "$(packets "$scratch/copy.pcap")"
 bound && expect "cp's copy" "$(packets "$scratch/bound.pcap")"
 
-mkdir -p perf/results
-report | tee perf/results/capture_files.txt
+tables=${RESULTS:-perf/results}
+mkdir -p "$tables"
+report | tee "$tables/capture_files.txt"
 
 seconds() { # CPU seconds of `ours NAME` or `peer NAME`, its output discarded
     local TIMEFORMAT='%U %S' times
@@ -101,7 +102,7 @@ for round in $(seq "$rounds"); do
     seconds bound >>"$scratch/bound"
 done
 
-results=perf/results/capture_files.tsv
+results=$tables/capture_files.tsv
 failed=0
 printf 'metric\tours\tpeer\tpeer_name\tratio\towed\n' >"$results"
 for name in "${names[@]}"; do

@@ -14,8 +14,10 @@ if [ $# -gt 0 ]; then
     CAPTURE=$(realpath "$1")
     export CAPTURE
 fi
-cd "$(dirname "$0")/core"
-results=$PWD/../../results
+cd "$(dirname "$0")/../.."
+mkdir -p "${RESULTS:=perf/results}"
+results=$(realpath "$RESULTS")
+cd perf/peers/core
 pkg-config --exists libpcap || { echo "libpcap-dev is missing: apt-get install libpcap-dev pkg-config" >&2; exit 1; }
 cargo build --release --quiet --locked
 
@@ -24,5 +26,4 @@ echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2-), $(nproc) c
 echo "versions: $(version wharf), $(version pcap-file), $(version pcap-parser)"
 echo
 
-mkdir -p "$results"
 exec target/release/wharf-peers --rounds "${ROUNDS:-15}" --cores "${CORES:-0,1}" --tsv "$results/capture_read.tsv" capture_read

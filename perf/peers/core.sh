@@ -8,8 +8,10 @@
 # only if every owed ratio holds. On a busy machine rounds that lost a core are measured again; `chrt -r 1` before the
 # command keeps the cores.
 set -euo pipefail
-cd "$(dirname "$0")/core"
-results=$PWD/../../results
+cd "$(dirname "$0")/../.."
+mkdir -p "${RESULTS:=perf/results}"
+results=$(realpath "$RESULTS")
+cd perf/peers/core
 cargo build --release --quiet --locked
 
 version() { awk -v name="$1" '$1 == "name" && $3 == "\"" name "\"" { getline; gsub(/"/, "", $3); print name, $3; exit }' Cargo.lock; }
@@ -21,7 +23,6 @@ echo
 # areas like these (DPDK's, an AF_XDP socket's), and with small pages it would be address look-ups that are compared.
 export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 
-mkdir -p "$results"
 all=$results/core.tsv
 table=${TSV:-$all}
 if [ $# -gt 0 ] && [ -z "${TSV:-}" ] && [ -f "$all" ]; then

@@ -20,7 +20,8 @@ fail() { echo "$*" >&2; exit 2; }
 cd "$(dirname "$0")/../.."
 parts=("$@")
 [ $# -gt 0 ] || parts=(core live)
-results=$PWD/perf/results/filter.tsv
+mkdir -p "${RESULTS:=perf/results}"
+results=$(realpath "$RESULTS")/filter.tsv
 cores=${CORES:-0,1}
 if [ -z "${IN_NAMESPACE:-}" ]; then
     for part in "${parts[@]}"; do
@@ -144,6 +145,5 @@ for part in "${parts[@]}"; do "part_$part"; done
     fi
     cat "$rows"
 } >"$scratch/results"
-mkdir -p "$(dirname "$results")"
 cp "$scratch/results" "$results"
 exit "$held"

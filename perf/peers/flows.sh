@@ -81,7 +81,8 @@ for round in $(seq "$rounds"); do
     wall "$cores" >>"$scratch/named-two"
 done
 
-results=perf/results/flows.tsv
+results=${RESULTS:-perf/results}/flows.tsv
+mkdir -p "${results%/*}"
 failed=0
 printf 'metric\tours\tpeer\tpeer_name\tratio\towed\n' >"$results"
 row() { # metric, ours, peer, name, owed or nothing

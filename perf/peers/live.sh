@@ -246,8 +246,8 @@ part_pace() {
 # --- the table ------------------------------------------------------------------------------------------------------
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ //'), $(nproc --all) cores, Linux $(uname -r)"
 echo "versions: $("$wharf" --version); $(trafgen --version 2>/dev/null | head -1); tcpreplay $(tcpreplay --version 2>&1 | sed -n 's/.*version: \([^ ]*\).*/\1/p' | head -1); DPDK $(pkg-config --modversion libdpdk 2>/dev/null || echo '?')"
-results=perf/results/live.tsv
-mkdir -p perf/results
+results=${RESULTS:-perf/results}/live.tsv
+mkdir -p "${results%/*}"
 head='metric\tours\tpeer\tpeer_name\tratio\towed'
 : >"$rows"
 for part in "${parts[@]}"; do "part_$part"; done

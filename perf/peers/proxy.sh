@@ -265,7 +265,7 @@ done
 
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ //'), $(nproc) cores, Linux $(uname -r), load $(cut -d' ' -f1 /proc/loadavg), $(sysctl -n net.ipv4.tcp_congestion_control)"
 echo "versions: $("$wharf" --version); $(nginx -v 2>&1); $(haproxy -v 2>/dev/null | head -1); $(rinetd -v 2>&1 | head -1); $(socat -V 2>/dev/null | sed -n 2p); $(sslh -V 2>&1 | head -1)"
-mkdir -p perf/results
+mkdir -p "${RESULTS:-perf/results}"
 awk -F '\t' -v OFS='\t' '
     function median(list,   n, i, j, t, v) {
         n = split(list, v, " ")
@@ -323,7 +323,7 @@ awk -F '\t' -v OFS='\t' '
         }
         exit failed
     }' "$figures" >"$scratch/rows" && failed=0 || failed=1
-results=perf/results/proxy.tsv
+results=${RESULTS:-perf/results}/proxy.tsv
 {
     printf 'metric\tours\tpeer\tpeer_name\tratio\towed\n'
     if [ -f "$results" ] && [ -s "$scratch/rows" ]; then

@@ -53,8 +53,9 @@ ours() {
     awk -v packets="$packets" '{ print packets / ($1 + $2) / 1e6 }' <<<"$times"
 }
 
-mkdir -p perf/results
-results=perf/results/testpmd.tsv
+tables=${RESULTS:-perf/results}
+mkdir -p "$tables"
+results=$tables/testpmd.tsv
 own=$(ours)
 printf 'metric\tours\tpeer\tpeer_name\tratio\towed\n' >"$results"
 for mode in csum io; do

@@ -8,15 +8,16 @@
 # ROUNDS (5), TIME (milliseconds a run, 1000), BYTES (60) and NAPI (off) in the environment. Writes perf/results/xdp.tsv and exits with 0
 # only if every owed ratio holds.
 set -euo pipefail
-cd "$(dirname "$0")/xdp"
-results=$PWD/../../results
+cd "$(dirname "$0")/../.."
+mkdir -p "${RESULTS:=perf/results}"
+results=$(realpath "$RESULTS")
+cd perf/peers/xdp
 target=${CARGO_TARGET_DIR:-target}
 cargo build --release --quiet --locked
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2-), $(nproc) cores, Linux $(uname -r), $(rustc --version)"
 
 table=$("$target/release/xdp-peers" all "${ROUNDS:-5}" "${TIME:-1000}" "${BYTES:-60}")
 column -t -s $'\t' <<<"$table" 2>/dev/null || echo "$table"
-mkdir -p "$results"
 awk -F '\t' -v OFS='\t' '
     NR > 1 { sent[$1, $2] = $4; received[$1, $2] = $5; cpu[$1, $2] = $6; switches[$1, $2] = $7; feeds[$1] }
     function row(metric, ours, peer, name, ratio, owed) {
