@@ -56,23 +56,7 @@ pub use variant::{ENVIRONMENT, Variant, VariantError, run};
 #[inline(always)] // A header's sum is a few instructions.
 #[must_use]
 pub fn internet(bytes: &[u8]) -> u16 {
-    if bytes.is_empty() {
-        return u16::MAX;
-    }
-    if bytes.len() < 8 {
-        return few(bytes);
-    }
     Sum::of(bytes).checksum()
-}
-
-/// Of less than 8 bytes. One word has nothing to fold.
-#[inline(always)]
-fn few(bytes: &[u8]) -> u16 {
-    match *bytes {
-        [a] => !u16::from_be_bytes([a, 0]),
-        [a, b] => !u16::from_be_bytes([a, b]),
-        _ => Sum::of(bytes).checksum(),
-    }
 }
 
 /// A ones' complement sum under way: over the bytes added so far, in order.

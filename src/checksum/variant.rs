@@ -29,7 +29,7 @@ pub enum Variant {
     Scalar,
     /// 64 bits at a time in general registers.
     Wide,
-    /// 256 bits at a time: AVX2.
+    /// 256 bits at a time: AVX2, with BMI1 and BMI2.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// 512 bits at a time: AVX-512 F, BW, VL and VNNI, with BMI2.

@@ -230,7 +230,8 @@ impl<'a> Builder<'a> {
     /// handled before it. When the run cannot begin: no source, too many outputs, a CPU that cannot be used.
     ///
     /// # Panics
-    /// When a source or a sink panics.
+    /// When a source, a sink or the [observer](Self::observe) panics. After the observer the run ends in good order first, as if
+    /// its [`Shutdown`] had been requested.
     pub fn run(self) -> Result<Report, Error> {
         let Config { source, filter, outputs, cores, full_ring, queue, limit, shutdown, mut observer } =
             self.config;
@@ -279,6 +280,7 @@ impl<'a> Builder<'a> {
             let thread = thread::Builder::new().name("wharf-run".into()).spawn_scoped(scope, run);
             let thread = thread.map_err(Error::Thread)?;
             if let Some(Observer { every, show }) = &mut observer {
+                let _stop = StopOnPanic(shutdown);
                 while ended.recv_timeout(*every) == Err(mpsc::RecvTimeoutError::Timeout) {
                     show(Snapshot::read(gauges));
                 }
@@ -288,6 +290,17 @@ impl<'a> Builder<'a> {
         let report = conclude(outcome, rules)?;
         filters.meant()?;
         Ok(report)
+    }
+}
+
+/// Asks a run to end when the code beside it panics: the scope would wait for it, and it might last for ever.
+struct StopOnPanic<'r>(&'r Shutdown);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.request();
+        }
     }
 }
 

@@ -53,8 +53,8 @@
 //! # How it is checked
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --lib ring::` runs the models: all interleavings of short runs,
-//! slots included, through wrap-around, closing and sleeping, and each memory ordering of the ring taken away once to
-//! see that the models notice.
+//! slots included, through wrap-around, closing and sleeping, and each memory ordering of `order.rs` taken away once to
+//! see that the models notice (of one of them, half: it is said there).
 
 mod consumer;
 mod order;

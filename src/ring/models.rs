@@ -8,6 +8,7 @@ use loom::thread;
 
 use super::order::Edge;
 use super::shim::{Arc, WEAKENED};
+use super::side::Side;
 use super::*;
 
 fn explore(model: fn(), preemptions: usize) {
@@ -134,6 +135,16 @@ fn one_consumer_of_two_rings() {
     other.join().unwrap();
 }
 
+/// A sleeper that waits for two items is not woken by the first: what it asked for arrives with its flag.
+fn nobody_is_woken_for_less() {
+    let side = Arc::new(Side::new());
+    let sleeper = Arc::clone(&side);
+    let arming = thread::spawn(move || sleeper.arm(2));
+    side.notify(1);
+    arming.join().unwrap();
+    assert!(side.is_waiting(), "woken early");
+}
+
 macro_rules! models {
     ($($model:ident: $preemptions:literal)*) => {
         mod holds {
@@ -156,6 +167,7 @@ models! {
     the_producer_goes_while_the_consumer_looks: 3
     the_consumer_goes: 3
     one_consumer_of_two_rings: 2
+    nobody_is_woken_for_less: 3
 }
 
 /// Takes one ordering away and expects the named model to find what that breaks. In a process of its own: loom panics
@@ -206,4 +218,20 @@ fn a_lost_item_is_found_when_leaving_is_seen_relaxed() {
 fn a_lost_wake_up_is_found_without_the_barrier() {
     finds("the_consumer_sleeps", Edge::StoreThenLook, "deadlock");
     finds("the_producer_sleeps", Edge::StoreThenLook, "deadlock");
+}
+
+#[test]
+fn an_early_wake_up_is_found_when_arming_is_relaxed() {
+    finds("nobody_is_woken_for_less", Edge::Arm, "woken early");
+}
+
+#[test]
+fn an_early_wake_up_is_found_when_arming_is_seen_relaxed() {
+    finds("nobody_is_woken_for_less", Edge::SeeArmed, "woken early");
+}
+
+#[test]
+fn a_lost_wake_up_is_found_when_waking_is_relaxed() {
+    finds("the_producer_goes", Edge::Wake, "deadlock");
+    finds("the_consumer_goes", Edge::Wake, "deadlock");
 }

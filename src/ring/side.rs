@@ -75,8 +75,8 @@ impl Side {
 
     #[cold]
     fn wake_if(&self, reached: usize) {
-        // Acquire: `wake_at` is at least as new as the flag.
-        if self.flags.load(Ordering::Acquire) & WAITING == 0 {
+        // `wake_at` is then at least as new as the flag.
+        if self.flags.load(Edge::SeeArmed.ordering()) & WAITING == 0 {
             return;
         }
         let ahead = reached.wrapping_sub(self.wake_at.load(Ordering::Relaxed));
@@ -86,8 +86,7 @@ impl Side {
     }
 
     fn wake(&self) {
-        // AcqRel: with the same in `arm`, whichever of the two comes second sees what the first had done.
-        if self.flags.fetch_and(!WAITING, Ordering::AcqRel) & WAITING != 0
+        if self.flags.fetch_and(!WAITING, Edge::Wake.ordering()) & WAITING != 0
             && let Some(thread) = &*self.sleeper.lock().expect("no code that can panic runs under this lock")
         {
             thread.unpark();
@@ -106,9 +105,15 @@ impl Side {
         self.flags.load(Edge::SeeLeft.ordering()) & GONE != 0
     }
 
-    fn arm(&self, wake_at: usize) {
+    /// Called by this end before it looks a last time, behind a heavy barrier: from `wake_at` on it wants to be woken.
+    pub(super) fn arm(&self, wake_at: usize) {
         self.wake_at.store(wake_at, Ordering::Relaxed);
-        self.flags.fetch_or(WAITING, Ordering::AcqRel);
+        self.flags.fetch_or(WAITING, Edge::Arm.ordering());
+    }
+
+    #[cfg(all(test, loom))]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & WAITING != 0
     }
 
     fn set_sleeper(&self, thread: Option<Thread>) {

@@ -20,7 +20,8 @@
 
 mod buffer;
 
-use crate::sys::prefetch;
+use crate::sys::prefetch::{self, LINE};
+use std::marker::PhantomData;
 use std::ptr;
 
 use crossbeam::utils::CachePadded;
@@ -49,8 +50,8 @@ pub(super) fn ends<T>(capacity: usize, start: usize) -> (WriteEnd<T>, ReadEnd<T>
         slots: Buffer::new(capacity),
     });
     (
-        WriteEnd { shared: Arc::clone(&shared), tail: start, seen_head: start },
-        ReadEnd { shared, head: start, seen_tail: start },
+        WriteEnd { shared: Arc::clone(&shared), tail: start, seen_head: start, awaited: true },
+        ReadEnd { shared, head: start, seen_tail: start, items: PhantomData },
     )
 }
 
@@ -71,6 +72,9 @@ pub(super) struct WriteEnd<T> {
     pub(super) tail: usize,
     /// The consumer's index when last looked at: it may have moved on.
     seen_head: usize,
+    /// Whether the ring was empty then, as it is when each item is waited for, and hardly ever is in a stream of them: some
+    /// are always on their way.
+    awaited: bool,
 }
 
 impl<T> WriteEnd<T> {
@@ -92,6 +96,7 @@ impl<T> WriteEnd<T> {
             return known;
         }
         self.seen_head = self.shared.head.load(Edge::SeeSlots.ordering());
+        self.awaited = self.seen_head == self.tail;
         self.known_room()
     }
 
@@ -102,10 +107,17 @@ impl<T> WriteEnd<T> {
 
     /// Asks for the two lines that pushing one item will write. Before anything else in a push: the processor gets here
     /// while it still waits for what led to the item, so that the lines travel meanwhile (a sixth off a round trip).
+    ///
+    /// In a stream of single items that would take lines from a consumer that is looking at them, over and over, where
+    /// several stores could go to each at once when it comes: there only a slot that is a line of its own is asked for.
     #[inline(always)]
     pub(super) fn fetch_next(&self) {
-        prefetch::for_writing(self.shared.slots.address(self.tail));
-        prefetch::for_writing(&*self.shared.tail);
+        if self.awaited || size_of::<T>() >= LINE {
+            prefetch::for_writing(self.shared.slots.address(self.tail));
+        }
+        if self.awaited {
+            prefetch::for_writing(&*self.shared.tail);
+        }
     }
 
     /// Writes one item, unpublished; hands it back when the ring is full.
@@ -170,12 +182,30 @@ impl<T> Drop for WriteEnd<T> {
 }
 
 /// The consumer's hold on the slots.
+///
+/// [`peek`](Self::peek) gives `&T` out for a `&self`, so several threads may share it only if they may share a `T`. They may
+/// not share a `Cell`:
+///
+/// ```compile_fail,E0277
+/// use std::cell::Cell;
+/// use std::thread;
+///
+/// let (mut producer, mut consumer) = wharf::ring::spsc(4);
+/// producer.push(Cell::new(0_u64)).unwrap();
+/// let chunk = consumer.chunk(1);
+/// thread::scope(|scope| {
+///     scope.spawn(|| chunk.iter().for_each(|cell| cell.set(1)));
+///     scope.spawn(|| chunk.iter().for_each(|cell| cell.set(2)));
+/// });
+/// ```
 pub(super) struct ReadEnd<T> {
     pub(super) shared: Arc<Shared<T>>,
     /// Index of the next slot to read; ahead of the published one until `publish`.
     pub(super) head: usize,
     /// The producer's index when last looked at: it may have moved on.
     seen_tail: usize,
+    /// As if it held the items: to be sent takes `T: Send`, to be shared `T: Sync`.
+    items: PhantomData<T>,
 }
 
 impl<T> ReadEnd<T> {

@@ -333,3 +333,36 @@ fn says_what_is_inside_when_debugged() {
     assert_eq!(format!("{producer:?}"), "Producer { capacity: 2, len: 1, closed: false }");
     assert_eq!(format!("{consumer:?}"), "Consumer { capacity: 2, len: 1, closed: false }");
 }
+
+/// Who may have the ends: no item is on two threads at once but where one end lends it out by reference.
+#[test]
+fn ends_go_to_other_threads_as_far_as_items_do() {
+    use std::cell::Cell;
+
+    fn sent<T: Send>() {}
+    fn shared<T: Sync>() {}
+
+    sent::<Producer<Cell<u64>>>();
+    sent::<Consumer<Cell<u64>>>();
+    sent::<Chunk<'static, Cell<u64>>>();
+    shared::<Producer<Cell<u64>>>();
+    shared::<Consumer<u64>>();
+    shared::<Chunk<'static, u64>>();
+}
+
+/// Found by who refreshes its copy of the other index: every `capacity` items.
+#[test]
+fn a_full_ring_that_was_emptied_takes_single_items_again_and_again() {
+    for lag in [0, 1, 3] {
+        let (mut producer, mut consumer) = spsc(4);
+        let mut popped = Vec::new();
+        for item in 0..50 {
+            producer.push(item).unwrap();
+            if item >= lag {
+                popped.extend(consumer.pop());
+            }
+        }
+        popped.extend(std::iter::from_fn(|| consumer.pop()));
+        assert!(popped.into_iter().eq(0..50), "{lag} behind");
+    }
+}

@@ -105,6 +105,7 @@ impl Source for Memory {
 
     fn stop(&mut self) -> Result<(), source::Error> {
         self.say("stop".into());
+        self.idle = 0;
         self.frames.truncate(self.accepted_at_stop);
         Ok(())
     }

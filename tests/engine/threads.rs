@@ -1,6 +1,7 @@
 //! What runs on which thread, and what one tells another.
 
 use crate::memory::{Memory, Witness, mixed, udp};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -118,6 +119,22 @@ fn the_observer_sees_the_run_from_the_callers_thread() {
         .unwrap();
     assert!(seen.contains(&512), "{seen:?}");
     assert!(seen.is_sorted());
+}
+
+/// A source that has nothing for ever would keep the run, and with it the panic, if nobody told it to stop.
+#[test]
+fn a_panic_of_the_observer_ends_the_run() {
+    let (ends, ended) = channel();
+    thread::spawn(move || {
+        let mut source = Memory::new(mixed());
+        source.idle = usize::MAX;
+        source.at_fill = Box::new(|| thread::sleep(Duration::from_millis(1)));
+        let builder = Engine::builder().source(source).rest(Discard);
+        let builder = builder.observe(Duration::from_millis(10), |_| panic!("of the observer"));
+        let panic = catch_unwind(AssertUnwindSafe(|| builder.run().map(|_| ()))).unwrap_err();
+        ends.send(panic.downcast_ref::<&str>().copied()).unwrap();
+    });
+    assert_eq!(ended.recv_timeout(LIMIT), Ok(Some("of the observer")));
 }
 
 fn allowed() -> Vec<usize> {

@@ -1,6 +1,7 @@
 //! The memory of the slots, and nothing more: which of them are filled is the ends' business.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
@@ -11,16 +12,31 @@ use crate::sys::prefetch::{self, LINE};
 const PREFETCH_LINES: usize = 2;
 
 /// A buffer for `capacity` items that starts on a cache line of its own. Knows nothing of which slots are filled.
+///
+/// Invariant in `T`, as cells are: one end writes what the other reads, so neither may think it another type. Were it
+/// not, this would compile, and what is popped would be gone:
+///
+/// ```compile_fail,E0597
+/// use wharf::ring::{Producer, spsc};
+///
+/// let (producer, mut consumer) = spsc::<&'static str>(4);
+/// {
+///     let gone = String::from("gone");
+///     let mut producer: Producer<&str> = producer;
+///     producer.push(&gone).unwrap();
+/// }
+/// println!("{:?}", consumer.pop());
+/// ```
 pub(super) struct Buffer<T> {
-    data: NonNull<T>,
+    data: NonNull<UnsafeCell<T>>,
     capacity: usize,
     track: Track,
 }
 
-// SAFETY: the buffer is owned; an item goes in on one thread and out on another, which is what Send allows. `&Buffer`
-// gives nothing away but through unsafe functions, whose callers see to it that no slot is touched from two threads.
+// SAFETY: the buffer is owned; an item goes in on one thread and out on another, which is what Send allows.
 unsafe impl<T: Send> Send for Buffer<T> {}
-// SAFETY: as above.
+// SAFETY: both ends hold it, on a thread each. `&Buffer` gives nothing away but through unsafe functions, whose callers
+// see to it that no slot is touched from two threads; where that is by way of `&T`, it takes `T: Sync` there (`ReadEnd`).
 unsafe impl<T: Send> Sync for Buffer<T> {}
 
 impl<T> Buffer<T> {
@@ -60,7 +76,7 @@ impl<T> Buffer<T> {
 
     #[inline(always)]
     fn slot(&self, slot: usize) -> *mut T {
-        self.data.as_ptr().wrapping_add(slot)
+        UnsafeCell::raw_get(self.data.as_ptr()).wrapping_add(slot)
     }
 
     /// Where the slot of `index` is, for prefetching.
