@@ -7,7 +7,7 @@
 
 use crate::checksum::{self, Kernel, Sum, Task};
 use crate::frame::Offload;
-use crate::parse::{IpLayer, IpVersion, Packet};
+use crate::parse::{IpLayer, IpVersion, Layers, Packet};
 use std::fmt;
 
 mod counts;
@@ -143,44 +143,88 @@ impl Verdicts {
 /// was to begin, no transport checksum of a frame that is not ready is called bad. Where it is not known whether a frame
 /// is ready ([`Offload::checksum_unsure`]), a wrong checksum tells: one that the device was to complete is the sum of the
 /// pseudo header alone.
+#[inline(always)] // As `parse`.
 #[must_use]
 pub fn verify(packet: &Packet<'_>) -> Verdicts {
-    struct One<'p, 'a>(&'p Packet<'a>);
+    struct One<'p, 'a>(&'p Packet<'a>, &'p mut Verdicts);
     impl Task for One<'_, '_> {
-        type Output = Verdicts;
+        type Output = ();
 
         #[inline(always)]
-        fn run<K: Kernel>(self, kernel: K) -> Verdicts {
-            verify_with(kernel, self.0)
+        fn run<K: Kernel>(self, kernel: K) {
+            let Self(packet, verdicts) = self;
+            verify_into(
+                kernel,
+                packet.frame().data,
+                packet.frame().record.offload,
+                packet.layers(),
+                verdicts,
+            );
         }
     }
-    checksum::run(One(packet))
+    let mut verdicts = Verdicts::default();
+    checksum::run(One(packet, &mut verdicts));
+    verdicts
 }
 
 /// As [`verify`], by a given kernel: for a [`Task`] that verifies along with other work.
 #[inline]
 #[must_use]
 pub fn verify_with<K: Kernel>(kernel: K, packet: &Packet<'_>) -> Verdicts {
-    let (data, layers) = (packet.frame().data, packet.layers());
-    let Offload { checksum_not_ready: not_ready, checksum_valid, checksum_unsure: unsure, .. } =
-        packet.frame().record.offload;
-    let transport = |ip: &IpLayer, vouched: bool| match transport::verdict(kernel, data, ip, vouched) {
-        Verdict::Bad { .. } if not_ready => Verdict::NotReady,
-        verdict => verdict,
-    };
     let mut verdicts = Verdicts::default();
-    if let Some(ip) = &layers.outer {
-        verdicts.ip = header(kernel, data, ip);
-        verdicts.l4 = transport(ip, checksum_valid && !not_ready);
+    verify_into(kernel, packet.frame().data, packet.frame().record.offload, packet.layers(), &mut verdicts);
+    verdicts
+}
+
+/// The verdicts over the packet in `data` whose headers are `layers`, in place of what is in `verdicts`.
+///
+/// Each is written where it belongs as soon as it is known: put together elsewhere and copied from there, it would wait for
+/// its own stores, for longer than a sum takes.
+#[inline]
+pub(crate) fn verify_into<K: Kernel>(
+    kernel: K,
+    data: &[u8],
+    offload: Offload,
+    layers: &Layers,
+    verdicts: &mut Verdicts,
+) {
+    let Offload { checksum_not_ready: not_ready, checksum_valid, checksum_unsure: unsure, .. } = offload;
+    *verdicts = Verdicts::default();
+    let Verdicts { ip, l4, inner_ip, inner_l4 } = verdicts;
+    if let Some(layer) = &layers.outer {
+        verify_layer(kernel, data, layer, (not_ready, checksum_valid && !not_ready), (ip, l4));
     }
-    if let Some(ip) = &layers.inner {
-        verdicts.inner_ip = header(kernel, data, ip);
-        verdicts.inner_l4 = transport(ip, false);
+    if let Some(layer) = &layers.inner {
+        verify_layer(kernel, data, layer, (not_ready, false), (inner_ip, inner_l4));
     }
     if unsure && verdicts.any_bad() {
-        unfinished::settle(data, layers, &mut verdicts);
+        unfinished::settle(data, layers, verdicts);
     }
-    verdicts
+}
+
+/// The verdicts over one IP layer's header and over what it carries, of which the kernel says whether it is ready and whether
+/// it vouches for it.
+#[inline]
+fn verify_layer<K: Kernel>(
+    kernel: K,
+    data: &[u8],
+    ip: &IpLayer,
+    (not_ready, vouched): (bool, bool),
+    (header_verdict, verdict): (&mut Verdict, &mut Verdict),
+) {
+    if is_plain_header(kernel, data, ip) {
+        *header_verdict = Verdict::Good;
+    } else {
+        *header_verdict = header(kernel, data, ip);
+    }
+    if !vouched && transport::is_plainly_right(kernel, data, ip) {
+        *verdict = Verdict::Good;
+    } else {
+        transport::judge(kernel, data, ip, vouched, verdict);
+        if not_ready && verdict.is_bad() {
+            *verdict = Verdict::NotReady;
+        }
+    }
 }
 
 /// The same verdicts, where it is not known whether the frame is [ready](Offload::checksum_unsure).
@@ -189,8 +233,16 @@ pub(crate) fn finished(packet: &Packet<'_>, mut verdicts: Verdicts) -> Verdicts 
     verdicts
 }
 
+/// Whether it is an IPv4 header without options, and right. False says nothing.
+#[inline(always)]
+fn is_plain_header<K: Kernel>(kernel: K, data: &[u8], ip: &IpLayer) -> bool {
+    let Some(header) = data.get(ip.start as usize..).and_then(<[u8]>::first_chunk::<20>) else {
+        return false;
+    };
+    (ip.version == IpVersion::V4) & (header[0] & 0x0f == 5) && kernel.sum(header).fold() == 0xffff
+}
+
 /// The IPv4 header checksum, options included (RFC 791 section 3.1). IPv6 has none.
-#[inline]
 fn header<K: Kernel>(kernel: K, data: &[u8], ip: &IpLayer) -> Verdict {
     if ip.version == IpVersion::V6 {
         return Verdict::NotApplicable;

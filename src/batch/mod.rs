@@ -2,8 +2,8 @@
 //! [`verify`](crate::verify) find frame by frame.
 //!
 //! Most packets have a common shape: Ethernet, perhaps one VLAN tag, IPv4 without options or IPv6 without extension
-//! headers, TCP, UDP or ICMP, no fragment. Of those a [`Summary`] of eight bytes is made, and where a checksum is wrong its
-//! [`Verdicts`] are kept. Every other one goes the general way, and its [`Layers`] are kept too. Layers of a packet of a common shape are found
+//! headers, TCP, UDP or ICMP, no fragment. Of those a [`Summary`] of eight bytes is made, several at a time where the CPU has
+//! [lanes](has_lanes) for them and one by one elsewhere; where a checksum is wrong their [`Verdicts`] are kept. Every other one goes the general way, and its [`Layers`] are kept too. Layers of a packet of a common shape are found
 //! by the same general walk when somebody asks for them: what anybody sees is always what the walk says.
 //!
 //! ```
@@ -22,6 +22,7 @@
 //! assert_eq!(findings.summaries()[7].transport(), layers.outer.unwrap().transport);
 //! ```
 
+mod common;
 mod summary;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
@@ -31,8 +32,9 @@ pub use summary::Summary;
 
 use crate::checksum::{self, Kernel, Task};
 use crate::frame::{Batch, Frame};
-use crate::parse::{Layers, Malformed, Packet, parse, parse_into};
-use crate::verify::{Checksums, Verdicts, verify_with};
+use crate::parse::{Layers, Malformed, parse, parse_into};
+use crate::verify::{Checksums, Verdicts, verify_into};
+use common::{Common, Seen};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -70,8 +72,8 @@ pub struct Findings {
     on_demand: Vec<OnceLock<Layers>>,
     /// At least one for each frame; meant only where its summary says that it is judged.
     verdicts: Vec<Verdicts>,
-    /// Indices of the frames that were walked, in order.
-    walked: Vec<u32>,
+    /// Indices of the frames that do not keep their headers' promises, in order.
+    malformed: Vec<u32>,
     /// Something has been filled in on demand.
     lent: AtomicBool,
     /// Checksums are left alone.
@@ -125,8 +127,8 @@ impl Findings {
         findings.begin(batch.len());
         for index in 0..batch.len() {
             findings.layers[index] = layers[index];
-            findings.keep(index, verdicts[index]);
-            findings.walked.push(index as u32);
+            findings.verdicts[index] = verdicts[index];
+            findings.keep(index);
         }
         findings
     }
@@ -176,7 +178,8 @@ impl Findings {
         for &index in indices {
             let index = usize::from(index);
             if !self.summaries[index].is_laid_out() {
-                parse_into(&batch.frame(index), &mut self.layers[index]);
+                let record = &batch.records()[index];
+                parse_into(batch.data(record), record, &mut self.layers[index]);
                 self.summaries[index] = self.summaries[index].laid_out();
             }
         }
@@ -200,7 +203,7 @@ impl Findings {
 
     /// What was wrong with those frames that do not keep their headers' promises.
     pub fn malformed(&self) -> impl Iterator<Item = Malformed> {
-        self.walked.iter().filter_map(|&index| self.layers[index as usize].malformed)
+        self.malformed.iter().filter_map(|&index| self.layers[index as usize].malformed)
     }
 
     /// Forgets the last batch and makes room for one of `frames`.
@@ -208,7 +211,7 @@ impl Findings {
         if std::mem::take(self.lent.get_mut()) {
             self.on_demand.iter_mut().for_each(|layers| *layers = OnceLock::new());
         }
-        self.walked.clear();
+        self.malformed.clear();
         self.summaries.clear();
         self.make_room(frames);
         self.summaries.resize(frames, Summary::default());
@@ -221,7 +224,7 @@ impl Findings {
             // With some to spare: a batch a little larger than the last shall not allocate.
             let room = frames.next_power_of_two();
             self.summaries.reserve(room.saturating_sub(self.summaries.len()));
-            self.walked.reserve(room.saturating_sub(self.walked.len()));
+            self.malformed.reserve(room.saturating_sub(self.malformed.len()));
             self.layers.resize(room, Layers::default());
             self.on_demand.resize_with(room, OnceLock::new);
             self.verdicts.resize(room, Verdicts::default());
@@ -237,22 +240,45 @@ impl Findings {
             #[allow(unsafe_code)]
             return unsafe { x86_64::read(kernel, self, batch) };
         }
-        (0..batch.len()).for_each(|index| self.walk(kernel, batch, index));
+        let (mut seen, verified) = (Seen::default(), !self.unverified);
+        for (index, record) in batch.records().iter().enumerate() {
+            match seen.read(kernel, batch.slab(), record, verified) {
+                Some(Common::Right(summary)) => self.summaries[index] = summary,
+                Some(Common::Wrong(summary)) => {
+                    let verdicts = &mut self.verdicts[index];
+                    common::judge(kernel, batch.data(record), record, summary, verdicts);
+                    self.summaries[index] = summary.judged(verdicts.ip, verdicts.l4);
+                    self.checksums.add(verdicts);
+                }
+                None => self.walk(kernel, batch, index),
+            }
+        }
+        if verified {
+            seen.settle(&mut self.checksums);
+        }
     }
 
     /// Reads a frame the general way.
-    #[inline]
+    #[inline(never)]
     fn walk<K: Kernel>(&mut self, kernel: K, batch: Batch<'_>, index: usize) {
-        let frame = batch.frame(index);
-        let layers = &mut self.layers[index];
-        parse_into(&frame, layers);
-        self.walked.push(index as u32);
+        let record = &batch.records()[index];
+        let data = batch.data(record);
+        let (layers, verdicts) = (&mut self.layers[index], &mut self.verdicts[index]);
+        parse_into(data, record, layers);
         if self.unverified {
-            self.verdicts[index] = Verdicts::default();
-            self.summaries[index] = Summary::walked(&self.layers[index], &Verdicts::default());
+            *verdicts = Verdicts::default();
+            self.summaries[index] = Summary::walked(layers, verdicts);
+            self.note_malformed(index);
         } else {
-            let verdicts = verify_with(kernel, &Packet::new(frame, layers));
-            self.keep(index, verdicts);
+            verify_into(kernel, data, record.offload, layers, verdicts);
+            self.keep(index);
+        }
+    }
+
+    #[inline]
+    fn note_malformed(&mut self, index: usize) {
+        if self.layers[index].malformed.is_some() {
+            self.malformed.push(index as u32);
         }
     }
 
@@ -265,12 +291,13 @@ impl Findings {
         self.verdicts[index] = verdicts;
     }
 
-    /// Keeps what was found in a frame whose layers are there already.
+    /// Sums up a frame whose layers and verdicts are there already.
     #[inline]
-    fn keep(&mut self, index: usize, verdicts: Verdicts) {
-        self.summaries[index] = Summary::walked(&self.layers[index], &verdicts);
-        self.checksums.add(&verdicts);
-        self.verdicts[index] = verdicts;
+    fn keep(&mut self, index: usize) {
+        let verdicts = &self.verdicts[index];
+        self.summaries[index] = Summary::walked(&self.layers[index], verdicts);
+        self.checksums.add(verdicts);
+        self.note_malformed(index);
     }
 }
 
@@ -283,16 +310,7 @@ mod tests {
 
     /// Were they walked, nobody would notice but who waits.
     #[test]
-    fn common_packets_are_not_walked_where_there_are_lanes() {
-        struct Lanes;
-        impl Task for Lanes {
-            type Output = bool;
-
-            fn run<K: Kernel>(self, _: K) -> bool {
-                K::LANES
-            }
-        }
-        let lanes = checksum::run(Lanes);
+    fn common_packets_are_not_walked() {
         // From where a header is all there is, to beyond where a length in bits has more than 16 of them.
         let lengths = (42..220).chain([576, 1_514]).chain((8_180..8_290).step_by(6)).chain([40_000]);
         for (length, icmp) in lengths.flat_map(|length| [(length, false), (length, true)]) {
@@ -318,9 +336,9 @@ mod tests {
             let read = |slab: &[u8], records: &[Record]| {
                 let mut findings = Findings::new();
                 findings.read(Batch::new(slab, records, table.interfaces()));
-                let walked = findings.walked.len();
+                let walked = findings.summaries().iter().filter(|summary| summary.is_laid_out()).count();
                 // By chance a payload looks like a packet of IPv6, and by chance only a packet itself tells what is right.
-                assert!(if lanes { walked <= 1 } else { walked == 96 }, "{walked} of {length} bytes");
+                assert!(walked <= 1, "{walked} of {length} bytes");
                 findings
             };
             read(&slab, &records);

@@ -58,12 +58,25 @@ impl Summary {
         Self((transport as u64) << TRANSPORT_AT | (ip.code() as u64) << IP_AT | (l4.code() as u64) << L4_AT)
     }
 
+    /// A packet of a common shape: its ports, 0 where it has none, and the codes of both verdicts.
+    #[inline(always)]
+    pub(super) fn of(
+        transport: Transport,
+        (source, destination): (u16, u16),
+        ip_code: usize,
+        l4_code: usize,
+    ) -> Self {
+        let ports = u64::from(source) | u64::from(destination) << 16;
+        let verdicts = (ip_code as u64) << IP_AT | (l4_code as u64) << L4_AT;
+        Self(ports | (transport as u64) << TRANSPORT_AT | verdicts)
+    }
+
     /// Of a packet that the general walk has read.
     pub(super) fn walked(layers: &Layers, verdicts: &Verdicts) -> Self {
         let kept = Self::JUDGED | Self::LAID_OUT;
         let Some(ip) = &layers.outer else { return Self(kept) };
-        let ports = u64::from(ip.source_port) | u64::from(ip.destination_port) << 16;
-        Self(Self::common(ip.transport, verdicts.ip, verdicts.l4).0 | ports | kept)
+        let ports = (ip.source_port, ip.destination_port);
+        Self(Self::of(ip.transport, ports, verdicts.ip.code(), verdicts.l4.code()).0 | kept)
     }
 
     /// The bits of it, for lanes of them.
@@ -79,11 +92,9 @@ impl Summary {
     }
 
     /// The bits that hold verdicts.
-    #[cfg(target_arch = "x86_64")]
     pub(super) const VERDICTS: u64 = 0xff << IP_AT | 0xff << L4_AT;
 
     /// The same with other verdicts, which are kept.
-    #[cfg(target_arch = "x86_64")]
     pub(super) const fn judged(self, ip: Verdict, l4: Verdict) -> Self {
         let others = self.0 & !Self::VERDICTS;
         Self(others | Self::common(Transport::None, ip, l4).0 | Self::JUDGED)

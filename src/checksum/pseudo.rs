@@ -20,8 +20,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 #[inline]
 #[must_use]
 pub const fn v4(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, length: u32) -> Sum {
-    let sum = number(Sum::ZERO, source.to_bits());
-    number(number(sum, destination.to_bits()), length).add_word(protocol as u16)
+    let words = u32::from_ne_bytes(source.octets()) as u64 + u32::from_ne_bytes(destination.octets()) as u64;
+    Sum { total: words, odd: false }.then(rest(protocol, length))
 }
 
 /// The sum over the IPv6 pseudo header (RFC 8200 section 8.1).
@@ -32,12 +32,16 @@ pub const fn v4(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, length: u
 #[inline]
 #[must_use]
 pub fn v6(source: Ipv6Addr, destination: Ipv6Addr, next_header: u8, length: u32) -> Sum {
-    let words = source.segments().into_iter().chain(destination.segments());
-    number(words.fold(Sum::ZERO, Sum::add_word), length).add_word(u16::from(next_header))
+    let words = [source, destination].into_iter().flat_map(|address| {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = address.octets();
+        [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes(rest)]
+    });
+    let addresses = words.fold(0, super::add);
+    Sum { total: addresses, odd: false }.then(rest(next_header, length))
 }
 
-/// Appends a 32-bit number.
+/// What a pseudo header has beside the addresses: the length and the protocol.
 #[inline]
-const fn number(sum: Sum, value: u32) -> Sum {
-    sum.add_word((value >> 16) as u16).add_word(value as u16)
+pub(crate) const fn rest(protocol: u8, length: u32) -> Sum {
+    Sum { total: length.to_be() as u64 + (protocol as u16).to_be() as u64, odd: false }
 }

@@ -58,6 +58,7 @@ impl<'a> Share<'a> {
             self.reading.left = 0;
         }
         let turn = self.reading.next(chunk, self.shutdown, self.ending)?;
+        chunk.finish();
         if let Turn::Chunk { .. } = turn {
             self.quota.claim(chunk);
             // All of it may be beyond the limit. Then the next call ends.

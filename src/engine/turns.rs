@@ -79,7 +79,11 @@ impl<'a> Turns<'a> {
 
     /// Waits for its turn and takes the next chunk; `None` when there are no more, or a worker has panicked over it.
     pub(super) fn next(&self, chunk: &mut Chunk) -> Option<Turn> {
-        let Some(ahead) = &self.ahead else { return self.lock()?.next(chunk, self.shutdown, self.ending) };
+        let Some(ahead) = &self.ahead else {
+            let turn = self.lock()?.next(chunk, self.shutdown, self.ending);
+            chunk.finish();
+            return turn;
+        };
         loop {
             let baton = Baton { turns: self, piece: ahead.claim() };
             ahead.fetch(baton.piece, chunk);
@@ -87,7 +91,10 @@ impl<'a> Turns<'a> {
             match reading.next(chunk, self.shutdown, self.ending) {
                 // Empty where a large record covers the whole piece.
                 Some(Turn::Idle) => {}
-                turn => return turn,
+                turn => {
+                    chunk.finish();
+                    return turn;
+                }
             }
         }
     }
@@ -158,6 +165,7 @@ impl<'a> Reading<'a> {
         Rest { source, taken, error }
     }
 
+    /// The next chunk, [to be finished](Chunk::finish).
     pub(super) fn next(&mut self, chunk: &mut Chunk, shutdown: &Shutdown, ending: &Ending) -> Option<Turn> {
         if self.ended || ending.is_over() {
             return None;
@@ -192,7 +200,7 @@ impl<'a> Reading<'a> {
             return Ok(false);
         }
         match self.source.chunks() {
-            Some(source) => source.fill_chunk(chunk, self.left),
+            Some(source) => source.claim_chunk(chunk, self.left),
             None => self.copy(chunk),
         }
     }

@@ -131,6 +131,15 @@ impl<'a> Batch<'a> {
         self.annotations
     }
 
+    /// The captured bytes of the frame with this record, which is one of [`Batch::records`].
+    #[inline(always)]
+    pub(crate) fn data(&self, record: &Record) -> &'a [u8] {
+        self.slab
+            .get(record.offset as usize..)
+            .and_then(|rest| rest.get(..record.captured as usize))
+            .unwrap_or_default()
+    }
+
     /// The frame at `index`.
     ///
     /// # Panics

@@ -207,21 +207,28 @@ impl<V: Visit> Walk<'_, V> {
             pseudo_destination: at as u32 + 16,
             ..IpLayer::default()
         };
-        let result = self.bytes(Layer::Ipv4, at, length).map(|_| ()).and_then(|()| {
+        let mut result =
+            if length == 20 { Ok(()) } else { self.ipv4_options(at, length, &mut ip.pseudo_destination) };
+        if result.is_ok() {
             self.visit.header(Layer::Ipv4, at, at + length);
-            if length > 20
-                && let Some(last) = self.source_route(at, length)
-            {
-                ip.pseudo_destination = last;
-            }
             if ip.protocol == AUTHENTICATION && ip.fragment != Fragment::Later {
-                self.extensions(&mut ip, false)?;
+                result = self.extensions(&mut ip, false);
             }
-            self.transport(&mut ip)
-        });
+        }
+        let result = result.and_then(|()| self.transport(&mut ip));
         self.found_ip(ip);
         result?;
         self.tunnel(&ip)
+    }
+
+    /// Whether all of a header with options is there, and where the last address of its source route is.
+    #[inline(always)]
+    fn ipv4_options(&mut self, at: usize, length: usize, destination: &mut u32) -> Step {
+        self.bytes(Layer::Ipv4, at, length)?;
+        if let Some(last) = self.source_route(at, length) {
+            *destination = last;
+        }
+        Ok(())
     }
 
     /// A fixed header that is not all there: what stands before the cut is recorded from the source address on.

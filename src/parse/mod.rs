@@ -64,8 +64,9 @@ pub(crate) use ethernet::ether_type;
 pub(crate) use transport::protocol;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use tunnel::TUNNEL_PORTS;
+pub(crate) use tunnel::is_tunnel_port;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, Record};
 use walk::{Visit, Walk};
 
 /// IP version of a layer.
@@ -258,6 +259,8 @@ pub struct Span {
 /// let layers = parse(&Frame::new(LinkType::RAW, &bytes));
 /// assert_eq!(layers.malformed.unwrap().to_string(), "IPv4: bad length (need 20, have 4)");
 /// ```
+// Into the caller, whose layers they become: returned from a call they would be copied before the stores have come through.
+#[inline(always)]
 #[must_use]
 pub fn parse(frame: &Frame<'_>) -> Layers {
     let mut layers = Layers::default();
@@ -265,18 +268,24 @@ pub fn parse(frame: &Frame<'_>) -> Layers {
     layers
 }
 
-/// As [`parse`], in place of what is in `layers`: nothing is copied.
+/// As [`parse`], in place of what is in `layers`: nothing is copied. `data` are the captured bytes of the frame with this
+/// record.
 #[inline]
-pub(crate) fn parse_into(frame: &Frame<'_>, layers: &mut Layers) {
+pub(crate) fn parse_into(data: &[u8], record: &Record, layers: &mut Layers) {
     *layers = Layers::default();
-    walk_frame(frame, layers, ());
+    walk(data, record, layers, ());
 }
 
-// Inlined, LLVM collects `layers` on the stack and then waits for its own stores to copy it out.
-#[inline(never)]
 fn walk_frame<V: Visit>(frame: &Frame<'_>, layers: &mut Layers, visit: V) -> V {
-    let mut walk = Walk::new(frame.data, frame.record.wire_length, layers, visit);
-    let result = walk.link(frame.record.link_type, 0);
-    walk.layers.malformed = result.err();
+    walk(frame.data, &frame.record, layers, visit)
+}
+
+// Not inlined: LLVM would collect `layers` on the stack, to copy them from there.
+#[inline(never)]
+fn walk<V: Visit>(data: &[u8], record: &Record, layers: &mut Layers, visit: V) -> V {
+    let mut walk = Walk::new(data, record.wire_length, layers, visit);
+    if let Err(malformed) = walk.link(record.link_type, 0) {
+        walk.layers.malformed = Some(malformed);
+    }
     walk.visit
 }

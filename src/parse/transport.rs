@@ -1,7 +1,7 @@
 //! The step from an IP layer to what it carries.
 
 use super::walk::{Step, Visit, Walk, be16};
-use super::{Fragment, IpLayer, Layer, Reason, Transport};
+use super::{Fragment, IpLayer, Layer, Reason, TcpHeader, Transport, UdpHeader};
 
 /// Protocol numbers (IANA "Assigned Internet Protocol Numbers").
 pub(crate) mod protocol {
@@ -33,6 +33,40 @@ impl<V: Visit> Walk<'_, V> {
         if ip.fragment == Fragment::Later {
             return Ok(());
         }
+        if self.tcp_or_udp(ip) { Ok(()) } else { self.any_transport(ip) }
+    }
+
+    /// TCP or UDP without a fault, and at least 20 bytes of it. False for anything else, which is then as it was.
+    ///
+    /// Which of the two it is decides no branch: they come in turns that nobody can guess.
+    #[inline(always)]
+    fn tcp_or_udp(&mut self, ip: &mut IpLayer) -> bool {
+        let at = ip.payload as usize;
+        let (tcp, udp) = (ip.protocol == protocol::TCP, ip.protocol == protocol::UDP);
+        let Some(header) = self.peek::<20>(at).filter(|_| tcp | udp) else { return false };
+        let length = if tcp { usize::from(header[12] >> 4) * 4 } else { UdpHeader::LENGTH };
+        let short = tcp & ((length < TcpHeader::LENGTH) | (length > self.data.len() - at));
+        if short | (udp & matches!(be16(header, 4), 1..8)) {
+            return false;
+        }
+        self.visit.header(if tcp { Layer::Tcp } else { Layer::Udp }, at, at + length);
+        (ip.source_port, ip.destination_port) = (be16(header, 0), be16(header, 2));
+        ip.transport = if tcp { Transport::Tcp } else { Transport::Udp };
+        ip.data = (at + length) as u32;
+        true
+    }
+
+    #[inline(always)]
+    fn any_transport(&mut self, ip: &mut IpLayer) -> Step {
+        // A copy, as in `extensions`.
+        let mut copy = *ip;
+        let result = self.other_transport(&mut copy);
+        *ip = copy;
+        result
+    }
+
+    #[inline(never)]
+    fn other_transport(&mut self, ip: &mut IpLayer) -> Step {
         let (transport, layer, least) = match ip.protocol {
             protocol::TCP => (Transport::Tcp, Layer::Tcp, 20),
             protocol::UDP => (Transport::Udp, Layer::Udp, 8),
@@ -76,10 +110,10 @@ impl<V: Visit> Walk<'_, V> {
     }
 
     /// Where UDP's own length says its payload ends, within the bytes that are there.
-    pub(super) fn udp_end(&self, ip: &IpLayer) -> usize {
-        match self.peek::<6>(ip.payload as usize).map_or(0, |header| be16(header, 4)) {
+    pub(super) fn udp_end(&self, at: usize) -> usize {
+        match self.peek::<6>(at).map_or(0, |header| be16(header, 4)) {
             0 => self.data.len(),
-            length => ip.payload as usize + usize::from(length),
+            length => at + usize::from(length),
         }
     }
 }

@@ -54,29 +54,73 @@ impl OverUdp {
     }
 }
 
+/// Whether it is one of [`TUNNEL_PORTS`]: looked up without a branch, in one line of memory.
+#[inline(always)]
+pub(crate) const fn is_tunnel_port(port: u16) -> bool {
+    HASHED_PORTS[hash(port, HASH_FACTOR)] == port
+}
+
+const HASH_BITS: u32 = 5;
+
+/// With it the [hash](hash) has no collisions over [`TUNNEL_PORTS`].
+const HASH_FACTOR: u16 = {
+    let mut factor = 1;
+    while !tells_apart(factor) {
+        factor += 2;
+    }
+    factor
+};
+
+/// The tunnel port of each hash. Where there is none stands one that has another hash, and so is never found there.
+const HASHED_PORTS: [u16; 1 << HASH_BITS] = {
+    let mut table = [TUNNEL_PORTS[0]; 1 << HASH_BITS];
+    table[hash(TUNNEL_PORTS[0], HASH_FACTOR)] = TUNNEL_PORTS[1];
+    let mut at = 0;
+    while at < TUNNEL_PORTS.len() {
+        table[hash(TUNNEL_PORTS[at], HASH_FACTOR)] = TUNNEL_PORTS[at];
+        at += 1;
+    }
+    table
+};
+
+#[inline(always)]
+const fn hash(port: u16, factor: u16) -> usize {
+    (port.wrapping_mul(factor) >> (16 - HASH_BITS)) as usize
+}
+
+const fn tells_apart(factor: u16) -> bool {
+    let (mut seen, mut at) = (0_u32, 0);
+    while at < TUNNEL_PORTS.len() {
+        let bit = 1 << hash(TUNNEL_PORTS[at], factor);
+        if seen & bit != 0 {
+            return false;
+        }
+        seen |= bit;
+        at += 1;
+    }
+    true
+}
+
 impl<V: Visit> Walk<'_, V> {
     /// Opens what `ip` carries, if it is a tunnel.
     #[inline(always)]
     pub(super) fn tunnel(&mut self, ip: &IpLayer) -> Step {
-        match ip.transport {
-            Transport::Udp => {
-                if let Some(kind) = OverUdp::of(ip.destination_port).or(OverUdp::of(ip.source_port)) {
-                    self.over_udp(kind, *ip)
-                } else if self.looks_like_teredo(ip) {
-                    self.teredo(ip.data as usize)
-                } else {
-                    Ok(())
-                }
-            }
-            Transport::None if ip.fragment != Fragment::Later => self.over_ip(*ip),
-            _ => Ok(()),
+        // As cheap for TCP as to branch around it, and nobody can guess which comes next.
+        let port = is_tunnel_port(ip.destination_port) | is_tunnel_port(ip.source_port);
+        let version_6 = self.data.get(ip.data as usize).is_some_and(|first| first >> 4 == 6);
+        if (ip.transport == Transport::Udp) & (port | version_6) {
+            let ports = (ip.source_port, ip.destination_port);
+            return self.over_udp(ports, ip.payload as usize, (ip.data, ip.declared_end));
         }
+        if ip.transport == Transport::None && ip.fragment != Fragment::Later {
+            return self.over_ip(ip.protocol, ip.payload as usize);
+        }
+        Ok(())
     }
 
     #[inline(never)]
-    fn over_ip(&mut self, ip: IpLayer) -> Step {
-        let at = ip.payload as usize;
-        match ip.protocol {
+    fn over_ip(&mut self, protocol: u8, at: usize) -> Step {
+        match protocol {
             protocol::IPV4 => self.ipv4(at),
             protocol::IPV6 => self.ipv6(at),
             protocol::IPIP => self.guess(|walk| walk.ip(at)),
@@ -89,10 +133,14 @@ impl<V: Visit> Walk<'_, V> {
         }
     }
 
+    /// A datagram at `at` that may be a tunnel: by its ports, source and destination, or by its data, which begin and end there.
     #[inline(never)]
-    fn over_udp(&mut self, kind: OverUdp, ip: IpLayer) -> Step {
-        self.narrow(self.udp_end(&ip));
-        let at = ip.data as usize;
+    fn over_udp(&mut self, ports: (u16, u16), at: usize, data: (u32, u32)) -> Step {
+        let Some(kind) = OverUdp::of(ports.1).or(OverUdp::of(ports.0)) else {
+            return if self.looks_like_teredo(data) { self.teredo(data.0 as usize) } else { Ok(()) };
+        };
+        self.narrow(self.udp_end(at));
+        let at = data.0 as usize;
         self.guess(|walk| match kind {
             OverUdp::Vxlan => walk.vxlan(at),
             OverUdp::VxlanGpe => walk.vxlan_gpe(at),
@@ -165,12 +213,11 @@ impl<V: Visit> Walk<'_, V> {
     }
 
     /// On any port: an IPv6 packet that fits exactly and has an address in 2001::/32 (RFC 4380 2.6).
-    #[inline(always)]
-    fn looks_like_teredo(&self, ip: &IpLayer) -> bool {
+    fn looks_like_teredo(&self, (start, declared_end): (u32, u32)) -> bool {
         const PREFIX: [u8; 4] = [0x20, 0x01, 0, 0];
-        match self.peek::<40>(ip.data as usize) {
+        match self.peek::<40>(start as usize) {
             Some(header) if header[0] >> 4 == 6 => {
-                let length = ip.declared_end.saturating_sub(ip.data + 40);
+                let length = declared_end.saturating_sub(start + 40);
                 u32::from(be16(header, 4)) == length && (header[8..12] == PREFIX || header[24..28] == PREFIX)
             }
             _ => false,
@@ -297,6 +344,7 @@ mod tests {
     fn every_tunnel_port_is_listed() {
         for port in 0..=u16::MAX {
             assert_eq!(OverUdp::of(port).is_some(), TUNNEL_PORTS.contains(&port), "{port}");
+            assert_eq!(OverUdp::of(port).is_some(), is_tunnel_port(port), "{port}");
         }
     }
 }

@@ -152,6 +152,7 @@ impl<'a, V: Visit> Walk<'a, V> {
     #[inline(always)]
     pub(super) fn found_ip(&mut self, ip: IpLayer) {
         self.layers.ip_depth += 1;
+        // Field by field from registers: collected on the stack and copied from there, it would wait for its own stores.
         if self.layers.outer.is_none() {
             self.layers.outer = Some(ip);
         } else {

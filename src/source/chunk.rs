@@ -1,6 +1,7 @@
 //! Frames that leave their source, memory and all: how several workers share it, and how outputs read on other threads.
 
 use super::capture_file::{Fetched, ReadAhead};
+use super::synthetic::Claim;
 use super::{BATCH, Error, Lease, Source};
 use crate::frame::{Annotation, Batch, Frame, Interface, Record, Timestamp};
 
@@ -30,6 +31,8 @@ pub struct Chunk {
     lease: Option<Lease>,
     /// What [`ReadAhead`] has put into the slab, until the chunk is filled.
     pub(super) fetched: Option<Fetched>,
+    /// What [`Chunk::finish`] is to write behind the records.
+    claim: Option<Claim>,
     pub(super) records: Vec<Record>,
     pub(super) annotations: Vec<Annotation>,
     /// Those of the source, kept from one filling to the next: only new ones are copied.
@@ -51,7 +54,7 @@ impl Chunk {
     /// How many frames.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.records.len() + self.claim.as_ref().map_or(0, Claim::len)
     }
 
     /// No frame and no annotation.
@@ -224,6 +227,7 @@ impl Chunk {
         self.slab.clear();
         self.lease = None;
         self.fetched = None;
+        self.claim = None;
         self.records.clear();
         self.annotations.clear();
         self.cuts.clear();
@@ -235,9 +239,22 @@ impl Chunk {
         self.lease = Some(lease);
     }
 
+    /// Its frames are these, once it is [finished](Self::finish).
+    pub(super) fn hold(&mut self, claim: Claim, known: &[Interface]) {
+        self.claim = Some(claim);
+        self.cut_evenly(known);
+    }
+
+    /// Does what is left to do of a chunk that was [claimed](ChunkSource::claim_chunk): before its frames are looked at.
+    pub fn finish(&mut self) {
+        if let Some(claim) = self.claim.take() {
+            claim.write(&mut self.records);
+        }
+    }
+
     /// Ends a batch after each [`BATCH`](super::BATCH) records; there are no annotations.
     pub(super) fn cut_evenly(&mut self, known: &[Interface]) {
-        let records = self.records.len();
+        let records = self.len();
         (0..records).step_by(BATCH).for_each(|start| self.cut(((start + BATCH).min(records), 0), known));
     }
 
@@ -267,6 +284,15 @@ pub trait ChunkSource: Source {
     /// # Errors
     /// As [`Source::fill`]; the chunk is then empty.
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error>;
+
+    /// The same, but what can be done without the source is left to [`Chunk::finish`]: whoever shares a source does that while
+    /// it is another's turn.
+    ///
+    /// # Errors
+    /// As [`Self::fill_chunk`].
+    fn claim_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
+        self.fill_chunk(chunk, limit)
+    }
 
     /// A way to fetch the bytes of the chunks that are still to come, beside the source; `None` where they come one
     /// after the other.

@@ -1,10 +1,12 @@
 //! Frames made up: deterministic by seed, with the exact counts that any reader of them must find.
 
+mod claim;
 mod expected;
 mod frames;
 mod random;
 mod traffic;
 
+pub(super) use claim::Claim;
 pub use expected::{Expected, Tally};
 pub use traffic::{Addresses, Protocol, Sizes, Traffic};
 
@@ -41,7 +43,7 @@ pub struct Synthetic {
     /// The distinct frames one after the other, and some slack that no record covers.
     slab: Arc<[u8]>,
     /// Where each of them lies.
-    table: Vec<Record>,
+    table: Arc<[Record]>,
     /// What each of them is.
     facts: Vec<Fact>,
     interfaces: [Interface; 1],
@@ -70,7 +72,7 @@ impl Synthetic {
         };
         Self {
             slab: slab.into(),
-            table,
+            table: table.into(),
             facts,
             interfaces: [interface],
             records: Vec::with_capacity(BATCH),
@@ -109,7 +111,8 @@ impl Source for Synthetic {
     }
 
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
-        self.gather(limit.clamp(1, BATCH) as u64);
+        self.records.clear();
+        self.claim(limit.clamp(1, BATCH) as u64).write(&mut self.records);
         if self.records.is_empty() {
             return Ok(Fill::End);
         }
@@ -133,28 +136,37 @@ impl Source for Synthetic {
 impl ChunkSource for Synthetic {
     /// A few batches of records. The frames themselves stay in the table, which all chunks share.
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
+        let more = self.claim_chunk(chunk, limit)?;
+        chunk.finish();
+        Ok(more)
+    }
+
+    /// The records are written when the chunk is finished.
+    fn claim_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
         chunk.clear();
-        self.gather(limit.clamp(1, CHUNK));
-        std::mem::swap(&mut self.records, &mut chunk.records);
-        chunk.cut_evenly(&self.interfaces);
+        chunk.hold(self.claim(limit.clamp(1, CHUNK)), &self.interfaces);
         chunk.lie_in(Lease::of_table(&self.slab));
         Ok(!chunk.is_empty())
     }
 }
 
 impl Synthetic {
-    /// Writes the records of the next frames, at most `limit` of them.
-    fn gather(&mut self, limit: u64) {
+    /// The next frames, at most `limit` (of a chunk's) of them.
+    fn claim(&mut self, limit: u64) -> Claim {
         let left = if self.stopped { 0 } else { self.frames - self.done };
-        let count = left.min(limit);
-        self.records.clear();
-        for number in self.done..self.done + count {
-            self.records.push(Record { number: number + 1, time: Some(self.time), ..self.table[self.next] });
-            self.next = if self.next + 1 == self.table.len() { 0 } else { self.next + 1 };
-            let nanos = self.time.nanos + self.step.subsec_nanos();
-            self.time = Timestamp::new(self.time.seconds.saturating_add(self.step.as_secs() as i64), nanos);
-        }
-        self.done += count;
+        let count = left.min(limit) as u32;
+        let claim = Claim {
+            table: Arc::clone(&self.table),
+            count,
+            place: self.next,
+            number: self.done + 1,
+            time: self.time,
+            step: self.step,
+        };
+        self.done += u64::from(count);
+        self.next = (self.next + count as usize) % self.table.len();
+        self.time = self.time.plus(self.step * count);
+        claim
     }
 }
 

@@ -109,3 +109,31 @@ fn stop_is_the_end() {
     assert!(matches!(none.fill(10), Ok(Fill::End)));
     assert_eq!(none.expected(), Expected::default());
 }
+
+/// Records are made of what was claimed alone, whoever was served in the meantime.
+#[test]
+fn chunks_finished_late_hold_what_batches_do() {
+    let traffic = Traffic { frames: 5_000, distinct: 300, rate: 3, ..mixed() };
+    let (mut source, mut expected) = (Synthetic::new(&traffic), Vec::new());
+    while let Fill::Batch(batch) = source.fill(100).unwrap() {
+        expected.extend_from_slice(batch.records());
+    }
+    assert_eq!(expected[4_999].time, Some(traffic.start.plus(Duration::from_nanos(333_333_333) * 4_999)));
+    for limit in [1, 7, 700, u64::MAX] {
+        let (mut source, mut chunks) = (Synthetic::new(&traffic), Vec::new());
+        loop {
+            let mut chunk = Chunk::default();
+            if !source.claim_chunk(&mut chunk, limit).unwrap() {
+                break;
+            }
+            chunks.push(chunk);
+        }
+        let claimed: Vec<usize> = chunks.iter().map(Chunk::len).collect();
+        chunks.iter_mut().rev().for_each(Chunk::finish);
+        let length = |chunk: &Chunk| chunk.batches().map(|batch| batch.len()).sum::<usize>();
+        assert_eq!(claimed, chunks.iter().map(length).collect::<Vec<_>>());
+        let records: Vec<Record> =
+            chunks.iter().flat_map(|chunk| chunk.batches().flat_map(|b| b.records().to_vec())).collect();
+        assert_eq!(records, expected, "at most {limit} at once");
+    }
+}
