@@ -2,7 +2,7 @@
 
 use super::OutputId;
 use super::port_map::{ENTRIES, PLACES};
-use crate::batch::{self, Summary};
+use crate::batch::{self, Lanes, Summary};
 use std::arch::x86_64::*;
 
 /// Appends the outputs of `packets`, as many as come in eights, where [batches](crate::batch) are read in lanes; else none.
@@ -10,8 +10,8 @@ use std::arch::x86_64::*;
 /// # Panics
 /// When there are not [`ENTRIES`] of them in `tables`.
 pub(super) fn route(tables: &[u16], rest: OutputId, packets: &[Summary], outputs: &mut Vec<OutputId>) {
-    if batch::has_lanes() {
-        // SAFETY: lanes are there only where the CPU has AVX-512 F, BW and VL, and more.
+    if batch::lanes() == Some(Lanes::Avx512) {
+        // SAFETY: these lanes are there only where the CPU has AVX-512 F, BW and VL, and more.
         unsafe { route_eights(tables, rest, packets, outputs) }
     }
 }

@@ -4,7 +4,7 @@
 //! the low halves is then `s - (h << 32)` modulo 2^64, which is exact as long as it stays below 2^64, and low
 //! and high halves add up to the ones' complement sum, 2^32 being 1 modulo 2^16 - 1.
 
-use crate::checksum::kernel::{Kernel, Task, sealed::Sealed};
+use crate::checksum::kernel::{Kernel, Lanes, Task, sealed::Sealed};
 use crate::checksum::{add, wide};
 use std::arch::x86_64::*;
 
@@ -37,6 +37,8 @@ impl Sealed for Avx2 {
 }
 
 impl Kernel for Avx2 {
+    const LANES: Option<Lanes> = Some(Lanes::Avx2);
+
     #[inline]
     fn run<T: Task>(self, task: T) -> T::Output {
         #[target_feature(enable = "avx2")]
