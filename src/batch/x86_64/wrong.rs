@@ -7,6 +7,7 @@ use crate::parse::Transport;
 use crate::verify::{Verdict, Verdicts};
 
 /// What eight lanes say, to be looked at one by one.
+#[derive(Default)]
 pub(super) struct Wrong {
     /// Lanes of a common shape.
     pub(super) sound: u8,

@@ -10,45 +10,69 @@ use crate::batch::x86_64::wrong::{self, Wrong};
 use crate::batch::{Findings, Summary};
 use crate::checksum::Kernel;
 use crate::frame::{Batch, Record};
-use crate::parse::Transport;
 use std::arch::x86_64::*;
 
 /// Reads the frames of `batch` into `findings`, which have room for them: those of a common shape. The others are walked.
 #[target_feature(enable = "avx2")]
 pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batch: Batch<'_>) {
     if batch.is_cold() {
-        read_groups(kernel, findings, batch, Ahead::of(batch));
+        read_by(kernel, findings, batch, Ahead::of(batch));
     } else if batch.ahead() > 0 {
-        read_groups(kernel, findings, batch, Followed::of(batch));
+        read_by(kernel, findings, batch, Followed::of(batch));
     } else {
-        read_groups(kernel, findings, batch, Hot);
+        read_by(kernel, findings, batch, Hot);
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn read_groups<K: Kernel, A: Ask>(kernel: K, findings: &mut Findings, batch: Batch<'_>, ahead: A) {
+fn read_by<K: Kernel, A: Ask>(kernel: K, findings: &mut Findings, batch: Batch<'_>, ahead: A) {
+    if findings.unverified {
+        read_groups::<K, A, false>(kernel, findings, batch, ahead);
+    } else {
+        read_groups::<K, A, true>(kernel, findings, batch, ahead);
+    }
+}
+
+/// Unless it is to `VERIFY`, all of a common shape are right, and no verdict is told.
+#[target_feature(enable = "avx2")]
+fn read_groups<K: Kernel, A: Ask, const VERIFY: bool>(
+    kernel: K,
+    findings: &mut Findings,
+    batch: Batch<'_>,
+    ahead: A,
+) {
     let segments = batch.records().chunks(SEGMENT);
+    let mut wrong = Wrong::default();
     for (number, records) in segments.enumerate() {
         let (groups, rest) = records.as_chunks::<8>();
         let mut seen = Seen::default();
         let first = number * SEGMENT;
         for (group, records) in groups.iter().enumerate() {
             let later = ahead.later(batch.slab(), groups, group);
-            let eight = if findings.unverified {
-                Eight::parse(batch.slab(), records, later)
-            } else {
-                Eight::read(kernel, batch.slab(), records, later)
-            };
+            later.ask_for_headers();
+            if !VERIFY {
+                later.ask_for_what_follows();
+            }
             let start = first + 8 * group;
-            let summaries = &mut findings.summaries[start..start + 8];
-            // SAFETY: there are 64 bytes; a summary is a number, and any will do. No alignment is asked for.
-            unsafe { store(eight.fours.map(|four| four.summaries), summaries.as_mut_ptr().cast()) };
-            seen.add(group, &eight.found);
-            let wrong = if findings.unverified { None } else { eight.wrong() };
-            wrong::settle(kernel, findings, batch, start, records, !eight.found.right, wrong.as_ref());
+            let mut found = Found::default();
+            // One four after the other: more than one does not fit the registers.
+            for (four, records) in records.as_chunks::<4>().0.iter().enumerate() {
+                let frames = Four { slab: batch.slab(), records, at: 4 * four };
+                let summaries = frames.read::<K, _, VERIFY>(kernel, later, &mut found, &mut wrong);
+                let place = &mut findings.summaries[start + 4 * four..][..4];
+                // SAFETY: there are 32 bytes; a summary is a number, and any will do. No alignment is asked for.
+                unsafe { _mm256_storeu_si256(place.as_mut_ptr().cast(), summaries) };
+            }
+            let tunnels = findings.summaries[start..].first_chunk().map_or(0, |packets| tunnels(packets));
+            found.right &= !tunnels;
+            seen.add(group, &found);
+            if found.right != u8::MAX {
+                (wrong.sound, wrong.v6) = (found.sound & !tunnels, found.v6);
+                wrong::settle(kernel, findings, batch, start, records, !found.right, Some(&wrong));
+            }
         }
-        if !findings.unverified {
+        if VERIFY {
             seen.settle(findings);
         }
         let done = first + records.len() - rest.len();
@@ -56,236 +80,132 @@ fn read_groups<K: Kernel, A: Ask>(kernel: K, findings: &mut Findings, batch: Bat
     }
 }
 
-/// What was found in eight frames.
-struct Eight {
-    fours: [Four; 2],
-    /// But for `sound`.
-    found: Found,
-    /// Lanes in which a port may be a tunnel's.
-    odd: u8,
-}
-
-/// What was found in four.
+/// Four frames of eight.
 #[derive(Clone, Copy)]
-struct Four {
-    /// A summary in each lane, right where `Found` says so.
-    summaries: __m256i,
-    /// 0 in lanes of a common shape, unless this is below 0.
-    faults: __m256i,
-    below: __m256i,
-    rare: Option<Rare>,
-    /// Where word 0 begins in the frame, and where the packet ends, from there.
-    start: __m256i,
-    end: __m256i,
-    sums: Sums,
-    /// Those, [folded](Sums::fold).
-    folded: __m256i,
+struct Four<'b> {
+    slab: &'b [u8],
+    records: &'b [Record; 4],
+    /// The first one's place among the eight.
+    at: usize,
 }
 
-impl Eight {
-    /// What shape they have, and nothing of their checksums: all are right, and no verdict is told.
+impl Four<'_> {
+    /// A summary in each lane, right where `found`, to which theirs is added, says so. That does not look at ports.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn parse(slab: &[u8], records: &[Record; 8], later: impl Later) -> Self {
-        later.ask_for_headers();
-        later.ask_for_what_follows();
-        let mut eight = Self::of(slab, records);
-        let others = _mm256_set1_epi64x(!Summary::VERDICTS as i64);
-        for four in &mut eight.fours {
-            four.summaries = _mm256_and_si256(four.summaries, others);
+    fn read<K: Kernel, L: Later, const VERIFY: bool>(
+        self,
+        kernel: K,
+        later: L,
+        found: &mut Found,
+        wrong: &mut Wrong,
+    ) -> __m256i {
+        let Self { slab, records, at } = self;
+        let Some(lanes) = Lanes::load(slab, records) else {
+            later.ask_for_rests(0xf << at);
+            return _mm256_setzero_si256();
+        };
+        let shapes = Shapes::of(&lanes);
+        if !VERIFY {
+            let sound = sound(&shapes) << at;
+            (found.sound, found.right) = (found.sound | sound, found.right | sound);
+            return _mm256_and_si256(shapes.summaries, _mm256_set1_epi64x(!Summary::VERDICTS as i64));
         }
-        eight.found.right = eight.sound();
-        eight
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn read<K: Kernel>(kernel: K, slab: &[u8], records: &[Record; 8], later: impl Later) -> Self {
-        later.ask_for_headers();
-        let mut eight = Self::of(slab, records);
-        let mut longer = eight.each(|four| four.longer());
+        let mut sums = Sums::of(&lanes, &shapes);
+        let mut unsummed = _mm256_setzero_si256();
+        let mut v6 = unsummed;
+        if let Some(rare) = &shapes.rare {
+            let Rare { absent, vouched, cut, .. } = *rare;
+            v6 = rare.v6;
+            unsummed = _mm256_or_si256(_mm256_or_si256(absent, vouched), cut);
+            found.v6 |= signs(v6) << at;
+            found.absent |= signs(absent) << at;
+            found.vouched |= signs(vouched) << at;
+            found.cut |= signs(cut) << at;
+        }
+        let mut longer = signs(_mm256_cmpgt_epi64(shapes.end, _mm256_set1_epi64x(HELD)));
         if longer != 0 {
-            longer &= eight.sound() & !(eight.found.absent | eight.found.vouched | eight.found.cut);
+            longer &= sound(&shapes) & !signs(unsummed);
+            later.ask_for_rests(!longer << at & 0xf << at);
+            sums.add(self.beyond(kernel, &lanes, &shapes, longer, later));
+        } else {
+            later.ask_for_rests(0xf << at);
         }
-        later.ask_for_rests(!longer);
-        if longer != 0 {
-            eight.beyond(kernel, slab, records, longer, later);
-        }
-        eight.fours.iter_mut().for_each(|four| four.fold());
-        eight.found.right = eight.each(|four| four.right()) & !eight.odd;
-        eight
-    }
-
-    /// But for what is right.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn of(slab: &[u8], records: &[Record; 8]) -> Self {
-        let [low, high] = records.as_chunks::<4>().0 else { unreachable!("eight records are two fours") };
-        let fours = [Four::of(slab, low), Four::of(slab, high)];
-        let mut eight = Self { fours, found: Found::default(), odd: 0 };
-        let [low, high] = eight.fours.map(|four| four.summaries);
-        let tunnels = tunnels(low, high);
-        if tunnels != 0 {
-            let udp = |four: &Four| {
-                let udp = _mm256_set1_epi8(Transport::Udp as i8);
-                // Its sign is that of the transport's byte.
-                _mm256_slli_epi64::<24>(_mm256_cmpeq_epi8(four.summaries, udp))
+        // There is no header's sum over IPv6.
+        let none = _mm256_blend_epi32::<0b1010_1010>(v6, unsummed);
+        let folded = _mm256_or_si256(sums.fold(), none);
+        const SUMS: i64 = 0xffff_0000_ffff_0000_u64 as i64;
+        let faults = _mm256_andnot_si256(folded, _mm256_set1_epi64x(SUMS));
+        let right = common(&shapes, _mm256_or_si256(shapes.faults, faults));
+        found.right |= right << at;
+        if right != 0xf {
+            found.sound |= sound(&shapes) << at;
+            let keep = |numbers: &mut [u64; 8], lanes| {
+                if let Some(numbers) = numbers[at..].first_chunk_mut() {
+                    store(lanes, numbers);
+                }
             };
-            eight.odd = tunnels & eight.each(udp);
+            keep(&mut wrong.summaries, shapes.summaries);
+            keep(&mut wrong.start, lanes.start);
+            keep(&mut wrong.headers, _mm256_slli_epi64::<32>(folded));
+            keep(&mut wrong.upper, folded);
         }
-        if eight.fours.iter().any(|four| four.rare.is_some()) {
-            let none = _mm256_setzero_si256();
-            let lanes = |of: fn(&Rare) -> __m256i| eight.each(|four| four.rare.as_ref().map_or(none, of));
-            eight.found = Found {
-                v6: lanes(|rare| rare.v6),
-                absent: lanes(|rare| rare.absent),
-                vouched: lanes(|rare| rare.vouched),
-                cut: lanes(|rare| rare.cut),
-                ..Found::default()
-            };
-        }
-        eight
+        shapes.summaries
     }
 
-    /// The signs of something in all lanes.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn each(&self, number: impl Fn(&Four) -> __m256i) -> u8 {
-        let [low, high] =
-            [0, 1].map(|at| _mm256_movemask_pd(_mm256_castsi256_pd(number(&self.fours[at]))) as u8);
-        low | high << 4
-    }
-
-    /// Lanes of a common shape.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn sound(&self) -> u8 {
-        self.each(|four| four.without(four.faults)) & !self.odd
-    }
-
-    /// Adds the sums over what the words do not hold of the packets in `lanes`.
+    /// The sums over what the words do not hold of the packets in `longer`; below 2^33.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn beyond<K: Kernel>(
-        &mut self,
+        self,
         kernel: K,
-        slab: &[u8],
-        records: &[Record; 8],
+        lanes: &Lanes,
+        shapes: &Shapes,
         mut longer: u8,
         later: impl Later,
-    ) {
-        let first = numbers(self.fours.map(|four| four.start));
-        let end = numbers(self.fours.map(|four| _mm256_add_epi64(four.start, four.end)));
-        let mut sums = [0_u64; 8];
+    ) -> __m256i {
+        let (mut first, mut end, mut sums) = ([0; 4], [0; 4], [0_u64; 4]);
+        store(_mm256_add_epi64(lanes.start, _mm256_set1_epi64x(HELD)), &mut first);
+        store(_mm256_add_epi64(lanes.start, shapes.end), &mut end);
         while longer != 0 {
-            let lane = longer.trailing_zeros() as usize;
+            let lane = longer.trailing_zeros() as usize & 3;
             longer &= longer - 1;
-            later.ask_for_rest(lane);
-            let offset = records[lane].offset as usize;
+            later.ask_for_rest(self.at + lane);
+            let offset = self.records[lane].offset as usize;
             // The packet ends within its frame, and the frame within the slab.
-            let bytes = slab.get(offset + first[lane] as usize + HELD as usize..offset + end[lane] as usize);
+            let bytes = self.slab.get(offset + first[lane] as usize..offset + end[lane] as usize);
             sums[lane] = kernel.sum(bytes.unwrap_or_default()).halves();
         }
-        let (sums, _) = sums.as_chunks::<4>();
-        for (four, sums) in self.fours.iter_mut().zip(sums) {
-            // SAFETY: 32 bytes. No alignment is asked for.
-            four.sums.add(unsafe { _mm256_loadu_si256(sums.as_ptr().cast()) });
-        }
-    }
-
-    /// What there is to say of those with a wrong checksum, if there are any.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn wrong(&self) -> Option<Wrong> {
-        if self.found.right == u8::MAX {
-            return None;
-        }
-        let sound = self.sound();
-        (sound & !self.found.right != 0).then(|| Wrong {
-            sound,
-            v6: self.found.v6,
-            summaries: numbers(self.fours.map(|four| four.summaries)),
-            start: numbers(self.fours.map(|four| four.start)),
-            headers: numbers(self.fours.map(|four| _mm256_slli_epi64::<32>(four.folded))),
-            upper: numbers(self.fours.map(|four| four.folded)),
-        })
+        // SAFETY: 32 bytes. No alignment is asked for.
+        unsafe { _mm256_loadu_si256((&raw const sums).cast()) }
     }
 }
 
-impl Four {
-    /// All but what its sums fold to.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn of(slab: &[u8], records: &[Record; 4]) -> Self {
-        let Some(lanes) = Lanes::load(slab, records) else { return Self::strange() };
-        let shapes = Shapes::of(&lanes);
-        let sums = Sums::of(&lanes, &shapes);
-        let Shapes { faults, below, rare, end, summaries, .. } = shapes;
-        Self { summaries, faults, below, rare, start: lanes.start, end, sums, folded: summaries }
-    }
+/// Lanes of a common shape.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sound(shapes: &Shapes) -> u8 {
+    common(shapes, shapes.faults)
+}
 
-    /// Nothing, in frames that are to be walked.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn strange() -> Self {
-        let zero = _mm256_setzero_si256();
-        let (faults, sums) = (_mm256_set1_epi64x(-1), Sums::zero());
-        Self { summaries: zero, faults, below: zero, rare: None, start: zero, end: zero, sums, folded: zero }
-    }
+/// Those that are 0 in `faults`, which has all that the shapes have.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn common(shapes: &Shapes, faults: __m256i) -> u8 {
+    let none = _mm256_cmpeq_epi64(faults, _mm256_setzero_si256());
+    signs(_mm256_andnot_si256(shapes.below, none))
+}
 
-    /// Lanes of a packet of which the words do not hold all.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn longer(&self) -> __m256i {
-        _mm256_cmpgt_epi64(self.end, _mm256_set1_epi64x(HELD))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn fold(&mut self) {
-        self.folded = self.sums.fold();
-        if let Some(Rare { v6, absent, vouched, cut, .. }) = self.rare {
-            let unsummed = _mm256_or_si256(absent, _mm256_or_si256(vouched, cut));
-            // There is no header's sum over IPv6.
-            self.folded = _mm256_or_si256(self.folded, _mm256_blend_epi32::<0b1010_1010>(v6, unsummed));
-        }
-    }
-
-    /// Lanes of a common shape whose checksums are not wrong.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn right(&self) -> __m256i {
-        const SUMS: i64 = 0xffff_0000_ffff_0000_u64 as i64;
-        let wrong = _mm256_andnot_si256(self.folded, _mm256_set1_epi64x(SUMS));
-        self.without(_mm256_or_si256(self.faults, wrong))
-    }
-
-    /// Lanes that are 0 here, by their sign.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn without(&self, faults: __m256i) -> __m256i {
-        _mm256_andnot_si256(self.below, _mm256_cmpeq_epi64(faults, _mm256_setzero_si256()))
-    }
+/// Lanes below 0: the lowest four bits.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn signs(lanes: __m256i) -> u8 {
+    _mm256_movemask_pd(_mm256_castsi256_pd(lanes)) as u8
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn numbers(lanes: [__m256i; 2]) -> [u64; 8] {
-    let mut numbers = [0; 8];
-    // SAFETY: there are 64 bytes.
-    unsafe { store(lanes, (&raw mut numbers).cast()) };
-    numbers
-}
-
-/// # Safety
-/// There must be 64 writable bytes. No alignment is asked for.
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn store(lanes: [__m256i; 2], to: *mut __m256i) {
-    let [low, high] = lanes;
-    // SAFETY: as asked for.
-    unsafe {
-        _mm256_storeu_si256(to, low);
-        _mm256_storeu_si256(to.add(1), high);
-    }
+fn store(lanes: __m256i, numbers: &mut [u64; 4]) {
+    // SAFETY: 32 writable bytes. No alignment is asked for.
+    unsafe { _mm256_storeu_si256((&raw mut *numbers).cast(), lanes) };
 }

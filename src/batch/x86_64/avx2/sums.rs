@@ -54,13 +54,6 @@ impl Sums {
         Self { headers, upper: _mm256_add_epi32(before, sum(held)) }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(super) fn zero() -> Self {
-        let zero = _mm256_setzero_si256();
-        Self { headers: zero, upper: zero }
-    }
-
     /// Adds sums over what the words do not hold, below 2^33 each.
     #[inline]
     #[target_feature(enable = "avx2")]
