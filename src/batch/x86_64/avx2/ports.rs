@@ -1,13 +1,10 @@
 //! Ports at which the walk looks for a tunnel, 16 of them looked up at once.
-//!
-//! A hash tells which ports are none, but for a few: most packets have no other, and the rest are compared one by one.
 
 use crate::batch::Summary;
 use crate::parse::{TUNNEL_PORTS, Transport};
 use std::arch::x86_64::*;
 
-/// What ports are multiplied by: of the product the upper four bits choose a [bucket](BUCKETS), and the next eight are a tag.
-/// No more than two of [`TUNNEL_PORTS`] are in a bucket.
+/// A hash by which no more than two of [`TUNNEL_PORTS`] are in a [bucket](BUCKETS): four bits of the product.
 const FACTOR: u16 = {
     let mut factor = 1;
     while !fits(factor) {
@@ -16,33 +13,35 @@ const FACTOR: u16 = {
     factor
 };
 
-/// The tags of each bucket, the first and the second ones. Where there is only one, it stands for both; where there is
-/// none, one that port 0 has not, which stands where there are no ports.
-const BUCKETS: [[u8; 16]; 2] = {
-    let (mut buckets, mut filled) = ([[u8::MAX; 16]; 2], [0; 16]);
+/// The bits of the product that count: the lower half of the upper byte.
+const HASH: u16 = 0x0f00;
+
+/// The ports of each bucket, the first and the second ones. Where there is only one it stands for both, and where there is
+/// none one of another bucket, which is never found there.
+const BUCKETS: [[u16; 16]; 2] = {
+    let (mut buckets, mut filled) = ([[TUNNEL_PORTS[0]; 16]; 2], [0; 16]);
     let mut at = 0;
     while at < TUNNEL_PORTS.len() {
-        let (bucket, tag) = hash(TUNNEL_PORTS[at], FACTOR);
+        let bucket = hash(TUNNEL_PORTS[at], FACTOR);
         if filled[bucket] == 0 {
-            buckets[0][bucket] = tag;
+            buckets[0][bucket] = TUNNEL_PORTS[at];
         }
-        buckets[1][bucket] = tag;
+        buckets[1][bucket] = TUNNEL_PORTS[at];
         filled[bucket] += 1;
         at += 1;
     }
     buckets
 };
 
-const fn hash(port: u16, factor: u16) -> (usize, u8) {
-    let product = port.wrapping_mul(factor);
-    ((product >> 12) as usize, (product >> 4) as u8)
+const fn hash(port: u16, factor: u16) -> usize {
+    ((port.wrapping_mul(factor) & HASH) >> 8) as usize
 }
 
 const fn fits(factor: u16) -> bool {
     let mut filled = [0; 16];
     let mut at = 0;
     while at < TUNNEL_PORTS.len() {
-        let (bucket, _) = hash(TUNNEL_PORTS[at], factor);
+        let bucket = hash(TUNNEL_PORTS[at], factor);
         filled[bucket] += 1;
         if filled[bucket] > 2 {
             return false;
@@ -50,6 +49,17 @@ const fn fits(factor: u16) -> bool {
         at += 1;
     }
     true
+}
+
+/// One byte of each of a bucket's ports, twice: a shuffle's table.
+const fn table(ports: [u16; 16], upper: bool) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let mut at = 0;
+    while at < 32 {
+        bytes[at] = ports[at % 16].to_le_bytes()[upper as usize];
+        at += 1;
+    }
+    bytes
 }
 
 /// The UDP packets among eight of which the source or the destination port is a tunnel's.
@@ -61,22 +71,37 @@ pub(super) fn tunnels(packets: &[Summary; 8]) -> u8 {
     // The lower halves, which are ports.
     let ports =
         _mm256_shuffle_ps::<0b10_00_10_00>(_mm256_castsi256_ps(four(0)), _mm256_castsi256_ps(four(4)));
-    let product = _mm256_mullo_epi16(_mm256_castps_si256(ports), _mm256_set1_epi16(FACTOR as i16));
-    let (bucket, tag) = (_mm256_srli_epi16::<12>(product), _mm256_srli_epi16::<4>(product));
-    let [first, second] = const { [u128::from_le_bytes(BUCKETS[0]), u128::from_le_bytes(BUCKETS[1])] };
-    let in_table = |table: u128| {
-        let (low, high) = (table as i64, (table >> 64) as i64);
-        _mm256_cmpeq_epi8(_mm256_shuffle_epi8(_mm256_set_epi64x(high, low, high, low), bucket), tag)
+    let ports = _mm256_castps_si256(ports);
+    let product = _mm256_mullo_epi16(ports, _mm256_set1_epi16(FACTOR as i16));
+    // The bucket for one byte of each port, and for the other byte what gives 0.
+    let upper = _mm256_and_si256(product, _mm256_set1_epi16(HASH as i16));
+    let upper = _mm256_or_si256(upper, _mm256_set1_epi16(0x80));
+    let swap = _mm256_set_epi64x(0x0e0f_0c0d_0a0b_0809, SWAP, 0x0e0f_0c0d_0a0b_0809, SWAP);
+    const SWAP: i64 = 0x0607_0405_0203_0001;
+    let lower = _mm256_shuffle_epi8(upper, swap);
+    let in_table = |low: __m256i, high: __m256i| {
+        let port = _mm256_or_si256(_mm256_shuffle_epi8(low, lower), _mm256_shuffle_epi8(high, upper));
+        _mm256_cmpeq_epi16(port, ports)
     };
-    let perhaps = _mm256_or_si256(in_table(first), in_table(second));
-    // Of each two bytes the lower one says something.
-    if _mm256_testz_si256(perhaps, _mm256_set1_epi16(0xff)) != 0 { 0 } else { compared(packets) }
+    let [[a, b], [c, d]] = TABLES;
+    let found = _mm256_or_si256(in_table(a, b), in_table(c, d));
+    if _mm256_testz_si256(found, found) != 0 { 0 } else { of_udp(packets) }
 }
 
-/// The same, each compared with all of them.
+/// The lower and the upper bytes of the first ports, and of the second ones.
+const TABLES: [[__m256i; 2]; 2] = {
+    let tables = [
+        [table(BUCKETS[0], false), table(BUCKETS[0], true)],
+        [table(BUCKETS[1], false), table(BUCKETS[1], true)],
+    ];
+    // SAFETY: both are four times 32 bytes without padding, and any bytes are a vector.
+    unsafe { std::mem::transmute::<[[[u8; 32]; 2]; 2], [[__m256i; 2]; 2]>(tables) }
+};
+
+/// The same, one by one: there are few.
 #[cold]
 #[inline(never)]
-fn compared(packets: &[Summary; 8]) -> u8 {
+fn of_udp(packets: &[Summary; 8]) -> u8 {
     packets.iter().enumerate().fold(0, |found, (lane, packet)| {
         let (source, destination) = packet.port_fields();
         let known = |port| TUNNEL_PORTS.contains(&port);
@@ -100,7 +125,6 @@ mod tests {
             let common = Summary::common(transport, Verdict::Good, Verdict::Good);
             Summary::of_bits(common.bits() | u64::from(ports))
         };
-        let mut compared = 0;
         for port in 0..=u16::MAX {
             let expected = TUNNEL_PORTS.contains(&port);
             let (source, destination) = (u32::from(port), u32::from(port) << 16);
@@ -117,10 +141,8 @@ mod tests {
                 assert_eq!(found(packet(udp, destination)), mask, "to {port} in lane {lane}");
                 assert_eq!(found(packet(tcp, destination)), 0, "TCP to {port} in lane {lane}");
             }
-            let (bucket, tag) = hash(port, FACTOR);
-            compared += u32::from(BUCKETS.iter().any(|tags| tags[bucket] == tag));
+            let found = BUCKETS.iter().any(|ports| ports[hash(port, FACTOR)] == port);
+            assert_eq!(found, expected, "{port}");
         }
-        // 16 for each tag.
-        assert!(compared <= 32 * 16, "{compared} ports are compared");
     }
 }
