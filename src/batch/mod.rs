@@ -233,10 +233,11 @@ impl Findings {
     fn read_by<K: Kernel>(&mut self, kernel: K, batch: Batch<'_>) {
         #[cfg(target_arch = "x86_64")]
         if let Some(lanes) = K::LANES {
-            // SAFETY: a value of a kernel with lanes exists only where the CPU has what their `read` is compiled for.
             #[allow(unsafe_code)]
             return match lanes {
+                // SAFETY: a value of a kernel with these lanes exists only where the CPU has what `read` is compiled for.
                 Lanes::Avx2 => unsafe { x86_64::avx2::read(kernel, self, batch) },
+                // SAFETY: likewise.
                 Lanes::Avx512 => unsafe { x86_64::avx512::read(kernel, self, batch) },
             };
         }
