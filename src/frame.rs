@@ -169,7 +169,7 @@ impl<'a> PacketOptions<'a> {
 
 /// Where one frame lies in its batch's slab, and what is known of it. Plain data, no borrow, one cache line.
 ///
-/// The order of the fields is fixed: the vector code of [`batch`](crate::batch) gathers from it.
+/// The order of the fields is fixed: the vector code of [`batch`](crate::batch) reads several of them at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Record {

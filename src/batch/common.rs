@@ -166,7 +166,7 @@ impl<K: Kernel> Lane<'_, K> {
         faults |= (number(first >> 32) ^ l4) as u64 & only_udp;
         // Nothing in UDP suggests a tunnel: no port, and no IPv6 packet that fits (its first byte, and its length).
         let (source, destination) = (number(first) as u16, number(first >> 16) as u16);
-        let teredo = (second & 0xf0 ^ 0x60) | (number(second >> 32) + 48 ^ l4) as u64 == 0;
+        let teredo = (second & 0xf0 ^ 0x60) | ((number(second >> 32) + 48) ^ l4) as u64 == 0;
         let tunnel = is_tunnel_port(source) | is_tunnel_port(destination) | teredo;
         faults |= u64::from(tunnel) & only_udp;
         let absent = udp & (first >> 48 == 0);

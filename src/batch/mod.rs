@@ -28,6 +28,7 @@ mod summary;
 #[allow(unsafe_code)]
 mod x86_64;
 
+pub use crate::checksum::Lanes;
 pub use summary::Summary;
 
 use crate::checksum::{self, Kernel, Task};
@@ -38,27 +39,26 @@ use common::{Common, Seen};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether packets are read, and their ports looked up, several at a time in the lanes of vector registers: on a CPU with
-/// AVX-512, unless `WHARF_CHECKSUM` asks for [another way](crate::checksum::Variant) to sum.
+/// The vectors in whose lanes packets are read, several at a time: AVX-512 or AVX2, as the CPU has them and by the same
+/// choice by which [sums are taken](crate::checksum::Variant); `None` where they are read one by one.
 #[must_use]
-pub fn has_lanes() -> bool {
+pub fn lanes() -> Option<Lanes> {
     struct Ask;
     impl Task for Ask {
-        type Output = bool;
+        type Output = Option<Lanes>;
 
         #[inline(always)]
-        fn run<K: Kernel>(self, _: K) -> bool {
+        fn run<K: Kernel>(self, _: K) -> Option<Lanes> {
             K::LANES
         }
     }
     checksum::run(Ask)
 }
 
-/// Whether the vectors to go by are those of AVX2, by the same choice.
+/// Whether packets are read several at a time in the lanes of vector registers.
 #[must_use]
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn has_avx2() -> bool {
-    checksum::Variant::chosen() == checksum::Variant::Avx2
+pub fn has_lanes() -> bool {
+    lanes().is_some()
 }
 
 /// What is in the packets of one batch. Its memory is used again for the next one.
@@ -235,10 +235,14 @@ impl Findings {
     #[inline(always)]
     fn read_by<K: Kernel>(&mut self, kernel: K, batch: Batch<'_>) {
         #[cfg(target_arch = "x86_64")]
-        if K::LANES {
-            // SAFETY: a value of a kernel with lanes exists only where the CPU has what `read` is compiled for.
+        if let Some(lanes) = K::LANES {
             #[allow(unsafe_code)]
-            return unsafe { x86_64::read(kernel, self, batch) };
+            return match lanes {
+                // SAFETY: a value of a kernel with these lanes exists only where the CPU has what `read` is compiled for.
+                Lanes::Avx2 => unsafe { x86_64::avx2::read(kernel, self, batch) },
+                // SAFETY: likewise.
+                Lanes::Avx512 => unsafe { x86_64::avx512::read(kernel, self, batch) },
+            };
         }
         let (mut seen, verified) = (Seen::default(), !self.unverified);
         for (index, record) in batch.records().iter().enumerate() {

@@ -23,14 +23,23 @@ pub(super) mod sealed {
     }
 }
 
+/// Vectors in whose lanes several packets at once are parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lanes {
+    /// Four lanes of 64 bits: AVX2.
+    Avx2,
+    /// Eight of them: AVX-512 F, BW, VL and VNNI, with BMI2.
+    Avx512,
+}
+
 /// One way to sum, known when the code that uses it is compiled. A value of it is the proof that this CPU has what
 /// it needs.
 ///
 /// There is one behind each [`Variant`](super::Variant), and nowhere else.
 pub trait Kernel: Copy + sealed::Sealed {
-    /// Whether its instructions are those that several packets at once are parsed by: AVX-512 F, BW, VL and VNNI, and
-    /// BMI2, as `checksum::x86_64` has found them.
-    const LANES: bool = false;
+    /// The vectors among its instructions by which several packets at once are parsed, if there are any.
+    const LANES: Option<Lanes> = None;
 
     /// The sum of `bytes`.
     #[inline(always)] // Into a Task, where it becomes a few instructions for short inputs.

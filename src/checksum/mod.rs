@@ -39,7 +39,7 @@ mod x86_64;
 pub use copy::copy_and_sum;
 pub use crc32c::{Crc32c, crc32c};
 pub use incremental::{update, update_word};
-pub use kernel::{Kernel, Task};
+pub use kernel::{Kernel, Lanes, Task};
 pub use variant::{ENVIRONMENT, Variant, VariantError, run};
 
 /// The Internet checksum of `bytes`: what a header's checksum field must hold when the sum over

@@ -44,17 +44,17 @@ pub(super) fn middle(bytes: &[u8]) -> u64 {
     let Some(last) = last(bytes) else { return tiny(bytes) };
     if length <= 96 {
         match length {
-            ..=72 => chain::<64>(bytes, last),
-            ..=80 => chain::<72>(bytes, last),
-            ..=88 => chain::<80>(bytes, last),
-            _ => chain::<88>(bytes, last),
+            89.. => chain::<88>(bytes, last),
+            81.. => chain::<80>(bytes, last),
+            73.. => chain::<72>(bytes, last),
+            _ => chain::<64>(bytes, last),
         }
     } else {
         match length {
-            ..=104 => chain::<96>(bytes, last),
-            ..=112 => chain::<104>(bytes, last),
-            ..=120 => chain::<112>(bytes, last),
-            _ => chain::<120>(bytes, last),
+            121.. => chain::<120>(bytes, last),
+            113.. => chain::<112>(bytes, last),
+            105.. => chain::<104>(bytes, last),
+            _ => chain::<96>(bytes, last),
         }
     }
 }

@@ -1,43 +1,53 @@
 //! Packets of a common shape with a wrong checksum: what was found in the field, and what would be right there.
 
-use super::run::Eight;
-use crate::batch::Summary;
-use crate::frame::Record;
+use crate::batch::{Findings, Summary};
+use crate::checksum::Kernel;
+use crate::frame::{Batch, Record};
 use crate::parse::Transport;
 use crate::verify::{Verdict, Verdicts};
-use std::arch::x86_64::*;
 
 /// What eight lanes say, to be looked at one by one.
+#[derive(Default)]
 pub(super) struct Wrong {
     /// Lanes of a common shape.
-    sound: __mmask8,
-    v6: __mmask8,
-    summaries: [u64; 8],
-    start: [u64; 8],
-    headers: [u64; 8],
-    upper: [u64; 8],
+    pub(super) sound: u8,
+    pub(super) v6: u8,
+    pub(super) summaries: [u64; 8],
+    /// Where word 0 begins in the frame.
+    pub(super) start: [u64; 8],
+    /// Both sums, in the upper 16 bits.
+    pub(super) headers: [u64; 8],
+    pub(super) upper: [u64; 8],
+}
+
+/// Judges or walks those of eight frames, from `start` on in `batch`, that are in `others`.
+#[inline(always)]
+pub(super) fn settle<K: Kernel>(
+    kernel: K,
+    findings: &mut Findings,
+    batch: Batch<'_>,
+    start: usize,
+    records: &[Record; 8],
+    mut others: u8,
+    wrong: Option<&Wrong>,
+) {
+    while others != 0 {
+        // At once, while what the lanes have read of it is in the first cache.
+        let lane = others.trailing_zeros() as usize;
+        others &= others - 1;
+        let judged = wrong.and_then(|wrong| wrong.judge(lane, batch.slab(), &records[lane]));
+        match judged {
+            Some((summary, verdicts)) => findings.judge(start + lane, summary, verdicts),
+            None => findings.walk(kernel, batch, start + lane),
+        }
+    }
 }
 
 impl Wrong {
-    /// `None` when no lane of a common shape has a wrong checksum.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
-    pub(super) fn of(eight: &Eight) -> Option<Self> {
-        let &Eight { sound, right, v6, summaries, start, headers, upper, .. } = eight;
-        (sound & !right != 0).then(|| Self {
-            sound,
-            v6,
-            summaries: numbers(summaries),
-            start: numbers(start),
-            headers: numbers(headers),
-            upper: numbers(upper),
-        })
-    }
-
     /// The summary of the packet in `lane`, whose frame is `record` in `slab`, but for the verdicts over it; `None` where it
     /// is for the walk to find them.
     #[inline]
-    pub(super) fn judge(&self, lane: usize, slab: &[u8], record: &Record) -> Option<(Summary, Verdicts)> {
+    fn judge(&self, lane: usize, slab: &[u8], record: &Record) -> Option<(Summary, Verdicts)> {
         let offload = record.offload;
         // Those may not be wrong at all.
         if self.sound >> lane & 1 == 0 || offload.checksum_not_ready || offload.checksum_unsure {
@@ -76,13 +86,4 @@ fn expected(found: u16, sum: u16) -> Option<u16> {
     let rest = rest + u16::from(carry);
     // That is of nothing but zeros, or of what amounts to as much; and UDP has no checksum of 0.
     (rest != u16::MAX).then_some(!rest)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
-fn numbers(lanes: __m512i) -> [u64; 8] {
-    let mut numbers = [0; 8];
-    // SAFETY: 64 writable bytes. No alignment is asked for.
-    unsafe { _mm512_storeu_si512((&raw mut numbers).cast(), lanes) };
-    numbers
 }

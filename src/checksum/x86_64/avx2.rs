@@ -16,7 +16,7 @@
 //!
 //! From 64 KiB on vectors are loaded at aligned addresses.
 
-use crate::checksum::kernel::{Kernel, Task, sealed::Sealed};
+use crate::checksum::kernel::{Kernel, Lanes, Task, sealed::Sealed};
 use crate::checksum::{add, wide};
 use std::arch::x86_64::*;
 
@@ -54,6 +54,8 @@ impl Sealed for Avx2 {
 }
 
 impl Kernel for Avx2 {
+    const LANES: Option<Lanes> = Some(Lanes::Avx2);
+
     #[inline]
     fn run<T: Task>(self, task: T) -> T::Output {
         #[target_feature(enable = "avx2,bmi1,bmi2")]

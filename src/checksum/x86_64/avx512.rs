@@ -13,7 +13,7 @@
 
 mod varied;
 
-use crate::checksum::kernel::{Kernel, Task, sealed::Sealed};
+use crate::checksum::kernel::{Kernel, Lanes, Task, sealed::Sealed};
 use crate::checksum::{add, wide};
 use std::arch::x86_64::*;
 
@@ -53,7 +53,7 @@ impl Sealed for Avx512 {
 }
 
 impl Kernel for Avx512 {
-    const LANES: bool = true;
+    const LANES: Option<Lanes> = Some(Lanes::Avx512);
 
     #[inline]
     fn run<T: Task>(self, task: T) -> T::Output {

@@ -7,6 +7,7 @@ use super::scaling::Growth;
 use super::timing::{Figure, ROUNDS, RUNS};
 use crate::cores;
 use std::fmt::Write;
+use wharf::batch::Lanes;
 use wharf::checksum::Variant;
 
 // Writing to a string cannot fail: results of it are of no interest here.
@@ -78,10 +79,10 @@ rules      {} of a port each
         mebibytes(machine.last_level),
         Variant::chosen(),
         machine::why_this_variant(),
-        if wharf::batch::has_lanes() {
-            "eight packets at a time in AVX-512 lanes; uncommon packets one by one"
-        } else {
-            "one by one: reading several at a time takes the avx512 variant"
+        match wharf::batch::lanes() {
+            Some(Lanes::Avx512) => "eight packets at a time in AVX-512 lanes; uncommon packets one by one",
+            Some(_) => "eight packets at a time in AVX2 lanes; uncommon packets one by one",
+            None => "one by one: reading several at a time takes the avx2 or the avx512 variant",
         },
         report.flows,
         most(Place::Cache),

@@ -5,7 +5,7 @@ mod avx512;
 
 use super::flat::Flat;
 use super::plan::Plan;
-use crate::batch;
+use crate::batch::{self, Lanes};
 use crate::frame::Batch;
 
 /// Chooses the wanted frames where the CPU has the vectors for it, unless `WHARF_CHECKSUM` asks for another way to sum.
@@ -15,12 +15,16 @@ pub(super) fn choose(plan: &Plan, flat: &Flat, batch: Batch<'_>, wanted: &mut Ve
     if i32::try_from(batch.slab().len()).is_err() {
         return false;
     }
-    if batch::has_lanes() {
-        // SAFETY: lanes are there only where the CPU has AVX-512 F, BW and VL, BMI2, and more; the slab's length was checked.
-        unsafe { avx512::choose(plan, flat, batch, wanted) };
-        return true;
+    match batch::lanes() {
+        Some(Lanes::Avx512) => {
+            // SAFETY: these lanes are there only where the CPU has AVX-512 F, BW and VL, BMI2, and more; the slab's length
+            // was checked.
+            unsafe { avx512::choose(plan, flat, batch, wanted) };
+            true
+        }
+        Some(Lanes::Avx2) => choose_by_avx2(plan, flat, batch, wanted),
+        None => false,
     }
-    batch::has_avx2() && choose_by_avx2(plan, flat, batch, wanted)
 }
 
 /// The same by AVX2, where the CPU has it and the slab is not too long.

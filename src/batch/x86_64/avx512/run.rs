@@ -1,18 +1,15 @@
 //! A whole batch.
 
-use super::ahead::{Ahead, Ask, Followed, Hot, Later};
 use super::lanes::Lanes;
 use super::shape::Shapes;
 use super::sums::{self, HELD};
-use super::wrong::Wrong;
+use crate::batch::x86_64::ahead::{Ahead, Ask, Followed, Hot, Later};
+use crate::batch::x86_64::seen::{Found, SEGMENT, Seen};
+use crate::batch::x86_64::wrong::{self, Wrong};
 use crate::batch::{Findings, Summary};
 use crate::checksum::Kernel;
 use crate::frame::{Batch, Record};
-use crate::verify::{Checksums, Verdict};
 use std::arch::x86_64::*;
-
-/// Frames read before what was found in them is added up.
-const SEGMENT: usize = 256;
 
 /// Reads the frames of `batch` into `findings`, which have room for them: those of a common shape. The others are walked.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
@@ -45,19 +42,9 @@ fn read_groups<K: Kernel, A: Ask>(kernel: K, findings: &mut Findings, batch: Bat
             let summaries = &mut findings.summaries[start..start + 8];
             // SAFETY: there are 64 bytes; a summary is a number, and any will do. No alignment is asked for.
             unsafe { _mm512_storeu_si512(summaries.as_mut_ptr().cast(), eight.summaries) };
-            seen.add(group, &eight);
-            let mut others = !eight.right;
-            let wrong = if findings.unverified { None } else { Wrong::of(&eight) };
-            while others != 0 {
-                // At once, while what the lanes have read of it is in the first cache.
-                let lane = others.trailing_zeros() as usize;
-                others &= others - 1;
-                let judged = wrong.as_ref().and_then(|wrong| wrong.judge(lane, batch.slab(), &records[lane]));
-                match judged {
-                    Some((summary, verdicts)) => findings.judge(start + lane, summary, verdicts),
-                    None => findings.walk(kernel, batch, start + lane),
-                }
-            }
+            seen.add(group, &eight.found);
+            let wrong = if findings.unverified { None } else { eight.wrong() };
+            wrong::settle(kernel, findings, batch, start, records, !eight.found.right, wrong.as_ref());
         }
         if !findings.unverified {
             seen.settle(findings);
@@ -69,22 +56,15 @@ fn read_groups<K: Kernel, A: Ask>(kernel: K, findings: &mut Findings, batch: Bat
 
 /// What was found in eight frames.
 #[derive(Clone, Copy)]
-pub(super) struct Eight {
-    /// A summary in each lane, right where `right` says so.
-    pub(super) summaries: __m512i,
-    /// Lanes of a common shape.
-    pub(super) sound: __mmask8,
-    /// Those with no wrong checksum.
-    pub(super) right: __mmask8,
-    pub(super) v6: __mmask8,
-    absent: __mmask8,
-    vouched: __mmask8,
-    cut: __mmask8,
+struct Eight {
+    /// A summary in each lane, right where `found` says so.
+    summaries: __m512i,
+    found: Found,
     /// Where word 0 begins in the frame.
-    pub(super) start: __m512i,
+    start: __m512i,
     /// Both sums, folded: in the upper 16 bits, which are ones where the checksum is not wrong.
-    pub(super) headers: __m512i,
-    pub(super) upper: __m512i,
+    headers: __m512i,
+    upper: __m512i,
 }
 
 impl Eight {
@@ -99,7 +79,7 @@ impl Eight {
         let sound = _mm512_testn_epi64_mask(faults, faults) & !odd;
         let others = _mm512_set1_epi64(!Summary::VERDICTS as i64);
         let summaries = _mm512_and_si512(summaries, others);
-        Self { summaries, sound, right: sound, v6, ..Self::default() }
+        Self { summaries, found: Found { sound, right: sound, v6, ..Found::default() }, ..Self::default() }
     }
 
     #[inline]
@@ -129,16 +109,33 @@ impl Eight {
         let wrong = _mm512_or_si512(_mm512_srli_epi64::<48>(wrong), faults);
         Self {
             summaries: shapes.summaries,
-            sound,
-            right: _mm512_testn_epi64_mask(wrong, wrong) & !odd,
-            v6,
-            absent,
-            vouched,
-            cut,
+            found: Found {
+                sound,
+                right: _mm512_testn_epi64_mask(wrong, wrong) & !odd,
+                v6,
+                absent,
+                vouched,
+                cut,
+            },
             start: lanes.start,
             headers,
             upper,
         }
+    }
+
+    /// What there is to say of those with a wrong checksum, if there are any.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+    fn wrong(&self) -> Option<Wrong> {
+        let &Self { found: Found { sound, right, v6, .. }, summaries, start, headers, upper } = self;
+        (sound & !right != 0).then(|| Wrong {
+            sound,
+            v6,
+            summaries: numbers(summaries),
+            start: numbers(start),
+            headers: numbers(headers),
+            upper: numbers(upper),
+        })
     }
 }
 
@@ -179,56 +176,15 @@ impl Default for Eight {
     fn default() -> Self {
         // SAFETY: 64 bytes without padding, and any bytes are a vector.
         let zero = const { unsafe { std::mem::transmute::<[u64; 8], __m512i>([0; 8]) } };
-        Self {
-            summaries: zero,
-            sound: 0,
-            right: 0,
-            v6: 0,
-            absent: 0,
-            vouched: 0,
-            cut: 0,
-            start: zero,
-            headers: zero,
-            upper: zero,
-        }
+        Self { summaries: zero, found: Found::default(), start: zero, headers: zero, upper: zero }
     }
 }
 
-/// What was found in the groups of a segment: a bit for each frame.
-#[derive(Default)]
-struct Seen {
-    right: [u8; SEGMENT / 8],
-    v6: [u8; SEGMENT / 8],
-    absent: [u8; SEGMENT / 8],
-    vouched: [u8; SEGMENT / 8],
-    cut: [u8; SEGMENT / 8],
-}
-
-impl Seen {
-    #[inline]
-    fn add(&mut self, group: usize, eight: &Eight) {
-        self.right[group] = eight.right;
-        self.v6[group] = eight.right & eight.v6;
-        self.absent[group] = eight.right & eight.absent;
-        self.vouched[group] = eight.right & eight.vouched;
-        self.cut[group] = eight.right & eight.cut;
-    }
-
-    fn settle(&self, findings: &mut Findings) {
-        let count = |bits: &[u8; SEGMENT / 8]| -> u64 {
-            let words = bits.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
-            words.map(|word| u64::from(word.count_ones())).sum()
-        };
-        let (packets, v6) = (count(&self.right), count(&self.v6));
-        let (absent, vouched, cut) = (count(&self.absent), count(&self.vouched), count(&self.cut));
-        let Checksums { ip, l4, inner_ip, inner_l4 } = &mut findings.checksums;
-        ip.add_many(Verdict::NotApplicable, v6);
-        ip.add_many(Verdict::Good, packets - v6);
-        l4.add_many(Verdict::Absent, absent);
-        l4.add_many(Verdict::Vouched, vouched);
-        l4.add_many(Verdict::Truncated, cut);
-        l4.add_many(Verdict::Good, packets - absent - vouched - cut);
-        inner_ip.add_many(Verdict::NotApplicable, packets);
-        inner_l4.add_many(Verdict::NotApplicable, packets);
-    }
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi2")]
+fn numbers(lanes: __m512i) -> [u64; 8] {
+    let mut numbers = [0; 8];
+    // SAFETY: 64 writable bytes. No alignment is asked for.
+    unsafe { _mm512_storeu_si512((&raw mut numbers).cast(), lanes) };
+    numbers
 }
