@@ -2,6 +2,7 @@
 //!
 //! | file | what it has |
 //! | --- | --- |
+//! | `header` | where a segment's header is, whole or cut |
 //! | `segment` | what a segment says of itself |
 //! | `judge` | where a segment stands to those before it, counted |
 //! | `state` | the state after a segment |
@@ -11,6 +12,7 @@
 //! Here is what is kept of a connection, and round trips.
 
 mod compact;
+mod header;
 mod judge;
 mod segment;
 mod state;
@@ -19,6 +21,8 @@ mod story;
 mod tests;
 
 pub(super) use compact::{Beside, Compact, Opening};
+pub(super) use header::may_be_cut;
+pub(crate) use header::tcp_of;
 pub use judge::Findings;
 pub(super) use segment::PackedOptions;
 pub use segment::{Segment, SynOptions};

@@ -36,6 +36,16 @@ impl Bench {
         meter.observe([Packet::new(frame, &layers)], |record| records.push(record));
     }
 
+    /// A frame of which so many bytes were captured.
+    fn snapped(&mut self, at: i64, bytes: &[u8], captured: usize) {
+        let time = Timestamp::new(1_000, at as u32 * 1_000_000);
+        let mut frame = crate::frame::Frame::new(crate::frame::LinkType::ETHERNET, &bytes[..captured]);
+        frame.record = Record { time: Some(time), wire_length: bytes.len() as u32, ..frame.record };
+        let layers = parse(&frame);
+        let Self { meter, records } = self;
+        meter.observe([Packet::new(frame, &layers)], |record| records.push(record));
+    }
+
     fn send(&mut self, at: i64, message: &[u8], headers: &[&dyn Header]) {
         let mut stack = Stack::new();
         stack.message(message);

@@ -26,8 +26,9 @@ mod tests;
 
 pub use reassembler::Reassembler;
 
+use crate::flow::tcp_of;
 use crate::frame::Timestamp;
-use crate::parse::{IpLayer, Packet};
+use crate::parse::{IpLayer, Packet, Transport};
 use std::time::Duration;
 
 /// Which end of a connection sent something. Who tells the ends apart decides which is which.
@@ -114,10 +115,10 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// The segment in an IP layer of a packet; `None` where there is no whole TCP header.
+    /// The segment in an IP layer of a packet; `None` where the fixed part of the TCP header is not whole.
     #[must_use]
     pub fn of(packet: &Packet<'a>, ip: &IpLayer) -> Option<Self> {
-        let tcp = packet.tcp(ip)?;
+        let (tcp, length) = tcp_of(packet, ip)?;
         let flags = tcp.flags();
         Some(Self {
             sequence: tcp.sequence(),
@@ -125,8 +126,8 @@ impl<'a> Segment<'a> {
             syn: flags.syn(),
             fin: flags.fin(),
             rst: flags.rst(),
-            payload: packet.payload(ip),
-            length: packet.payload_length(ip),
+            payload: if ip.transport == Transport::Tcp { packet.payload(ip) } else { &[] },
+            length,
         })
     }
 }

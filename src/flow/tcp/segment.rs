@@ -1,5 +1,6 @@
 //! What a TCP segment says of itself.
 
+use super::header::tcp_of;
 use crate::parse::{IpLayer, Packet, TcpFlags, TcpHeader, TcpOption};
 
 /// What a TCP segment says of itself.
@@ -33,10 +34,10 @@ pub struct SynOptions {
 }
 
 impl Segment {
-    /// The segment in an IP layer of a packet, if it is one.
+    /// The segment in an IP layer of a packet, if it is one; its options as far as they were captured.
     #[must_use]
     pub fn of(packet: &Packet<'_>, ip: &IpLayer) -> Option<Self> {
-        packet.tcp(ip).map(|tcp| Self::new(&tcp, packet.payload_length(ip)))
+        tcp_of(packet, ip).map(|(tcp, length)| Self::new(&tcp, length))
     }
 
     /// The segment with this header and so many bytes.

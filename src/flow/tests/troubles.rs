@@ -192,3 +192,41 @@ fn errors_are_tied_to_packets_with_extension_headers() {
     let asked = records.iter().find(|record| record.source().1 == 4_000).expect("the flow");
     assert_eq!((asked.icmp_errors, asked.icmp_error), ([2, 0], [Some((1, 4)), None]));
 }
+
+/// The snap length has cut options off: what the fixed header says is believed nevertheless.
+#[test]
+fn segments_without_all_of_their_options_are_segments() {
+    let mut bench = Bench::new(MeterOptions::default());
+    use crate::build::TcpOption;
+    let timestamps = TcpOption::Timestamps { value: 1, echo: 0 };
+    let options = [timestamps];
+    let syn_options = [
+        TcpOption::MaximumSegmentSize(1_460),
+        TcpOption::SackPermitted,
+        timestamps,
+        TcpOption::WindowScale(7),
+    ];
+    let mut send = |at: i64, side: usize, flags: u16, numbers: (u32, u32), length: usize, kept: usize| {
+        let ((from, here), (to, there)) =
+            if side == 0 { ((40_000, HERE), (80, THERE)) } else { ((80, THERE), (40_000, HERE)) };
+        let options = if flags & Tcp::SYN != 0 { &syn_options[..] } else { &options[..] };
+        let tcp =
+            Tcp::new(from, to).flags(flags).sequence(numbers.0).acknowledgment(numbers.1).options(options);
+        let mut stack = Stack::new();
+        stack.message(&vec![0; length]).wrap(tcp).wrap(Ipv4::new(here, there).identification(at as u16 + 1));
+        stack.wrap(Ethernet::new(MAC, MAC));
+        bench.snapped(at, stack.bytes(), 14 + 20 + kept);
+    };
+    send(0, 0, Tcp::SYN, (100, 0), 0, 20 + 4);
+    send(1, 1, Tcp::SYN | Tcp::ACK, (900, 101), 0, 20);
+    send(2, 0, Tcp::ACK, (101, 901), 0, 30);
+    send(3, 0, Tcp::ACK, (101, 901), 500, 30);
+    send(4, 0, Tcp::ACK, (1_101, 901), 500, 20);
+    // Not a header at all.
+    send(5, 1, Tcp::ACK, (901, 101), 70, 19);
+    let stories = stories(bench);
+    let [(_, packets, tcp)] = &stories[..] else { panic!("{stories:?}") };
+    assert_eq!((*packets, tcp.state), ([4, 2], TcpState::Established));
+    assert_eq!((tcp.sides[0].trouble.gaps.lost, tcp.sides[0].trouble.gaps.bytes), (1, 500));
+    assert_eq!((tcp.sides[0].mss, tcp.sides[1].mss), (Some(1_460), None));
+}
