@@ -271,10 +271,18 @@ impl Meter {
             return connections.pass(&mut hot.connection, times, segment.is_some());
         };
         let over = connections.observe(&mut hot.connection, times, (&segment, direction), time, *epoch);
-        if over && !cold.is_over() {
-            cold.set_over();
-            cold.place = self.wheel.schedule(flow, time.saturating_add(self.linger));
+        if over != cold.is_over() {
+            self.turn_over(flow, over, times.1);
         }
+    }
+
+    /// The connection of a flow whose last packet was at that time is over, or has begun again.
+    #[inline(never)]
+    fn turn_over(&mut self, flow: u32, over: bool, last: i64) {
+        let cold = &mut self.cold[flow];
+        cold.set_over(over);
+        let first = cold.first;
+        self.schedule(flow, self.deadline(first, last, over));
     }
 
     /// Takes in what is not a packet of a flow.

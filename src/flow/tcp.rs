@@ -176,6 +176,9 @@ impl Connection {
     #[inline]
     pub fn observe(&mut self, segment: &Segment, from: usize, time: i64, epoch: u16) -> Findings {
         let from = from & 1;
+        if segment.flags.syn() {
+            self.begin_again(segment, from);
+        }
         let findings = self.judge(segment, from, time);
         if findings != Findings::default() {
             self.note(segment, from, findings, epoch);

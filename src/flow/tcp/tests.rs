@@ -147,3 +147,45 @@ fn probes_and_closed_windows() {
     let sides = connection.story([0, 1]).sides;
     assert_eq!((sides[0].trouble.keep_alives, sides[1].trouble.zero_windows), (1, 1));
 }
+
+/// A host that was refused, or cut off, asks again with the same number: Windows does so three times.
+#[test]
+fn a_syn_that_is_repeated_after_a_reset_begins_anew() {
+    let mut connection = Connection::default();
+    connection.observe(&segment(SYN, 5_000, 0, 0), 0, 0, 0);
+    connection.observe(&segment(ACK | TcpFlags::RST, 0, 5_001, 0), 1, MS, 0);
+    assert_eq!((connection.state(), connection.is_over()), (TcpState::Refused, true));
+    connection.observe(&segment(SYN, 5_000, 0, 0), 0, 500 * MS, 0);
+    assert_eq!((connection.state(), connection.is_over()), (TcpState::Attempt, false));
+    let answer = segment(SYN | ACK, 3_900_000_000, 5_001, 0);
+    assert_eq!(connection.observe(&answer, 1, 507 * MS, 0), Findings::default());
+    let confirmation = segment(ACK, 5_001, 3_900_000_001, 0);
+    assert_eq!(connection.observe(&confirmation, 0, 510 * MS, 0), Findings::default());
+    assert_eq!(connection.state(), TcpState::Established);
+    let handshake = connection.story([0, 1]).handshake.unwrap();
+    assert_eq!(handshake.answered_after, Some(Duration::from_millis(7)));
+    assert_eq!(connection.story([0, 1]).sides[0].trouble.retransmissions, 1);
+}
+
+/// One side has forgotten a connection (RFC 9293 3.5.1): its SYN is answered with an old number, which it resets, and it asks again.
+#[test]
+fn a_half_open_connection_is_recovered_with_the_same_syn() {
+    for stale in [900_000, 2_000_000_000, 3_000_000_000] {
+        let mut connection = Connection::default();
+        connection.observe(&segment(SYN, 5_000, 0, 0), 0, 0, 0);
+        connection.observe(&segment(ACK, 77, stale, 0), 1, MS, 0);
+        connection.observe(&segment(TcpFlags::RST, stale, 0, 0), 0, 2 * MS, 0);
+        assert_eq!(connection.state(), TcpState::Reset);
+        connection.observe(&segment(SYN, 5_000, 0, 0), 0, 1_000 * MS, 0);
+        let later = [
+            (1, segment(SYN | ACK, 123_456, 5_001, 0)),
+            (0, segment(ACK, 5_001, 123_457, 0)),
+            (0, segment(ACK, 5_001, 123_457, 300)),
+            (1, segment(ACK, 123_457, 5_301, 700)),
+        ];
+        for (at, (from, segment)) in (1_001..).zip(later) {
+            assert_eq!(connection.observe(&segment, from, at * MS, 0), Findings::default(), "{stale} {at}");
+        }
+        assert_eq!(connection.state(), TcpState::Established);
+    }
+}

@@ -230,3 +230,22 @@ fn segments_without_all_of_their_options_are_segments() {
     assert_eq!((tcp.sides[0].trouble.gaps.lost, tcp.sides[0].trouble.gaps.bytes), (1, 500));
     assert_eq!((tcp.sides[0].mss, tcp.sides[1].mss), (Some(1_460), None));
 }
+
+/// A flow whose connection was over lives on with it.
+#[test]
+fn a_connection_that_begins_anew_is_not_ended_as_over() {
+    let mut bench = Bench::new(MeterOptions::default());
+    tcp(&mut bench, 0, 0, Tcp::SYN, (5_000, 0), 0);
+    tcp(&mut bench, 1, 1, Tcp::RST | Tcp::ACK, (0, 5_001), 0);
+    tcp(&mut bench, 500, 0, Tcp::SYN, (5_000, 0), 0);
+    tcp(&mut bench, 501, 1, Tcp::SYN | Tcp::ACK, (900_000, 5_001), 0);
+    tcp(&mut bench, 502, 0, Tcp::ACK, (5_001, 900_001), 0);
+    tcp(&mut bench, 20_000, 0, Tcp::ACK, (5_001, 900_001), 100);
+    bench.udp(75_000, 7);
+    tcp(&mut bench, 76_000, 1, Tcp::ACK, (900_001, 5_101), 0);
+    bench.udp(200_000, 7);
+    let stories: Vec<_> = bench.finish().0.into_iter().filter(|record| record.tcp.is_some()).collect();
+    let [record] = &stories[..] else { panic!("{stories:?}") };
+    assert_eq!((record.packets, record.end), ([4, 3], EndReason::IdleTimeout));
+    assert_eq!(record.tcp.as_ref().unwrap().state, TcpState::Established);
+}
