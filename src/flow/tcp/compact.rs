@@ -90,7 +90,7 @@ impl Compact {
         let fitting = one.and_then(|(pending, since)| Some((pending, u32::try_from(since).ok()?)));
         let apart = connection.sides.iter().any(|side| side.knows(TO_ACK) && side.to_ack != side.next);
         // How long the handshake takes is not known yet: it may be longer than what can be told here.
-        let half_open = connection.steps.at(0).is_some() && connection.steps.at(2).is_none();
+        let half_open = matches!(connection.state, TcpState::Attempt | TcpState::HalfOpen);
         let long_ago = half_open && sides.iter().any(|side| side.next_since == u32::MAX);
         let beside =
             (connection.trouble.is_some() || apart || fitting.is_none() || steps.is_none() || long_ago).then(
@@ -181,7 +181,9 @@ fn pack_steps(connection: &Connection, last: i64) -> Option<[u32; 2]> {
     let between = |from: i64, to: i64| u32::try_from(to.saturating_sub(from)).ok();
     match [0, 1, 2].map(|step| connection.steps.at(step)) {
         [None, None, None] => Some([0, 0]),
-        [Some(syn), None, None] => Some([0, between(syn, last)?]),
+        [Some(syn), None, None] if connection.state == TcpState::Attempt => Some([0, between(syn, last)?]),
+        // Its answer was not captured, or was a refusal: when it came is of no use any more.
+        [Some(_), None, None] => Some([0, 0]),
         [None, Some(answer), None] => Some([0, between(answer, last)?]),
         [Some(syn), Some(answer), None] => Some([between(syn, answer)?, between(answer, last)?]),
         [None, Some(answer), Some(third)] => Some([0, between(answer, third)?]),

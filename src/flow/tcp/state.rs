@@ -20,6 +20,9 @@ impl Connection {
         } else if flags.ack() && self.state == TcpState::HalfOpen && (from == opener || segment.length > 0) {
             self.state = TcpState::Established;
             self.steps.set_once(2, time);
+        } else if flags.ack() && self.state == TcpState::Attempt && from == opener {
+            // It was answered, and the answer not captured: how long any of that took is not known.
+            self.state = TcpState::Established;
         }
         if flags.fin() && !matches!(self.state, TcpState::Reset | TcpState::Refused) {
             self.sides[from].known |= FINISHED;

@@ -189,3 +189,16 @@ fn a_half_open_connection_is_recovered_with_the_same_syn() {
         assert_eq!(connection.state(), TcpState::Established);
     }
 }
+
+/// Of a capture that has the client's side alone, an acknowledgment tells that there was an answer.
+#[test]
+fn a_client_that_goes_on_was_answered() {
+    let mut connection = Connection::default();
+    connection.observe(&segment(SYN, 100, 0, 0), 0, 0, 0);
+    connection.observe(&segment(TcpFlags::default(), 101, 0, 10), 0, MS, 0);
+    assert_eq!(connection.state(), TcpState::Attempt);
+    connection.observe(&segment(ACK, 101, 901, 0), 0, 2 * MS, 0);
+    assert_eq!(connection.state(), TcpState::Established);
+    let handshake = connection.story([0, 1]).handshake.unwrap();
+    assert_eq!((handshake.answered_after, handshake.confirmed_after), (None, None));
+}
