@@ -250,8 +250,9 @@ impl Meter {
         cold.set_busy(again);
         let direction = usize::from(event.is_reversed() != cold.is_reversed());
         let copy = cold.take(event, hot, direction, odds);
-        if hot.packets == [0; 2] {
-            // A record that a timeout has begun begins with this packet.
+        // A record that a timeout has begun begins with this packet; and packets need not come in the order of their times.
+        let earlier = time < cold.first && { cold.first }.saturating_sub(time) <= BEHIND;
+        if hot.packets == [0; 2] || earlier {
             cold.first = time;
         }
         let before = hot.last;

@@ -2,11 +2,10 @@
 //!
 //! Times are kept as how long they lie before the flow's last packet, in nanoseconds: four seconds fit. What does not fit, and what
 //! few connections have, is kept [beside](Beside). Nothing is lost but one thing nobody asks for: of when a side came as far as it
-//! is, if that was longer ago, only that it was. (Where the time of packets then goes back to before that, what comes again is told
-//! as out of order.)
+//! is, if that was longer ago, only that it was.
 
-use super::{Connection, Findings, NEXT, PENDING, PackedOptions, Side, Steps, TO_ACK};
-use crate::flow::record::{TcpState, Trouble};
+use super::{Connection, Findings, NEXT, Noted, PENDING, PackedOptions, Side, Steps, TO_ACK};
+use crate::flow::record::TcpState;
 use crate::flow::state::{NEVER, NONE};
 
 /// A connection between two of its segments.
@@ -47,7 +46,7 @@ struct CompactSide {
 /// What few connections have.
 #[derive(Clone, Debug)]
 pub(in crate::flow) struct Beside {
-    trouble: Option<Box<[Trouble; 2]>>,
+    trouble: Option<Box<[Noted; 2]>>,
     to_ack: [u32; 2],
     pending: [u32; 2],
     pending_since: [i64; 2],

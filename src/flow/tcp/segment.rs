@@ -61,6 +61,13 @@ impl Segment {
         self.length > 0 || self.has(TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0))
     }
 
+    /// One beyond its last sequence number.
+    #[inline]
+    pub(super) fn end(&self) -> u32 {
+        let syn_or_fin = self.has(TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0));
+        self.sequence.wrapping_add(self.length).wrapping_add(syn_or_fin.into())
+    }
+
     /// Any of these bits is set.
     #[inline]
     pub(super) fn has(&self, bits: TcpFlags) -> bool {

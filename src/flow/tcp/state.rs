@@ -1,6 +1,6 @@
 //! The state of a connection (RFC 9293 3.3.2), as seen from the wire.
 
-use super::{ACKED, BASE, Connection, FINISHED, Findings, LATE, NEXT, PackedOptions, Segment, Steps, TO_ACK};
+use super::{ACKED, BASE, Connection, FINISHED, Findings, LATE, NEXT, PENDING, PackedOptions, Segment, Steps, TO_ACK};
 use crate::flow::record::TcpState;
 
 impl Connection {
@@ -53,7 +53,12 @@ impl Connection {
         let again = matches!(self.state, TcpState::Refused | TcpState::Reset) && !segment.flags.ack();
         let [first, second] = &mut self.sides;
         let (side, other) = if from == 0 { (first, second) } else { (second, first) };
-        if !(again && side.knows(BASE) && side.base == segment.sequence) {
+        let same = side.knows(BASE) && side.base == segment.sequence;
+        if segment.flags.ack() && side.knows(BASE) && !same {
+            // Another answer to the same SYN: what counts is its number.
+            side.known &= !(NEXT | TO_ACK | PENDING);
+        }
+        if !(again && same) {
             return;
         }
         side.next = segment.sequence.wrapping_add(segment.length).wrapping_add(1);

@@ -202,3 +202,80 @@ fn a_client_that_goes_on_was_answered() {
     let handshake = connection.story([0, 1]).handshake.unwrap();
     assert_eq!((handshake.answered_after, handshake.confirmed_after), (None, None));
 }
+
+/// The byte of a window probe and what follows it, all new to the capture but that byte.
+#[test]
+fn what_begins_with_a_probes_byte_is_new_unless_it_was_acknowledged() {
+    let mut connection = open(100, 900);
+    assert_eq!(connection.observe(&segment(ACK, 101, 901, 10), 0, 40 * MS, 0), Findings::default());
+    assert_eq!(connection.observe(&segment(ACK, 110, 901, 500), 0, 80 * MS, 0), Findings::default());
+    assert_eq!(connection.observe(&segment(ACK, 901, 610, 0), 1, 90 * MS, 0), Findings::default());
+    let mut acknowledged = open(100, 900);
+    acknowledged.observe(&segment(ACK, 101, 901, 10), 0, 40 * MS, 0);
+    acknowledged.observe(&segment(ACK, 901, 113, 0), 1, 50 * MS, 0);
+    assert_eq!(acknowledged.observe(&segment(ACK, 110, 901, 3), 0, 80 * MS, 0), Findings::OLD_DATA);
+}
+
+/// A server that keeps nothing of a SYN answers it each time with another number.
+#[test]
+fn an_answer_with_another_number_to_the_same_syn_is_the_same_connections() {
+    let mut connection = Connection::default();
+    connection.observe(&segment(SYN, 100, 0, 0), 0, 0, 0);
+    connection.observe(&segment(SYN | ACK, 900, 101, 0), 1, MS, 0);
+    let other = segment(SYN | ACK, 4_000_000_000, 101, 0);
+    assert!(!connection.is_followed_by(&other, 1));
+    assert_eq!(connection.observe(&other, 1, 2 * MS, 0), Findings::default());
+    let confirmation = segment(ACK, 101, 4_000_000_001, 0);
+    assert_eq!(connection.observe(&confirmation, 0, 3 * MS, 0), Findings::default());
+    let data = segment(ACK, 4_000_000_001, 101, 50);
+    assert_eq!(connection.observe(&data, 1, 4 * MS, 0), Findings::default());
+    assert_eq!(connection.state(), TcpState::Established);
+    // Of a connection that is open it is another one's.
+    assert!(connection.is_followed_by(&segment(SYN | ACK, 5, 101, 0), 1));
+}
+
+#[test]
+fn what_was_seen_last_is_sent_again_be_it_a_fin() {
+    let mut connection = open(100, 900);
+    let last = segment(ACK | TcpFlags::FIN, 101, 901, 10);
+    connection.observe(&last, 0, 40 * MS, 0);
+    assert_eq!(connection.observe(&last, 0, 41 * MS, 0), Findings::OLD_DATA);
+    let mut connection = open(100, 900);
+    connection.observe(&segment(ACK, 101, 901, 10), 0, 40 * MS, 0);
+    connection.observe(&segment(ACK, 111, 901, 10), 0, 50 * MS, 0);
+    // A clock that was set back tells nothing of what was overtaken.
+    assert_eq!(connection.observe(&segment(ACK, 101, 901, 10), 0, 20 * MS, 0), Findings::OLD_DATA);
+}
+
+#[test]
+fn a_fin_is_not_a_byte_under_way() {
+    let mut connection = open(100, 900);
+    connection.observe(&segment(ACK, 901, 101, 0), 1, 35 * MS, 0);
+    connection.observe(&segment(ACK | TcpFlags::FIN, 101, 901, 50), 0, 40 * MS, 0);
+    assert_eq!(connection.story([0, 1]).sides[0].most_in_flight, 50);
+}
+
+/// Only the server's side was captured, then its ports are used again.
+#[test]
+fn a_syn_that_the_side_seen_has_not_acknowledged_opens_another_connection() {
+    let mut connection = Connection::default();
+    connection.observe(&segment(ACK, 5_000, 101, 700), 1, 0, 0);
+    assert!(!connection.is_followed_by(&segment(SYN, 100, 0, 0), 0), "it comes late");
+    assert!(connection.is_followed_by(&segment(SYN, 3_000_000, 0, 0), 0));
+    let mut both = Connection::default();
+    both.observe(&segment(SYN, 5_000, 0, 0), 1, 0, 0);
+    assert!(!both.is_followed_by(&segment(SYN, 3_000_000, 0, 0), 0), "they open it at once");
+}
+
+/// What is sent again and was not missing fills no gap.
+#[test]
+fn only_what_was_missing_fills_a_gap() {
+    let mut connection = open(100, 900);
+    let mut send = |sequence, length, at| {
+        connection.observe(&segment(ACK, sequence, 901, length), 0, at * MS, 0);
+        connection.story([0, 1]).sides[0].trouble.gaps.bytes
+    };
+    assert_eq!((send(101, 1_000, 40), send(3_101, 1_000, 41)), (0, 2_000));
+    assert_eq!((send(101, 1_000, 300), send(3_101, 1_000, 301)), (2_000, 2_000));
+    assert_eq!((send(2_101, 1_000, 302), send(1_101, 1_000, 303), send(1_101, 1_000, 304)), (1_000, 0, 0));
+}

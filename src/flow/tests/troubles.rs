@@ -249,3 +249,40 @@ fn a_connection_that_begins_anew_is_not_ended_as_over() {
     assert_eq!((record.packets, record.end), ([4, 3], EndReason::IdleTimeout));
     assert_eq!(record.tcp.as_ref().unwrap().state, TcpState::Established);
 }
+
+/// Packets of several queues are not always in the order of their times.
+#[test]
+fn a_record_begins_with_its_earliest_packet() {
+    let mut bench = Bench::new(MeterOptions::default());
+    for at in [20, 10, 30] {
+        bench.udp(at, 4_000);
+    }
+    // Nobody has waited that long: its time is wrong.
+    bench.udp(-700_000, 4_000);
+    let (records, _) = bench.finish();
+    let [record] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(record.first, Some(Timestamp::new(1_000, 10_000_000)));
+    assert_eq!(record.duration(), Duration::from_millis(20));
+}
+
+/// Tags of the frame that a tunnel carries are none of those that the tunnel goes over.
+#[test]
+fn a_tag_in_a_tunnel_is_not_the_outer_flows() {
+    use crate::build::{Vlan, Vxlan};
+    let mut bench = Bench::new(MeterOptions::default());
+    let inner = (Udp::new(1, 2), Ipv4::new([192, 0, 2, 1], [192, 0, 2, 2]));
+    let outer = (Udp::new(50_000, 4_789), Ipv4::new(HERE, THERE));
+    for tag in [5, 6] {
+        let (vlan, ethernet) = (Vlan::new(tag), Ethernet::new(MAC, MAC));
+        let headers: [&dyn Header; 7] =
+            [&inner.0, &inner.1, &vlan, &ethernet, &Vxlan::new(7), &outer.0, &outer.1];
+        bench.send(0, b"1234", &headers);
+    }
+    // Ethernet over GRE: the flow within, on its tag.
+    let (vlan, ethernet) = (Vlan::new(5), Ethernet::new(MAC, MAC));
+    let headers: [&dyn Header; 6] = [&inner.0, &inner.1, &vlan, &ethernet, &Gre::new(), &outer.1];
+    bench.send(0, b"1234", &headers);
+    let (records, _) = bench.finish();
+    let vlans: Vec<_> = records.iter().map(|record| (record.packets[0], record.key.vlans()[0])).collect();
+    assert_eq!(vlans, [(2, None), (1, Some(5))], "{records:?}");
+}
