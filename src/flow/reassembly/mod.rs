@@ -106,7 +106,7 @@ pub struct Segment<'a> {
     pub syn: bool,
     /// FIN is set.
     pub fin: bool,
-    /// RST is set; what such a segment carries is no part of the stream (RFC 9293 3.5.3).
+    /// RST is set; what such a segment carries, words that say why, is handed on where it is what comes next, as others show it, too.
     pub rst: bool,
     /// The bytes as far as captured.
     pub payload: &'a [u8],
@@ -201,7 +201,7 @@ pub struct Counters {
     pub repeated: u64,
     /// Of those, bytes that differed from what was waiting in their place.
     pub conflicting: u64,
-    /// Bytes further ahead than any window reaches, or behind a RST.
+    /// Bytes further ahead than any window reaches, or in a RST and not what comes next.
     pub outside: u64,
     /// Bytes reported as missing.
     pub missing: u64,
