@@ -94,7 +94,8 @@ pub(in crate::flow) fn is_behind_all_tags(packet: &Packet<'_>, ip: &IpLayer) -> 
 /// The two outermost tags of those before an IP layer: others are of what it carries.
 fn vlans_before(packet: &Packet<'_>, ip: &IpLayer) -> [u16; 2] {
     let layers = packet.layers();
-    let count = if is_behind_all_tags(packet, ip) { layers.vlan_count.into() } else { tags_before(packet, ip) };
+    let count =
+        if is_behind_all_tags(packet, ip) { layers.vlan_count.into() } else { tags_before(packet, ip) };
     let mut vlans = [0; 2];
     for (vlan, tag) in vlans.iter_mut().zip(layers.vlan_tags).take(count) {
         *vlan = FlowKey::tagged(tag);

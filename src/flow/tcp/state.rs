@@ -1,6 +1,8 @@
 //! The state of a connection (RFC 9293 3.3.2), as seen from the wire.
 
-use super::{ACKED, BASE, Connection, FINISHED, Findings, LATE, NEXT, PENDING, PackedOptions, Segment, Steps, TO_ACK};
+use super::{
+    ACKED, BASE, Connection, FINISHED, Findings, LATE, NEXT, PENDING, PackedOptions, Segment, Steps, TO_ACK,
+};
 use crate::flow::record::TcpState;
 
 impl Connection {

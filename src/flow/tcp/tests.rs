@@ -1,4 +1,5 @@
 use super::*;
+use crate::parse::TcpFlags;
 use std::time::Duration;
 
 const MS: i64 = 1_000_000;
@@ -255,18 +256,6 @@ fn a_fin_is_not_a_byte_under_way() {
     assert_eq!(connection.story([0, 1]).sides[0].most_in_flight, 50);
 }
 
-/// Only the server's side was captured, then its ports are used again.
-#[test]
-fn a_syn_that_the_side_seen_has_not_acknowledged_opens_another_connection() {
-    let mut connection = Connection::default();
-    connection.observe(&segment(ACK, 5_000, 101, 700), 1, 0, 0);
-    assert!(!connection.is_followed_by(&segment(SYN, 100, 0, 0), 0), "it comes late");
-    assert!(connection.is_followed_by(&segment(SYN, 3_000_000, 0, 0), 0));
-    let mut both = Connection::default();
-    both.observe(&segment(SYN, 5_000, 0, 0), 1, 0, 0);
-    assert!(!both.is_followed_by(&segment(SYN, 3_000_000, 0, 0), 0), "they open it at once");
-}
-
 /// What is sent again and was not missing fills no gap.
 #[test]
 fn only_what_was_missing_fills_a_gap() {
@@ -278,4 +267,16 @@ fn only_what_was_missing_fills_a_gap() {
     assert_eq!((send(101, 1_000, 40), send(3_101, 1_000, 41)), (0, 2_000));
     assert_eq!((send(101, 1_000, 300), send(3_101, 1_000, 301)), (2_000, 2_000));
     assert_eq!((send(2_101, 1_000, 302), send(1_101, 1_000, 303), send(1_101, 1_000, 304)), (1_000, 0, 0));
+}
+
+/// Only the server's side was captured, then its ports are used again.
+#[test]
+fn a_syn_that_the_side_seen_has_not_acknowledged_opens_another_connection() {
+    let mut connection = Connection::default();
+    connection.observe(&segment(ACK, 5_000, 101, 700), 1, 0, 0);
+    assert!(!connection.is_followed_by(&segment(SYN, 100, 0, 0), 0), "it comes late");
+    assert!(connection.is_followed_by(&segment(SYN, 3_000_000, 0, 0), 0));
+    let mut both = Connection::default();
+    both.observe(&segment(SYN, 5_000, 0, 0), 1, 0, 0);
+    assert!(!both.is_followed_by(&segment(SYN, 3_000_000, 0, 0), 0), "they open it at once");
 }

@@ -2,9 +2,9 @@
 
 use super::super::opened::open;
 use super::super::{Deliveries, Error, InterfaceStatistics, Sink};
-use crate::flow::{FlowKey, tcp_of};
 use crate::flow::fragments::{Defragmenter, Options};
 use crate::flow::reassembly::Side;
+use crate::flow::{FlowKey, tcp_of};
 use crate::frame::Timestamp;
 use crate::parse::{IpLayer, Packet, Transport};
 use serde::ser::SerializeMap;
