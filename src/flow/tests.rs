@@ -5,7 +5,8 @@ mod troubles;
 
 use super::*;
 use crate::build::{
-    DestinationOptions, Ethernet, Gre, Header, HopByHop, Icmp, Icmpv6, Ipv4, Ipv6, Stack, Tcp, Udp,
+    DestinationOptions, Ethernet, Gre, Header, HopByHop, Icmp, Icmpv6, Ipv4, Ipv6, Stack, Tcp, TcpOption,
+    Udp, Vlan, Vxlan,
 };
 use crate::frame::{Record, Timestamp};
 use crate::parse::{Packet, parse};

@@ -197,7 +197,6 @@ fn errors_are_tied_to_packets_with_extension_headers() {
 #[test]
 fn segments_without_all_of_their_options_are_segments() {
     let mut bench = Bench::new(MeterOptions::default());
-    use crate::build::TcpOption;
     let timestamps = TcpOption::Timestamps { value: 1, echo: 0 };
     let options = [timestamps];
     let syn_options = [
@@ -268,7 +267,6 @@ fn a_record_begins_with_its_earliest_packet() {
 /// Tags of the frame that a tunnel carries are none of those that the tunnel goes over.
 #[test]
 fn a_tag_in_a_tunnel_is_not_the_outer_flows() {
-    use crate::build::{Vlan, Vxlan};
     let mut bench = Bench::new(MeterOptions::default());
     let inner = (Udp::new(1, 2), Ipv4::new([192, 0, 2, 1], [192, 0, 2, 2]));
     let outer = (Udp::new(50_000, 4_789), Ipv4::new(HERE, THERE));
