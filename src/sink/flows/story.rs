@@ -116,8 +116,8 @@ fn connection(record: &FlowRecord, tcp: &TcpStory, words: &mut Words<'_>) {
     match tcp.state {
         TcpState::Attempt => {
             let repeated = |side: &TcpSide| side.trouble.retransmissions + side.trouble.out_of_order;
-            // The first is counted in the record that tells of the handshake.
-            let first = u32::from(tcp.handshake.is_some());
+            // The first is counted in the record that tells of the handshake; where packets have no time, none does.
+            let first = u32::from(tcp.handshake.is_some() || record.first.is_none());
             let syns = (first + repeated(here) + repeated(there)).max(1);
             words.say("no answer to ");
             words.line.decimal(syns.into());
