@@ -227,9 +227,9 @@ fn verify_layer<K: Kernel>(
     }
 }
 
-/// The same verdicts, where it is not known whether the frame is [ready](Offload::checksum_unsure).
+/// The same verdicts, where it is not known whether the frame is [ready](Offload::checksum_unsure), nor what system has sent it.
 pub(crate) fn finished(packet: &Packet<'_>, mut verdicts: Verdicts) -> Verdicts {
-    unfinished::settle(packet.frame().data, packet.layers(), &mut verdicts);
+    unfinished::settle_of_any_host(packet.frame().data, packet.layers(), &mut verdicts);
     verdicts
 }
 

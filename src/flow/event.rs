@@ -4,7 +4,7 @@ use super::key::FlowKey;
 use super::packed::{Packed, Seed};
 use super::quoted::{self, Quoted};
 use super::state::NEVER;
-use super::tcp::{PackedOptions, Segment, SynOptions};
+use super::tcp::{PackedOptions, Segment, SynOptions, may_be_cut};
 use crate::batch::Summary;
 use crate::frame::Record;
 use crate::parse::{Fragment, IpLayer, IpVersion, Packet, TcpFlags, TcpHeader, Transport, protocol};
@@ -159,7 +159,7 @@ impl Event {
             None => (outer, Packed::of(packet, outer, seed)?),
         };
         let tcp = match ip.transport {
-            Transport::Tcp => Segment::of(packet, ip),
+            Transport::Tcp | Transport::None => Segment::of(packet, ip),
             _ => None,
         };
         let quoted = match ip.transport {
@@ -318,6 +318,7 @@ pub(crate) fn mark_of(packet: &Packet<'_>, ip: &IpLayer) -> u32 {
         Transport::Tcp => ip.payload + 16,
         Transport::Udp => ip.payload + 6,
         Transport::Icmp => ip.payload + 2,
+        Transport::None if may_be_cut(ip) => ip.payload + 16,
         _ => return 0,
     };
     match (ip.version, word(ip.start + 4)) {

@@ -5,7 +5,7 @@ mod packet;
 mod tests;
 
 pub use packet::Keyed;
-pub(super) use packet::{has_sound_length, tunnel_to};
+pub(super) use packet::{has_sound_length, is_behind_all_tags, tunnel_to};
 
 use crate::parse::{IpVersion, protocol};
 use std::fmt;

@@ -250,8 +250,9 @@ impl Meter {
         cold.set_busy(again);
         let direction = usize::from(event.is_reversed() != cold.is_reversed());
         let copy = cold.take(event, hot, direction, odds);
-        if hot.packets == [0; 2] {
-            // A record that a timeout has begun begins with this packet.
+        // A record that a timeout has begun begins with this packet; and packets need not come in the order of their times.
+        let earlier = time < cold.first && { cold.first }.saturating_sub(time) <= BEHIND;
+        if hot.packets == [0; 2] || earlier {
             cold.first = time;
         }
         let before = hot.last;
@@ -271,10 +272,18 @@ impl Meter {
             return connections.pass(&mut hot.connection, times, segment.is_some());
         };
         let over = connections.observe(&mut hot.connection, times, (&segment, direction), time, *epoch);
-        if over && !cold.is_over() {
-            cold.set_over();
-            cold.place = self.wheel.schedule(flow, time.saturating_add(self.linger));
+        if over != cold.is_over() {
+            self.turn_over(flow, over, times.1);
         }
+    }
+
+    /// The connection of a flow whose last packet was at that time is over, or has begun again.
+    #[inline(never)]
+    fn turn_over(&mut self, flow: u32, over: bool, last: i64) {
+        let cold = &mut self.cold[flow];
+        cold.set_over(over);
+        let first = cold.first;
+        self.schedule(flow, self.deadline(first, last, over));
     }
 
     /// Takes in what is not a packet of a flow.

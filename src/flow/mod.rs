@@ -73,5 +73,6 @@ pub use record::{
 };
 pub(crate) use shards::{Shard, Shards, in_order};
 pub use table::Table;
+pub(crate) use tcp::tcp_of;
 pub use tcp::{Connection, Findings, Segment, SynOptions};
 pub(crate) use window::Window;

@@ -1,6 +1,6 @@
 //! Keys as the table holds them: sixteen bytes, and hashed with a secret.
 
-use super::key::{FlowKey, Keyed, has_sound_length};
+use super::key::{FlowKey, Keyed, has_sound_length, is_behind_all_tags};
 use crate::parse::{IpLayer, IpVersion, Packet};
 
 /// A flow's key in sixteen bytes: the key itself where it is short enough (IPv4, at most one VLAN tag, no tunnel), else a
@@ -83,7 +83,10 @@ impl Packed {
         seed: &Seed,
     ) -> Option<(Self, bool, Option<FlowKey>)> {
         let layers = packet.layers();
-        let plain = ip.version == IpVersion::V4 && layers.vlan_count <= 1 && ip.start == outer_start(packet);
+        let plain = ip.version == IpVersion::V4
+            && layers.vlan_count <= 1
+            && ip.start == outer_start(packet)
+            && is_behind_all_tags(packet, ip);
         let ports = ip.transport.has_ports().then_some((ip.source_port, ip.destination_port));
         if let (true, Some((source_port, destination_port))) = (plain && has_sound_length(packet, ip), ports)
         {

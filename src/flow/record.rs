@@ -16,9 +16,9 @@ pub struct FlowRecord {
     pub key: FlowKey,
     /// The upper of the key's ends sent first. [`FlowRecord::source`] minds it.
     pub reversed: bool,
-    /// When its first packet was captured; `None` where no packet before it had a time.
+    /// When its earliest packet was captured; `None` where no packet before it had a time.
     pub first: Option<Timestamp>,
-    /// When its last packet was.
+    /// When its latest packet was.
     pub last: Option<Timestamp>,
     /// Packets.
     pub packets: [u64; 2],

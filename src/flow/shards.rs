@@ -133,8 +133,13 @@ impl Shard {
 /// Gives records in the order of the packets that have ended them, and forgets them there; those of one packet are one
 /// meter's and stay in its order.
 pub(crate) fn in_order(ended: &mut Vec<(u32, FlowRecord)>, out: &mut impl FnMut(u32, FlowRecord)) {
-    ended.sort_by_key(|(order, _)| *order);
-    ended.drain(..).for_each(|(order, record)| out(order, record));
+    // What is large stays where it is: only numbers are brought into order, and records taken out by them.
+    let mut turns: Vec<_> = (0_u32..).zip(&*ended).map(|(at, (order, _))| (*order, at)).collect();
+    turns.sort_unstable();
+    let mut records: Vec<_> = ended.drain(..).map(|(_, record)| Some(record)).collect();
+    for (order, at) in turns {
+        records[at as usize].take().into_iter().for_each(|record| out(order, record));
+    }
 }
 
 #[cfg(test)]

@@ -149,8 +149,8 @@ impl Cold {
         self.flags[0] & OVER != 0
     }
 
-    pub(super) fn set_over(&mut self) {
-        self.flags[0] |= OVER;
+    pub(super) fn set_over(&mut self, over: bool) {
+        self.flags[0] = self.flags[0] & !OVER | if over { OVER } else { 0 };
     }
 
     /// A packet has come since it began, or since this was asked last.

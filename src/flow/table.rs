@@ -223,24 +223,46 @@ impl<V: Default> Table<V> {
         Ok((bucket * WAYS + way) as u32)
     }
 
-    /// Makes room in one of two full buckets, by moving an entry to its other bucket, if one has room there.
+    /// Makes room in one of two full buckets, by moving an entry to its other bucket, if one has room there. Where the table is as
+    /// large as it will be, room is made there, too: so it can be full to more than nine tenths. One that may grow does so before
+    /// many keys are in their second bucket.
     #[inline(never)]
     fn move_one(&mut self, hash: u64, moved: &mut impl FnMut(&V, u32)) -> bool {
-        for bucket in self.places(hash).buckets {
-            for from in bucket * WAYS..(bucket + 1) * WAYS {
-                let hash = self.seed.hash(self.entries[from].key);
-                let Places { buckets: [first, second], tag } = self.places(hash);
-                let other = if first == bucket { second } else { first };
-                let free = zeroes(self.tags[other]);
-                if free != 0 {
-                    let to = other * WAYS + way(free);
-                    self.entries.swap(from, to);
-                    self.entries[from].key = VACANT;
-                    self.tags[bucket] &= !(0xff << (8 * (from % WAYS)));
-                    self.tags[other] |= u64::from(tag) << (8 * way(free));
-                    moved(&self.entries[to].value, to as u32);
-                    return true;
-                }
+        let buckets = self.places(hash).buckets;
+        if buckets.into_iter().any(|bucket| self.make_room(bucket, moved)) {
+            return true;
+        }
+        if self.tags.len() < self.enough {
+            return false;
+        }
+        buckets.into_iter().any(|bucket| {
+            (bucket * WAYS..(bucket + 1) * WAYS).any(|from| {
+                let (other, _) = self.other_bucket(from);
+                self.make_room(other, moved) && (other == bucket || self.make_room(bucket, moved))
+            })
+        })
+    }
+
+    /// Where the entry at a place could be instead, and its tag.
+    fn other_bucket(&self, place: usize) -> (usize, u8) {
+        let hash = self.seed.hash(self.entries[place].key);
+        let Places { buckets: [first, second], tag } = self.places(hash);
+        (if first == place / WAYS { second } else { first }, tag)
+    }
+
+    /// Makes room in a full bucket, by moving an entry to its other bucket, if one has room there.
+    fn make_room(&mut self, bucket: usize, moved: &mut impl FnMut(&V, u32)) -> bool {
+        for from in bucket * WAYS..(bucket + 1) * WAYS {
+            let (other, tag) = self.other_bucket(from);
+            let free = zeroes(self.tags[other]);
+            if free != 0 {
+                let to = other * WAYS + way(free);
+                self.entries.swap(from, to);
+                self.entries[from].key = VACANT;
+                self.tags[bucket] &= !(0xff << (8 * (from % WAYS)));
+                self.tags[other] |= u64::from(tag) << (8 * way(free));
+                moved(&self.entries[to].value, to as u32);
+                return true;
             }
         }
         false
@@ -272,9 +294,11 @@ impl<V: Default> Table<V> {
                     if !self.move_one(hash, &mut |_, _| {}) {
                         // Once in a long while: what has been put must come along.
                         entries[at].value = entry.value;
-                        let rest = entries.split_off(at).into_iter();
                         let put = std::mem::take(&mut self.entries).into_iter();
-                        entries = put.chain(rest).filter(|entry| entry.key != VACANT).collect();
+                        // Of the size it will have: what is outgrown on the way there would stay behind in the heap.
+                        let mut all = Vec::with_capacity(self.used);
+                        all.extend(put.chain(entries.drain(at..)).filter(|entry| entry.key != VACANT));
+                        entries = all;
                         continue 'larger;
                     }
                 }
@@ -305,6 +329,14 @@ impl<V: Default> Table<V> {
     pub(super) fn get(&self, place: u32) -> Option<(u128, &V)> {
         let entry = self.entries.get(place as usize).filter(|entry| entry.key != VACANT)?;
         Some((entry.key, &entry.value))
+    }
+
+    /// Asks for the line of an entry.
+    #[inline(always)]
+    pub(super) fn ask_entry(&self, place: u32) {
+        if let Some(entry) = self.entries.get(place as usize) {
+            prefetch::for_writing(&raw const *entry);
+        }
     }
 
     /// The places of all entries in use.

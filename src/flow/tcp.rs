@@ -2,6 +2,8 @@
 //!
 //! | file | what it has |
 //! | --- | --- |
+//! | `holes` | what was passed over and has not come |
+//! | `header` | where a segment's header is, whole or cut |
 //! | `segment` | what a segment says of itself |
 //! | `judge` | where a segment stands to those before it, counted |
 //! | `state` | the state after a segment |
@@ -11,6 +13,8 @@
 //! Here is what is kept of a connection, and round trips.
 
 mod compact;
+mod header;
+mod holes;
 mod judge;
 mod segment;
 mod state;
@@ -19,13 +23,15 @@ mod story;
 mod tests;
 
 pub(super) use compact::{Beside, Compact, Opening};
+pub(super) use header::may_be_cut;
+pub(crate) use header::tcp_of;
 pub use judge::Findings;
 pub(super) use segment::PackedOptions;
 pub use segment::{Segment, SynOptions};
 
 use super::record::{TcpState, Trouble};
 use super::state::NEVER;
-use crate::parse::TcpFlags;
+use holes::Holes;
 
 /// A connection while it lasts.
 ///
@@ -44,7 +50,7 @@ pub struct Connection {
     sides: [Side; 2],
     steps: Steps,
     /// Few connections have any.
-    trouble: Option<Box<[Trouble; 2]>>,
+    trouble: Option<Box<[Noted; 2]>>,
     state: TcpState,
     /// Who sent the first SYN without ACK, if that was seen.
     opener: Option<bool>,
@@ -54,6 +60,13 @@ pub struct Connection {
 }
 
 const _: () = assert!(size_of::<Connection>() <= 200);
+
+/// What went wrong with the segments of one side, and what of them is missing yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Noted {
+    trouble: Trouble,
+    holes: Holes,
+}
 
 /// Times of the last SYN, of the first answer to it, and of the acknowledgment of that; [`NEVER`] for what was not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,9 +161,15 @@ impl Connection {
         matches!(self.state, TcpState::Closed | TcpState::Reset | TcpState::Refused)
     }
 
+    /// A SYN has come, and its answer is not confirmed.
+    fn is_opening(&self) -> bool {
+        matches!(self.state, TcpState::Attempt | TcpState::HalfOpen)
+    }
+
     /// The segment opens another connection between the same ports: a SYN, or the answer to one, that does not repeat the one
     /// that was seen of its side. Of a side that was seen from its middle on, or of a connection that is over, it is one that
-    /// does not lie just before what was seen, as one does that comes late; nor does it answer the SYN that was seen.
+    /// does not lie just before what was seen or acknowledged, as one does that comes late; nor does it answer the SYN that was seen. (A server that
+    /// keeps nothing of a SYN answers it each time with another number.)
     #[must_use]
     #[inline]
     pub fn is_followed_by(&self, segment: &Segment, from: usize) -> bool {
@@ -158,13 +177,16 @@ impl Connection {
             return false;
         }
         let (side, other) = (&self.sides[from & 1], &self.sides[1 - (from & 1)]);
-        if side.knows(BASE) {
-            return side.base != segment.sequence;
-        }
         let answers =
             segment.flags.ack() && other.knows(BASE) && segment.acknowledgment == other.base.wrapping_add(1);
-        let late = side.knows(NEXT) && side.next.wrapping_sub(segment.sequence) <= LATE;
-        (side.knows(NEXT) || self.is_over()) && !late && !answers
+        if side.knows(BASE) {
+            return side.base != segment.sequence && !(answers && self.is_opening());
+        }
+        // How far its side was, by itself or by what the other one had from it.
+        let reached = [(side.next, side.knows(NEXT)), (other.acked, other.knows(ACKED))];
+        let reached = reached.into_iter().find_map(|(reached, known)| known.then_some(reached));
+        let late = reached.is_some_and(|reached| reached.wrapping_sub(segment.sequence) <= LATE);
+        (reached.is_some() || self.is_over()) && !late && !answers
     }
 
     /// Takes in the next segment, sent by side `from` (0 or 1) at `time` (nanoseconds). `epoch` counts the occasions on which
@@ -172,6 +194,9 @@ impl Connection {
     #[inline]
     pub fn observe(&mut self, segment: &Segment, from: usize, time: i64, epoch: u16) -> Findings {
         let from = from & 1;
+        if segment.flags.syn() {
+            self.begin_again(segment, from);
+        }
         let findings = self.judge(segment, from, time);
         if findings != Findings::default() {
             self.note(segment, from, findings, epoch);
@@ -208,13 +233,11 @@ impl Connection {
             side.known &= !PENDING;
             return;
         }
-        let syn_or_fin = u32::from(segment.flags.syn()) + u32::from(segment.flags.fin());
-        let end = segment.sequence.wrapping_add(segment.length).wrapping_add(syn_or_fin.min(1));
         if !side.knows(PENDING) {
             side.known |= PENDING;
-            (side.pending, side.pending_since) = (end, time);
+            (side.pending, side.pending_since) = (segment.end(), time);
         }
-        let under_way = end.wrapping_sub(other.acked);
+        let under_way = segment.sequence.wrapping_add(segment.length).wrapping_sub(other.acked);
         if other.knows(ACKED) && segment.length > 0 && under_way < WINDOW_LIMIT {
             side.most_in_flight = side.most_in_flight.max(under_way);
         }
@@ -231,13 +254,14 @@ impl Connection {
         }
         // A probe of a closed window does not count: its byte comes again.
         if !found.contains(Findings::WINDOW_PROBE) {
-            let syn_or_fin = segment.has(TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0));
-            let end = segment.sequence.wrapping_add(segment.length).wrapping_add(syn_or_fin.into());
+            let end = segment.end();
             if !side.knows(NEXT) || beyond(end, side.next) {
                 (side.next, side.next_since) = (end, time);
                 side.known |= NEXT;
             }
-            if !side.knows(TO_ACK) || segment.sequence == side.to_ack {
+            // With the byte of a probe once more, it goes on from there, too.
+            let after_probe = segment.length > 1 && segment.sequence == side.to_ack.wrapping_sub(1);
+            if !side.knows(TO_ACK) || segment.sequence == side.to_ack || after_probe {
                 side.to_ack = side.next;
                 side.known |= TO_ACK;
             }

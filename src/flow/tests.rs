@@ -5,7 +5,8 @@ mod troubles;
 
 use super::*;
 use crate::build::{
-    DestinationOptions, Ethernet, Gre, Header, HopByHop, Icmp, Icmpv6, Ipv4, Ipv6, Stack, Tcp, Udp,
+    DestinationOptions, Ethernet, Gre, Header, HopByHop, Icmp, Icmpv6, Ipv4, Ipv6, Stack, Tcp, TcpOption,
+    Udp, Vlan, Vxlan,
 };
 use crate::frame::{Record, Timestamp};
 use crate::parse::{Packet, parse};
@@ -31,6 +32,16 @@ impl Bench {
         let time = Timestamp::new(1_000 + at.div_euclid(1_000), at.rem_euclid(1_000) as u32 * 1_000_000);
         let mut frame = crate::frame::Frame::new(crate::frame::LinkType::ETHERNET, bytes);
         frame.record = Record { time: Some(time), ..frame.record };
+        let layers = parse(&frame);
+        let Self { meter, records } = self;
+        meter.observe([Packet::new(frame, &layers)], |record| records.push(record));
+    }
+
+    /// A frame of which so many bytes were captured.
+    fn snapped(&mut self, at: i64, bytes: &[u8], captured: usize) {
+        let time = Timestamp::new(1_000, at as u32 * 1_000_000);
+        let mut frame = crate::frame::Frame::new(crate::frame::LinkType::ETHERNET, &bytes[..captured]);
+        frame.record = Record { time: Some(time), wire_length: bytes.len() as u32, ..frame.record };
         let layers = parse(&frame);
         let Self { meter, records } = self;
         meter.observe([Packet::new(frame, &layers)], |record| records.push(record));

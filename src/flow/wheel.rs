@@ -112,6 +112,11 @@ impl Wheel {
         Some(place(tick) as u16)
     }
 
+    /// So many flows after the one that [`Wheel::take_first`] takes next, if that is in the same tick.
+    pub(super) fn ahead(&self, count: usize) -> Option<u32> {
+        self.ticks[place(self.lowest)].get(count).copied()
+    }
+
     /// Takes out the first flow of the next tick that has any: whose turn would come first, as far as is known here.
     pub(super) fn take_first(&mut self) -> Option<(u32, u16)> {
         let passed = self.passed?;

@@ -36,6 +36,13 @@ impl<'a> TcpHeader<'a> {
         Ok(Self { fixed, options: &whole(Layer::Tcp, bytes, length)?[Self::LENGTH..] })
     }
 
+    /// The header of which only options were cut off, as far as it was captured, and how long it was.
+    pub(crate) fn cut(bytes: &'a [u8]) -> Option<(Self, u32)> {
+        let (fixed, options) = bytes.split_first_chunk()?;
+        let length = header_length(fixed);
+        (length > bytes.len()).then_some((Self { fixed, options }, length as u32))
+    }
+
     /// Source port.
     #[must_use]
     pub fn source_port(&self) -> u16 {

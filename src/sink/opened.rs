@@ -1,7 +1,7 @@
 //! Packets opened as far as a conversation in them.
 
 use crate::flow::fragments::{self, Defragmenter, Outcome};
-use crate::flow::{FlowKey, Keyed};
+use crate::flow::{FlowKey, Keyed, tcp_of};
 use crate::parse::{IpLayer, Packet, Transport};
 
 /// IP payload compression, RFC 3173.
@@ -61,7 +61,10 @@ fn tell(
 
 /// The innermost flow over TCP or UDP, in whatever tunnel; else that of the packet.
 fn conversation_of<'a>(packet: &Packet<'a>) -> Option<Keyed<'a>> {
-    let spoken = |ip: &&IpLayer| matches!(ip.transport, Transport::Tcp | Transport::Udp | Transport::UdpLite);
+    let spoken = |ip: &&IpLayer| {
+        matches!(ip.transport, Transport::Tcp | Transport::Udp | Transport::UdpLite)
+            || tcp_of(packet, ip).is_some()
+    };
     match packet.inner().filter(spoken) {
         Some(inner) => FlowKey::of_layer(packet, inner),
         None => FlowKey::of(packet),

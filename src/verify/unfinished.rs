@@ -19,11 +19,37 @@ pub(super) fn settle(data: &[u8], layers: &Layers, verdicts: &mut Verdicts) {
     };
     let Verdicts { l4, inner_l4, .. } = verdicts;
     if is_unfinished(&layers.outer, *l4) || is_unfinished(&layers.inner, *inner_l4) {
-        [l4, inner_l4]
-            .into_iter()
-            .filter(|verdict| verdict.is_bad())
-            .for_each(|bad| *bad = Verdict::NotReady);
+        put_off([l4, inner_l4]);
     }
+}
+
+/// The same where nothing is known of the host that the packet was captured on. Others than Linux leave the IPv4 header's checksum to the device as
+/// well, as 0 (and TCP's may be 0 beside it), or, where the device is to cut a packet into segments, the length out of the
+/// sum (NDIS large send offload).
+#[cold]
+pub(super) fn settle_of_any_host(data: &[u8], layers: &Layers, verdicts: &mut Verdicts) {
+    let Verdicts { ip, l4, inner_ip, inner_l4 } = verdicts;
+    let mut any = false;
+    for (layer, header, upper) in [(&layers.outer, ip, &*l4), (&layers.inner, inner_ip, &*inner_l4)] {
+        let left = matches!(header, Verdict::Bad { found: 0, .. });
+        if left {
+            *header = Verdict::NotReady;
+        }
+        let (Some(layer), Verdict::Bad { found, .. }) = (layer, *upper) else { continue };
+        any |= left && found == 0 && layer.transport == Transport::Tcp
+            || unfinished(data, layer) == Some(found)
+            || pseudo_sum(data, layer, layer.protocol, 0).is_some_and(|sum| {
+                matches!(layer.transport, Transport::Tcp | Transport::Udp) && u32::from(sum.fold()) == found
+            });
+    }
+    if any {
+        put_off([l4, inner_l4]);
+    }
+}
+
+/// Bad ones are not ready.
+fn put_off(verdicts: [&mut Verdict; 2]) {
+    verdicts.into_iter().filter(|verdict| verdict.is_bad()).for_each(|bad| *bad = Verdict::NotReady);
 }
 
 /// What an unfinished checksum of this upper layer is.

@@ -51,7 +51,7 @@ impl FlowKey {
         let (source, destination) = packet.addresses(ip)?;
         let (from, to) = ports_of(packet, ip);
         let (mut key, reversed) = Self::new((source, from), (destination, to), ip.protocol);
-        key.vlans = vlans_of(packet);
+        key.vlans = vlans_before(packet, ip);
         if packet.outer() != Some(ip) {
             key.tunnel = Some(tunnel_to(packet, ip));
         }
@@ -84,13 +84,29 @@ pub(in crate::flow) fn has_sound_length(packet: &Packet<'_>, ip: &IpLayer) -> bo
     length >= 8 || length == 0 && ip.version == IpVersion::V6
 }
 
-fn vlans_of(packet: &Packet<'_>) -> [u16; 2] {
+/// An IP layer right behind Ethernet and all tags of the packet, such as most have.
+#[inline(always)]
+pub(in crate::flow) fn is_behind_all_tags(packet: &Packet<'_>, ip: &IpLayer) -> bool {
+    let tags = packet.layers().vlan_count;
+    tags == 0 || ip.start == 14 + 4 * u32::from(tags)
+}
+
+/// The two outermost tags of those before an IP layer: others are of what it carries.
+fn vlans_before(packet: &Packet<'_>, ip: &IpLayer) -> [u16; 2] {
     let layers = packet.layers();
+    let count =
+        if is_behind_all_tags(packet, ip) { layers.vlan_count.into() } else { tags_before(packet, ip) };
     let mut vlans = [0; 2];
-    for (vlan, tag) in vlans.iter_mut().zip(layers.vlan_tags).take(layers.vlan_count.into()) {
+    for (vlan, tag) in vlans.iter_mut().zip(layers.vlan_tags).take(count) {
         *vlan = FlowKey::tagged(tag);
     }
     vlans
+}
+
+#[inline(never)]
+fn tags_before(packet: &Packet<'_>, ip: &IpLayer) -> usize {
+    let headers = packet.headers().into_iter().take_while(|header| header.start < ip.start);
+    headers.filter(|header| matches!(header.layer, Layer::Vlan | Layer::ServiceVlan)).count()
 }
 
 /// The tunnel header next before an inner IP layer. A second walk, which only what is tunnelled takes.

@@ -11,6 +11,9 @@ const SECOND_LOOKS: u32 = 8;
 /// Entries of the wheel that do no harm, be there ever so few flows.
 const STALE: usize = 1 << 12;
 
+/// So many flows ahead what stands beside the table is asked for, and half as many the line in it.
+const AHEAD: usize = 16;
+
 /// So many packets at least tell the time against one.
 const IN_A_ROW: u32 = 1 << 10;
 
@@ -68,11 +71,19 @@ impl Meter {
     pub(super) fn turn(&mut self, out: &mut impl FnMut(FlowRecord)) {
         let mut due = std::mem::take(&mut self.due);
         while let Some(place) = self.wheel.turn(self.now, &mut due) {
-            for flow in due.drain(..) {
+            for at in 0..due.len() {
+                if let Some(&ahead) = due.get(at + AHEAD) {
+                    self.cold.ask(ahead);
+                }
+                if let Some(&ahead) = due.get(at + AHEAD / 2) {
+                    self.table.ask_entry(self.cold[ahead].entry);
+                }
+                let flow = due[at];
                 if self.is_at(flow, place) {
                     self.look(flow, out);
                 }
             }
+            due.clear();
         }
         self.due = due;
     }
@@ -112,6 +123,13 @@ impl Meter {
     pub(super) fn evict(&mut self, out: &mut impl FnMut(FlowRecord)) {
         let mut looks = 0;
         while let Some((flow, place)) = self.wheel.take_first() {
+            // Those that come after it are likely to go next.
+            if let Some(ahead) = self.wheel.ahead(AHEAD) {
+                self.cold.ask(ahead);
+            }
+            if let Some(ahead) = self.wheel.ahead(AHEAD / 2) {
+                self.table.ask_entry(self.cold[ahead].entry);
+            }
             if !self.is_at(flow, place) {
                 continue;
             }

@@ -17,6 +17,32 @@ impl Meter {
         })
     }
 
+    /// Flows of which there may be something to tell, each as its first packet's time and its place in the table.
+    pub(in crate::flow) fn places(&self) -> impl Iterator<Item = (i64, u32)> {
+        let all = self.cold.all().filter(|(_, cold)| cold.place != NOWHERE);
+        all.map(|(_, cold)| (cold.first, cold.entry))
+    }
+
+    /// Whether there is something to tell of the flow at a place in the table: a packet since its last record.
+    pub(in crate::flow) fn is_to_tell(&self, entry: u32) -> bool {
+        self.table.get(entry).is_some_and(|(_, hot)| hot.packets != [0; 2])
+    }
+
+    /// Asks for the line of the flow at a place in the table.
+    #[inline]
+    pub(in crate::flow) fn ask(&self, entry: u32) {
+        self.table.ask_entry(entry);
+    }
+
+    /// Asks for what stands beside that flow, whose line has been asked for.
+    #[inline]
+    pub(in crate::flow) fn ask_beside(&self, entry: u32) {
+        if let Some((_, hot)) = self.table.get(entry) {
+            self.cold.ask(hot.cold);
+            self.connections.ask(hot.connection);
+        }
+    }
+
     /// The key of the flow at a place in the table.
     pub(in crate::flow) fn key_at(&self, entry: u32) -> Option<FlowKey> {
         self.table.get(entry).map(|(packed, hot)| self.key(packed, &self.cold[hot.cold]))

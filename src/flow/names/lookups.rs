@@ -66,6 +66,9 @@ enum Key {
     },
 }
 
+/// IXFR (RFC 1995) and AXFR (RFC 5936).
+const TRANSFERS: [RecordType; 2] = [RecordType(251), RecordType(252)];
+
 #[derive(Debug)]
 struct Pending {
     lookup: Lookup,
@@ -239,7 +242,10 @@ impl Lookups {
             return;
         }
         if known.answered {
-            self.counts.duplicates += 1;
+            // The answer to a zone transfer is of many messages (RFC 5936 2.2).
+            let goes_on = seen.tcp && TRANSFERS.contains(&known.lookup.kind);
+            let counts = &mut self.counts;
+            *(if goes_on { &mut counts.answers } else { &mut counts.duplicates }) += 1;
             return;
         }
         known.answered = true;

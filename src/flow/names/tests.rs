@@ -344,6 +344,22 @@ fn dns_over_tcp_is_read_over_segments_out_of_order() {
     assert_eq!(scene.finished().len(), 1);
 }
 
+/// The answer to a zone transfer is of several messages.
+#[test]
+fn what_goes_on_with_a_zone_transfer_is_no_duplicate() {
+    let framed = |message: &[u8]| [&(message.len() as u16).to_be_bytes()[..], message].concat();
+    let (client, server) = ((CLIENT, 40_000), (RESOLVER, 53));
+    let mut scene = Scene::new();
+    // AXFR of the zone `z`.
+    let asked = b"\0\x07\0\0\0\x01\0\0\0\0\0\0\x01z\0\0\xfc\0\x01";
+    scene.tcp(client, server, 100, &framed(asked));
+    let first = [&b"\0\x07\x84\0"[..], &asked[4..]].concat();
+    let rest = b"\0\x07\x84\0\0\0\0\0\0\0\0\0";
+    scene.tcp(server, client, 500, &[framed(&first), framed(rest), framed(rest)].concat());
+    let counts = scene.counts();
+    assert_eq!((counts.responses, counts.answers, counts.answered, counts.duplicates), (3, 3, 1, 0));
+}
+
 #[test]
 fn a_flow_is_named_by_its_first_bytes() {
     let tls = records(&handshake(&[server_name("TLS.test"), alpn(&[b"h2", b"http/1.1"])]), 1 << 14);

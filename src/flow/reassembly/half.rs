@@ -37,6 +37,11 @@ impl Half {
         self.begun && self.first != sequence
     }
 
+    /// Whether that is the byte which comes next.
+    pub(super) fn expects(&self, sequence: u32) -> bool {
+        self.begun && self.offset(sequence) == self.next as i64
+    }
+
     /// Bytes of memory that wait.
     pub(super) fn memory(&self) -> usize {
         self.pieces.memory()

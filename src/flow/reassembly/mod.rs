@@ -26,8 +26,9 @@ mod tests;
 
 pub use reassembler::Reassembler;
 
+use crate::flow::tcp_of;
 use crate::frame::Timestamp;
-use crate::parse::{IpLayer, Packet};
+use crate::parse::{IpLayer, Packet, Transport};
 use std::time::Duration;
 
 /// Which end of a connection sent something. Who tells the ends apart decides which is which.
@@ -105,7 +106,7 @@ pub struct Segment<'a> {
     pub syn: bool,
     /// FIN is set.
     pub fin: bool,
-    /// RST is set; what such a segment carries is no part of the stream (RFC 9293 3.5.3).
+    /// RST is set; what such a segment carries, words that say why, is handed on where it is what comes next, as others show it, too.
     pub rst: bool,
     /// The bytes as far as captured.
     pub payload: &'a [u8],
@@ -114,10 +115,10 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// The segment in an IP layer of a packet; `None` where there is no whole TCP header.
+    /// The segment in an IP layer of a packet; `None` where the fixed part of the TCP header is not whole.
     #[must_use]
     pub fn of(packet: &Packet<'a>, ip: &IpLayer) -> Option<Self> {
-        let tcp = packet.tcp(ip)?;
+        let (tcp, length) = tcp_of(packet, ip)?;
         let flags = tcp.flags();
         Some(Self {
             sequence: tcp.sequence(),
@@ -125,8 +126,8 @@ impl<'a> Segment<'a> {
             syn: flags.syn(),
             fin: flags.fin(),
             rst: flags.rst(),
-            payload: packet.payload(ip),
-            length: packet.payload_length(ip),
+            payload: if ip.transport == Transport::Tcp { packet.payload(ip) } else { &[] },
+            length,
         })
     }
 }
@@ -200,7 +201,7 @@ pub struct Counters {
     pub repeated: u64,
     /// Of those, bytes that differed from what was waiting in their place.
     pub conflicting: u64,
-    /// Bytes further ahead than any window reaches, or behind a RST.
+    /// Bytes further ahead than any window reaches, or in a RST and not what comes next.
     pub outside: u64,
     /// Bytes reported as missing.
     pub missing: u64,

@@ -155,7 +155,13 @@ impl<K: Hash + Eq + Clone> Reassembler<K> {
             });
         }
         if segment.rst {
-            counters.outside += segment.payload.len() as u64;
+            connection.with(side, handler, |half, mut emit| {
+                if half.expects(first) {
+                    half.data((first, segment.payload, segment.length), options.overlap, counters, &mut emit);
+                } else {
+                    counters.outside += segment.payload.len() as u64;
+                }
+            });
         } else {
             connection.with(side, handler, |half, mut emit| {
                 half.begin(first);

@@ -282,6 +282,16 @@ fn a_reset_ends_nothing_that_was_said() {
 }
 
 #[test]
+fn what_a_reset_says_comes_next_or_not_at_all() {
+    let mut listener = Listener::new(Options::default());
+    listener.take(Side::First, data(100, "ab"));
+    listener.take(Side::First, Segment { rst: true, ..data(103, "far") });
+    listener.take(Side::First, Segment { rst: true, ..data(102, " why") });
+    let counters = listener.finish();
+    assert_eq!((listener.said(0).as_str(), counters.outside), ("ab why", 3));
+}
+
+#[test]
 fn a_syn_of_another_number_begins_another_stream() {
     let mut listener = Listener::new(Options::default());
     assert_eq!(listener.take(Side::First, syn(99)), 0);

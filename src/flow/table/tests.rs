@@ -64,3 +64,26 @@ fn it_grows_with_what_is_in_it_and_not_beyond() {
     let grown = table.bytes() as f64 / before as f64;
     assert!(grown == 1.0 || (1.24..1.26).contains(&grown), "{grown}");
 }
+
+/// With as many keys as there will ever be it is as large as was meant, and where they went is told.
+#[test]
+fn one_with_a_bound_grows_to_that_and_not_beyond() {
+    const MOST: u32 = 200_000;
+    let mut table = Table::<[u64; 6]>::of_at_most(Seed::random(), MOST as usize);
+    let mut places = HashMap::new();
+    for number in 0..MOST {
+        let key = u128::from(number + 1) << 33 | 1;
+        let mut value = [0; 6];
+        value[5] = number.into();
+        let place = table.insert(key, table.hash(key), value, |value, place| {
+            places.insert(value[5], place);
+        });
+        places.insert(number.into(), place);
+    }
+    assert_eq!(table.tags.len(), table.enough);
+    assert!(table.bytes() / (MOST as usize) < 75, "{} bytes", table.bytes());
+    for number in 0..MOST {
+        let key = u128::from(number + 1) << 33 | 1;
+        assert_eq!(table.find(key, table.hash(key), NONE), Some(places[&number.into()]));
+    }
+}

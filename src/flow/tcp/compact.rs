@@ -2,11 +2,10 @@
 //!
 //! Times are kept as how long they lie before the flow's last packet, in nanoseconds: four seconds fit. What does not fit, and what
 //! few connections have, is kept [beside](Beside). Nothing is lost but one thing nobody asks for: of when a side came as far as it
-//! is, if that was longer ago, only that it was. (Where the time of packets then goes back to before that, what comes again is told
-//! as out of order.)
+//! is, if that was longer ago, only that it was.
 
-use super::{Connection, Findings, NEXT, PENDING, PackedOptions, Side, Steps, TO_ACK};
-use crate::flow::record::{TcpState, Trouble};
+use super::{Connection, Findings, NEXT, Noted, PENDING, PackedOptions, Side, Steps, TO_ACK};
+use crate::flow::record::TcpState;
 use crate::flow::state::{NEVER, NONE};
 
 /// A connection between two of its segments.
@@ -47,7 +46,7 @@ struct CompactSide {
 /// What few connections have.
 #[derive(Clone, Debug)]
 pub(in crate::flow) struct Beside {
-    trouble: Option<Box<[Trouble; 2]>>,
+    trouble: Option<Box<[Noted; 2]>>,
     to_ack: [u32; 2],
     pending: [u32; 2],
     pending_since: [i64; 2],
@@ -90,7 +89,7 @@ impl Compact {
         let fitting = one.and_then(|(pending, since)| Some((pending, u32::try_from(since).ok()?)));
         let apart = connection.sides.iter().any(|side| side.knows(TO_ACK) && side.to_ack != side.next);
         // How long the handshake takes is not known yet: it may be longer than what can be told here.
-        let half_open = connection.steps.at(0).is_some() && connection.steps.at(2).is_none();
+        let half_open = matches!(connection.state, TcpState::Attempt | TcpState::HalfOpen);
         let long_ago = half_open && sides.iter().any(|side| side.next_since == u32::MAX);
         let beside =
             (connection.trouble.is_some() || apart || fitting.is_none() || steps.is_none() || long_ago).then(
@@ -181,7 +180,9 @@ fn pack_steps(connection: &Connection, last: i64) -> Option<[u32; 2]> {
     let between = |from: i64, to: i64| u32::try_from(to.saturating_sub(from)).ok();
     match [0, 1, 2].map(|step| connection.steps.at(step)) {
         [None, None, None] => Some([0, 0]),
-        [Some(syn), None, None] => Some([0, between(syn, last)?]),
+        [Some(syn), None, None] if connection.state == TcpState::Attempt => Some([0, between(syn, last)?]),
+        // Its answer was not captured, or was a refusal: when it came is of no use any more.
+        [Some(_), None, None] => Some([0, 0]),
         [None, Some(answer), None] => Some([0, between(answer, last)?]),
         [Some(syn), Some(answer), None] => Some([between(syn, answer)?, between(answer, last)?]),
         [None, Some(answer), Some(third)] => Some([0, between(answer, third)?]),

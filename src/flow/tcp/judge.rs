@@ -3,8 +3,7 @@
 //! Judged as Wireshark's `packet-tcp.c` (4.0) does, so that both name the same segments: what begins below the highest
 //! sequence number seen is old data, what begins above it tells of a loss.
 
-use super::{ACKED, Connection, NEXT, Segment, TO_ACK, beyond};
-use crate::flow::record::Trouble;
+use super::{ACKED, Connection, NEXT, Noted, Segment, TO_ACK, beyond};
 use std::ops::BitOr;
 
 /// What a segment was found to be.
@@ -92,13 +91,17 @@ impl Connection {
             && other.knows(ACKED)
             && segment.flags.ack()
             && !beyond(sequence.wrapping_add(length), other.acked);
-        let old = segment.is_numbered() && known && beyond(side.next, sequence) || acknowledged;
+        // A byte that a probe has brought may come again with what follows it: that is new.
+        let after_probe = length > 1 && sequence == side.next.wrapping_sub(1);
+        let repeated = segment.is_numbered() && known && beyond(side.next, sequence) && !after_probe;
+        let old = repeated || acknowledged;
         if old && !found.contains(Findings::KEEP_ALIVE) {
             found = found | Findings::OLD_DATA;
             let soon = self.first_round_trip().unwrap_or(OVERTAKEN);
             // All of what was seen last, once more, was not overtaken by itself.
-            let same = sequence.wrapping_add(length) == side.next;
-            if time.saturating_sub(side.next_since) < soon && !same {
+            let same = segment.end() == side.next;
+            // Nothing is known where the clock was set back.
+            if (0..soon).contains(&time.saturating_sub(side.next_since)) && !same {
                 found = found | Findings::OUT_OF_ORDER;
             }
         }
@@ -122,8 +125,8 @@ impl Connection {
     pub(super) fn note(&mut self, segment: &Segment, from: usize, found: Findings, epoch: u16) {
         let ours = self.sides.map(|side| side.epoch != epoch);
         let next = self.sides[from].next;
-        let trouble = self.trouble.get_or_insert_with(|| Box::new([Trouble::default(); 2]));
-        let here = &mut trouble[from];
+        let noted = self.trouble.get_or_insert_with(|| Box::new([Noted::default(); 2]));
+        let Noted { trouble: here, holes } = &mut noted[from];
         let count = |counter: &mut u32, what| *counter += u32::from(found.contains(what));
         count(&mut here.duplicate_acks, Findings::DUPLICATE_ACK);
         count(&mut here.zero_windows, Findings::ZERO_WINDOW);
@@ -134,17 +137,18 @@ impl Connection {
             here.retransmissions += 1;
             here.retransmitted_bytes += u64::from(segment.length);
         }
-        // Old data may fill a gap; how far, only somebody who keeps all of them could tell.
         if found.contains(Findings::OLD_DATA) {
-            here.gaps.bytes = here.gaps.bytes.saturating_sub(segment.length.into());
+            here.gaps.bytes -= u64::from(holes.fill(segment.sequence, segment.length));
         }
         if found.contains(Findings::AFTER_LOSS) {
             here.gaps.lost += 1;
             here.gaps.ours += u32::from(ours[from]);
-            here.gaps.bytes += u64::from(segment.sequence.wrapping_sub(next));
+            let bytes = segment.sequence.wrapping_sub(next);
+            here.gaps.bytes += u64::from(bytes);
+            holes.open(next, bytes);
         }
         if found.contains(Findings::ACKS_UNSEEN) {
-            let there = &mut trouble[1 - from];
+            let there = &mut noted[1 - from].trouble;
             there.gaps.unseen += 1;
             there.gaps.ours += u32::from(ours[1 - from]);
         }

@@ -1,5 +1,6 @@
 //! What a TCP segment says of itself.
 
+use super::header::tcp_of;
 use crate::parse::{IpLayer, Packet, TcpFlags, TcpHeader, TcpOption};
 
 /// What a TCP segment says of itself.
@@ -33,10 +34,10 @@ pub struct SynOptions {
 }
 
 impl Segment {
-    /// The segment in an IP layer of a packet, if it is one.
+    /// The segment in an IP layer of a packet, if it is one; its options as far as they were captured.
     #[must_use]
     pub fn of(packet: &Packet<'_>, ip: &IpLayer) -> Option<Self> {
-        packet.tcp(ip).map(|tcp| Self::new(&tcp, packet.payload_length(ip)))
+        tcp_of(packet, ip).map(|(tcp, length)| Self::new(&tcp, length))
     }
 
     /// The segment with this header and so many bytes.
@@ -58,6 +59,13 @@ impl Segment {
     #[inline]
     pub(super) fn is_numbered(&self) -> bool {
         self.length > 0 || self.has(TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0))
+    }
+
+    /// One beyond its last sequence number.
+    #[inline]
+    pub(super) fn end(&self) -> u32 {
+        let syn_or_fin = self.has(TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0));
+        self.sequence.wrapping_add(self.length).wrapping_add(syn_or_fin.into())
     }
 
     /// Any of these bits is set.

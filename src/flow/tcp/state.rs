@@ -1,6 +1,8 @@
 //! The state of a connection (RFC 9293 3.3.2), as seen from the wire.
 
-use super::{ACKED, BASE, Connection, FINISHED, LATE, NEXT, PackedOptions, Segment, Steps};
+use super::{
+    ACKED, BASE, Connection, FINISHED, Findings, LATE, NEXT, PENDING, PackedOptions, Segment, Steps, TO_ACK,
+};
 use crate::flow::record::TcpState;
 
 impl Connection {
@@ -20,6 +22,9 @@ impl Connection {
         } else if flags.ack() && self.state == TcpState::HalfOpen && (from == opener || segment.length > 0) {
             self.state = TcpState::Established;
             self.steps.set_once(2, time);
+        } else if flags.ack() && self.state == TcpState::Attempt && from == opener {
+            // It was answered, and the answer not captured: how long any of that took is not known.
+            self.state = TcpState::Established;
         }
         if flags.fin() && !matches!(self.state, TcpState::Reset | TcpState::Refused) {
             self.sides[from].known |= FINISHED;
@@ -40,6 +45,30 @@ impl Connection {
         let lost = self.sides.iter().any(|side| side.knows(NEXT) && side.epoch != epoch);
         let unknown = lost || !side.knows(NEXT) && !other.knows(ACKED);
         unknown || side.knows(NEXT) && near(side.next) || other.knows(ACKED) && near(other.acked)
+    }
+
+    /// A SYN that repeats one which was refused, or cut off, begins the connection anew: some hosts ask several times before they
+    /// believe a refusal, and one that is answered with numbers of a connection that it has forgotten resets that and asks again (RFC 9293
+    /// 3.5.1). What was seen between is of no connection, least of all where that reset stands: it has the other side's number.
+    #[inline(never)]
+    pub(super) fn begin_again(&mut self, segment: &Segment, from: usize) {
+        let again = matches!(self.state, TcpState::Refused | TcpState::Reset) && !segment.flags.ack();
+        let [first, second] = &mut self.sides;
+        let (side, other) = if from == 0 { (first, second) } else { (second, first) };
+        let same = side.knows(BASE) && side.base == segment.sequence;
+        if segment.flags.ack() && side.knows(BASE) && !same {
+            // Another answer to the same SYN: what counts is its number.
+            side.known &= !(NEXT | TO_ACK | PENDING);
+        }
+        if !(again && same) {
+            return;
+        }
+        side.next = segment.sequence.wrapping_add(segment.length).wrapping_add(1);
+        side.to_ack = side.next;
+        side.known = BASE | NEXT | TO_ACK;
+        (other.known, other.last) = (0, Findings::default());
+        (self.state, self.opener, self.steps) = (TcpState::Attempt, Some(from == 1), Steps::default());
+        (self.simultaneous, self.told) = (false, false);
     }
 
     #[inline(never)]

@@ -41,7 +41,7 @@ impl Connection {
                 most: Duration::from_nanos(most),
                 mean: Duration::from_nanos(sum.checked_div(count.into()).unwrap_or(0)),
             },
-            trouble: self.trouble.as_ref().map_or_else(Trouble::default, |trouble| trouble[at]),
+            trouble: self.trouble.as_ref().map_or_else(Trouble::default, |noted| noted[at].trouble),
             most_in_flight: side.most_in_flight,
             finished: side.knows(FINISHED),
         }

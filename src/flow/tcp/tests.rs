@@ -1,4 +1,5 @@
 use super::*;
+use crate::parse::TcpFlags;
 use std::time::Duration;
 
 const MS: i64 = 1_000_000;
@@ -146,4 +147,136 @@ fn probes_and_closed_windows() {
     assert_eq!(connection.observe(&segment(ACK, 110, 901, 0), 0, 90 * MS, 0), Findings::KEEP_ALIVE);
     let sides = connection.story([0, 1]).sides;
     assert_eq!((sides[0].trouble.keep_alives, sides[1].trouble.zero_windows), (1, 1));
+}
+
+/// A host that was refused, or cut off, asks again with the same number: Windows does so three times.
+#[test]
+fn a_syn_that_is_repeated_after_a_reset_begins_anew() {
+    let mut connection = Connection::default();
+    connection.observe(&segment(SYN, 5_000, 0, 0), 0, 0, 0);
+    connection.observe(&segment(ACK | TcpFlags::RST, 0, 5_001, 0), 1, MS, 0);
+    assert_eq!((connection.state(), connection.is_over()), (TcpState::Refused, true));
+    connection.observe(&segment(SYN, 5_000, 0, 0), 0, 500 * MS, 0);
+    assert_eq!((connection.state(), connection.is_over()), (TcpState::Attempt, false));
+    let answer = segment(SYN | ACK, 3_900_000_000, 5_001, 0);
+    assert_eq!(connection.observe(&answer, 1, 507 * MS, 0), Findings::default());
+    let confirmation = segment(ACK, 5_001, 3_900_000_001, 0);
+    assert_eq!(connection.observe(&confirmation, 0, 510 * MS, 0), Findings::default());
+    assert_eq!(connection.state(), TcpState::Established);
+    let handshake = connection.story([0, 1]).handshake.unwrap();
+    assert_eq!(handshake.answered_after, Some(Duration::from_millis(7)));
+    assert_eq!(connection.story([0, 1]).sides[0].trouble.retransmissions, 1);
+}
+
+/// One side has forgotten a connection (RFC 9293 3.5.1): its SYN is answered with an old number, which it resets, and it asks again.
+#[test]
+fn a_half_open_connection_is_recovered_with_the_same_syn() {
+    for stale in [900_000, 2_000_000_000, 3_000_000_000] {
+        let mut connection = Connection::default();
+        connection.observe(&segment(SYN, 5_000, 0, 0), 0, 0, 0);
+        connection.observe(&segment(ACK, 77, stale, 0), 1, MS, 0);
+        connection.observe(&segment(TcpFlags::RST, stale, 0, 0), 0, 2 * MS, 0);
+        assert_eq!(connection.state(), TcpState::Reset);
+        connection.observe(&segment(SYN, 5_000, 0, 0), 0, 1_000 * MS, 0);
+        let later = [
+            (1, segment(SYN | ACK, 123_456, 5_001, 0)),
+            (0, segment(ACK, 5_001, 123_457, 0)),
+            (0, segment(ACK, 5_001, 123_457, 300)),
+            (1, segment(ACK, 123_457, 5_301, 700)),
+        ];
+        for (at, (from, segment)) in (1_001..).zip(later) {
+            assert_eq!(connection.observe(&segment, from, at * MS, 0), Findings::default(), "{stale} {at}");
+        }
+        assert_eq!(connection.state(), TcpState::Established);
+    }
+}
+
+/// Of a capture that has the client's side alone, an acknowledgment tells that there was an answer.
+#[test]
+fn a_client_that_goes_on_was_answered() {
+    let mut connection = Connection::default();
+    connection.observe(&segment(SYN, 100, 0, 0), 0, 0, 0);
+    connection.observe(&segment(TcpFlags::default(), 101, 0, 10), 0, MS, 0);
+    assert_eq!(connection.state(), TcpState::Attempt);
+    connection.observe(&segment(ACK, 101, 901, 0), 0, 2 * MS, 0);
+    assert_eq!(connection.state(), TcpState::Established);
+    let handshake = connection.story([0, 1]).handshake.unwrap();
+    assert_eq!((handshake.answered_after, handshake.confirmed_after), (None, None));
+}
+
+/// The byte of a window probe and what follows it, all new to the capture but that byte.
+#[test]
+fn what_begins_with_a_probes_byte_is_new_unless_it_was_acknowledged() {
+    let mut connection = open(100, 900);
+    assert_eq!(connection.observe(&segment(ACK, 101, 901, 10), 0, 40 * MS, 0), Findings::default());
+    assert_eq!(connection.observe(&segment(ACK, 110, 901, 500), 0, 80 * MS, 0), Findings::default());
+    assert_eq!(connection.observe(&segment(ACK, 901, 610, 0), 1, 90 * MS, 0), Findings::default());
+    let mut acknowledged = open(100, 900);
+    acknowledged.observe(&segment(ACK, 101, 901, 10), 0, 40 * MS, 0);
+    acknowledged.observe(&segment(ACK, 901, 113, 0), 1, 50 * MS, 0);
+    assert_eq!(acknowledged.observe(&segment(ACK, 110, 901, 3), 0, 80 * MS, 0), Findings::OLD_DATA);
+}
+
+/// A server that keeps nothing of a SYN answers it each time with another number.
+#[test]
+fn an_answer_with_another_number_to_the_same_syn_is_the_same_connections() {
+    let mut connection = Connection::default();
+    connection.observe(&segment(SYN, 100, 0, 0), 0, 0, 0);
+    connection.observe(&segment(SYN | ACK, 900, 101, 0), 1, MS, 0);
+    let other = segment(SYN | ACK, 4_000_000_000, 101, 0);
+    assert!(!connection.is_followed_by(&other, 1));
+    assert_eq!(connection.observe(&other, 1, 2 * MS, 0), Findings::default());
+    let confirmation = segment(ACK, 101, 4_000_000_001, 0);
+    assert_eq!(connection.observe(&confirmation, 0, 3 * MS, 0), Findings::default());
+    let data = segment(ACK, 4_000_000_001, 101, 50);
+    assert_eq!(connection.observe(&data, 1, 4 * MS, 0), Findings::default());
+    assert_eq!(connection.state(), TcpState::Established);
+    // Of a connection that is open it is another one's.
+    assert!(connection.is_followed_by(&segment(SYN | ACK, 5, 101, 0), 1));
+}
+
+#[test]
+fn what_was_seen_last_is_sent_again_be_it_a_fin() {
+    let mut connection = open(100, 900);
+    let last = segment(ACK | TcpFlags::FIN, 101, 901, 10);
+    connection.observe(&last, 0, 40 * MS, 0);
+    assert_eq!(connection.observe(&last, 0, 41 * MS, 0), Findings::OLD_DATA);
+    let mut connection = open(100, 900);
+    connection.observe(&segment(ACK, 101, 901, 10), 0, 40 * MS, 0);
+    connection.observe(&segment(ACK, 111, 901, 10), 0, 50 * MS, 0);
+    // A clock that was set back tells nothing of what was overtaken.
+    assert_eq!(connection.observe(&segment(ACK, 101, 901, 10), 0, 20 * MS, 0), Findings::OLD_DATA);
+}
+
+#[test]
+fn a_fin_is_not_a_byte_under_way() {
+    let mut connection = open(100, 900);
+    connection.observe(&segment(ACK, 901, 101, 0), 1, 35 * MS, 0);
+    connection.observe(&segment(ACK | TcpFlags::FIN, 101, 901, 50), 0, 40 * MS, 0);
+    assert_eq!(connection.story([0, 1]).sides[0].most_in_flight, 50);
+}
+
+/// What is sent again and was not missing fills no gap.
+#[test]
+fn only_what_was_missing_fills_a_gap() {
+    let mut connection = open(100, 900);
+    let mut send = |sequence, length, at| {
+        connection.observe(&segment(ACK, sequence, 901, length), 0, at * MS, 0);
+        connection.story([0, 1]).sides[0].trouble.gaps.bytes
+    };
+    assert_eq!((send(101, 1_000, 40), send(3_101, 1_000, 41)), (0, 2_000));
+    assert_eq!((send(101, 1_000, 300), send(3_101, 1_000, 301)), (2_000, 2_000));
+    assert_eq!((send(2_101, 1_000, 302), send(1_101, 1_000, 303), send(1_101, 1_000, 304)), (1_000, 0, 0));
+}
+
+/// Only the server's side was captured, then its ports are used again.
+#[test]
+fn a_syn_that_the_side_seen_has_not_acknowledged_opens_another_connection() {
+    let mut connection = Connection::default();
+    connection.observe(&segment(ACK, 5_000, 101, 700), 1, 0, 0);
+    assert!(!connection.is_followed_by(&segment(SYN, 100, 0, 0), 0), "it comes late");
+    assert!(connection.is_followed_by(&segment(SYN, 3_000_000, 0, 0), 0));
+    let mut both = Connection::default();
+    both.observe(&segment(SYN, 5_000, 0, 0), 1, 0, 0);
+    assert!(!both.is_followed_by(&segment(SYN, 3_000_000, 0, 0), 0), "they open it at once");
 }

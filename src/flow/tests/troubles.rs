@@ -192,3 +192,95 @@ fn errors_are_tied_to_packets_with_extension_headers() {
     let asked = records.iter().find(|record| record.source().1 == 4_000).expect("the flow");
     assert_eq!((asked.icmp_errors, asked.icmp_error), ([2, 0], [Some((1, 4)), None]));
 }
+
+/// The snap length has cut options off: what the fixed header says is believed nevertheless.
+#[test]
+fn segments_without_all_of_their_options_are_segments() {
+    let mut bench = Bench::new(MeterOptions::default());
+    let timestamps = TcpOption::Timestamps { value: 1, echo: 0 };
+    let options = [timestamps];
+    let syn_options = [
+        TcpOption::MaximumSegmentSize(1_460),
+        TcpOption::SackPermitted,
+        timestamps,
+        TcpOption::WindowScale(7),
+    ];
+    let mut send = |at: i64, side: usize, flags: u16, numbers: (u32, u32), length: usize, kept: usize| {
+        let ((from, here), (to, there)) =
+            if side == 0 { ((40_000, HERE), (80, THERE)) } else { ((80, THERE), (40_000, HERE)) };
+        let options = if flags & Tcp::SYN != 0 { &syn_options[..] } else { &options[..] };
+        let tcp =
+            Tcp::new(from, to).flags(flags).sequence(numbers.0).acknowledgment(numbers.1).options(options);
+        let mut stack = Stack::new();
+        stack.message(&vec![0; length]).wrap(tcp).wrap(Ipv4::new(here, there).identification(at as u16 + 1));
+        stack.wrap(Ethernet::new(MAC, MAC));
+        bench.snapped(at, stack.bytes(), 14 + 20 + kept);
+    };
+    send(0, 0, Tcp::SYN, (100, 0), 0, 20 + 4);
+    send(1, 1, Tcp::SYN | Tcp::ACK, (900, 101), 0, 20);
+    send(2, 0, Tcp::ACK, (101, 901), 0, 30);
+    send(3, 0, Tcp::ACK, (101, 901), 500, 30);
+    send(4, 0, Tcp::ACK, (1_101, 901), 500, 20);
+    // Not a header at all.
+    send(5, 1, Tcp::ACK, (901, 101), 70, 19);
+    let stories = stories(bench);
+    let [(_, packets, tcp)] = &stories[..] else { panic!("{stories:?}") };
+    assert_eq!((*packets, tcp.state), ([4, 2], TcpState::Established));
+    assert_eq!((tcp.sides[0].trouble.gaps.lost, tcp.sides[0].trouble.gaps.bytes), (1, 500));
+    assert_eq!((tcp.sides[0].mss, tcp.sides[1].mss), (Some(1_460), None));
+}
+
+/// A flow whose connection was over lives on with it.
+#[test]
+fn a_connection_that_begins_anew_is_not_ended_as_over() {
+    let mut bench = Bench::new(MeterOptions::default());
+    tcp(&mut bench, 0, 0, Tcp::SYN, (5_000, 0), 0);
+    tcp(&mut bench, 1, 1, Tcp::RST | Tcp::ACK, (0, 5_001), 0);
+    tcp(&mut bench, 500, 0, Tcp::SYN, (5_000, 0), 0);
+    tcp(&mut bench, 501, 1, Tcp::SYN | Tcp::ACK, (900_000, 5_001), 0);
+    tcp(&mut bench, 502, 0, Tcp::ACK, (5_001, 900_001), 0);
+    tcp(&mut bench, 20_000, 0, Tcp::ACK, (5_001, 900_001), 100);
+    bench.udp(75_000, 7);
+    tcp(&mut bench, 76_000, 1, Tcp::ACK, (900_001, 5_101), 0);
+    bench.udp(200_000, 7);
+    let stories: Vec<_> = bench.finish().0.into_iter().filter(|record| record.tcp.is_some()).collect();
+    let [record] = &stories[..] else { panic!("{stories:?}") };
+    assert_eq!((record.packets, record.end), ([4, 3], EndReason::IdleTimeout));
+    assert_eq!(record.tcp.as_ref().unwrap().state, TcpState::Established);
+}
+
+/// Packets of several queues are not always in the order of their times.
+#[test]
+fn a_record_begins_with_its_earliest_packet() {
+    let mut bench = Bench::new(MeterOptions::default());
+    for at in [20, 10, 30] {
+        bench.udp(at, 4_000);
+    }
+    // Nobody has waited that long: its time is wrong.
+    bench.udp(-700_000, 4_000);
+    let (records, _) = bench.finish();
+    let [record] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(record.first, Some(Timestamp::new(1_000, 10_000_000)));
+    assert_eq!(record.duration(), Duration::from_millis(20));
+}
+
+/// Tags of the frame that a tunnel carries are none of those that the tunnel goes over.
+#[test]
+fn a_tag_in_a_tunnel_is_not_the_outer_flows() {
+    let mut bench = Bench::new(MeterOptions::default());
+    let inner = (Udp::new(1, 2), Ipv4::new([192, 0, 2, 1], [192, 0, 2, 2]));
+    let outer = (Udp::new(50_000, 4_789), Ipv4::new(HERE, THERE));
+    for tag in [5, 6] {
+        let (vlan, ethernet) = (Vlan::new(tag), Ethernet::new(MAC, MAC));
+        let headers: [&dyn Header; 7] =
+            [&inner.0, &inner.1, &vlan, &ethernet, &Vxlan::new(7), &outer.0, &outer.1];
+        bench.send(0, b"1234", &headers);
+    }
+    // Ethernet over GRE: the flow within, on its tag.
+    let (vlan, ethernet) = (Vlan::new(5), Ethernet::new(MAC, MAC));
+    let headers: [&dyn Header; 6] = [&inner.0, &inner.1, &vlan, &ethernet, &Gre::new(), &outer.1];
+    bench.send(0, b"1234", &headers);
+    let (records, _) = bench.finish();
+    let vlans: Vec<_> = records.iter().map(|record| (record.packets[0], record.key.vlans()[0])).collect();
+    assert_eq!(vlans, [(2, None), (1, Some(5))], "{records:?}");
+}

@@ -91,8 +91,21 @@ pub(super) fn write(line: &mut Vec<u8>, record: &FlowRecord) {
     ] {
         text(line, |line| name.into_iter().for_each(|name| line.text(name)));
     }
-    text(line, |line| story::write(line, record));
+    put_story(line, record);
     line.text("\r\n");
+}
+
+/// A story has commas mostly, and nothing else that would end the field.
+fn put_story(line: &mut Vec<u8>, record: &FlowRecord) {
+    line.push(b',');
+    let start = line.len();
+    line.push(b'"');
+    story::write(line, record);
+    if line[start..].contains(&b',') {
+        line.push(b'"');
+    } else {
+        line.remove(start);
+    }
 }
 
 fn number(line: &mut Vec<u8>, value: u64) {

@@ -1,6 +1,6 @@
 //! What became of a flow, in a few words.
 
-use crate::flow::{EndReason, FlowRecord, TcpState, TcpStory};
+use crate::flow::{EndReason, FlowRecord, TcpSide, TcpState, TcpStory};
 use crate::parse::{IpVersion, TcpFlags, protocol};
 use crate::sink::format::Put;
 use std::time::Duration;
@@ -115,9 +115,13 @@ fn connection(record: &FlowRecord, tcp: &TcpStory, words: &mut Words<'_>) {
     let [here, there] = &tcp.sides;
     match tcp.state {
         TcpState::Attempt => {
+            let repeated = |side: &TcpSide| side.trouble.retransmissions + side.trouble.out_of_order;
+            // The first is counted in the record that tells of the handshake; where packets have no time, none does.
+            let first = u32::from(tcp.handshake.is_some() || record.first.is_none());
+            let syns = (first + repeated(here) + repeated(there)).max(1);
             words.say("no answer to ");
-            words.line.decimal(record.packets[0]);
-            words.line.text(if record.packets[0] == 1 { " SYN" } else { " SYNs" });
+            words.line.decimal(syns.into());
+            words.line.text(if syns == 1 { " SYN" } else { " SYNs" });
         }
         TcpState::Refused => words.say("refused"),
         TcpState::HalfOpen => words.say("answered, but never confirmed"),
@@ -204,5 +208,36 @@ fn error_name(version: IpVersion, kind: u8, code: u8) -> &'static str {
         (IpVersion::V4, 11, _) | (IpVersion::V6, 3, _) => "reassembly time exceeded",
         (IpVersion::V4, 12, _) | (IpVersion::V6, 4, _) => "parameter problem",
         _ => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::{Ipv4, Stack, Tcp};
+    use crate::flow::{Meter, MeterOptions};
+    use crate::parse::{Packet, parse};
+
+    #[test]
+    fn syns_are_counted_and_what_follows_an_answer_is_none() {
+        let story = |segments: &[(u16, u32)]| {
+            let (mut meter, mut stories) = (Meter::new(MeterOptions::default()), Vec::new());
+            for (flags, sequence) in segments {
+                let tcp = Tcp::new(40_000, 80).flags(*flags).sequence(*sequence).acknowledgment(7);
+                let mut stack = Stack::new();
+                stack.message(&[]).wrap(tcp).wrap(Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]));
+                let layers = parse(&stack.frame());
+                meter.observe([Packet::new(stack.frame(), &layers)], |_| {});
+            }
+            meter.finish(|record| stories.push(flow_story(&record)));
+            stories.concat()
+        };
+        assert_eq!(
+            story(&[(Tcp::SYN, 1), (Tcp::SYN, 1), (Tcp::SYN, 1)]),
+            "no answer to 3 SYNs, 2 sent again"
+        );
+        // What is no SYN is not one.
+        assert_eq!(story(&[(Tcp::SYN, 1), (0, 2), (0, 2)]), "no answer to 1 SYN");
+        assert_eq!(story(&[(Tcp::SYN, 1), (Tcp::ACK, 2), (Tcp::ACK, 2)]), "open");
     }
 }

@@ -2,9 +2,9 @@
 
 use super::super::opened::open;
 use super::super::{Deliveries, Error, InterfaceStatistics, Sink};
-use crate::flow::FlowKey;
 use crate::flow::fragments::{Defragmenter, Options};
 use crate::flow::reassembly::Side;
+use crate::flow::{FlowKey, tcp_of};
 use crate::frame::Timestamp;
 use crate::parse::{IpLayer, Packet, Transport};
 use serde::ser::SerializeMap;
@@ -126,10 +126,12 @@ impl Conversations {
         reversed: bool,
         time: Option<Timestamp>,
     ) -> Option<Met> {
-        if !matches!(ip.transport, Transport::Tcp | Transport::Udp | Transport::UdpLite) {
+        let tcp = tcp_of(packet, ip);
+        if tcp.is_none() && !matches!(ip.transport, Transport::Tcp | Transport::Udp | Transport::UdpLite) {
             return None;
         }
-        let tcp = packet.tcp(ip);
+        let length = tcp.map_or_else(|| packet.payload_length(ip), |(_, length)| length);
+        let tcp = tcp.map(|(tcp, _)| tcp);
         let start = tcp.map(|tcp| tcp.sequence().wrapping_add(tcp.flags().syn().into()));
         let syn = tcp.is_some_and(|tcp| tcp.flags().syn());
         let known = self.by_key.get(&key).copied();
@@ -163,7 +165,7 @@ impl Conversations {
         let conversation = &mut self.all[at];
         let side = side_of(conversation, reversed);
         conversation.packets[side.index()] += 1;
-        conversation.bytes[side.index()] += u64::from(packet.payload_length(ip));
+        conversation.bytes[side.index()] += u64::from(length);
         if tcp.is_some_and(|tcp| !tcp.flags().rst()) {
             conversation.starts[side.index()] = conversation.starts[side.index()].or(start);
         }

@@ -2,7 +2,7 @@
 
 use super::super::Delivery;
 use super::{TroubleKind, TroubleKinds};
-use crate::flow::{FlowKey, Keyed, is_wrong, mark_of};
+use crate::flow::{FlowKey, Keyed, is_wrong, mark_of, tcp_of};
 use crate::parse::{Packet, Transport};
 use std::collections::HashMap;
 
@@ -123,7 +123,7 @@ impl Flow {
     /// Whether bytes were lost on the way, and whether the connection was cut off. A gap since whose beginning the capture has
     /// itself lost packets is none of the network's.
     fn tcp(&mut self, packet: &Packet<'_>, keyed: &Keyed<'_>, side: usize, epoch: u64) -> (bool, bool) {
-        let Some(tcp) = packet.tcp(keyed.ip) else { return (false, false) };
+        let Some((tcp, length)) = tcp_of(packet, keyed.ip) else { return (false, false) };
         let flags = tcp.flags();
         if flags.rst() {
             return (false, true);
@@ -137,7 +137,6 @@ impl Flow {
             self.next[side] = Some(sequence.wrapping_add(1));
             return (again, false);
         }
-        let length = packet.payload_length(keyed.ip);
         let end = sequence.wrapping_add(length).wrapping_add(flags.fin().into());
         let Some(next) = self.next[side] else {
             self.next[side] = Some(end);
@@ -165,7 +164,9 @@ impl Flow {
 fn asks(packet: &Packet<'_>, keyed: &Keyed<'_>) -> bool {
     let ip = keyed.ip;
     match ip.transport {
-        Transport::Tcp => packet.tcp(ip).is_some_and(|tcp| tcp.flags().syn() && !tcp.flags().ack()),
+        Transport::Tcp | Transport::None => {
+            tcp_of(packet, ip).is_some_and(|(tcp, _)| tcp.flags().syn() && !tcp.flags().ack())
+        }
         Transport::Udp => ip.destination_port == 53,
         Transport::Icmp => packet.icmp(ip).is_some_and(|icmp| icmp.icmp_type() == 8),
         Transport::Icmpv6 => packet.icmpv6(ip).is_some_and(|icmp| icmp.icmp_type() == 128),
