@@ -167,15 +167,6 @@ pub fn verify(packet: &Packet<'_>) -> Verdicts {
     verdicts
 }
 
-/// As [`verify`], by a given kernel: for a [`Task`] that verifies along with other work.
-#[inline]
-#[must_use]
-pub fn verify_with<K: Kernel>(kernel: K, packet: &Packet<'_>) -> Verdicts {
-    let mut verdicts = Verdicts::default();
-    verify_into(kernel, packet.frame().data, packet.frame().record.offload, packet.layers(), &mut verdicts);
-    verdicts
-}
-
 /// The verdicts over the packet in `data` whose headers are `layers`, in place of what is in `verdicts`.
 ///
 /// Each is written where it belongs as soon as it is known: put together elsewhere and copied from there, it would wait for

@@ -15,7 +15,7 @@ use wharf::frame::{Batch, Direction, Interface, InterfaceId, LinkType, Offload, 
 use wharf::parse::{Packet, Transport, parse};
 use wharf::source::synthetic::{Protocol, Sizes, Synthetic, Traffic};
 use wharf::source::{CaptureFile, Fill, Source};
-use wharf::verify::{Checksums, Verdict, verify};
+use wharf::verify::{Checksums, Verdict, Verdicts, verify};
 
 /// Reads a batch in every way: as it lies in a cache, as it lies in memory, and as it is followed by others: at once, somewhere
 /// and far beyond all memory there is.
@@ -54,6 +54,24 @@ fn check_once(findings: &mut Findings, batch: Batch<'_>) {
     assert_eq!(findings.checksums(), &checksums);
     assert_eq!(findings.malformed().collect::<Vec<_>>(), malformed);
     assert_eq!(batch.captured(), bytes);
+
+    // Without checksums: the same headers, and nothing known of any of them.
+    findings.read_unverified(batch);
+    for (index, frame) in batch.frames().enumerate() {
+        let layers = parse(&frame);
+        let summary = findings.summaries()[index];
+        let context = || format!("unverified frame {index} of {}: {frame:x?}, {summary:?}", batch.len());
+        let ip = layers.outer.unwrap_or_default();
+        assert_eq!(summary.transport(), ip.transport, "{}", context());
+        let ports = ip.transport.has_ports().then_some((ip.source_port, ip.destination_port));
+        assert_eq!(summary.ports(), ports, "{}", context());
+        let unknown = Verdict::NotApplicable.code();
+        assert_eq!((summary.ip_code(), summary.l4_code()), (unknown, unknown), "{}", context());
+        assert_eq!(findings.verdicts(index), Verdicts::default(), "{}", context());
+        assert_eq!(findings.layers(&frame, index), &layers, "{}", context());
+    }
+    assert_eq!(findings.checksums(), &Checksums::default());
+    assert_eq!(findings.malformed().collect::<Vec<_>>(), malformed);
 }
 
 /// Frames in one slab.

@@ -11,14 +11,14 @@ use crate::parse::{IpLayer, IpVersion, Layers, Transport, is_tunnel_port, protoc
 use crate::verify::{Checksums, Verdict, Verdicts, verify_into};
 
 /// Bytes of slab that must follow a frame's first byte: from where the words begin behind a VLAN tag, eight of them.
-const REACH: usize = FIRST + VLAN + 64;
+pub(super) const REACH: usize = FIRST + VLAN + 64;
 
-/// Where word 0 begins in a frame without a VLAN tag: four bytes before the network layer, so that IPv4 addresses are word 2
-/// and what comes after an IPv4 header begins with word 3.
-const FIRST: usize = 10;
+/// Where word 0 begins in a frame without a VLAN tag: four bytes before the network layer, so that IPv4 addresses are
+/// word 2 and what comes after an IPv4 header begins with word 3.
+pub(super) const FIRST: usize = 10;
 
 /// Bytes of a VLAN tag.
-const VLAN: usize = 4;
+pub(super) const VLAN: usize = 4;
 
 /// A frame of a common shape.
 pub(super) enum Common {
@@ -68,11 +68,11 @@ pub(super) fn judge<K: Kernel>(
 /// What was found in the frames of a common shape of a batch without a wrong checksum: how many there were, and of which kinds.
 #[derive(Default)]
 pub(super) struct Seen {
-    frames: u64,
-    v6: u64,
-    absent: u64,
-    vouched: u64,
-    cut: u64,
+    pub(super) frames: u64,
+    pub(super) v6: u64,
+    pub(super) absent: u64,
+    pub(super) vouched: u64,
+    pub(super) cut: u64,
 }
 
 impl Seen {

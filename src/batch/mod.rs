@@ -2,9 +2,10 @@
 //! [`verify`](crate::verify) find frame by frame.
 //!
 //! Most packets have a common shape: Ethernet, perhaps one VLAN tag, IPv4 without options or IPv6 without extension
-//! headers, TCP, UDP or ICMP, no fragment. Of those a [`Summary`] of eight bytes is made, several at a time where the CPU has
-//! [lanes](has_lanes) for them and one by one elsewhere; where a checksum is wrong their [`Verdicts`] are kept. Every other one goes the general way, and its [`Layers`] are kept too. Layers of a packet of a common shape are found
-//! by the same general walk when somebody asks for them: what anybody sees is always what the walk says.
+//! headers, TCP, UDP or ICMP, no fragment. Of those a [`Summary`] of eight bytes is made, several at a time where the CPU
+//! has [lanes](lanes()) for them and one by one elsewhere; where a checksum is wrong their [`Verdicts`] are kept. Every
+//! other one goes the general way, and its [`Layers`] are kept too. Layers of a packet of a common shape are found by the
+//! same general walk when somebody asks for them: what anybody sees is always what the walk says.
 //!
 //! ```
 //! use wharf::batch::Findings;
@@ -53,12 +54,6 @@ pub fn lanes() -> Option<Lanes> {
         }
     }
     checksum::run(Ask)
-}
-
-/// Whether packets are read several at a time in the lanes of vector registers.
-#[must_use]
-pub fn has_lanes() -> bool {
-    lanes().is_some()
 }
 
 /// What is in the packets of one batch. Its memory is used again for the next one.

@@ -27,10 +27,21 @@ pub(super) mod sealed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lanes {
-    /// Four lanes of 64 bits: AVX2.
+    /// Four lanes of 64 bits: AVX2, with BMI1 and BMI2.
     Avx2,
     /// Eight of them: AVX-512 F, BW, VL and VNNI, with BMI2.
     Avx512,
+}
+
+impl Lanes {
+    /// As the [variant](super::Variant) is called whose they are.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
 }
 
 /// One way to sum, known when the code that uses it is compiled. A value of it is the proof that this CPU has what

@@ -78,8 +78,8 @@ fn route_eights_by_avx2(tables: &[u16], rest: OutputId, packets: &[Summary], out
         let named = |at: usize| {
             let entry = entries[at] as usize;
             debug_assert!(entry < ENTRIES);
-            // SAFETY: a table's number, times 2^16, and a port under its mask are below `ENTRIES` together, `NUMBERS` and
-            // `MASKS` are checked for it below.
+            // SAFETY: a table's number, times 2^16, and a port under its mask are below `ENTRIES` together: one index takes
+            // both from `NUMBERS` and `BYTES`, which are checked for it below, or 0 from both where it is above 127.
             unsafe { *tables.get_unchecked(entry) }.cast_signed()
         };
         let (s, d) = (|packet: usize| named(2 * packet), |packet: usize| named(2 * packet + 1));

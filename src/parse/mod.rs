@@ -62,9 +62,9 @@ pub use vxlan::{GeneveHeader, VxlanHeader};
 
 pub(crate) use ethernet::ether_type;
 pub(crate) use transport::protocol;
-#[cfg(target_arch = "x86_64")]
-pub(crate) use tunnel::TUNNEL_PORTS;
 pub(crate) use tunnel::is_tunnel_port;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tunnel::{HASH_BITS, HASH_FACTOR, HASHED_PORTS, TUNNEL_PORTS};
 
 use crate::frame::{Frame, Record};
 use walk::{Visit, Walk};

@@ -60,10 +60,11 @@ pub(crate) const fn is_tunnel_port(port: u16) -> bool {
     HASHED_PORTS[hash(port, HASH_FACTOR)] == port
 }
 
-const HASH_BITS: u32 = 5;
+/// The upper bits of a port's product with [`HASH_FACTOR`] are its hash: so many.
+pub(crate) const HASH_BITS: u32 = 5;
 
 /// With it the [hash](hash) has no collisions over [`TUNNEL_PORTS`].
-const HASH_FACTOR: u16 = {
+pub(crate) const HASH_FACTOR: u16 = {
     let mut factor = 1;
     while !tells_apart(factor) {
         factor += 2;
@@ -72,7 +73,7 @@ const HASH_FACTOR: u16 = {
 };
 
 /// The tunnel port of each hash. Where there is none stands one that has another hash, and so is never found there.
-const HASHED_PORTS: [u16; 1 << HASH_BITS] = {
+pub(crate) const HASHED_PORTS: [u16; 1 << HASH_BITS] = {
     let mut table = [TUNNEL_PORTS[0]; 1 << HASH_BITS];
     table[hash(TUNNEL_PORTS[0], HASH_FACTOR)] = TUNNEL_PORTS[1];
     let mut at = 0;

@@ -286,7 +286,7 @@ pub trait ChunkSource: Source {
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error>;
 
     /// The same, but what can be done without the source is left to [`Chunk::finish`]: whoever shares a source does that while
-    /// it is another's turn.
+    /// it is another's turn, unless the source [reads ahead](ReadAhead): such chunks have nothing left to do.
     ///
     /// # Errors
     /// As [`Self::fill_chunk`].

@@ -5,7 +5,7 @@ use crate::checksum::{Crc32c, Kernel, Sum, pseudo};
 use crate::parse::protocol::{DCCP, ICMP, ICMPV6, IGMP, SCTP, TCP, UDP, UDPLITE as UDP_LITE};
 use crate::parse::{Fragment, IpLayer, IpVersion, Transport};
 
-/// Protocols with a checksum that [`verdict`] knows.
+/// Protocols with a checksum that [`judge`] knows.
 const CHECKSUMMED: [u8; 8] = [ICMP, IGMP, TCP, UDP, DCCP, ICMPV6, SCTP, UDP_LITE];
 
 /// Transports with one sum over the pseudo header and all of the upper layer: a bit for each.

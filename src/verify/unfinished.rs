@@ -23,9 +23,9 @@ pub(super) fn settle(data: &[u8], layers: &Layers, verdicts: &mut Verdicts) {
     }
 }
 
-/// The same where nothing is known of the host that the packet was captured on. Others than Linux leave the IPv4 header's checksum to the device as
-/// well, as 0 (and TCP's may be 0 beside it), or, where the device is to cut a packet into segments, the length out of the
-/// sum (NDIS large send offload).
+/// The same where nothing is known of the host that the packet was captured on. Others than Linux leave the IPv4 header's
+/// checksum to the device as well, as 0 (and TCP's may be 0 beside it), or, where the device is to cut a packet into
+/// segments, the length out of the sum (NDIS large send offload).
 #[cold]
 pub(super) fn settle_of_any_host(data: &[u8], layers: &Layers, verdicts: &mut Verdicts) {
     let Verdicts { ip, l4, inner_ip, inner_l4 } = verdicts;

@@ -1,7 +1,6 @@
 //! What was found in eight frames, and in many.
 
-use crate::batch::Findings;
-use crate::verify::{Checksums, Verdict};
+use crate::batch::{Findings, common};
 
 /// Frames read before what was found in them is added up.
 pub(super) const SEGMENT: usize = 256;
@@ -46,14 +45,7 @@ impl Seen {
         };
         let (packets, v6) = (count(&self.right), count(&self.v6));
         let (absent, vouched, cut) = (count(&self.absent), count(&self.vouched), count(&self.cut));
-        let Checksums { ip, l4, inner_ip, inner_l4 } = &mut findings.checksums;
-        ip.add_many(Verdict::NotApplicable, v6);
-        ip.add_many(Verdict::Good, packets - v6);
-        l4.add_many(Verdict::Absent, absent);
-        l4.add_many(Verdict::Vouched, vouched);
-        l4.add_many(Verdict::Truncated, cut);
-        l4.add_many(Verdict::Good, packets - absent - vouched - cut);
-        inner_ip.add_many(Verdict::NotApplicable, packets);
-        inner_l4.add_many(Verdict::NotApplicable, packets);
+        let seen = common::Seen { frames: packets, v6, absent, vouched, cut };
+        seen.settle(&mut findings.checksums);
     }
 }

@@ -36,6 +36,10 @@ impl Avx2 {
 impl Sealed for Avx2 {
     #[inline(always)]
     fn raw(self, bytes: &[u8]) -> u64 {
+        // Of a header, also where the call below cannot be inlined: in code that has not these features.
+        if bytes.len() < VECTOR {
+            return wide::short(bytes);
+        }
         // SAFETY: the value `self` exists only where `new` found these features.
         unsafe { sum(bytes) }
     }

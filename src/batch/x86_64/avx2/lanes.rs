@@ -1,17 +1,9 @@
 //! The first bytes of four frames, turned over.
 
+use crate::batch::common::{FIRST, REACH, VLAN};
 use crate::frame::{LinkType, Record};
 use std::arch::x86_64::*;
 use std::mem::offset_of;
-
-/// Bytes of slab that must follow a frame's first byte for [`Lanes::load`].
-const REACH: usize = FIRST + VLAN + 64;
-
-/// Where word 0 begins in a frame without a VLAN tag.
-const FIRST: usize = 10;
-
-/// Bytes of a VLAN tag.
-const VLAN: usize = 4;
 
 /// Four frames, one in each lane.
 ///
@@ -36,7 +28,7 @@ pub(super) struct Lanes {
 impl Lanes {
     /// Of four records of a batch over `slab`; `None` when it ends too soon after one of them.
     #[inline]
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(super) fn load(slab: &[u8], records: &[Record; 4]) -> Option<Self> {
         let last = u32::try_from(slab.len().checked_sub(REACH)?).unwrap_or(u32::MAX);
         if records.iter().any(|record| record.offset > last) {
@@ -95,7 +87,7 @@ const _: () = {
 /// Offset and captured length of each record, and its link type with two bytes of what the kernel says of it; above these
 /// is something else.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn facts(records: &[Record; 4]) -> (__m256i, __m256i) {
     let load = |lane: usize| {
         // SAFETY: a record is 64 bytes, the first 32 of which are fields without padding. No alignment is asked for.
@@ -108,7 +100,7 @@ fn facts(records: &[Record; 4]) -> (__m256i, __m256i) {
 
 /// Whether all are IPv4 without options, by EtherType, version and header length.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn is_v4(w0: __m256i) -> bool {
     let unlike = _mm256_xor_si256(w0, _mm256_set1_epi64x(0x45_0008_0000));
     _mm256_testz_si256(unlike, _mm256_set1_epi64x(0xff_ffff_0000)) != 0
@@ -116,7 +108,7 @@ fn is_v4(w0: __m256i) -> bool {
 
 /// Rows become columns: the words of four lines, of which `piece` gives the 16 bytes of a lane from somewhere on.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn transpose(piece: impl Fn(usize, usize) -> __m128i) -> [__m256i; 8] {
     // Two words of two frames.
     let two =

@@ -13,7 +13,7 @@ use crate::frame::{Batch, Record};
 use std::arch::x86_64::*;
 
 /// Reads the frames of `batch` into `findings`, which have room for them: those of a common shape. The others are walked.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batch: Batch<'_>) {
     if batch.is_cold() {
         read_by(kernel, findings, batch, Ahead::of(batch));
@@ -25,7 +25,7 @@ pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batc
 }
 
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn read_by<K: Kernel, A: Ask>(kernel: K, findings: &mut Findings, batch: Batch<'_>, ahead: A) {
     if findings.unverified {
         read_groups::<K, A, false>(kernel, findings, batch, ahead);
@@ -35,7 +35,7 @@ fn read_by<K: Kernel, A: Ask>(kernel: K, findings: &mut Findings, batch: Batch<'
 }
 
 /// Unless it is to `VERIFY`, all of a common shape are right, and no verdict is told.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn read_groups<K: Kernel, A: Ask, const VERIFY: bool>(
     kernel: K,
     findings: &mut Findings,
@@ -92,7 +92,7 @@ struct Four<'b> {
 impl Four<'_> {
     /// A summary in each lane, right where `found`, to which theirs is added, says so. That does not look at ports.
     #[inline]
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
     fn read<K: Kernel, L: Later, const VERIFY: bool>(
         self,
         kernel: K,
@@ -155,7 +155,7 @@ impl Four<'_> {
 
     /// The sums over what the words do not hold of the packets in `longer`; below 2^33.
     #[inline]
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
     fn beyond<K: Kernel>(
         self,
         kernel: K,
@@ -183,14 +183,14 @@ impl Four<'_> {
 
 /// Lanes of a common shape.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn sound(shapes: &Shapes) -> u8 {
     common(shapes, shapes.faults)
 }
 
 /// Those that are 0 in `faults`, which has all that the shapes have.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn common(shapes: &Shapes, faults: __m256i) -> u8 {
     let none = _mm256_cmpeq_epi64(faults, _mm256_setzero_si256());
     signs(_mm256_andnot_si256(shapes.below, none))
@@ -198,13 +198,13 @@ fn common(shapes: &Shapes, faults: __m256i) -> u8 {
 
 /// Lanes below 0: the lowest four bits.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn signs(lanes: __m256i) -> u8 {
     _mm256_movemask_pd(_mm256_castsi256_pd(lanes)) as u8
 }
 
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn store(lanes: __m256i, numbers: &mut [u64; 4]) {
     // SAFETY: 32 writable bytes. No alignment is asked for.
     unsafe { _mm256_storeu_si256((&raw mut *numbers).cast(), lanes) };

@@ -53,7 +53,7 @@ const fn protocol(number: i64) -> i64 {
 
 impl Shapes {
     #[inline]
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(super) fn of(lanes: &Lanes) -> Self {
         let [w0, w1, _, w3, w4, w5, w6, w7] = lanes.words;
         let zero = _mm256_setzero_si256();
@@ -156,14 +156,14 @@ const VOUCHED: i64 = GOOD ^ bits(Transport::None, Verdict::Good, Verdict::Vouche
 const CUT: i64 = GOOD ^ bits(Transport::None, Verdict::Good, Verdict::Truncated);
 
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn set(value: i64) -> __m256i {
     _mm256_set1_epi64x(value)
 }
 
 /// The same 16 bytes twice, of four numbers, the highest one first: a shuffle's control.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn set4(d: u32, c: u32, b: u32, a: u32) -> __m256i {
     let [a, b, c, d] = [a, b, c, d].map(|number| number as i32);
     _mm256_set_epi32(d, c, b, a, d, c, b, a)
@@ -171,14 +171,14 @@ fn set4(d: u32, c: u32, b: u32, a: u32) -> __m256i {
 
 /// `b` in those lanes, and `a` in the others.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn pick(a: __m256i, b: __m256i, lanes: __m256i) -> __m256i {
     _mm256_blendv_epi8(a, b, lanes)
 }
 
 /// The 16-bit number that begins at byte `AT` of each lane.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn big_endian<const AT: u32>(word: __m256i) -> __m256i {
     // Per lane the byte's places within 16 bytes, lower one first; the highest bit asks for a 0.
     let control = |at: u32| 0xffff_0000 | at << 8 | (at + 1);
@@ -187,7 +187,7 @@ fn big_endian<const AT: u32>(word: __m256i) -> __m256i {
 
 /// The last four bytes of one word and the first four of the next.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn straddle(word: __m256i, next: __m256i) -> __m256i {
     _mm256_or_si256(_mm256_srli_epi64::<32>(word), _mm256_slli_epi64::<32>(next))
 }

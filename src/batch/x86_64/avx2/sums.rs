@@ -22,7 +22,7 @@ pub(super) struct Sums {
 
 impl Sums {
     #[inline]
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(super) fn of(lanes: &Lanes, shapes: &Shapes) -> Self {
         let [w0, w1, w2, w3, w4, w5, w6, w7] = lanes.words;
         let addresses = two_by_two(w2);
@@ -56,7 +56,7 @@ impl Sums {
 
     /// Adds sums over what the words do not hold, below 2^33 each.
     #[inline]
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(super) fn add(&mut self, beyond: __m256i) {
         // To twice 17 bits, so that nothing is carried out of a half.
         let words = _mm256_set1_epi32(0xffff);
@@ -67,7 +67,7 @@ impl Sums {
     /// Both sums, folded to 16 bits: that of the header in bits 16 to 31 of each lane, the other in bits 48 to 63. They are
     /// ones where the checksum is right.
     #[inline]
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(super) fn fold(self) -> __m256i {
         let Self { headers, upper } = self;
         let low = _mm256_blend_epi32::<0b1010_1010>(headers, _mm256_slli_epi64::<32>(upper));
@@ -85,14 +85,14 @@ const EIGHTS: i64 = 0x0808_0808_0808_0808;
 
 /// What so many words of eight bytes begin with.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn begin(words: i32) -> __m256i {
     _mm256_set1_epi32(words << 16)
 }
 
 /// The sums of two 16-bit words each, less 2^16.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn two_by_two(word: __m256i) -> __m256i {
     let turned = _mm256_xor_si256(word, _mm256_set1_epi16(i16::MIN));
     _mm256_madd_epi16(turned, _mm256_set1_epi16(1))
@@ -100,7 +100,7 @@ fn two_by_two(word: __m256i) -> __m256i {
 
 /// Two by two, so that none waits for all before it.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn sum<const N: usize>(numbers: [__m256i; N]) -> __m256i {
     let (mut numbers, mut left) = (numbers, N);
     while left > 1 {

@@ -1,16 +1,8 @@
 //! The first bytes of eight frames, turned over.
 
+use crate::batch::common::{FIRST, REACH, VLAN};
 use crate::frame::{LinkType, Record};
 use std::arch::x86_64::*;
-
-/// Bytes of slab that must follow a frame's first byte for [`Lanes::load`].
-const REACH: usize = FIRST + VLAN + 64;
-
-/// Where word 0 begins in a frame without a VLAN tag.
-const FIRST: usize = 10;
-
-/// Bytes of a VLAN tag.
-const VLAN: usize = 4;
 
 /// Eight frames, one in each lane.
 ///

@@ -34,7 +34,7 @@ impl Report {
                 "why": machine::why_this_variant(),
                 "available": available,
             },
-            "parse": { "lanes": wharf::batch::has_lanes() },
+            "parse": { "lanes": wharf::batch::lanes().map(wharf::batch::Lanes::name) },
             "rules": self.rules,
             "flows": self.flows,
             "rounds": ROUNDS,
