@@ -11,6 +11,7 @@
 mod output;
 
 use super::config::Transport;
+use super::plan::Label;
 use super::upstream::Server;
 use crate::sys::tcp_info::TcpInfo;
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
@@ -41,10 +42,8 @@ pub(super) struct Record {
     pub(super) peer: Option<SocketAddr>,
     /// Who the client is by a PROXY header.
     pub(super) client: Option<SocketAddr>,
-    /// The listener's name.
-    pub(super) listener: Arc<str>,
-    /// The route's, and the upstream's, once one was chosen.
-    pub(super) route: Option<(Arc<str>, Arc<str>)>,
+    /// The names of where it went.
+    pub(super) label: Arc<Label>,
     /// The server that had it, or was tried last.
     pub(super) server: Option<Arc<Server>>,
     /// Servers tried before that one.
@@ -122,9 +121,9 @@ impl Record {
             },
             client: self.client.or(self.peer),
             via: self.client.and(self.peer),
-            listener: &self.listener,
-            route: self.route.as_ref().map(|(route, _)| &**route),
-            upstream: self.route.as_ref().map(|(_, upstream)| &**upstream),
+            listener: &self.label.listener,
+            route: self.label.route.as_ref().map(|(route, _)| &**route),
+            upstream: self.label.route.as_ref().map(|(_, upstream)| &**upstream),
             server: self.server.as_ref().map(|server| server.name()),
             tried_before: self.tried,
             reason: self.reason,

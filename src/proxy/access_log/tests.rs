@@ -4,6 +4,10 @@ use super::super::upstream::Address;
 use super::*;
 use std::io::Write;
 
+fn label(route: Option<(Arc<str>, Arc<str>)>) -> Arc<Label> {
+    Arc::new(Label { listener: "front".into(), route })
+}
+
 fn record(number: u64) -> Record {
     let address = Address::Ip { address: [192, 0, 2, 1].into(), port: Some(80) };
     Record {
@@ -13,8 +17,7 @@ fn record(number: u64) -> Record {
         connected_after: Some(Duration::from_micros(300)),
         peer: Some(([10, 0, 0, 1], 4_000).into()),
         client: Some(([198, 51, 100, 7], 5_000).into()),
-        listener: "front".into(),
-        route: Some(("all".into(), "web".into())),
+        label: label(Some(("all".into(), "web".into()))),
         server: Some(Arc::new(Server::new(address.to_string(), address, Instant::now()))),
         tried: 1,
         bytes: [number, 20],
@@ -34,7 +37,7 @@ fn a_record_becomes_a_line() {
     let path = directory.path().join("log");
     let (log, thread) = AccessLog::start(&path, |error| panic!("{error}")).unwrap();
     log.record(record(10));
-    log.record(Record { client: None, route: None, server: None, ..record(11) });
+    log.record(Record { client: None, label: label(None), server: None, ..record(11) });
     assert_eq!(log.dropped(), 0);
     drop(log);
     thread.join().unwrap();

@@ -2,7 +2,7 @@
 
 use super::super::counters::TcpCounters;
 use super::super::limits::Admission;
-use super::super::plan::Service;
+use super::super::plan::{Label, Service, Way};
 use super::super::token::Token;
 use super::super::upstream::{Held, Server};
 use super::super::wheel::Tick;
@@ -24,10 +24,18 @@ pub(crate) enum End {
     Server,
 }
 
+/// By what a connection finds its server, and what is left of that once it has one.
+#[derive(Debug)]
+enum Course {
+    /// What is done for it, with the servers there may be for it.
+    Open(Arc<Service>),
+    /// Its server has accepted.
+    Settled(Arc<Label>),
+}
+
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// What is done for it.
-    pub(super) service: Arc<Service>,
+    course: Course,
     /// The port it came to; 0 of a path.
     pub(super) port: u16,
     /// Its route, once one was chosen.
@@ -87,7 +95,7 @@ impl Connection {
             |peer: SocketAddr| service.accept_proxy.iter().any(|network| network.contains(peer.ip()));
         Self {
             wants_header: peer.is_some_and(trusted),
-            service,
+            course: Course::Open(service),
             port,
             needs: 0,
             way: None,
@@ -108,6 +116,25 @@ impl Connection {
             queued: false,
             no_delay: false,
             counted: [0; 3],
+        }
+    }
+
+    /// What is done for it, as long as it has no server.
+    pub(super) fn service(&self) -> Option<&Arc<Service>> {
+        match &self.course {
+            Course::Open(service) => Some(service),
+            Course::Settled(_) => None,
+        }
+    }
+
+    /// Where it goes, by names.
+    pub(super) fn label(&self) -> &Arc<Label> {
+        match &self.course {
+            Course::Open(service) => {
+                let way = self.way.and_then(|way| service.ways.get(way));
+                way.map_or(&service.label, |way: &Way| &way.label)
+            }
+            Course::Settled(label) => label,
         }
     }
 
@@ -144,13 +171,14 @@ impl Connection {
         self.held.is_some() && self.server.is_none()
     }
 
-    /// The server has accepted.
+    /// The server has accepted: no other one will be looked for.
     pub(super) fn connected(&mut self, now: Instant) {
         let after = now.saturating_duration_since(self.began).as_micros();
         self.connected_after.get_or_insert(u32::try_from(after).unwrap_or(u32::MAX));
         if let Some(held) = &self.held {
             held.succeeded();
         }
+        self.course = Course::Settled(Arc::clone(self.label()));
     }
 
     /// Notes what the kernel said of a socket.

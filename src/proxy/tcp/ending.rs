@@ -58,7 +58,6 @@ impl Tcp {
     fn log(&self, cx: Context<'_>, connection: &Connection, counter: &Counter) {
         let Some(log) = &self.shared.access_log else { return };
         let lasted = cx.now.saturating_duration_since(connection.began);
-        let way = connection.way.and_then(|way| connection.service.ways.get(way));
         let server = connection.held.as_ref().map(|held| Arc::clone(held.server()));
         log.record(Record {
             transport: Transport::Tcp,
@@ -67,8 +66,7 @@ impl Tcp {
             connected_after: connection.connected_after.map(|time| Duration::from_micros(time.into())),
             peer: connection.peer,
             client: connection.proxied.as_ref().map(|ends| ends.0),
-            listener: Arc::clone(&connection.service.name),
-            route: way.map(|way| (Arc::clone(&way.name), Arc::clone(&way.upstream_name))),
+            label: Arc::clone(connection.label()),
             server: server.or_else(|| connection.tried.last().cloned()),
             tried: connection.tried.len(),
             bytes: [connection.up.bytes, connection.down.bytes],

@@ -19,7 +19,7 @@ impl Tcp {
         let mut full: Option<Held> = None;
         loop {
             let Some(connection) = self.connections.get_mut(number) else { return false };
-            let service = Arc::clone(&connection.service);
+            let Some(service) = connection.service().map(Arc::clone) else { return false };
             let Some(way) = connection.way.and_then(|way| service.ways.get(way)) else { return false };
             let client = connection.source().map(|client| client.ip());
             let queued = connection.held.take();

@@ -4,7 +4,7 @@ use super::super::config::Transport;
 use super::super::detect::{self, Choice, Patience};
 use super::super::limits::Admission;
 use super::super::listen::{Listening, Present};
-use super::super::plan::{self, Service};
+use super::super::plan::{self, Label, Service};
 use super::super::proxy_protocol::{self, Header, MAX_WRITTEN};
 use super::super::source;
 use super::super::token::Token;
@@ -41,8 +41,8 @@ pub(super) struct Session {
     pub(super) _admission: Admission,
     /// Its place among those of its listening sockets.
     pub(super) _present: Present,
-    pub(super) service: Arc<Service>,
-    pub(super) way: usize,
+    /// Where it goes, by names.
+    pub(super) label: Arc<Label>,
     /// A PROXY header that each datagram to the server begins with.
     pub(super) header: Option<Box<[u8]>>,
     pub(super) began: Instant,
@@ -143,8 +143,7 @@ impl Udp {
             _admission: admission,
             _present: present,
             header: header(way, key, at),
-            service,
-            way: chosen,
+            label: Arc::clone(&way.label),
             began: cx.now,
             bytes: [0; 2],
             last,
