@@ -209,9 +209,9 @@ impl Connection {
 
     /// Reads what came to one end, to be sent on by the next [`pump`](Self::pump). False where that had better do both.
     pub(super) fn gather(&mut self, end: End, tools: &mut Tools) -> Result<bool, Broken> {
-        let Some(server) = self.server.as_mut().filter(|_| self.open && self.preface.is_none()) else {
-            return Ok(false);
-        };
+        // What a client says while its server is being connected to is small at first, too. The server itself has not spoken then.
+        let may = self.preface.is_none() && (self.open || end == End::Client);
+        let Some(server) = self.server.as_mut().filter(|_| may) else { return Ok(false) };
         let (flow, from, to) = match end {
             End::Client => (&mut self.up, &mut self.client, server),
             End::Server => (&mut self.down, server, &mut self.client),
