@@ -175,10 +175,24 @@ impl Connection {
     pub(super) fn connected(&mut self, now: Instant) {
         let after = now.saturating_duration_since(self.began).as_micros();
         self.connected_after.get_or_insert(u32::try_from(after).unwrap_or(u32::MAX));
+        self.course = Course::Settled(Arc::clone(self.label()));
+    }
+
+    /// The server does well: it has answered, or has ended well. That it accepts is not enough, which one does that dies at once.
+    pub(super) fn succeeded(&self) {
         if let Some(held) = &self.held {
             held.succeeded();
         }
-        self.course = Course::Settled(Arc::clone(self.label()));
+    }
+
+    /// The server's connection failed: so did the server, unless it had said something.
+    pub(super) fn server_broke(&self, now: Instant) {
+        if let Some(held) = &self.held
+            && self.down.bytes == 0
+            && !self.down.holds()
+        {
+            held.failed(now);
+        }
     }
 
     /// Notes what the kernel said of a socket.
@@ -256,6 +270,9 @@ impl Connection {
     /// Counts the bytes moved since it was last asked.
     pub(super) fn count(&mut self, counters: &TcpCounters) {
         let moved = [self.up.bytes, self.down.bytes, self.up.spliced + self.down.spliced];
+        if self.counted[1] == 0 && moved[1] > 0 {
+            self.succeeded();
+        }
         let counters = [&counters.bytes_up, &counters.bytes_down, &counters.bytes_spliced];
         for ((counter, now), before) in counters.into_iter().zip(moved).zip(self.counted) {
             if now > before {

@@ -26,8 +26,17 @@ impl Tcp {
     pub(super) fn broken(&mut self, cx: Context<'_>, number: u32, broken: Broken) {
         let ended = &cx.counters.ended;
         let reset = matches!(broken.error, Errno::CONNRESET | Errno::PIPE);
+        let mut has_all = false;
+        if let (End::Server, Some(connection)) = (broken.end, self.connections.get(number)) {
+            if !is_ours(broken.error) {
+                connection.server_broke(cx.now);
+            }
+            has_all = connection.down.is_over();
+        }
         match (broken.end, reset) {
             (End::Client, true) => self.end(cx, number, &ended.client_reset, Reset::Server),
+            // What the server had said until then is still under way to the client, who is to have it.
+            (End::Server, true) if has_all => self.end(cx, number, &ended.server_reset, Reset::Server),
             (End::Server, true) => self.end(cx, number, &ended.server_reset, Reset::Client),
             (_, false) => self.end(cx, number, of_error(cx.counters, broken.error), Reset::Both),
         }
@@ -85,6 +94,16 @@ impl Tcp {
             self.end(cx, number, &cx.counters.ended.drained, Reset::Both);
         }
     }
+}
+
+/// Whether it is this host that lacks something, and no server's fault.
+pub(super) fn is_ours(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::PERM) || no_way(error)
+}
+
+/// Whether this host has no way to a server, which it may have to another: of one family it has no address, or no port is left.
+pub(super) fn no_way(error: Errno) -> bool {
+    matches!(error, Errno::NETUNREACH | Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
 }
 
 /// What an ending by an error counts as.

@@ -133,6 +133,11 @@ impl Flow {
         self.rest.is_some() || self.piped > 0
     }
 
+    /// The source has said all, and all of it was sent on.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended && !self.holds()
+    }
+
     /// Reads what there is at first, before there is anywhere to send it to.
     pub(super) fn read_ahead(&mut self, from: &mut Side, tools: &mut Tools) -> Result<(), Errno> {
         if let Some(length) = self.read(from, tools)? {

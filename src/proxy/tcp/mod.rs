@@ -288,6 +288,7 @@ impl Tcp {
             }
             Err(broken) => self.broken(cx, number, broken),
             Ok(_) if connection.is_complete() => {
+                connection.succeeded();
                 self.end(cx, number, &cx.counters.ended.complete, Reset::Neither)
             }
             Ok(stop) => {
