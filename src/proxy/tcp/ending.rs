@@ -102,7 +102,7 @@ pub(super) fn is_ours(error: Errno) -> bool {
 }
 
 /// Whether this host has no way to a server, which it may have to another: of one family it has no address, or no port is left.
-pub(super) fn no_way(error: Errno) -> bool {
+pub(in super::super) fn no_way(error: Errno) -> bool {
     matches!(error, Errno::NETUNREACH | Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
 }
 

@@ -23,6 +23,7 @@ mod servers;
 mod side;
 
 pub(super) use connection::End;
+pub(super) use ending::no_way;
 
 use super::counters::{Counter, Counters};
 use super::detect::Patience;

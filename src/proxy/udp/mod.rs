@@ -26,7 +26,7 @@ use super::listen::Listening;
 use super::plan::Plan;
 use super::shared::Shared;
 use super::slab::Slab;
-use super::tcp::{Context, turn_of};
+use super::tcp::{Context, no_way, turn_of};
 use super::token::Token;
 use super::upstream::Turn;
 use super::wheel::Wheel;

@@ -11,7 +11,7 @@ use super::super::token::Token;
 use super::super::upstream::Held;
 use super::super::wheel::{Tick, Wheel};
 use super::beginning::Beginning;
-use super::{Context, Udp, turn_of};
+use super::{Context, Udp, no_way, turn_of};
 use crate::sys::socket_options;
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -123,16 +123,23 @@ impl Udp {
         }
         let client = Some(key.client.ip());
         let way = service.ways.get(chosen)?;
-        let turn = turn_of(&mut self.turns, way.index, self.worker);
-        let held = way.upstream.pick(turn, client, &[], cx.now)?;
-        let server = held.server().address().socket_address(at.port())?;
         let source = client.filter(|_| way.transparent);
-        let socket = match open(&server, source) {
-            Err(Errno::MFILE | Errno::NFILE) => {
-                self.make_room(cx)?;
-                open(&server, source).ok()?
+        // Those that this host has no way to.
+        let mut tried = Vec::new();
+        let mut made_room = false;
+        let (held, socket) = loop {
+            let turn = turn_of(&mut self.turns, way.index, self.worker);
+            let held = way.upstream.pick(turn, client, &tried, cx.now)?;
+            let server = held.server().address().socket_address(at.port())?;
+            match open(&server, source) {
+                Ok(socket) => break (held, socket),
+                Err(Errno::MFILE | Errno::NFILE) if !made_room => {
+                    made_room = true;
+                    self.make_room(cx)?;
+                }
+                Err(error) if no_way(error) => tried.push(Arc::clone(held.server())),
+                Err(_) => return None,
             }
-            socket => socket.ok()?,
         };
         let descriptor = socket.as_raw_fd();
         let last = self.wheel.tick(cx.now);
