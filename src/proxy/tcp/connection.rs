@@ -50,8 +50,9 @@ pub(super) struct Connection {
     pub(super) preface: Option<Box<[u8]>>,
     /// Its right to be there.
     pub(super) admission: Option<Admission>,
-    /// When it began, and how many microseconds later its server had accepted.
     pub(super) began: Instant,
+    /// When its server was asked, and how many microseconds later that had accepted.
+    pub(super) asked: Instant,
     pub(super) connected_after: Option<u32>,
     /// Who connected; `None` through a Unix socket.
     pub(super) peer: Option<SocketAddr>,
@@ -103,6 +104,7 @@ impl Connection {
             preface: None,
             admission: None,
             began,
+            asked: began,
             connected_after: None,
             peer,
             client,
@@ -173,7 +175,7 @@ impl Connection {
 
     /// The server has accepted: no other one will be looked for.
     pub(super) fn connected(&mut self, now: Instant) {
-        let after = now.saturating_duration_since(self.began).as_micros();
+        let after = now.saturating_duration_since(self.asked).as_micros();
         self.connected_after.get_or_insert(u32::try_from(after).unwrap_or(u32::MAX));
         self.course = Course::Settled(Arc::clone(self.label()));
     }

@@ -4,7 +4,7 @@ use super::super::access_log::Record;
 use super::super::config::Transport;
 use super::super::counters::{Counter, Counters, Named};
 use super::connection::{Broken, Connection, End};
-use super::{Context, Tcp};
+use super::{Context, Tcp, address_of};
 use crate::sys::tcp_info::tcp_info;
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -75,6 +75,8 @@ impl Tcp {
             connected_after: connection.connected_after.map(|time| Duration::from_micros(time.into())),
             peer: connection.peer,
             client: connection.proxied.as_ref().map(|ends| ends.0),
+            local: address_of(&connection.client.socket),
+            port: connection.port,
             label: Arc::clone(connection.label()),
             server: server.or_else(|| connection.tried.last().cloned()),
             tried: connection.tried.len(),

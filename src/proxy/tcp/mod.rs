@@ -156,7 +156,7 @@ impl Tcp {
         let readable = service.needs_bytes || !service.accept_proxy.is_empty();
         let side = Side::new(socket, readable, is_unix);
         let port = match endpoint.place {
-            ListenPlace::Many { .. } => local_port(&side.socket),
+            ListenPlace::Many { .. } => address_of(&side.socket).map_or(0, |address| address.port()),
             ListenPlace::Internet(_) | ListenPlace::Unix(_) => endpoint.port,
         };
         let connection = Connection::new(service, port, peer, side, tick, cx.now);
@@ -330,10 +330,9 @@ impl Tcp {
     }
 }
 
-/// Which port a client came to.
-fn local_port(socket: &OwnedFd) -> u16 {
-    let address = rustix::net::getsockname(socket).and_then(SocketAddr::try_from);
-    address.map_or(0, |address| address.port())
+/// Where a client came in; `None` through a Unix socket.
+fn address_of(socket: &OwnedFd) -> Option<SocketAddr> {
+    rustix::net::getsockname(socket).and_then(SocketAddr::try_from).ok()
 }
 
 /// Whose turn it is at an upstream.

@@ -60,6 +60,7 @@ impl Tcp {
                 counters.tcp.retries.add(u64::from(why.is_some()));
                 counters.tcp.attempts.add(1);
                 connection.last = self.wheel.tick(cx.now);
+                connection.asked = cx.now;
             }
             let speaks = connection.up.holds() || way.send_proxy.is_some();
             let (address, port) = (held.server().address(), connection.port);

@@ -62,6 +62,8 @@ impl Udp {
             connected_after: None,
             peer: Some(session.key.client),
             client: None,
+            local: Some(session.at),
+            port: session.at.port(),
             label: Arc::clone(&session.label),
             server: Some(Arc::clone(session.held.server())),
             tried: 0,

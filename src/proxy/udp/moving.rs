@@ -8,7 +8,7 @@ use super::super::slab::Slab;
 use super::super::token::Token;
 use super::super::upstream::{Address, Server};
 use super::super::wheel::Wheel;
-use super::session::{Key, Session};
+use super::session::{Key, Session, came_to};
 use super::{Context, Udp, inbox_for};
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -54,6 +54,7 @@ impl Udp {
             held,
             _admission: Admission::uncounted(),
             _present: Present::at(&at.endpoint),
+            at: came_to(key, at.endpoint.address()),
             label: Arc::clone(label),
             header: note.header,
             began: cx.now.checked_sub(note.age).unwrap_or(cx.now),

@@ -41,6 +41,8 @@ pub(super) struct Session {
     pub(super) _admission: Admission,
     /// Its place among those of its listening sockets.
     pub(super) _present: Present,
+    /// Where its client came in.
+    pub(super) at: SocketAddr,
     /// Where it goes, by names.
     pub(super) label: Arc<Label>,
     /// A PROXY header that each datagram to the server begins with.
@@ -150,6 +152,7 @@ impl Udp {
             _admission: admission,
             _present: present,
             header: header(way, key, at),
+            at: came_to(key, at),
             label: Arc::clone(&way.label),
             began: cx.now,
             bytes: [0; 2],
@@ -182,11 +185,16 @@ impl Udp {
 
 /// What each datagram to the server begins with, if the route wants it.
 fn header(way: &plan::Way, key: Key, at: SocketAddr) -> Option<Box<[u8]>> {
-    let destination = SocketAddr::new(key.asked.unwrap_or(at.ip()), at.port());
-    let header = Header::Proxied { transport: Transport::Udp, source: key.client, destination };
+    let (source, destination) = (key.client, came_to(key, at));
+    let header = Header::Proxied { transport: Transport::Udp, source, destination };
     let mut out = [0; MAX_WRITTEN];
     let length = proxy_protocol::encode(&header, way.send_proxy?, &mut out);
     Some(out[..length].into())
+}
+
+/// Where a client came in, by a socket that is `at` this address, or at all there are.
+pub(super) fn came_to(key: Key, at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(key.asked.unwrap_or(at.ip()), at.port())
 }
 
 /// A socket that talks to a server alone, and is told what ICMP says of it. With `source` it comes from that address.
