@@ -35,6 +35,8 @@ pub(super) fn transmit(
     let socket: BorrowedFd<'_> = std::os::fd::AsFd::as_fd(socket);
     let mut result = Sent { together: true, unreachable: false };
     let mut at = 0;
+    // Of which message an error was told that may have been an earlier one's.
+    let mut again = None;
     while at < pack.messages.len() {
         let sizes = &pack.sizes[at..];
         let error = match outbox.send(socket, inbox, &pack.messages[at..], &pack.parts) {
@@ -51,19 +53,21 @@ pub(super) fn transmit(
         let datagrams = sizes[0].datagrams;
         match error.raw_os_error() {
             Some(libc::EINTR) => continue,
-            // The word was of an earlier one; this one can be sent yet, if there is not another word.
-            _ if is_unreachable(&error) && !result.unreachable => {
-                result.unreachable = true;
+            Some(libc::EAGAIN | libc::ENOBUFS) => udp.full.add(datagrams),
+            // It may be what ICMP said of an earlier one, that nobody is there or that it was too long for the way; this one can be
+            // sent yet.
+            _ if again != Some(at) => {
+                again = Some(at);
+                result.unreachable |= is_unreachable(&error);
                 continue;
             }
             Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE) if pack.messages[at].segment.is_some() => {
                 // This way out cannot take them together: one by one.
                 result.together = false;
                 separate(pack, at, inbox, way);
-                at = 0;
+                (at, again) = (0, None);
                 continue;
             }
-            Some(libc::EAGAIN | libc::ENOBUFS) => udp.full.add(datagrams),
             Some(libc::EMSGSIZE) => udp.too_long.add(datagrams),
             _ => udp.failed.add(datagrams),
         }
@@ -91,7 +95,7 @@ pub(super) fn transmit_behind(
     udp: &UdpCounters,
 ) -> (u64, bool) {
     let parts = [IoSlice::new(header), IoSlice::new(datagram)];
-    let mut unreachable = false;
+    let (mut unreachable, mut is_again) = (false, false);
     loop {
         let sent = sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL);
         match sent {
@@ -101,12 +105,13 @@ pub(super) fn transmit_behind(
                 return (datagram.len() as u64, unreachable);
             }
             Err(Errno::INTR) => continue,
-            // The word was of an earlier one, as in `transmit`.
-            Err(error) if is_unreachable(&error.into()) && !unreachable => {
-                unreachable = true;
+            Err(Errno::AGAIN | Errno::NOBUFS) => udp.full.add(1),
+            // Of an earlier one, as in `transmit`.
+            Err(error) if !is_again => {
+                is_again = true;
+                unreachable |= is_unreachable(&error.into());
                 continue;
             }
-            Err(Errno::AGAIN | Errno::NOBUFS) => udp.full.add(1),
             Err(Errno::MSGSIZE) => udp.too_long.add(1),
             Err(_) => udp.failed.add(1),
         }
