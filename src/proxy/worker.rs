@@ -86,8 +86,10 @@ impl Worker {
             deadline: None,
             plan: seen,
         };
-        worker.listen(&plan)?;
-        Ok(worker)
+        match worker.listen(&plan).pop() {
+            None => Ok(worker),
+            Some((_, error)) => Err(error),
+        }
     }
 
     /// Goes on with sessions of another process, some of them at places where nobody else is to listen.
@@ -114,8 +116,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Begins to listen where the plan has it and this worker does not yet.
-    fn listen(&mut self, plan: &Plan) -> io::Result<()> {
+    /// Begins to listen where the plan has it and this worker does not yet. Tells where that cannot be.
+    fn listen(&mut self, plan: &Plan) -> Vec<(String, io::Error)> {
+        let mut failed = Vec::new();
         let Self { listening, datagrams, poll, .. } = self;
         let known: HashSet<_> = [&*listening, &*datagrams]
             .into_iter()
@@ -131,15 +134,24 @@ impl Worker {
                 Transport::Tcp => Token::Listening(listening.insert(socket.clone())),
                 Transport::Udp => Token::Datagrams(datagrams.insert(socket.clone())),
             };
-            poll.registry().register(&mut SourceFd(&descriptor), token.into(), Interest::READABLE)?;
+            if let Err(error) =
+                poll.registry().register(&mut SourceFd(&descriptor), token.into(), Interest::READABLE)
+            {
+                match token {
+                    Token::Listening(number) => drop(listening.remove(number)),
+                    Token::Datagrams(number) => drop(datagrams.remove(number)),
+                    Token::Waker | Token::Client(_) | Token::Server(_) | Token::Session(_) => {}
+                }
+                failed.push((socket.endpoint.place.to_string(), error));
+            }
         }
         self.wanted = Arc::clone(&plan.listening);
-        Ok(())
+        failed
     }
 
     /// Goes by another plan from now on. Where nobody is to listen any more, those who are on their way are still taken on, as it
     /// was; where there are sessions, those go on.
-    fn follow(&mut self, cx: Context<'_>, plan: Arc<Plan>) -> io::Result<()> {
+    fn follow(&mut self, cx: Context<'_>, plan: Arc<Plan>) {
         let changed = !Arc::ptr_eq(&self.wanted, &plan.listening);
         if changed {
             let wanted: HashMap<_, _> = plan.listening[self.index]
@@ -196,7 +208,11 @@ impl Worker {
         }
         self.tcp.set_plan(Arc::clone(&plan));
         self.udp.set_plan(Arc::clone(&plan));
-        if changed { self.listen(&plan) } else { Ok(()) }
+        if changed {
+            for (place, error) in self.listen(&plan) {
+                (self.notice)(Notice::ListenerFailed { place, problem: error.to_string() });
+            }
+        }
     }
 
     /// Whether there is room for who comes.
@@ -271,7 +287,7 @@ impl Worker {
             now = Instant::now();
             let cx = Context { registry: &registry, counters, now };
             if let Some(plan) = shared.plan.newer(&mut self.plan) {
-                self.follow(cx, plan)?;
+                self.follow(cx, plan);
                 shared.followed[self.index].store(self.plan, Ordering::Release);
             }
             for event in &events {
@@ -351,6 +367,7 @@ impl Worker {
     fn accept_from(&mut self, cx: Context<'_>, number: u32) -> bool {
         let Some(socket) = self.listening.get(number) else { return true };
         let tcp = &cx.counters.tcp;
+        let mut refused = 0;
         for _ in 0..ACCEPTS {
             if self.tcp.is_full() {
                 self.full = true;
@@ -380,8 +397,16 @@ impl Worker {
                     return true;
                 }
                 // It went away while it waited, or a firewall keeps it out: the next one may be well (accept(2)).
-                Err(_) => tcp.accept_errors.add(1),
+                Err(_) => {
+                    tcp.accept_errors.add(1);
+                    refused += 1;
+                }
             }
+        }
+        if refused == ACCEPTS {
+            // None was: it is a rule that refuses all of them, and they will go on coming.
+            tcp.pauses.add(1);
+            self.paused_until = Some(cx.now + PAUSE);
         }
         false
     }
