@@ -6,7 +6,7 @@ use super::listen::Sockets;
 use rustix::process::{Resource, getrlimit};
 
 /// Pipes of a worker, where there are descriptors enough.
-const PIPES: usize = 64;
+const PIPES: usize = 256;
 /// Descriptors left to the rest of the process, beside one for each worker: who asks at the admin address, names looked up, the log
 /// opened anew, another process told of.
 const RESERVE: usize = 16;
