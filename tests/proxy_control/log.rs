@@ -48,6 +48,7 @@ fn what_ended_is_in_the_log_with_the_wires_truth() {
     let metrics = get("/metrics");
     for line in [
         "wharf_proxy_connections_open 1".to_owned(),
+        "wharf_proxy_datagrams_dropped_total{reason=\"kernel\"} 0".to_owned(),
         format!("wharf_proxy_server_active{{upstream=\"a\",server=\"{server}\"}} 1"),
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");

@@ -16,11 +16,14 @@ use crate::sys::socket_options;
 use mio::Interest;
 use mio::unix::SourceFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Bytes of a server's answers that may wait for a worker, where the kernel grants them; it takes memory for those that do only.
+const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Whose session it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -206,6 +209,10 @@ fn open(server: &SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Errno> {
         source::show(&socket, client, server)?;
     }
     connect(&socket, server)?;
+    // With privileges beyond the host's limit, without up to it.
+    if sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_err() {
+        let _ = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER);
+    }
     // An older kernel gives them one by one.
     let _ = socket_options::set_udp_gro(&socket);
     Ok(socket)
