@@ -79,6 +79,7 @@ impl Udp {
         self.log(cx, &session, counter);
         self.by_key.remove(&session.key);
         self.recency.remove(number);
+        self.unanswered.remove(number);
         self.wheel.disarm(number);
     }
 }

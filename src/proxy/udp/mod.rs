@@ -1,8 +1,8 @@
 //! UDP: a session for each client, with a socket of its own towards a server.
 //!
 //! A session is a client's address and port at one listening socket, and the address it asked there: that is where answers
-//! come from. Sessions are bounded: where there are too many, the one that was silent longest makes room. Its client's next
-//! datagram begins another.
+//! come from. Sessions are bounded: where there are too many, the one that was silent longest makes room, first among those
+//! whose server never answered: of a flood from false addresses most are such. Its client's next datagram begins another.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -71,6 +71,8 @@ pub(super) struct Udp {
     /// Those whose first datagrams do not say yet where they go.
     beginnings: Beginnings,
     recency: Recency,
+    /// The same of those whose server has not answered yet.
+    unanswered: Recency,
     wheel: Wheel,
     turns: Vec<Turn>,
     inbox: Inbox,
@@ -101,6 +103,7 @@ impl Udp {
             by_key: HashMap::new(),
             beginnings: Beginnings::default(),
             recency: Recency::new(),
+            unanswered: Recency::new(),
             wheel: Wheel::new(now),
             turns: Vec::new(),
             inbox: inbox_for(most),
@@ -245,7 +248,7 @@ impl Udp {
                     refused |= unreachable;
                 }
             }
-            self.recency.touch(share.session);
+            self.touch(share.session);
             if refused {
                 self.refused(cx, share.session);
             }
@@ -261,9 +264,18 @@ impl Udp {
         let sent = transmit(&session.socket, inbox, outbox, pack, way, udp, &udp.bytes_up);
         session.bytes[0] += udp.bytes_up.get().wrapping_sub(before);
         session.together[0] &= sent.together;
-        self.recency.touch(share.session);
+        self.touch(share.session);
         if sent.unreachable {
             self.refused(cx, share.session);
+        }
+    }
+
+    /// A session is in use.
+    fn touch(&mut self, number: u32) {
+        match self.sessions.get(number) {
+            Some(session) if session.answered => self.recency.touch(number),
+            Some(_) => self.unanswered.touch(number),
+            None => {}
         }
     }
 
@@ -312,6 +324,9 @@ impl Udp {
             session.last = self.wheel.tick(cx.now);
             self.heard = cx.now;
             session.held.succeeded();
+            if !std::mem::replace(&mut session.answered, true) {
+                self.unanswered.remove(number);
+            }
             self.recency.touch(number);
         }
         if more && !session.queued {

@@ -62,6 +62,7 @@ impl Udp {
             last,
             together: [true; 2],
             queued: false,
+            answered: note.bytes[1] > 0,
         });
         let token = Token::Session(number).into();
         if cx.registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE).is_err() {
@@ -70,7 +71,7 @@ impl Udp {
         }
         cx.counters.udp.opened.add(1);
         self.by_key.insert(key, number);
-        self.recency.touch(number);
+        self.touch(number);
         self.wheel.arm(number, last + Wheel::ticks(self.plan.timeouts.udp_idle));
     }
 
@@ -83,6 +84,7 @@ impl Udp {
             let Some(session) = self.sessions.remove(number) else { continue };
             self.by_key.remove(&session.key);
             self.recency.remove(number);
+            self.unanswered.remove(number);
             self.wheel.disarm(number);
             let Some(near) = listening.get(session.key.listening) else { continue };
             let server = session.held.server();

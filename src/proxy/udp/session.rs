@@ -57,6 +57,8 @@ pub(super) struct Session {
     /// Several datagrams may travel as one message, to the server and to the client.
     pub(super) together: [bool; 2],
     pub(super) queued: bool,
+    /// Its server has said something.
+    pub(super) answered: bool,
 }
 
 /// A client has as many sessions as it may, or comes too often.
@@ -162,6 +164,7 @@ impl Udp {
             last,
             together: [true; 2],
             queued: false,
+            answered: false,
         };
         let number = self.sessions.insert(session);
         let token = Token::Session(number).into();
@@ -171,16 +174,16 @@ impl Udp {
         }
         cx.counters.udp.opened.add(1);
         self.by_key.insert(key, number);
-        self.recency.touch(number);
+        self.unanswered.touch(number);
         self.wheel.arm(number, last + Wheel::ticks(self.plan.timeouts.udp_idle));
         Some(number)
     }
 
-    /// The session that was silent longest makes room for another one, which may get its number: so nothing must be left
+    /// The session that was silent longest, of those that were never answered if there are any, makes room for another one, which may get its number: so nothing must be left
     /// that is sorted by it.
     fn make_room(&mut self, cx: Context<'_>) -> Option<()> {
         self.flush(cx);
-        let oldest = self.recency.oldest()?;
+        let oldest = self.unanswered.oldest().or_else(|| self.recency.oldest())?;
         self.end(cx, oldest, &cx.counters.udp.evicted);
         Some(())
     }
