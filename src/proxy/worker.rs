@@ -304,6 +304,7 @@ impl Worker {
             }
             self.tcp.send_gathered(cx);
             self.tcp.turn(cx);
+            self.udp.flush_answers(cx, &self.datagrams);
             self.udp.turn(cx, &self.datagrams);
             self.tcp.expire(cx);
             self.udp.expire(cx);
