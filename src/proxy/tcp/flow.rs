@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// Bytes of the shared buffer, and so the most that is kept for one direction.
 const BUFFER: usize = 32 << 10;
-/// Reads in a row that fill the buffer before a pipe takes over (perf/README.md has what other numbers cost).
+/// Reads in a row that fill the buffer before a pipe takes over (perf/notes/proxy.md has what other numbers cost).
 const FULL_READS: u8 = 1;
 /// Bytes asked of one splice.
 const SPLICE: usize = 1 << 20;

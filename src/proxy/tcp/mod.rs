@@ -49,7 +49,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Connections of which what came is read before any of it is sent: the kernel's code for one, then that for the other, is
-/// found in the processor's caches by all but the first (perf/README.md has what it brings).
+/// found in the processor's caches by all but the first (perf/notes/proxy.md has what it brings).
 const GATHERED: usize = 64;
 
 /// What a worker's parts need of it.
