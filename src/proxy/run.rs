@@ -97,7 +97,7 @@ impl Proxy {
     /// [`Error`]: a socket that cannot be bound, a name without an address, a CPU that cannot be used, too few
     /// descriptors.
     pub fn bind(config: &Config) -> Result<Self, Error> {
-        Self::bind_after(config, None)
+        Self::bind_while(config, None, || true)
     }
 
     /// The same in the place of another process, which hands its sockets over: those that the configuration does not ask for are
@@ -107,10 +107,18 @@ impl Proxy {
     /// # Errors
     /// As [`bind`](Self::bind), and [`Error::Handover`] where nobody hands anything over.
     pub fn take_over(config: &Config, predecessor: Predecessor) -> Result<Self, Error> {
-        Self::bind_after(config, Some(predecessor))
+        Self::bind_while(config, Some(predecessor), || true)
     }
 
-    fn bind_after(config: &Config, predecessor: Option<Predecessor>) -> Result<Self, Error> {
+    /// Either of them, as long as it is to `go_on`, which is asked while names are looked up.
+    ///
+    /// # Errors
+    /// As [`take_over`](Self::take_over), and [`Error::Ending`] where it was not to go on.
+    pub fn bind_while(
+        config: &Config,
+        predecessor: Option<Predecessor>,
+        go_on: impl Fn() -> bool,
+    ) -> Result<Self, Error> {
         check_cores(&config.cores)?;
         source::check(config)?;
         let workers = match config.cores.len() {
@@ -147,7 +155,7 @@ impl Proxy {
             parts.push(Parts { poll, waker: Some(waker), core: config.cores.get(index).copied() });
         }
         let budget = Budget::count(&sockets, workers);
-        let mut state = State::new(config, sockets, budget)?;
+        let mut state = State::new(config, sockets, budget, &go_on)?;
         let plan = state.plan(None);
         state.servers.go_on_from(servers, config, Instant::now());
         let shared = Arc::new(Shared::new(plan, log, workers));

@@ -89,7 +89,8 @@ mod tests {
     #[test]
     fn descriptors_are_left_for_workers_and_checks() {
         let text = |health: &str, servers: usize| {
-            let servers: Vec<_> = (0..servers).map(|last| format!("\"10.0.{}.{}:1\"", last / 200, last % 200)).collect();
+            let servers: Vec<_> =
+                (0..servers).map(|last| format!("\"10.0.{}.{}:1\"", last / 200, last % 200)).collect();
             let text = format!(
                 "[upstream.a]\nservers = [{}]\n{health}\n[[listener]]\nbind = [\"tcp/80\"]\nto = \"a\"\n",
                 servers.join(",")

@@ -135,9 +135,11 @@ impl Record {
             route: self.label.route.as_ref().map(|(route, _)| &**route),
             upstream: self.label.route.as_ref().map(|(_, upstream)| &**upstream),
             server: self.server.as_ref().map(|server| server.name()),
-            server_address: self.server.as_ref().map(|server| match server.address().socket_address(self.port) {
-                Some(address) => address.to_string(),
-                None => server.address().to_string(),
+            server_address: self.server.as_ref().map(|server| {
+                match server.address().socket_address(self.port) {
+                    Some(address) => address.to_string(),
+                    None => server.address().to_string(),
+                }
             }),
             tried_before: self.tried,
             reason: self.reason,

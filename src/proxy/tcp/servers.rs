@@ -98,7 +98,9 @@ impl Tcp {
                         connection.connected(cx.now);
                     }
                     if !passed.is_empty() {
-                        connection.tried.retain(|tried| !passed.iter().any(|server| Arc::ptr_eq(server, tried)));
+                        connection
+                            .tried
+                            .retain(|tried| !passed.iter().any(|server| Arc::ptr_eq(server, tried)));
                     }
                     let open = connection.open;
                     let Some(server) = &mut connection.server else { return false };

@@ -271,11 +271,10 @@ impl Udp {
         }
         let (inbox, outbox, pack) = (&self.inbox, &mut self.outbox, &mut self.pack);
         let Session { socket, bytes, together, .. } = session;
-        let refused =
-            transmit(socket, inbox, outbox, pack, udp, &udp.bytes_up, |_, word| match word {
-                Word::Went(length) => bytes[0] += length,
-                Word::Apart => together[0] = false,
-            });
+        let refused = transmit(socket, inbox, outbox, pack, udp, &udp.bytes_up, |_, word| match word {
+            Word::Went(length) => bytes[0] += length,
+            Word::Apart => together[0] = false,
+        });
         self.touch(share.session);
         if refused {
             self.refused(cx, share.session);
@@ -324,8 +323,7 @@ impl Udp {
             };
             heard = true;
             let Key { client, asked, .. } = session.key;
-            let way =
-                Way { session: number, to: Some(client), from: asked, together: session.together[1] };
+            let way = Way { session: number, to: Some(client), from: asked, together: session.together[1] };
             for index in start..start + received {
                 let Some(message) = self.inbox.get(index) else { continue };
                 udp.received.add(message.datagrams());

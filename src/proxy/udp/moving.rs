@@ -41,9 +41,8 @@ impl Udp {
         );
         let held = server.hold();
         let service = &self.plan.services[at.endpoint.listener];
-        let leads_there = |way: &&Way| {
-            way.label.route.as_ref().is_some_and(|(_, upstream)| **upstream == *note.upstream)
-        };
+        let leads_there =
+            |way: &&Way| way.label.route.as_ref().is_some_and(|(_, upstream)| **upstream == *note.upstream);
         let label = service.ways.iter().find(leads_there).map_or(&service.label, |way| &way.label);
         let key = Key { listening, client: note.client, asked: note.at };
         let descriptor = socket.as_raw_fd();

@@ -96,14 +96,7 @@ impl Pack {
     }
 
     /// Puts it behind the last message's datagrams, where these are all of one length, and it is of that or ends them.
-    fn join(
-        &mut self,
-        received: u16,
-        length: usize,
-        own: Option<u16>,
-        datagrams: u64,
-        session: u32,
-    ) -> bool {
+    fn join(&mut self, received: u16, length: usize, own: Option<u16>, datagrams: u64, session: u32) -> bool {
         let (Some(last), Some(size)) = (self.messages.last_mut(), self.sizes.last_mut()) else {
             return false;
         };
@@ -117,7 +110,12 @@ impl Pack {
         };
         let together = before + length;
         let datagrams = size.datagrams + datagrams;
-        if size.session != session || !of_one_length || !fits || together > MOST_BYTES || datagrams > MOST_SEGMENTS as u64 {
+        if size.session != session
+            || !of_one_length
+            || !fits
+            || together > MOST_BYTES
+            || datagrams > MOST_SEGMENTS as u64
+        {
             return false;
         }
         let Ok(segment) = u16::try_from(segment) else { return false };
@@ -169,9 +167,14 @@ mod tests {
     #[test]
     fn what_is_anothers_is_apart_and_stays_as_it_is_where_one_is_separated() {
         let mut pack = Pack::default();
-        for (received, (session, length, segment)) in
-            (0..).zip([(1, 9, None), (2, 9, None), (2, 9, None), (3, 25, Some(10)), (2, 9, None), (2, 4, None)])
-        {
+        for (received, (session, length, segment)) in (0..).zip([
+            (1, 9, None),
+            (2, 9, None),
+            (2, 9, None),
+            (3, 25, Some(10)),
+            (2, 9, None),
+            (2, 4, None),
+        ]) {
             pack.add(received, length, segment, Way { session, together: true, ..Way::default() });
         }
         let of_others = [(1, 9, None), (2, 18, Some(9)), (3, 25, Some(10)), (2, 13, Some(9))];

@@ -79,9 +79,8 @@ impl Inbox {
         let mut names = vec![Name::EMPTY; count].into_boxed_slice();
         let mut controls = vec![Control::EMPTY; count].into_boxed_slice();
         let rooms = bytes.chunks_exact_mut(size + BETWEEN);
-        let mut vectors: Box<[_]> = rooms
-            .map(|room| libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: size })
-            .collect();
+        let mut vectors: Box<[_]> =
+            rooms.map(|room| libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: size }).collect();
         // Once: none of it moves from here on, nor is it another's. What calls change is set before each of them.
         let mut heads = |with_names: bool| {
             let parts = vectors.iter_mut().zip(&mut names).zip(&mut controls);

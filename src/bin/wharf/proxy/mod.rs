@@ -26,7 +26,7 @@ use std::time::Duration;
 use voice::Voice;
 use wharf::engine::Shutdown;
 use wharf::proxy::config::Transport;
-use wharf::proxy::{Level, Proxy};
+use wharf::proxy::{Error, Level, Proxy};
 use wharf::sys::privileges::User;
 
 /// Places named at the start; of a long range the rest is counted.
@@ -71,9 +71,10 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
     }
     // Before the log has a thread of its own, which would keep it.
     user.as_ref().map_or(Ok(()), User::prepare).context("-Z")?;
-    let proxy = match successor::predecessor()? {
-        Some(predecessor) => Proxy::take_over(&config, predecessor)?,
-        None => Proxy::bind(&config)?,
+    let go_on = || !shutdown.requested();
+    let proxy = match Proxy::bind_while(&config, successor::predecessor()?, go_on) {
+        Err(Error::Ending) => return Ok(Outcome::Done),
+        proxy => proxy?,
     };
     if let Some(user) = user
         // One that takes another's place is so already.

@@ -24,9 +24,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     });
     let product = product.filter(|&product| product <= MOST);
     product
-        .map(|product| {
-            Duration::new((product / 1_000_000_000) as u64, (product % 1_000_000_000) as u32)
-        })
+        .map(|product| Duration::new((product / 1_000_000_000) as u64, (product % 1_000_000_000) as u32))
         .ok_or_else(|| {
             format!("`{text}` is no time: write a number and a unit, such as 250ms, 1.5s, 10m, 2h or 1d")
         })
@@ -53,7 +51,19 @@ mod tests {
             assert_eq!(duration(text), Ok(Duration::from_micros(micros)), "{text}");
         }
         for text in [
-            "", "5", "1.5", "s", ".s", "-1s", "1.5.2s", "1e3s", "5 s", "5S", "99999999999999999999s", "36501d", "5sek",
+            "",
+            "5",
+            "1.5",
+            "s",
+            ".s",
+            "-1s",
+            "1.5.2s",
+            "1e3s",
+            "5 s",
+            "5S",
+            "99999999999999999999s",
+            "36501d",
+            "5sek",
             "infs",
         ] {
             assert!(duration(text).is_err(), "{text}");
