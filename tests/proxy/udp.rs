@@ -166,7 +166,9 @@ fn sessions_that_are_answered_stay_in_a_flood() {
     let known = client();
     asks(&known);
     let flood: Vec<_> = (0..20).map(|_| client()).collect();
-    flood.iter().for_each(|client| drop(client.send_to(b"false", address).unwrap()));
+    for client in &flood {
+        client.send_to(b"false", address).unwrap();
+    }
     until("all were taken", || proxy.totals().udp.opened == 21);
     asks(&known);
     assert_eq!((proxy.totals().udp.opened, proxy.totals().sessions()), (21, 3));

@@ -178,7 +178,9 @@ fn what_came_to_several_sockets_lies_behind_one_another() {
         send(&one, round).unwrap();
         assert_eq!(receive(&mut inbox, &one), 1);
         assert_eq!(told(&inbox), [(round.to_owned(), Some(client.local_addr().unwrap()))]);
-        ["1", "2", "3"].iter().for_each(|payload| drop(send(&one, payload).unwrap()));
+        for payload in ["1", "2", "3"] {
+            send(&one, payload).unwrap();
+        }
         send(&other, round).unwrap();
         assert_eq!(inbox.receive_connected(&other, 4).unwrap(), 1);
         assert_eq!(inbox.receive_connected(&other, 4).unwrap_err().kind(), io::ErrorKind::WouldBlock);
