@@ -70,6 +70,8 @@ fn what_ended_is_in_the_log_with_the_wires_truth() {
     let tcp = lines.iter().find(|line| line["transport"] == "tcp").expect("a connection");
     for (key, value) in [
         ("client", from.to_string().into()),
+        ("local", places[0].to_string().into()),
+        ("server_address", server.to_string().into()),
         ("listener", "front".into()),
         ("route", "all".into()),
         ("upstream", "a".into()),
