@@ -7,6 +7,8 @@ use rustix::process::{Resource, getrlimit};
 
 /// Pipes of a worker, where there are descriptors enough.
 const PIPES: usize = 256;
+/// Large pipes of all workers: half of what a user without privileges has for pipes.
+const LARGE_PIPES: usize = 32;
 /// Descriptors left to the rest of the process, beside one for each worker: who asks at the admin address, names looked up, the log
 /// opened anew, another process told of.
 const RESERVE: usize = 16;
@@ -19,6 +21,8 @@ pub(super) struct Share {
     pub(super) connections: usize,
     pub(super) sessions: usize,
     pub(super) pipes: usize,
+    /// Of those, the ones that may be large.
+    pub(super) large_pipes: usize,
 }
 
 /// Descriptors that no client may take.
@@ -74,6 +78,7 @@ impl Budget {
             },
             sessions: if udp { most(config.limits.sessions, for_udp / workers) } else { 0 },
             pipes,
+            large_pipes: (LARGE_PIPES / workers).max(1),
         };
         match (tcp && share.connections == 0) || (udp && share.sessions == 0) {
             true => Err(Error::Descriptors { limit, used }),

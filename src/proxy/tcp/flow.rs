@@ -35,9 +35,9 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    pub(super) fn new(pipes: usize) -> Self {
+    pub(super) fn new(pipes: usize, large: usize) -> Self {
         let buffer = vec![0; BUFFER].into_boxed_slice();
-        Self { buffer, small: Vec::new(), pipes: Pipes::new(pipes) }
+        Self { buffer, small: Vec::new(), pipes: Pipes::new(pipes, large) }
     }
 
     /// Room to look at bytes in.
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_takes_no_more_room_than_it_has_to() {
-        let mut tools = Tools::new(0);
+        let mut tools = Tools::new(0, 0);
         tools.buffer.iter_mut().zip(0..).for_each(|(byte, number)| *byte = number as u8);
         for (range, room) in [
             (0..1, SMALL_BUFFER),

@@ -84,14 +84,14 @@ pub(super) struct Tcp {
 
 impl Tcp {
     pub(super) fn new(shared: Arc<Shared>, worker: usize, plan: Arc<Plan>, now: Instant) -> Self {
-        let Share { connections: most, pipes, .. } = plan.share;
+        let Share { connections: most, pipes, large_pipes, .. } = plan.share;
         Self {
             plan,
             shared,
             worker,
             connections: Slab::new(),
             wheel: Wheel::new(now),
-            tools: Tools::new(pipes),
+            tools: Tools::new(pipes, large_pipes),
             turns: Vec::new(),
             ready: Vec::new(),
             taken: Vec::new(),
