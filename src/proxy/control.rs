@@ -60,8 +60,14 @@ impl fmt::Debug for Control {
 }
 
 impl State {
-    /// Looks the names up that a configuration needs, and waits for it. `sockets` are those it asks for, all open.
-    pub(super) fn new(config: &Config, sockets: Sockets, budget: Budget) -> Result<Self, Error> {
+    /// Looks the names up that a configuration needs, and waits for it as long as it is to `go_on`. `sockets` are those it asks
+    /// for, all open.
+    pub(super) fn new(
+        config: &Config,
+        sockets: Sockets,
+        budget: Budget,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Self, Error> {
         let mut state = Self {
             config: config.clone(),
             meanings: Meanings::new(),
@@ -71,11 +77,7 @@ impl State {
             sockets,
             closed: false,
         };
-        for name in state.unknown(config) {
-            let found = Resolver::default().look_up(&name);
-            let found = found.map_err(|error| Error::Resolve { name: name.clone(), error })?;
-            state.meanings.insert(name, found.addresses);
-        }
+        state.meanings = look_up(state.unknown(config), &Resolver::default(), go_on)?;
         Ok(state)
     }
 
@@ -298,8 +300,8 @@ fn look_up(
             told.send((name, found)).map_err(drop)
         })
     };
-    let thread = thread::Builder::new().name("wharf-reload".to_owned()).spawn(work);
-    thread.map_err(|error| Error::Worker { what: "start a thread", error })?;
+    let thread = thread::Builder::new().name("wharf-names".to_owned()).spawn(work);
+    let thread = thread.map_err(|error| Error::Worker { what: "start a thread", error })?;
     while meanings.len() < wanted {
         match heard.recv_timeout(LOOK) {
             Ok((name, Ok(found))) => drop(meanings.insert(name, found.addresses)),
@@ -308,6 +310,8 @@ fn look_up(
             Err(_) => return Err(Error::Ending),
         }
     }
+    // It has told all, and is gone at once: whoever gives up privileges next does so for all threads.
+    let _ = thread.join();
     Ok(meanings)
 }
 

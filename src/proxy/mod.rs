@@ -24,7 +24,7 @@
 //! | another process | `handover` | takes this one's place, sockets and sessions |
 //! | sockets | `listen` | one for each port and worker, kept over reloads |
 //! | how much | `share` | what each worker may take on, by the descriptors there are |
-//! | workers | `run`, `worker` | threads, and the event loop of each |
+//! | workers | `run`, `running`, `worker` | threads, and the event loop of each |
 //! | TCP | `tcp` | a connection to a server for each client's, bytes both ways |
 //! | UDP | `udp` | a session for each client, datagrams both ways |
 //! | counts | `counters` | what became of each connection and datagram |
@@ -66,6 +66,7 @@ mod network;
 mod notice;
 mod plan;
 mod run;
+mod running;
 mod share;
 mod shared;
 mod slab;
@@ -82,6 +83,7 @@ pub use error::Error;
 pub use handover::{HandoverError, Predecessor, Successor};
 pub use network::{Network, NetworkError};
 pub use notice::{Level, Notice};
-pub use run::{Proxy, Running};
+pub use run::Proxy;
+pub use running::Running;
 pub use shared::ListenPlace;
 pub use status::{ServerStatus, Status, UpstreamStatus};

@@ -45,6 +45,13 @@ pub enum Notice {
         /// Where it listened.
         place: String,
     },
+    /// The kernel refuses to watch a socket that a new configuration brought: nobody is served there.
+    ListenerFailed {
+        /// Where it listens.
+        place: String,
+        /// Why.
+        problem: String,
+    },
     /// The access log cannot be written; records are dropped, and counted, until it can.
     LogFailed {
         /// Why.
@@ -61,6 +68,7 @@ impl Notice {
             Self::Server { up: false, .. }
             | Self::NameFailed { .. }
             | Self::ListenerDied { .. }
+            | Self::ListenerFailed { .. }
             | Self::LogFailed { .. } => Level::Warning,
         }
     }
@@ -76,6 +84,9 @@ impl fmt::Display for Notice {
             }
             Self::ListenerDied { place } => {
                 write!(f, "{place} listens no more: another process has shut it down")
+            }
+            Self::ListenerFailed { place, problem } => {
+                write!(f, "cannot watch {place}, so a worker serves nobody there: {problem}")
             }
             Self::LogFailed { problem } => write!(f, "cannot write the access log: {problem}"),
         }

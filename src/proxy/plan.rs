@@ -1,7 +1,8 @@
 //! What the configuration comes to at a time: the workers' view of it, replaced as a whole.
 //!
 //! A reload, or a name that means other addresses, makes a new plan and [publishes](Published) it. A worker looks for one
-//! when it is woken, which costs a read of a number; connections keep what they began with.
+//! when it is woken, which costs a read of a number. Connections keep what they began with until they have a server, and of it
+//! only [names](Label) from then on: of plans that were replaced nothing stays for their sake.
 
 use super::config::{self, Config, Place, Timeouts};
 use super::detect::Condition;
@@ -16,7 +17,7 @@ use super::upstream::{Address, Member, Server, Upstream};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// The workers' view.
@@ -40,7 +41,8 @@ pub(super) struct Plan {
 /// What is done for those who connect to a listener.
 #[derive(Debug)]
 pub(super) struct Service {
-    pub(super) name: Arc<str>,
+    /// Of connections that have no route yet.
+    pub(super) label: Arc<Label>,
     pub(super) no_delay: bool,
     pub(super) keep_alive: Option<Duration>,
     /// Who is trusted to say who the client is.
@@ -55,20 +57,32 @@ pub(super) struct Service {
 /// Where a connection goes that fits.
 #[derive(Debug)]
 pub(super) struct Way {
-    pub(super) name: Arc<str>,
+    pub(super) label: Arc<Label>,
     pub(super) condition: Condition,
     /// The upstream's place in the plan: whose turn it is, a worker knows by that.
     pub(super) index: usize,
-    pub(super) upstream_name: Arc<str>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) send_proxy: Option<Version>,
     /// Servers see the client's address.
     pub(super) transparent: bool,
 }
 
+/// By which it is known where a connection went: all that is kept of that while it lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Label {
+    /// The listener's name.
+    pub(super) listener: Arc<str>,
+    /// The route's, and the upstream's, once one was chosen.
+    pub(super) route: Option<(Arc<str>, Arc<str>)>,
+}
+
 /// The servers there are, by the names of their upstream and their own: a new plan goes on with what is known of them.
 #[derive(Debug, Default)]
-pub(super) struct Servers(HashMap<(String, String), Arc<Server>>);
+pub(super) struct Servers {
+    there: HashMap<(String, String), Arc<Server>>,
+    /// Those of former plans that have connections yet: one that comes back goes on with these.
+    gone: HashMap<(String, String), Weak<Server>>,
+}
 
 impl Servers {
     /// What is known of each.
@@ -78,7 +92,7 @@ impl Servers {
             server: name.clone(),
             standing: server.standing(now),
         };
-        self.0.iter().map(note).collect()
+        self.there.iter().map(note).collect()
     }
 
     /// Goes on from what another process knew of those that are the same in this configuration.
@@ -86,7 +100,7 @@ impl Servers {
         for ServerNote { upstream, server, standing } in notes {
             let mut checked = config.upstreams.iter().filter(|known| known.health.is_some());
             let checked = checked.any(|known| known.name == upstream);
-            if let Some(server) = self.0.get(&(upstream, server)) {
+            if let Some(server) = self.there.get(&(upstream, server)) {
                 server.go_on_from(&standing, checked, now);
             }
         }
@@ -105,35 +119,50 @@ impl Plan {
         before: Option<&Self>,
         now: Instant,
     ) -> Self {
-        let mut known = std::mem::take(&mut servers.0);
+        let mut known = std::mem::take(&mut servers.there);
+        let before_of = |name: &str| {
+            let upstream = before?.upstreams.iter().find(|(known, _)| **known == *name);
+            upstream.map(|(_, upstream)| upstream)
+        };
         let upstreams: Vec<_> = config
             .upstreams
             .iter()
             .map(|upstream| {
-                let name = Arc::from(upstream.name.as_str());
-                (name, Arc::new(servers.upstream(upstream, meanings, &mut known, now)))
+                let name: Arc<str> = upstream.name.as_str().into();
+                let members = servers.members(upstream, meanings, &mut known, now);
+                let same = before_of(&name)
+                    .filter(|known| known.is_of(upstream.balance, upstream.ejection, &members));
+                let upstream = same.map_or_else(
+                    || Arc::new(Upstream::new(upstream.balance, upstream.ejection, members)),
+                    Arc::clone,
+                );
+                (name, upstream)
             })
             .collect();
-        let way = |route: &config::Route| {
+        servers.part_with(known);
+        let way = |listener: &Arc<str>, route: &config::Route| {
             let (upstream_name, upstream) = &upstreams[route.upstream];
             Way {
-                name: route.name.as_str().into(),
+                label: Arc::new(Label {
+                    listener: Arc::clone(listener),
+                    route: Some((route.name.as_str().into(), Arc::clone(upstream_name))),
+                }),
                 condition: route.condition.clone(),
                 index: route.upstream,
-                upstream_name: Arc::clone(upstream_name),
                 upstream: Arc::clone(upstream),
                 send_proxy: config.upstreams[route.upstream].send_proxy,
                 transparent: config.upstreams[route.upstream].transparent,
             }
         };
         let services = config.listeners.iter().map(|listener| {
+            let name: Arc<str> = listener.name.as_str().into();
             Arc::new(Service {
-                name: listener.name.as_str().into(),
+                label: Arc::new(Label { listener: Arc::clone(&name), route: None }),
                 no_delay: listener.options.no_delay,
                 keep_alive: listener.options.keep_alive,
                 accept_proxy: listener.accept_proxy.clone(),
                 detect_timeout: listener.detect_timeout,
-                ways: listener.routes.iter().map(way).collect(),
+                ways: listener.routes.iter().map(|route| way(&name, route)).collect(),
                 needs_bytes: listener.routes.iter().any(|route| route.condition.needs_bytes()),
             })
         });
@@ -153,23 +182,26 @@ impl Plan {
 }
 
 impl Servers {
-    fn upstream(
+    /// An upstream's servers: those `known` from the plan before, those that were gone and are not forgotten, and new ones.
+    fn members(
         &mut self,
         upstream: &config::Upstream,
         meanings: &Meanings,
         known: &mut HashMap<(String, String), Arc<Server>>,
         now: Instant,
-    ) -> Upstream {
+    ) -> Vec<Member> {
         let mut members: Vec<Member> = Vec::new();
         for server in &upstream.servers {
             for (name, address) in addresses(&server.place, meanings) {
                 let key = (upstream.name.clone(), name.clone());
-                let made = known.remove(&key).unwrap_or_else(|| Arc::new(Server::new(name, address, now)));
+                let back = || self.gone.remove(&key).and_then(|server| server.upgrade());
+                let made = known.remove(&key).or_else(back);
+                let made = made.unwrap_or_else(|| Arc::new(Server::new(name, address, now)));
                 // Two names for one place would be two servers of one name.
                 if members.iter().any(|member| member.server.name() == made.name()) {
                     continue;
                 }
-                self.0.insert(key, Arc::clone(&made));
+                self.there.insert(key, Arc::clone(&made));
                 members.push(Member {
                     server: made,
                     weight: server.weight.into(),
@@ -178,7 +210,13 @@ impl Servers {
                 });
             }
         }
-        Upstream::new(upstream.balance, upstream.ejection, members)
+        members
+    }
+
+    /// Remembers servers that no plan has any more, for as long as they have connections.
+    fn part_with(&mut self, servers: HashMap<(String, String), Arc<Server>>) {
+        self.gone.retain(|_, server| server.strong_count() > 0);
+        self.gone.extend(servers.into_iter().map(|(key, server)| (key, Arc::downgrade(&server))));
     }
 }
 
@@ -272,9 +310,21 @@ mod tests {
         assert!(Arc::ptr_eq(&server(&first, 0, 1), &server(&second, 0, 2)));
         // The same address in another upstream is another server, and those that went are forgotten.
         assert!(!Arc::ptr_eq(&server(&first, 0, 0), &server(&first, 1, 0)));
+        let upstream = |plan: &Plan, upstream: usize| Arc::clone(&plan.upstreams[upstream].1);
+        assert!(Arc::ptr_eq(&upstream(&first, 1), &upstream(&second, 1)), "nothing about it is new");
+        assert!(!Arc::ptr_eq(&upstream(&first, 0), &upstream(&second, 0)));
         assert!(Arc::ptr_eq(&first.limits, &second.limits));
         let third = plan(&config, &Meanings::new(), &mut servers, Some(&second));
-        assert_eq!((members(&third, 0).len(), servers.0.len()), (1, 2));
+        assert_eq!((members(&third, 0).len(), servers.there.len()), (1, 2));
+        // Back again, it is the one that has a connection, and one nobody remembers is new.
+        let (one, other) = (server(&second, 0, 2), Arc::downgrade(&server(&second, 0, 1)));
+        let held = one.take(0, config.upstreams[0].ejection);
+        drop((first, second));
+        assert!(other.upgrade().is_none(), "what went is let go of");
+        let back = plan(&config, &mean(&[1, 2]), &mut servers, Some(&third));
+        assert!(Arc::ptr_eq(&server(&back, 0, 1), &one));
+        assert_eq!([server(&back, 0, 1).active(), server(&back, 0, 2).active()], [1, 0]);
+        drop(held);
         let mut tighter = config.clone();
         tighter.limits.client.client_rate = 1;
         let fourth = plan(&tighter, &Meanings::new(), &mut servers, Some(&third));

@@ -1,14 +1,14 @@
-//! A proxy from its first socket to its last count.
+//! A proxy from its first socket until it is at work.
 
 use super::access_log::AccessLog;
 use super::admin::Answers;
 use super::config::{Admin, Config, Transport};
 use super::control::{Control, Listen, State};
-use super::counters::Totals;
 use super::error::Error;
-use super::handover::{self, Adoption, HandoverError, Predecessor, Successor, Taken};
+use super::handover::{self, Adoption, Predecessor, Taken};
 use super::listen::{self, Asked, Opened, Sockets};
 use super::notice::Notice;
+use super::running::Running;
 use super::share::Budget;
 use super::shared::{ListenPlace, Shared};
 use super::source;
@@ -21,13 +21,9 @@ use rustix::thread::CpuSet;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-/// For the access log to be written at the end.
-const LOG_PATIENCE: Duration = Duration::from_secs(5);
+use std::thread;
+use std::time::Instant;
 
 /// A proxy whose sockets are bound: clients may connect, and wait until it [starts](Self::start).
 ///
@@ -97,7 +93,7 @@ impl Proxy {
     /// [`Error`]: a socket that cannot be bound, a name without an address, a CPU that cannot be used, too few
     /// descriptors.
     pub fn bind(config: &Config) -> Result<Self, Error> {
-        Self::bind_after(config, None)
+        Self::bind_while(config, None, || true)
     }
 
     /// The same in the place of another process, which hands its sockets over: those that the configuration does not ask for are
@@ -107,10 +103,18 @@ impl Proxy {
     /// # Errors
     /// As [`bind`](Self::bind), and [`Error::Handover`] where nobody hands anything over.
     pub fn take_over(config: &Config, predecessor: Predecessor) -> Result<Self, Error> {
-        Self::bind_after(config, Some(predecessor))
+        Self::bind_while(config, Some(predecessor), || true)
     }
 
-    fn bind_after(config: &Config, predecessor: Option<Predecessor>) -> Result<Self, Error> {
+    /// Either of them, as long as it is to `go_on`, which is asked while names are looked up.
+    ///
+    /// # Errors
+    /// As [`take_over`](Self::take_over), and [`Error::Ending`] where it was not to go on.
+    pub fn bind_while(
+        config: &Config,
+        predecessor: Option<Predecessor>,
+        go_on: impl Fn() -> bool,
+    ) -> Result<Self, Error> {
         check_cores(&config.cores)?;
         source::check(config)?;
         let workers = match config.cores.len() {
@@ -147,7 +151,7 @@ impl Proxy {
             parts.push(Parts { poll, waker: Some(waker), core: config.cores.get(index).copied() });
         }
         let budget = Budget::count(&sockets, workers);
-        let mut state = State::new(config, sockets, budget)?;
+        let mut state = State::new(config, sockets, budget, &go_on)?;
         let plan = state.plan(None);
         state.servers.go_on_from(servers, config, Instant::now());
         let shared = Arc::new(Shared::new(plan, log, workers));
@@ -249,136 +253,9 @@ impl Proxy {
     }
 }
 
-/// A proxy at work. Dropping it ends the work like [`stop`](Self::stop), and does not wait for it.
-pub struct Running {
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<io::Result<()>>>,
-    wakers: Arc<[Waker]>,
-    /// Until the end: its threads end with it.
-    control: Option<Arc<Control>>,
-    answers: Option<Answers>,
-    admin: Option<(Admin, TcpListener)>,
-    notice: Listen,
-    began: Instant,
-}
-
-impl Running {
-    /// What it has done so far.
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        self.shared.totals()
-    }
-
-    /// How it is doing.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        Status::of(&self.shared, self.began, Instant::now())
-    }
-
-    /// Goes by another configuration from now on: listeners, routes, upstreams, time-outs and limits. Connections and UDP
-    /// sessions that there are stay where they are. Names are looked up first, which may take a while. An access log is
-    /// opened anew.
-    ///
-    /// Where both configurations listen, the sockets stay, set anew, and nobody is refused in between. A port that is new is
-    /// bound. One that is no longer asked for is closed, once those who wait there are accepted; one that takes datagrams
-    /// stays until the last session there is over, and begins none.
-    ///
-    /// # Errors
-    /// A name without an address, a route to nowhere, a socket that cannot be bound; [`Error::NeedsRestart`] where workers, the
-    /// admin address or the log's path would change. Nothing has changed then.
-    pub fn reload(&self, config: &Config) -> Result<(), Error> {
-        self.reload_while(config, || true)
-    }
-
-    /// The same, as long as it is to `go_on`, which is asked while names are looked up.
-    ///
-    /// # Errors
-    /// As [`reload`](Self::reload), and [`Error::Ending`] where it was not to go on; nothing has changed then.
-    pub fn reload_while(&self, config: &Config, go_on: impl Fn() -> bool) -> Result<(), Error> {
-        match &self.control {
-            Some(control) => control.reload(config, &self.notice, &go_on),
-            None => Err(Error::Ending),
-        }
-    }
-
-    /// Hands its listening sockets and UDP sessions to another process, which [takes over](Proxy::take_over), and waits until
-    /// that one is at work. From then on it takes no more clients in: [stop](Self::stop) it, and its connections end as they
-    /// do at an end. `go_on`: whether to go on waiting for the other process.
-    ///
-    /// # Errors
-    /// [`HandoverError`]: it goes on as before.
-    pub fn hand_over(
-        &mut self,
-        successor: &Successor,
-        go_on: impl Fn() -> bool,
-    ) -> Result<(), HandoverError> {
-        let control = self.control.as_ref().filter(|_| !self.shared.stop.load(Ordering::Relaxed));
-        let control = control.ok_or(HandoverError::Ending)?;
-        let admin = self.admin.as_ref().map(|(admin, listener)| (*admin, listener));
-        handover::hand_over(control, admin, successor, go_on)?;
-        (self.answers, self.admin) = (None, None);
-        Ok(())
-    }
-
-    /// Where it listens by now, in the order of the configuration.
-    #[must_use]
-    pub fn places(&self) -> Vec<(Transport, ListenPlace)> {
-        self.control.as_ref().map_or_else(Vec::new, |control| control.places())
-    }
-
-    /// Whether a worker has ended, which none does by itself unless something is wrong.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
-    }
-
-    /// Asks it to end: it refuses new clients from now on, and waits for those it has as long as
-    /// [`Timeouts::drain`](super::config::Timeouts::drain) says, and for UDP sessions until none had a datagram for a second.
-    pub fn stop(&self) {
-        // A second time there is nothing to close.
-        if let Some(control) = self.control.as_ref().filter(|_| !self.shared.stop.load(Ordering::Relaxed)) {
-            control.close();
-        }
-        self.shared.stop.store(true, Ordering::Relaxed);
-        for waker in &*self.wakers {
-            // Nobody is left to be woken where that fails.
-            let _ = waker.wake();
-        }
-    }
-
-    /// Waits until it has ended.
-    ///
-    /// # Errors
-    /// [`Error::Worker`]: a worker failed.
-    pub fn wait(mut self) -> Result<Totals, Error> {
-        for thread in std::mem::take(&mut self.threads) {
-            let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            result.map_err(|error| Error::Worker { what: "wait for events", error })?;
-        }
-        let totals = self.totals();
-        (self.control, self.answers) = (None, None);
-        if let Some(log) = &self.shared.access_log {
-            log.flush(LOG_PATIENCE);
-        }
-        Ok(totals)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Proxy").field("shared", &self.shared).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Running {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running").field("shared", &self.shared).finish_non_exhaustive()
     }
 }
 

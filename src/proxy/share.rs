@@ -6,9 +6,14 @@ use super::listen::Sockets;
 use rustix::process::{Resource, getrlimit};
 
 /// Pipes of a worker, where there are descriptors enough.
-const PIPES: usize = 64;
-/// Descriptors left to the rest of the process.
-const RESERVE: usize = 8;
+const PIPES: usize = 256;
+/// Large pipes of all workers: half of what a user without privileges has for pipes.
+const LARGE_PIPES: usize = 32;
+/// Descriptors left to the rest of the process, beside one for each worker: who asks at the admin address, names looked up, the log
+/// opened anew, another process told of.
+const RESERVE: usize = 16;
+/// Most servers that are checked at a time, each with a descriptor, as far as those are left to it.
+const CHECKS: usize = 64;
 
 /// How much a worker may take on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +21,15 @@ pub(super) struct Share {
     pub(super) connections: usize,
     pub(super) sessions: usize,
     pub(super) pipes: usize,
+    /// Of those, the ones that may be large.
+    pub(super) large_pipes: usize,
+}
+
+/// Descriptors that no client may take.
+fn reserve(config: &Config, workers: usize) -> usize {
+    let checked = config.upstreams.iter().filter(|upstream| upstream.health.is_some());
+    let checked: usize = checked.map(|upstream| upstream.servers.len()).sum();
+    RESERVE + workers + checked.min(CHECKS)
 }
 
 /// The process's descriptors.
@@ -40,7 +54,7 @@ impl Budget {
     pub(super) fn share(&self, config: &Config, sockets: &Sockets) -> Result<Share, Error> {
         let Self { limit, workers, .. } = *self;
         let used = self.others + sockets.count();
-        let left = limit.saturating_sub(used + RESERVE);
+        let left = limit.saturating_sub(used + reserve(config, workers));
         let is_there = |wanted| sockets.endpoints.iter().any(|endpoint| endpoint.transport == wanted);
         let (tcp, udp) = (is_there(Transport::Tcp), is_there(Transport::Udp));
         // A connection has two, a session one; a pipe two.
@@ -64,10 +78,32 @@ impl Budget {
             },
             sessions: if udp { most(config.limits.sessions, for_udp / workers) } else { 0 },
             pipes,
+            large_pipes: (LARGE_PIPES / workers).max(1),
         };
         match (tcp && share.connections == 0) || (udp && share.sessions == 0) {
             true => Err(Error::Descriptors { limit, used }),
             false => Ok(share),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_left_for_workers_and_checks() {
+        let text = |health: &str, servers: usize| {
+            let servers: Vec<_> =
+                (0..servers).map(|last| format!("\"10.0.{}.{}:1\"", last / 200, last % 200)).collect();
+            let text = format!(
+                "[upstream.a]\nservers = [{}]\n{health}\n[[listener]]\nbind = [\"tcp/80\"]\nto = \"a\"\n",
+                servers.join(",")
+            );
+            Config::from_toml(&text).unwrap()
+        };
+        assert_eq!(reserve(&text("", 9), 4), 20);
+        assert_eq!(reserve(&text("health.interval = \"1s\"", 9), 4), 29);
+        assert_eq!(reserve(&text("health.interval = \"1s\"", 300), 4), 84);
     }
 }

@@ -1,8 +1,12 @@
 //! How a proxy is doing, as a value.
 
+use super::config::Transport;
 use super::counters::Totals;
+use super::plan::Plan;
 use super::shared::Shared;
+use crate::sys::socket_options;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -23,6 +27,9 @@ pub struct Status {
     pub sessions_open: u64,
     /// What has been done since the start; by the processes, too, whose place this one has taken.
     pub totals: Totals,
+    /// Datagrams for its listening sockets that the kernel dropped, mostly since there was no room: nobody received them, and no
+    /// total has them. Of a socket that is closed they count no more.
+    pub datagrams_lost: u64,
     /// Those let in without being counted for their client, as there was no place for it.
     pub uncounted_clients: u64,
     /// Records written to the access log, where there is one.
@@ -95,10 +102,24 @@ impl Status {
             connections_open: totals.open(),
             sessions_open: totals.sessions(),
             totals,
+            datagrams_lost: lost(&plan),
             uncounted_clients: plan.limits.uncounted(),
             log_written: shared.access_log.as_ref().map_or(0, |log| log.written()),
             log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
             upstreams: upstreams.collect(),
         }
     }
+}
+
+/// What the kernel dropped at the sockets for datagrams, each once whoever has it.
+fn lost(plan: &Plan) -> u64 {
+    let sockets = plan.listening.iter().flatten();
+    let datagrams = sockets.filter(|listening| listening.endpoint.transport == Transport::Udp);
+    let lost: HashMap<u64, u32> = datagrams
+        .filter_map(|listening| {
+            let socket = rustix::fs::fstat(&listening.socket).ok()?;
+            Some((socket.st_ino, socket_options::dropped(&listening.socket).ok()?))
+        })
+        .collect();
+    lost.into_values().map(u64::from).sum()
 }

@@ -65,6 +65,31 @@ pub fn set_udp_gro(socket: impl AsFd) -> io::Result<()> {
     set(socket, libc::SOL_UDP, UDP_GRO, 1)
 }
 
+/// How many datagrams the kernel dropped that were for a socket, since there was no room in it or a checksum was wrong
+/// (`SO_MEMINFO`, Linux 4.12).
+///
+/// # Errors
+/// As `getsockopt(2)`.
+pub fn dropped(socket: impl AsFd) -> io::Result<u32> {
+    /// `SK_MEMINFO_VARS` and `SK_MEMINFO_DROPS` of `linux/sock_diag.h`.
+    const VALUES: usize = 9;
+    const DROPS: usize = 8;
+    let mut values = [0_u32; VALUES];
+    let mut length = size_of_val(&values) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes at the address of `values`, and four into `length`; both live through the
+    // call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(values[DROPS]) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Lets a socket be bound to an address that is not the host's (`IP_TRANSPARENT`, `IPV6_TRANSPARENT`; ip(7)), and puts the choice of
 /// a port off until it is connected (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2), by when the other end is known, too.
 ///
@@ -86,5 +111,26 @@ pub fn set_packet_info(socket: impl AsFd, v6: bool) -> io::Result<()> {
     match v6 {
         false => set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
         true => set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let (near, far) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        socket2::SockRef::from(&near).set_recv_buffer_size(1).unwrap();
+        assert_eq!(dropped(&near).unwrap(), 0);
+        let sent = 100;
+        for _ in 0..sent {
+            far.send_to(&[0; 1_000], near.local_addr().unwrap()).unwrap();
+        }
+        near.set_nonblocking(true).unwrap();
+        let received = std::iter::from_fn(|| near.recv(&mut [0; 1_000]).ok()).count();
+        assert!(received < sent, "{received}");
+        assert_eq!(dropped(&near).unwrap() as usize, sent - received);
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
-use wharf::proxy::config::{HealthCheck, Probe};
+use wharf::proxy::config::{Ejection, HealthCheck, Probe};
 
 /// An address where nobody listens.
 fn nobody() -> SocketAddr {
@@ -248,6 +248,59 @@ fn a_server_in_the_file_system_with_a_full_queue_is_waited_for_beside_one_that_i
     drop(first);
     second.read_exact(&mut [0]).unwrap();
     drop(listener);
+}
+
+/// That it accepts does not make up for it.
+#[test]
+fn a_server_that_accepts_and_dies_at_once_is_taken_out() {
+    let dies = serve(|mut connection| {
+        let _ = connection.read(&mut [0; 3]);
+        reset(connection);
+    });
+    let mut config = config("127.0.0.1:tcp/0", &[dies.to_string(), echo().to_string()]);
+    config.cores = vec![0];
+    let hour = Duration::from_secs(3_600);
+    config.upstreams[0].ejection = Ejection { failures: 3, first: hour, longest: hour };
+    let (proxy, address) = start(&config);
+    let failed = (0..20).filter(|_| ask(address).is_err()).count();
+    assert_eq!(failed, 3);
+    let servers = proxy.status().upstreams[0].servers.clone();
+    assert_eq!((servers[0].ejected, servers[0].failed, servers[1].failed), (true, 3, 0), "{servers:?}");
+}
+
+#[test]
+fn what_a_server_said_before_it_broke_reaches_the_client() {
+    // More than the client's socket takes in while nobody reads there.
+    let tail = noise(200 << 10, 3);
+    let (told, heard) = channel();
+    let says = tail.clone();
+    let server = serve(move |mut connection| {
+        connection.write_all(&says).unwrap();
+        connection.shutdown(std::net::Shutdown::Write).unwrap();
+        told.send(()).unwrap();
+        let _ = connection.read(&mut [0; 3]);
+        reset(connection);
+    });
+    let (proxy, address) = start(&config("127.0.0.1:tcp/0", &[server.to_string()]));
+    let mut client = connect(address);
+    heard.recv_timeout(PATIENCE).unwrap();
+    until("it has come through", || proxy.totals().tcp.bytes_down == 200 << 10);
+    client.write_all(b"ask").unwrap();
+    until("it is over", || proxy.totals().ended.server_reset == 1);
+    assert!(read_all(&mut client).unwrap() == tail);
+}
+
+/// Servers there are that a host without their family, or without a route, has no way to.
+#[test]
+fn a_server_that_this_host_has_no_way_to_is_passed_over() {
+    let mut servers: Vec<_> = (1..=5).map(|last| format!("224.0.0.{last}:9")).collect();
+    servers.push(echo().to_string());
+    let mut config = config("127.0.0.1:tcp/0", &servers);
+    config.limits.attempts = 2;
+    let (proxy, address) = start(&config);
+    (0..4).for_each(|_| ask(address).unwrap());
+    let failed: u64 = proxy.status().upstreams[0].servers.iter().map(|server| server.failed).sum();
+    assert_eq!(failed, 0);
 }
 
 #[test]

@@ -141,6 +141,45 @@ fn the_session_silent_longest_makes_room() {
     adds_up(proxy.wait().unwrap());
 }
 
+/// Whoever sends under false addresses is not answered, and takes no room from those who are.
+#[test]
+fn sessions_that_are_answered_stay_in_a_flood() {
+    // It answers one client only.
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = server.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut bytes = [0; 64];
+        while let Ok((length, from)) = server.recv_from(&mut bytes) {
+            if &bytes[..length] == b"known" {
+                server.send_to(&bytes[..length], from).unwrap();
+            }
+        }
+    });
+    let mut config = config("127.0.0.1:udp/0", &[at.to_string()]);
+    config.cores = vec![0];
+    config.limits.sessions = 3;
+    let (proxy, address) = start(&config);
+    let asks = |client: &UdpSocket| {
+        client.send_to(b"known", address).unwrap();
+        client.recv(&mut [0; 16]).unwrap();
+    };
+    let known = client();
+    asks(&known);
+    let flood: Vec<_> = (0..20).map(|_| client()).collect();
+    for client in &flood {
+        client.send_to(b"false", address).unwrap();
+    }
+    until("all were taken", || proxy.totals().udp.opened == 21);
+    asks(&known);
+    assert_eq!((proxy.totals().udp.opened, proxy.totals().sessions()), (21, 3));
+    // Of those that are answered the one silent longest goes, where there is no other.
+    let others: Vec<_> = (0..3).map(|_| client()).collect();
+    others.iter().for_each(asks);
+    assert_eq!((proxy.totals().udp.opened, proxy.totals().udp.evicted), (24, 21));
+    others.iter().for_each(asks);
+    assert_eq!(proxy.totals().udp.opened, 24);
+}
+
 #[test]
 fn silent_clients_are_forgotten() {
     let mut config = config("127.0.0.1:udp/0", &[server().to_string()]);

@@ -48,6 +48,7 @@ fn what_ended_is_in_the_log_with_the_wires_truth() {
     let metrics = get("/metrics");
     for line in [
         "wharf_proxy_connections_open 1".to_owned(),
+        "wharf_proxy_datagrams_dropped_total{reason=\"kernel\"} 0".to_owned(),
         format!("wharf_proxy_server_active{{upstream=\"a\",server=\"{server}\"}} 1"),
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
@@ -69,6 +70,8 @@ fn what_ended_is_in_the_log_with_the_wires_truth() {
     let tcp = lines.iter().find(|line| line["transport"] == "tcp").expect("a connection");
     for (key, value) in [
         ("client", from.to_string().into()),
+        ("local", places[0].to_string().into()),
+        ("server_address", server.to_string().into()),
         ("listener", "front".into()),
         ("route", "all".into()),
         ("upstream", "a".into()),

@@ -405,7 +405,7 @@ fn sockets_of_a_service_manager_are_taken_and_handed_on() {
 
 #[test]
 fn privileges_are_gone_and_the_port_is_kept() {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: -Z needs root");
         return;
@@ -419,10 +419,29 @@ fn privileges_are_gone_and_the_port_is_kept() {
     let mut command = Command::new(&program);
     // A port that only root may bind, at an address of its own; and one that a later process could not.
     let at: SocketAddr = "127.88.9.7:89".parse().unwrap();
-    let listen = format!("127.88.9.7:tcp/89={}", named("a"));
-    command.args(["proxy", "--listen", &listen, "-Z", "nobody", "--drain", "1s"]).stdin(Stdio::null());
+    let (file, logs) = (directory.path().join("proxy.toml"), directory.path().join("logs"));
+    let log = logs.join("access");
+    let text = format!(
+        "log.access = \"{}\"\ntimeouts.drain = \"1s\"\nupstream.a.servers = [\"{}\"]\n[[listener]]\nbind = [\"127.88.9.7:tcp/89\"]\nto = \"a\"\n",
+        log.display(),
+        named("a")
+    );
+    std::fs::write(&file, text).unwrap();
+    let nobody = wharf::sys::privileges::User::named("nobody").unwrap();
+    std::fs::create_dir(&logs).unwrap();
+    std::os::unix::fs::chown(&logs, Some(nobody.uid), Some(nobody.gid)).unwrap();
+    command.arg("proxy").arg("--config").arg(&file).args(["-Z", "nobody"]).stdin(Stdio::null());
     let mut proxy = Generations::run(command);
     proxy.line("at work");
+    // The log is the user's: moved away and not, it can be opened anew.
+    let is_theirs = || std::fs::metadata(&log).is_ok_and(|found| found.uid() == nobody.uid);
+    assert!(is_theirs());
+    proxy.signal(Signal::HUP);
+    proxy.line("is in force");
+    std::fs::rename(&log, logs.join("access.1")).unwrap();
+    proxy.signal(Signal::HUP);
+    proxy.line("is in force");
+    until("it is opened anew", is_theirs);
     for _ in 0..2 {
         let id = proxy.process.as_raw_nonzero();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();

@@ -11,6 +11,7 @@
 mod output;
 
 use super::config::Transport;
+use super::plan::Label;
 use super::upstream::Server;
 use crate::sys::tcp_info::TcpInfo;
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
@@ -35,16 +36,18 @@ pub(super) struct Record {
     pub(super) began: SystemTime,
     /// From then to its end.
     pub(super) lasted: Duration,
-    /// From its beginning until its server had accepted, in turns of the event loop: 0 where that was the same one.
+    /// From when the server was asked until it had accepted, in turns of the event loop: 0 where that was the same one.
     pub(super) connected_after: Option<Duration>,
     /// Who connected; `None` through a Unix socket.
     pub(super) peer: Option<SocketAddr>,
     /// Who the client is by a PROXY header.
     pub(super) client: Option<SocketAddr>,
-    /// The listener's name.
-    pub(super) listener: Arc<str>,
-    /// The route's, and the upstream's, once one was chosen.
-    pub(super) route: Option<(Arc<str>, Arc<str>)>,
+    /// Where the client came in; `None` through a Unix socket.
+    pub(super) local: Option<SocketAddr>,
+    /// The port that counts where the server's is the client's.
+    pub(super) port: u16,
+    /// The names of where it went.
+    pub(super) label: Arc<Label>,
     /// The server that had it, or was tried last.
     pub(super) server: Option<Arc<Server>>,
     /// Servers tried before that one.
@@ -68,10 +71,15 @@ struct Line<'a> {
     /// The proxy in front of us, where a PROXY header told of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     via: Option<SocketAddr>,
+    /// Where it came in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local: Option<SocketAddr>,
     listener: &'a str,
     route: Option<&'a str>,
     upstream: Option<&'a str>,
     server: Option<&'a str>,
+    /// Where that is, with the port.
+    server_address: Option<String>,
     tried_before: usize,
     reason: &'static str,
     seconds: f64,
@@ -120,12 +128,19 @@ impl Record {
                 Transport::Tcp => "tcp",
                 Transport::Udp => "udp",
             },
-            client: self.client.or(self.peer),
-            via: self.client.and(self.peer),
-            listener: &self.listener,
-            route: self.route.as_ref().map(|(route, _)| &**route),
-            upstream: self.route.as_ref().map(|(_, upstream)| &**upstream),
+            client: self.client.or(self.peer).map(canonical),
+            via: self.client.and(self.peer).map(canonical),
+            local: self.local.map(canonical),
+            listener: &self.label.listener,
+            route: self.label.route.as_ref().map(|(route, _)| &**route),
+            upstream: self.label.route.as_ref().map(|(_, upstream)| &**upstream),
             server: self.server.as_ref().map(|server| server.name()),
+            server_address: self.server.as_ref().map(|server| {
+                match server.address().socket_address(self.port) {
+                    Some(address) => address.to_string(),
+                    None => server.address().to_string(),
+                }
+            }),
             tried_before: self.tried,
             reason: self.reason,
             seconds: seconds(self.lasted),
@@ -136,6 +151,11 @@ impl Record {
             server_tcp,
         }
     }
+}
+
+/// An IPv4 address as such, where it came through a socket for both families.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn utc(time: SystemTime) -> String {

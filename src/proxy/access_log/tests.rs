@@ -4,17 +4,22 @@ use super::super::upstream::Address;
 use super::*;
 use std::io::Write;
 
+fn label(route: Option<(Arc<str>, Arc<str>)>) -> Arc<Label> {
+    Arc::new(Label { listener: "front".into(), route })
+}
+
 fn record(number: u64) -> Record {
-    let address = Address::Ip { address: [192, 0, 2, 1].into(), port: Some(80) };
+    let address = Address::Ip { address: [192, 0, 2, 1].into(), port: None };
     Record {
         transport: Transport::Tcp,
         began: UNIX_EPOCH + Duration::from_millis(1_700_000_000_500),
         lasted: Duration::from_millis(1_250),
         connected_after: Some(Duration::from_micros(300)),
-        peer: Some(([10, 0, 0, 1], 4_000).into()),
+        peer: Some("[::ffff:10.0.0.1]:4000".parse().unwrap()),
         client: Some(([198, 51, 100, 7], 5_000).into()),
-        listener: "front".into(),
-        route: Some(("all".into(), "web".into())),
+        local: Some("[::ffff:10.0.0.9]:443".parse().unwrap()),
+        port: 443,
+        label: label(Some(("all".into(), "web".into()))),
         server: Some(Arc::new(Server::new(address.to_string(), address, Instant::now()))),
         tried: 1,
         bytes: [number, 20],
@@ -34,14 +39,15 @@ fn a_record_becomes_a_line() {
     let path = directory.path().join("log");
     let (log, thread) = AccessLog::start(&path, |error| panic!("{error}")).unwrap();
     log.record(record(10));
-    log.record(Record { client: None, route: None, server: None, ..record(11) });
+    log.record(Record { client: None, label: label(None), server: None, ..record(11) });
     assert_eq!(log.dropped(), 0);
     drop(log);
     thread.join().unwrap();
     let lines = lines(&path);
     let first = serde_json::json!({
         "time": "2023-11-14T22:13:20.5Z", "transport": "tcp", "client": "198.51.100.7:5000", "via": "10.0.0.1:4000",
-        "listener": "front", "route": "all", "upstream": "web", "server": "192.0.2.1:80", "tried_before": 1,
+        "listener": "front", "route": "all", "upstream": "web", "server": "192.0.2.1",
+        "local": "10.0.0.9:443", "server_address": "192.0.2.1:443", "tried_before": 1,
         "reason": "complete", "seconds": 1.25, "connect_seconds": 0.0003, "bytes_up": 10, "bytes_down": 20,
         "client_tcp": {
             "rtt_us": 42, "rtt_deviation_us": 0, "min_rtt_us": 0, "retransmissions": 1,

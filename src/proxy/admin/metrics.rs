@@ -64,8 +64,10 @@ pub(super) fn text(status: &Status) -> String {
         ("full", udp.full),
         ("too_long", udp.too_long),
         ("failed", udp.failed),
+        ("kernel", status.datagrams_lost),
     ];
-    out.many("datagrams_dropped_total", "counter", "Of those, the others, by why.", "reason", &dropped);
+    let why = "Of those, the others, by why; and those that the kernel dropped before they were received.";
+    out.many("datagrams_dropped_total", "counter", why, "reason", &dropped);
     out.one(
         "icmp_unreachable_total",
         "counter",

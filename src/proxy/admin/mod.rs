@@ -159,6 +159,7 @@ mod tests {
             connections_open: totals.open(),
             sessions_open: 0,
             totals,
+            datagrams_lost: 0,
             uncounted_clients: 0,
             log_written: 0,
             log_dropped: 0,

@@ -1,5 +1,6 @@
 //! HTTP as a connection begins with it: the host asked for, or HTTP/2's preface.
 
+use super::Patience;
 use crate::parse::Prefix;
 use crate::parse::http::{RequestLine, host_field};
 
@@ -18,8 +19,8 @@ pub(super) fn preface(bytes: &[u8]) -> Prefix<(), ()> {
 
 /// The host asked for, without its port: by the target where that names one, else by the field. `None`: more is needed.
 /// `Some(None)`: there is none to go by: no field, an unprintable one, or two that differ, of which a server might take the
-/// other one.
-pub(super) fn host<'a>(line: &RequestLine<'a>) -> Option<Option<&'a str>> {
+/// other one. Where no more is waited for, what was seen so far counts: a head may be longer than anybody looks.
+pub(super) fn host<'a>(line: &RequestLine<'a>, patience: Patience) -> Option<Option<&'a str>> {
     if let Some(authority) = line.authority() {
         return Some(text(without_port(authority.as_bytes())));
     }
@@ -35,7 +36,10 @@ pub(super) fn host<'a>(line: &RequestLine<'a>) -> Option<Option<&'a str>> {
         }
         found = found.or(Some(host));
     }
-    None
+    match patience {
+        Patience::Left => None,
+        Patience::Over => Some(found.and_then(text)),
+    }
 }
 
 /// `host [":" port]` (RFC 3986 section 3.2): an IPv6 address stands in brackets, and keeps them.
@@ -59,7 +63,7 @@ mod tests {
 
     fn host(request: &str) -> Option<String> {
         let line = RequestLine::read(request.as_bytes()).complete().expect(request);
-        super::host(&line).expect(request).map(str::to_owned)
+        super::host(&line, Patience::Left).expect(request).map(str::to_owned)
     }
 
     #[test]
@@ -82,6 +86,20 @@ mod tests {
             ("GET / HTTP/1.0\r\n\r\nHost: a\r\n\r\n", None),
         ] {
             assert_eq!(host(request).as_deref(), name, "{request:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_head_without_an_end_the_host_seen_counts_when_the_wait_is_over() {
+        for (request, name) in [
+            ("GET / HTTP/1.1\r\nHost: a.example\r\nCookie: a=b", Some("a.example")),
+            ("GET / HTTP/1.1\r\nHost: a.example\r\nHost: b.example\r\n", None),
+            ("GET / HTTP/1.1\r\nCookie: a=b\r\nHost: a.exam", None),
+        ] {
+            let line = RequestLine::read(request.as_bytes()).complete().expect(request);
+            let later = super::host(&line, Patience::Left);
+            assert_eq!(later.is_some(), request.matches("Host").count() > 1, "{request:?}");
+            assert_eq!(super::host(&line, Patience::Over), Some(name), "{request:?}");
         }
     }
 

@@ -141,7 +141,7 @@ pub fn choose<'a>(
     patience: Patience,
 ) -> Choice {
     let patience = if bytes.len() < MOST { patience } else { Patience::Over };
-    let beginning = Beginning::of(&bytes[..bytes.len().min(MOST)]);
+    let beginning = Beginning::of(&bytes[..bytes.len().min(MOST)], patience);
     let in_order = conditions.into_iter().enumerate().filter(|(_, condition)| condition.has(source));
     first(in_order, |condition| beginning.fits(condition), patience)
 }
@@ -223,6 +223,7 @@ fn first<'a>(
 /// What a connection began with, each reading of it made once.
 struct Beginning<'a> {
     bytes: &'a [u8],
+    patience: Patience,
     hello: OnceCell<Prefix<ClientHello<'a>, NotTls>>,
     line: OnceCell<Prefix<RequestLine<'a>, NotHttp>>,
 }
@@ -231,8 +232,8 @@ struct Beginning<'a> {
 type Fit = Prefix<(), ()>;
 
 impl<'a> Beginning<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        Self { bytes, hello: OnceCell::new(), line: OnceCell::new() }
+    fn of(bytes: &'a [u8], patience: Patience) -> Self {
+        Self { bytes, patience, hello: OnceCell::new(), line: OnceCell::new() }
     }
 
     fn hello(&self) -> &Prefix<ClientHello<'a>, NotTls> {
@@ -291,7 +292,7 @@ impl<'a> Beginning<'a> {
             Prefix::Complete(line) => line,
             other => return without(other),
         };
-        match http::host(line) {
+        match http::host(line, self.patience) {
             None => Fit::NeedMore { length: self.bytes.len() + 1 },
             Some(Some(host)) if names.iter().any(|pattern| pattern.matches(host)) => Fit::Complete(()),
             Some(_) => Fit::Other(()),

@@ -2,7 +2,7 @@
 
 use super::super::counters::TcpCounters;
 use super::super::limits::Admission;
-use super::super::plan::Service;
+use super::super::plan::{Label, Service, Way};
 use super::super::token::Token;
 use super::super::upstream::{Held, Server};
 use super::super::wheel::Tick;
@@ -24,10 +24,18 @@ pub(crate) enum End {
     Server,
 }
 
+/// By what a connection finds its server, and what is left of that once it has one.
+#[derive(Debug)]
+enum Course {
+    /// What is done for it, with the servers there may be for it.
+    Open(Arc<Service>),
+    /// Its server has accepted.
+    Settled(Arc<Label>),
+}
+
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// What is done for it.
-    pub(super) service: Arc<Service>,
+    course: Course,
     /// The port it came to; 0 of a path.
     pub(super) port: u16,
     /// Its route, once one was chosen.
@@ -42,8 +50,9 @@ pub(super) struct Connection {
     pub(super) preface: Option<Box<[u8]>>,
     /// Its right to be there.
     pub(super) admission: Option<Admission>,
-    /// When it began, and how many microseconds later its server had accepted.
     pub(super) began: Instant,
+    /// When its server was asked, and how many microseconds later that had accepted.
+    pub(super) asked: Instant,
     pub(super) connected_after: Option<u32>,
     /// Who connected; `None` through a Unix socket.
     pub(super) peer: Option<SocketAddr>,
@@ -87,7 +96,7 @@ impl Connection {
             |peer: SocketAddr| service.accept_proxy.iter().any(|network| network.contains(peer.ip()));
         Self {
             wants_header: peer.is_some_and(trusted),
-            service,
+            course: Course::Open(service),
             port,
             needs: 0,
             way: None,
@@ -95,6 +104,7 @@ impl Connection {
             preface: None,
             admission: None,
             began,
+            asked: began,
             connected_after: None,
             peer,
             client,
@@ -108,6 +118,25 @@ impl Connection {
             queued: false,
             no_delay: false,
             counted: [0; 3],
+        }
+    }
+
+    /// What is done for it, as long as it has no server.
+    pub(super) fn service(&self) -> Option<&Arc<Service>> {
+        match &self.course {
+            Course::Open(service) => Some(service),
+            Course::Settled(_) => None,
+        }
+    }
+
+    /// Where it goes, by names.
+    pub(super) fn label(&self) -> &Arc<Label> {
+        match &self.course {
+            Course::Open(service) => {
+                let way = self.way.and_then(|way| service.ways.get(way));
+                way.map_or(&service.label, |way: &Way| &way.label)
+            }
+            Course::Settled(label) => label,
         }
     }
 
@@ -144,12 +173,27 @@ impl Connection {
         self.held.is_some() && self.server.is_none()
     }
 
-    /// The server has accepted.
+    /// The server has accepted: no other one will be looked for.
     pub(super) fn connected(&mut self, now: Instant) {
-        let after = now.saturating_duration_since(self.began).as_micros();
+        let after = now.saturating_duration_since(self.asked).as_micros();
         self.connected_after.get_or_insert(u32::try_from(after).unwrap_or(u32::MAX));
+        self.course = Course::Settled(Arc::clone(self.label()));
+    }
+
+    /// The server does well: it has answered, or has ended well. That it accepts is not enough, which one does that dies at once.
+    pub(super) fn succeeded(&self) {
         if let Some(held) = &self.held {
             held.succeeded();
+        }
+    }
+
+    /// The server's connection failed: so did the server, unless it had said something.
+    pub(super) fn server_broke(&self, now: Instant) {
+        if let Some(held) = &self.held
+            && self.down.bytes == 0
+            && !self.down.holds()
+        {
+            held.failed(now);
         }
     }
 
@@ -181,9 +225,9 @@ impl Connection {
 
     /// Reads what came to one end, to be sent on by the next [`pump`](Self::pump). False where that had better do both.
     pub(super) fn gather(&mut self, end: End, tools: &mut Tools) -> Result<bool, Broken> {
-        let Some(server) = self.server.as_mut().filter(|_| self.open && self.preface.is_none()) else {
-            return Ok(false);
-        };
+        // What a client says while its server is being connected to is small at first, too. The server itself has not spoken then.
+        let may = self.preface.is_none() && (self.open || end == End::Client);
+        let Some(server) = self.server.as_mut().filter(|_| may) else { return Ok(false) };
         let (flow, from, to) = match end {
             End::Client => (&mut self.up, &mut self.client, server),
             End::Server => (&mut self.down, server, &mut self.client),
@@ -228,6 +272,9 @@ impl Connection {
     /// Counts the bytes moved since it was last asked.
     pub(super) fn count(&mut self, counters: &TcpCounters) {
         let moved = [self.up.bytes, self.down.bytes, self.up.spliced + self.down.spliced];
+        if self.counted[1] == 0 && moved[1] > 0 {
+            self.succeeded();
+        }
         let counters = [&counters.bytes_up, &counters.bytes_down, &counters.bytes_spliced];
         for ((counter, now), before) in counters.into_iter().zip(moved).zip(self.counted) {
             if now > before {

@@ -65,7 +65,9 @@ impl Tcp {
 /// How many ticks a connection may be silent; `None`: for ever.
 fn patience(plan: &Plan, connection: &Connection) -> Option<Tick> {
     match connection.open {
-        false if connection.way.is_none() => Some(Wheel::ticks(connection.service.detect_timeout)),
+        false if connection.way.is_none() => {
+            connection.service().map(|service| Wheel::ticks(service.detect_timeout))
+        }
         false => Some(Wheel::ticks(plan.timeouts.connect)),
         true => idle_patience(plan),
     }

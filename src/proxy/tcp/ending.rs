@@ -4,7 +4,7 @@ use super::super::access_log::Record;
 use super::super::config::Transport;
 use super::super::counters::{Counter, Counters, Named};
 use super::connection::{Broken, Connection, End};
-use super::{Context, Tcp};
+use super::{Context, Tcp, address_of};
 use crate::sys::tcp_info::tcp_info;
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -26,8 +26,17 @@ impl Tcp {
     pub(super) fn broken(&mut self, cx: Context<'_>, number: u32, broken: Broken) {
         let ended = &cx.counters.ended;
         let reset = matches!(broken.error, Errno::CONNRESET | Errno::PIPE);
+        let mut has_all = false;
+        if let (End::Server, Some(connection)) = (broken.end, self.connections.get(number)) {
+            if !is_ours(broken.error) {
+                connection.server_broke(cx.now);
+            }
+            has_all = connection.down.is_over();
+        }
         match (broken.end, reset) {
             (End::Client, true) => self.end(cx, number, &ended.client_reset, Reset::Server),
+            // What the server had said until then is still under way to the client, who is to have it.
+            (End::Server, true) if has_all => self.end(cx, number, &ended.server_reset, Reset::Server),
             (End::Server, true) => self.end(cx, number, &ended.server_reset, Reset::Client),
             (_, false) => self.end(cx, number, of_error(cx.counters, broken.error), Reset::Both),
         }
@@ -58,7 +67,6 @@ impl Tcp {
     fn log(&self, cx: Context<'_>, connection: &Connection, counter: &Counter) {
         let Some(log) = &self.shared.access_log else { return };
         let lasted = cx.now.saturating_duration_since(connection.began);
-        let way = connection.way.and_then(|way| connection.service.ways.get(way));
         let server = connection.held.as_ref().map(|held| Arc::clone(held.server()));
         log.record(Record {
             transport: Transport::Tcp,
@@ -67,8 +75,9 @@ impl Tcp {
             connected_after: connection.connected_after.map(|time| Duration::from_micros(time.into())),
             peer: connection.peer,
             client: connection.proxied.as_ref().map(|ends| ends.0),
-            listener: Arc::clone(&connection.service.name),
-            route: way.map(|way| (Arc::clone(&way.name), Arc::clone(&way.upstream_name))),
+            local: address_of(&connection.client.socket),
+            port: connection.port,
+            label: Arc::clone(connection.label()),
             server: server.or_else(|| connection.tried.last().cloned()),
             tried: connection.tried.len(),
             bytes: [connection.up.bytes, connection.down.bytes],
@@ -87,6 +96,16 @@ impl Tcp {
             self.end(cx, number, &cx.counters.ended.drained, Reset::Both);
         }
     }
+}
+
+/// Whether it is this host that lacks something, and no server's fault.
+pub(super) fn is_ours(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::PERM) || no_way(error)
+}
+
+/// Whether this host has no way to a server, which it may have to another: of one family it has no address, or no port is left.
+pub(in super::super) fn no_way(error: Errno) -> bool {
+    matches!(error, Errno::NETUNREACH | Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
 }
 
 /// What an ending by an error counts as.

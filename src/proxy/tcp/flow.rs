@@ -1,7 +1,7 @@
 //! One direction of a connection: bytes from one socket to another.
 //!
 //! Bytes go through a buffer that all connections of a worker share, and what the receiving socket does not take is kept
-//! in one of its own until it does; nothing more is read meanwhile. Where reads keep filling the buffer, bytes go through
+//! in memory of its own until it does, as much as that is; nothing more is read meanwhile. Where reads keep filling the buffer, bytes go through
 //! a pipe instead (splice(2)), by reference. A connection that is idle holds neither.
 
 use super::pipes::{Pipe, Pipes};
@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// Bytes of the shared buffer, and so the most that is kept for one direction.
 const BUFFER: usize = 32 << 10;
-/// Reads in a row that fill the buffer before a pipe takes over (perf/README.md has what other numbers cost).
+/// Reads in a row that fill the buffer before a pipe takes over (perf/notes/proxy.md has what other numbers cost).
 const FULL_READS: u8 = 1;
 /// Bytes asked of one splice.
 const SPLICE: usize = 1 << 20;
@@ -21,7 +21,7 @@ const SPLICE: usize = 1 << 20;
 const SMALL: usize = 16 << 10;
 /// Bytes one direction may move before others have their turn.
 const BUDGET: usize = 1 << 20;
-/// Buffers kept for later.
+/// Small buffers kept for later.
 const SPARE: usize = 64;
 /// Bytes of what is read from many connections before any of it is sent.
 const SMALL_BUFFER: usize = 4 << 10;
@@ -30,15 +30,14 @@ const SMALL_BUFFER: usize = 4 << 10;
 #[derive(Debug)]
 pub(super) struct Tools {
     buffer: Box<[u8]>,
-    spare: Vec<Box<[u8]>>,
     small: Vec<Box<[u8]>>,
     pipes: Pipes,
 }
 
 impl Tools {
-    pub(super) fn new(pipes: usize) -> Self {
+    pub(super) fn new(pipes: usize, large: usize) -> Self {
         let buffer = vec![0; BUFFER].into_boxed_slice();
-        Self { buffer, spare: Vec::new(), small: Vec::new(), pipes: Pipes::new(pipes) }
+        Self { buffer, small: Vec::new(), pipes: Pipes::new(pipes, large) }
     }
 
     /// Room to look at bytes in.
@@ -46,17 +45,27 @@ impl Tools {
         &mut self.buffer
     }
 
+    fn small(&mut self) -> Box<[u8]> {
+        self.small.pop().unwrap_or_else(|| vec![0; SMALL_BUFFER].into_boxed_slice())
+    }
+
+    /// Many may wait for their servers, or for ends that do not read: each with no more than it has to.
     fn keep(&mut self, range: Range<usize>) -> Rest {
-        let mut bytes = self.spare.pop().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice());
         let length = range.len();
-        bytes[..length].copy_from_slice(&self.buffer[range]);
+        let bytes = match length <= SMALL_BUFFER {
+            true => {
+                let mut bytes = self.small();
+                bytes[..length].copy_from_slice(&self.buffer[range]);
+                bytes
+            }
+            false => Box::from(&self.buffer[range]),
+        };
         Rest { bytes, left: 0..length }
     }
 
     fn take_back(&mut self, Rest { bytes, .. }: Rest) {
-        let kept = if bytes.len() == BUFFER { &mut self.spare } else { &mut self.small };
-        if kept.len() < SPARE {
-            kept.push(bytes);
+        if bytes.len() == SMALL_BUFFER && self.small.len() < SPARE {
+            self.small.push(bytes);
         }
     }
 }
@@ -124,6 +133,11 @@ impl Flow {
         self.rest.is_some() || self.piped > 0
     }
 
+    /// The source has said all, and all of it was sent on.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended && !self.holds()
+    }
+
     /// Reads what there is at first, before there is anywhere to send it to.
     pub(super) fn read_ahead(&mut self, from: &mut Side, tools: &mut Tools) -> Result<(), Errno> {
         if let Some(length) = self.read(from, tools)? {
@@ -137,7 +151,7 @@ impl Flow {
         if self.large || self.ended || self.holds() || self.pipe.is_some() {
             return Ok(false);
         }
-        let mut bytes = tools.small.pop().unwrap_or_else(|| vec![0; SMALL_BUFFER].into_boxed_slice());
+        let mut bytes = tools.small();
         let result = recv(&from.socket, &mut bytes[..], RecvFlags::empty()).map(|(_, length)| length);
         let mut rest = Rest { bytes, left: 0..0 };
         match result {
@@ -346,5 +360,28 @@ impl Flow {
         if let Some(pipe) = self.pipe.take() {
             tools.pipes.discard(pipe);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_takes_no_more_room_than_it_has_to() {
+        let mut tools = Tools::new(0, 0);
+        tools.buffer.iter_mut().zip(0..).for_each(|(byte, number)| *byte = number as u8);
+        for (range, room) in [
+            (0..1, SMALL_BUFFER),
+            (7..7 + SMALL_BUFFER, SMALL_BUFFER),
+            (3..3 + SMALL_BUFFER + 1, SMALL_BUFFER + 1),
+            (0..BUFFER, BUFFER),
+        ] {
+            let rest = tools.keep(range.clone());
+            assert_eq!(rest.bytes.len(), room, "{range:?}");
+            assert_eq!(rest.bytes[rest.left.clone()], tools.buffer[range]);
+            tools.take_back(rest);
+        }
+        assert_eq!(tools.small.len(), 1, "kept for the next one, and used by it");
     }
 }

@@ -23,6 +23,7 @@ mod servers;
 mod side;
 
 pub(super) use connection::End;
+pub(super) use ending::no_way;
 
 use super::counters::{Counter, Counters};
 use super::detect::Patience;
@@ -48,7 +49,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Connections of which what came is read before any of it is sent: the kernel's code for one, then that for the other, is
-/// found in the processor's caches by all but the first (perf/README.md has what it brings).
+/// found in the processor's caches by all but the first (perf/notes/proxy.md has what it brings).
 const GATHERED: usize = 64;
 
 /// What a worker's parts need of it.
@@ -83,14 +84,14 @@ pub(super) struct Tcp {
 
 impl Tcp {
     pub(super) fn new(shared: Arc<Shared>, worker: usize, plan: Arc<Plan>, now: Instant) -> Self {
-        let Share { connections: most, pipes, .. } = plan.share;
+        let Share { connections: most, pipes, large_pipes, .. } = plan.share;
         Self {
             plan,
             shared,
             worker,
             connections: Slab::new(),
             wheel: Wheel::new(now),
-            tools: Tools::new(pipes),
+            tools: Tools::new(pipes, large_pipes),
             turns: Vec::new(),
             ready: Vec::new(),
             taken: Vec::new(),
@@ -155,7 +156,7 @@ impl Tcp {
         let readable = service.needs_bytes || !service.accept_proxy.is_empty();
         let side = Side::new(socket, readable, is_unix);
         let port = match endpoint.place {
-            ListenPlace::Many { .. } => local_port(&side.socket),
+            ListenPlace::Many { .. } => address_of(&side.socket).map_or(0, |address| address.port()),
             ListenPlace::Internet(_) | ListenPlace::Unix(_) => endpoint.port,
         };
         let connection = Connection::new(service, port, peer, side, tick, cx.now);
@@ -288,6 +289,7 @@ impl Tcp {
             }
             Err(broken) => self.broken(cx, number, broken),
             Ok(_) if connection.is_complete() => {
+                connection.succeeded();
                 self.end(cx, number, &cx.counters.ended.complete, Reset::Neither)
             }
             Ok(stop) => {
@@ -328,10 +330,9 @@ impl Tcp {
     }
 }
 
-/// Which port a client came to.
-fn local_port(socket: &OwnedFd) -> u16 {
-    let address = rustix::net::getsockname(socket).and_then(SocketAddr::try_from);
-    address.map_or(0, |address| address.port())
+/// Where a client came in; `None` through a Unix socket.
+fn address_of(socket: &OwnedFd) -> Option<SocketAddr> {
+    rustix::net::getsockname(socket).and_then(SocketAddr::try_from).ok()
 }
 
 /// Whose turn it is at an upstream.

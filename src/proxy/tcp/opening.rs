@@ -75,12 +75,13 @@ pub(super) fn go_on(
             Err(_) => return Step::Over(Nowhere::Limited),
         }
     }
-    let choice = match connection.service.ways.as_slice() {
+    let Some(service) = connection.service() else { return Step::Connect };
+    let choice = match service.ways.as_slice() {
         [way] if way.condition == Condition::default() => Choice::Route(0),
         ways => {
             let conditions = ways.iter().map(|way| &way.condition);
             let mut bytes = &[][..];
-            if connection.service.needs_bytes {
+            if service.needs_bytes {
                 bytes = match peek(connection, &mut buffer[..detect::MOST]) {
                     Ok(Some(bytes)) => bytes,
                     // It has closed its side: no more will come.

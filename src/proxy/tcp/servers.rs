@@ -1,9 +1,9 @@
 //! Which server a connection goes to, and which next where that one will not do.
 
 use super::super::token::Token;
-use super::super::upstream::{Address, Held};
+use super::super::upstream::{Address, Held, Server};
 use super::connection::{Broken, End};
-use super::ending::{Reset, of_error};
+use super::ending::{Reset, is_ours, no_way, of_error};
 use super::flow::Stop;
 use super::side::Side;
 use super::{Context, Tcp, connect, deadlines, opening, turn_of};
@@ -17,14 +17,16 @@ impl Tcp {
         let counters = &cx.counters;
         // The last one whose queue is full.
         let mut full: Option<Held> = None;
+        // Those that were not tried in earnest: full, or with no way to them from here. They may be asked again.
+        let mut passed: Vec<Arc<Server>> = Vec::new();
         loop {
             let Some(connection) = self.connections.get_mut(number) else { return false };
-            let service = Arc::clone(&connection.service);
+            let Some(service) = connection.service().map(Arc::clone) else { return false };
             let Some(way) = connection.way.and_then(|way| service.ways.get(way)) else { return false };
             let client = connection.source().map(|client| client.ip());
             let queued = connection.held.take();
             let is_new = queued.is_none();
-            let held = match connection.tried.len() < self.plan.attempts {
+            let held = match connection.tried.len() - passed.len() < self.plan.attempts {
                 _ if queued.is_some() => queued,
                 true => way.upstream.pick(
                     turn_of(&mut self.turns, way.index, self.worker),
@@ -58,6 +60,7 @@ impl Tcp {
                 counters.tcp.retries.add(u64::from(why.is_some()));
                 counters.tcp.attempts.add(1);
                 connection.last = self.wheel.tick(cx.now);
+                connection.asked = cx.now;
             }
             let speaks = connection.up.holds() || way.send_proxy.is_some();
             let (address, port) = (held.server().address(), connection.port);
@@ -94,6 +97,11 @@ impl Tcp {
                     if connection.open {
                         connection.connected(cx.now);
                     }
+                    if !passed.is_empty() {
+                        connection
+                            .tried
+                            .retain(|tried| !passed.iter().any(|server| Arc::ptr_eq(server, tried)));
+                    }
                     let open = connection.open;
                     let Some(server) = &mut connection.server else { return false };
                     let writable = !open || !server.writable;
@@ -106,16 +114,16 @@ impl Tcp {
                 // A Unix socket's queue is full, as it may be for a moment: others first.
                 Err(error @ Errno::AGAIN) => {
                     connection.tried.push(Arc::clone(held.server()));
+                    passed.push(Arc::clone(held.server()));
                     full = Some(held);
                     why = Some(error);
                 }
                 Err(error) => {
-                    // What this host lacks is not the server's fault.
-                    if !matches!(
-                        error,
-                        Errno::ADDRNOTAVAIL | Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::PERM
-                    ) {
+                    if !is_ours(error) {
                         held.failed(cx.now);
+                    }
+                    if no_way(error) {
+                        passed.push(Arc::clone(held.server()));
                     }
                     connection.tried.push(Arc::clone(held.server()));
                     why = Some(error);

@@ -55,7 +55,6 @@ impl Udp {
     fn log(&self, cx: Context<'_>, session: &Session, counter: &Counter) {
         let Some(log) = &self.shared.access_log else { return };
         let lasted = cx.now.saturating_duration_since(session.began);
-        let way = session.service.ways.get(session.way);
         log.record(Record {
             transport: Transport::Udp,
             began: SystemTime::now() - lasted,
@@ -63,8 +62,9 @@ impl Udp {
             connected_after: None,
             peer: Some(session.key.client),
             client: None,
-            listener: Arc::clone(&session.service.name),
-            route: way.map(|way| (Arc::clone(&way.name), Arc::clone(&way.upstream_name))),
+            local: Some(session.at),
+            port: session.at.port(),
+            label: Arc::clone(&session.label),
             server: Some(Arc::clone(session.held.server())),
             tried: 0,
             bytes: session.bytes,
@@ -79,6 +79,7 @@ impl Udp {
         self.log(cx, &session, counter);
         self.by_key.remove(&session.key);
         self.recency.remove(number);
+        self.unanswered.remove(number);
         self.wheel.disarm(number);
     }
 }

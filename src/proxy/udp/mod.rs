@@ -1,8 +1,8 @@
 //! UDP: a session for each client, with a socket of its own towards a server.
 //!
 //! A session is a client's address and port at one listening socket, and the address it asked there: that is where answers
-//! come from. Sessions are bounded: where there are too many, the one that was silent longest makes room. Its client's next
-//! datagram begins another.
+//! come from. Sessions are bounded: where there are too many, the one that was silent longest makes room, first among those
+//! whose server never answered: of a flood from false addresses most are such. Its client's next datagram begins another.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -26,7 +26,7 @@ use super::listen::Listening;
 use super::plan::Plan;
 use super::shared::Shared;
 use super::slab::Slab;
-use super::tcp::{Context, turn_of};
+use super::tcp::{Context, no_way, turn_of};
 use super::token::Token;
 use super::upstream::Turn;
 use super::wheel::Wheel;
@@ -39,12 +39,14 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use transmit::{is_unreachable, transmit, transmit_behind};
+use transmit::{Word, is_unreachable, transmit, transmit_behind};
 
 /// Messages received at a time.
 const BATCH: usize = 64;
 /// Bytes of room for each: a datagram, or several that the kernel has put together.
 const ROOM: usize = 1 << 16;
+/// Room in the inbox below which answers are sent on before others are received.
+const LEAST_ROOM: usize = 16;
 /// Batches of one socket before others have their turn.
 const BATCHES: usize = 8;
 
@@ -71,14 +73,19 @@ pub(super) struct Udp {
     /// Those whose first datagrams do not say yet where they go.
     beginnings: Beginnings,
     recency: Recency,
+    /// The same of those whose server has not answered yet.
+    unanswered: Recency,
     wheel: Wheel,
     turns: Vec<Turn>,
     inbox: Inbox,
     outbox: Outbox,
     pack: Pack,
     shares: Vec<Share>,
-    /// For each received message the next one of its session.
+    /// For each received message the next one of its session, and bytes of each datagram in it if there are several.
     next: [u16; BATCH],
+    segments: [Option<u16>; BATCH],
+    /// The listening socket through which the answers in `pack` leave.
+    answers: Option<u32>,
     /// Sockets with more to do, and the list that is gone through meanwhile.
     ready: Vec<Token>,
     taken: Vec<Token>,
@@ -101,6 +108,7 @@ impl Udp {
             by_key: HashMap::new(),
             beginnings: Beginnings::default(),
             recency: Recency::new(),
+            unanswered: Recency::new(),
             wheel: Wheel::new(now),
             turns: Vec::new(),
             inbox: inbox_for(most),
@@ -108,6 +116,8 @@ impl Udp {
             pack: Pack::default(),
             shares: Vec::new(),
             next: [END; BATCH],
+            segments: [None; BATCH],
+            answers: None,
             ready: Vec::new(),
             taken: Vec::new(),
             queued: Vec::new(),
@@ -141,6 +151,7 @@ impl Udp {
 
     /// Datagrams came from clients.
     pub(super) fn receive_from_clients(&mut self, cx: Context<'_>, listening: &Slab<Listening>, number: u32) {
+        self.flush_answers(cx, listening);
         let Some(socket) = listening.get(number) else { return };
         for _ in 0..BATCHES {
             let received = match self.inbox.receive(&socket.socket, BATCH) {
@@ -190,7 +201,7 @@ impl Udp {
                 udp.failed.add(datagrams);
                 continue;
             };
-            let key = Key { listening, client, asked: message.to };
+            let (key, segment) = (Key { listening, client, asked: message.to }, message.segment);
             let known = match last {
                 Some((of, session)) if of == key => Some(session),
                 _ => self.by_key.get(&key).copied(),
@@ -217,6 +228,7 @@ impl Udp {
                 continue;
             };
             self.next[index] = END;
+            self.segments[index] = segment;
             match self.shares.iter_mut().rev().find(|share| share.session == session) {
                 Some(share) => {
                     self.next[usize::from(share.last)] = index as u16;
@@ -245,36 +257,60 @@ impl Udp {
                     refused |= unreachable;
                 }
             }
-            self.recency.touch(share.session);
+            self.touch(share.session);
             if refused {
                 self.refused(cx, share.session);
             }
             return;
         }
-        let way = Way { together: session.together[0], ..Way::default() };
+        let way = Way { session: share.session, together: session.together[0], ..Way::default() };
         self.pack.clear();
         for index in indices {
-            self.pack.add(&self.inbox, index, way);
+            let length = self.inbox.bytes(index.into()).map_or(0, <[u8]>::len);
+            self.pack.add(index, length, self.segments[usize::from(index)], way);
         }
         let (inbox, outbox, pack) = (&self.inbox, &mut self.outbox, &mut self.pack);
-        let before = udp.bytes_up.get();
-        let sent = transmit(&session.socket, inbox, outbox, pack, way, udp, &udp.bytes_up);
-        session.bytes[0] += udp.bytes_up.get().wrapping_sub(before);
-        session.together[0] &= sent.together;
-        self.recency.touch(share.session);
-        if sent.unreachable {
+        let Session { socket, bytes, together, .. } = session;
+        let refused = transmit(socket, inbox, outbox, pack, udp, &udp.bytes_up, |_, word| match word {
+            Word::Went(length) => bytes[0] += length,
+            Word::Apart => together[0] = false,
+        });
+        self.touch(share.session);
+        if refused {
             self.refused(cx, share.session);
         }
     }
 
-    /// Datagrams came from a session's server, or word of it.
+    /// A session is in use.
+    fn touch(&mut self, number: u32) {
+        match self.sessions.get(number) {
+            Some(session) if session.answered => self.recency.touch(number),
+            Some(_) => self.unanswered.touch(number),
+            None => {}
+        }
+    }
+
+    /// Datagrams came from a session's server, or word of it. They are sent on with those of others, by
+    /// [`flush_answers`](Self::flush_answers) at the latest: a call for each session would take more time than the answer itself.
     pub(super) fn receive_from_server(&mut self, cx: Context<'_>, listening: &Slab<Listening>, number: u32) {
         let udp = &cx.counters.udp;
         let (mut heard, mut refused, mut more) = (false, false, true);
-        let Some(session) = self.sessions.get_mut(number) else { return };
-        let Some(near) = listening.get(session.key.listening) else { return };
+        let Some(near) = self.sessions.get(number).map(|session| session.key.listening) else { return };
+        if self.answers != Some(near) {
+            self.flush_answers(cx, listening);
+        }
         for _ in 0..BATCHES {
-            let received = match self.inbox.receive_connected(&session.socket, BATCH) {
+            if BATCH - self.inbox.received() < LEAST_ROOM {
+                self.flush_answers(cx, listening);
+            }
+            let Some(session) = self.sessions.get_mut(number) else { return };
+            if self.answers.is_none() {
+                self.inbox.clear();
+                self.pack.clear();
+                self.answers = Some(near);
+            }
+            let (start, room) = (self.inbox.received(), BATCH - self.inbox.received());
+            let received = match self.inbox.receive_connected(&session.socket, room) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     more = false;
@@ -286,32 +322,30 @@ impl Udp {
                 }
             };
             heard = true;
-            let way =
-                Way { to: Some(session.key.client), from: session.key.asked, together: session.together[1] };
-            self.pack.clear();
-            for index in 0..received {
+            let Key { client, asked, .. } = session.key;
+            let way = Way { session: number, to: Some(client), from: asked, together: session.together[1] };
+            for index in start..start + received {
                 let Some(message) = self.inbox.get(index) else { continue };
                 udp.received.add(message.datagrams());
                 if message.truncated {
                     udp.too_long.add(message.datagrams());
                 } else {
-                    self.pack.add(&self.inbox, index as u16, way);
+                    self.pack.add(index as u16, message.bytes.len(), message.segment, way);
                 }
             }
-            let (inbox, outbox, pack) = (&self.inbox, &mut self.outbox, &mut self.pack);
-            let before = udp.bytes_down.get();
-            let sent = transmit(&near.socket, inbox, outbox, pack, way, udp, &udp.bytes_down);
-            session.bytes[1] += udp.bytes_down.get().wrapping_sub(before);
-            session.together[1] &= sent.together;
-            if received < BATCH {
+            if received < room {
                 more = false;
                 break;
             }
         }
+        let Some(session) = self.sessions.get_mut(number) else { return };
         if heard {
             session.last = self.wheel.tick(cx.now);
             self.heard = cx.now;
             session.held.succeeded();
+            if !std::mem::replace(&mut session.answered, true) {
+                self.unanswered.remove(number);
+            }
             self.recency.touch(number);
         }
         if more && !session.queued {
@@ -319,8 +353,28 @@ impl Udp {
             self.ready.push(Token::Session(number));
         }
         if refused {
+            // Its last answers are its own yet.
+            self.flush_answers(cx, listening);
             self.refused(cx, number);
         }
+    }
+
+    /// Sends on what servers answered. What ICMP says of answers is not told of which.
+    pub(super) fn flush_answers(&mut self, cx: Context<'_>, listening: &Slab<Listening>) {
+        let Some(near) = self.answers.take() else { return };
+        if let Some(near) = listening.get(near) {
+            let udp = &cx.counters.udp;
+            let Self { inbox, outbox, pack, sessions, .. } = self;
+            transmit(&near.socket, inbox, outbox, pack, udp, &udp.bytes_down, |session, word| {
+                match (sessions.get_mut(session), word) {
+                    (Some(session), Word::Went(bytes)) => session.bytes[1] += bytes,
+                    (Some(session), Word::Apart) => session.together[1] = false,
+                    (None, _) => {}
+                }
+            });
+        }
+        self.pack.clear();
+        self.inbox.clear();
     }
 
     /// Goes on with sockets that had given way to others.
@@ -342,6 +396,7 @@ impl Udp {
             }
         }
         self.taken.clear();
+        self.flush_answers(cx, listening);
     }
 }
 

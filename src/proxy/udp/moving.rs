@@ -3,11 +3,12 @@
 use super::super::handover::{Given, SessionNote};
 use super::super::limits::Admission;
 use super::super::listen::{Listening, Present};
+use super::super::plan::Way;
 use super::super::slab::Slab;
 use super::super::token::Token;
 use super::super::upstream::{Address, Server};
 use super::super::wheel::Wheel;
-use super::session::{Key, Session};
+use super::session::{Key, Session, came_to};
 use super::{Context, Udp, inbox_for};
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -39,8 +40,10 @@ impl Udp {
             |member| Arc::clone(&member.server),
         );
         let held = server.hold();
-        let service = Arc::clone(&self.plan.services[at.endpoint.listener]);
-        let way = service.ways.iter().position(|way| *way.upstream_name == *note.upstream);
+        let service = &self.plan.services[at.endpoint.listener];
+        let leads_there =
+            |way: &&Way| way.label.route.as_ref().is_some_and(|(_, upstream)| **upstream == *note.upstream);
+        let label = service.ways.iter().find(leads_there).map_or(&service.label, |way| &way.label);
         let key = Key { listening, client: note.client, asked: note.at };
         let descriptor = socket.as_raw_fd();
         let last = self.wheel.tick(cx.now);
@@ -50,14 +53,15 @@ impl Udp {
             held,
             _admission: Admission::uncounted(),
             _present: Present::at(&at.endpoint),
-            way: way.unwrap_or(usize::MAX),
-            service,
+            at: came_to(key, at.endpoint.address()),
+            label: Arc::clone(label),
             header: note.header,
             began: cx.now.checked_sub(note.age).unwrap_or(cx.now),
             bytes: note.bytes,
             last,
             together: [true; 2],
             queued: false,
+            answered: note.bytes[1] > 0,
         });
         let token = Token::Session(number).into();
         if cx.registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE).is_err() {
@@ -66,7 +70,7 @@ impl Udp {
         }
         cx.counters.udp.opened.add(1);
         self.by_key.insert(key, number);
-        self.recency.touch(number);
+        self.touch(number);
         self.wheel.arm(number, last + Wheel::ticks(self.plan.timeouts.udp_idle));
     }
 
@@ -79,6 +83,7 @@ impl Udp {
             let Some(session) = self.sessions.remove(number) else { continue };
             self.by_key.remove(&session.key);
             self.recency.remove(number);
+            self.unanswered.remove(number);
             self.wheel.disarm(number);
             let Some(near) = listening.get(session.key.listening) else { continue };
             let server = session.held.server();
@@ -86,12 +91,15 @@ impl Udp {
             // It was registered: that cannot fail.
             let _ = cx.registry.deregister(&mut SourceFd(&session.socket.as_raw_fd()));
             cx.counters.udp.handed_over.add(1);
-            let way = session.service.ways.get(session.way);
             given.push(Given {
                 listening: Arc::clone(&near.socket),
                 client: session.key.client,
                 at: session.key.asked,
-                upstream: way.map_or_else(|| Arc::from(""), |way| Arc::clone(&way.upstream_name)),
+                upstream: session
+                    .label
+                    .route
+                    .as_ref()
+                    .map_or_else(|| Arc::from(""), |(_, upstream)| Arc::clone(upstream)),
                 server: server.name().to_owned(),
                 address,
                 header: session.header,

@@ -4,23 +4,26 @@ use super::super::config::Transport;
 use super::super::detect::{self, Choice, Patience};
 use super::super::limits::Admission;
 use super::super::listen::{Listening, Present};
-use super::super::plan::{self, Service};
+use super::super::plan::{self, Label, Service};
 use super::super::proxy_protocol::{self, Header, MAX_WRITTEN};
 use super::super::source;
 use super::super::token::Token;
 use super::super::upstream::Held;
 use super::super::wheel::{Tick, Wheel};
 use super::beginning::Beginning;
-use super::{Context, Udp, turn_of};
+use super::{Context, Udp, no_way, turn_of};
 use crate::sys::socket_options;
 use mio::Interest;
 use mio::unix::SourceFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Bytes of a server's answers that may wait for a worker, where the kernel grants them; it takes memory for those that do only.
+const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Whose session it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,8 +44,10 @@ pub(super) struct Session {
     pub(super) _admission: Admission,
     /// Its place among those of its listening sockets.
     pub(super) _present: Present,
-    pub(super) service: Arc<Service>,
-    pub(super) way: usize,
+    /// Where its client came in.
+    pub(super) at: SocketAddr,
+    /// Where it goes, by names.
+    pub(super) label: Arc<Label>,
     /// A PROXY header that each datagram to the server begins with.
     pub(super) header: Option<Box<[u8]>>,
     pub(super) began: Instant,
@@ -52,6 +57,8 @@ pub(super) struct Session {
     /// Several datagrams may travel as one message, to the server and to the client.
     pub(super) together: [bool; 2],
     pub(super) queued: bool,
+    /// Its server has said something.
+    pub(super) answered: bool,
 }
 
 /// A client has as many sessions as it may, or comes too often.
@@ -123,16 +130,23 @@ impl Udp {
         }
         let client = Some(key.client.ip());
         let way = service.ways.get(chosen)?;
-        let turn = turn_of(&mut self.turns, way.index, self.worker);
-        let held = way.upstream.pick(turn, client, &[], cx.now)?;
-        let server = held.server().address().socket_address(at.port())?;
         let source = client.filter(|_| way.transparent);
-        let socket = match open(&server, source) {
-            Err(Errno::MFILE | Errno::NFILE) => {
-                self.make_room(cx)?;
-                open(&server, source).ok()?
+        // Those that this host has no way to.
+        let mut tried = Vec::new();
+        let mut made_room = false;
+        let (held, socket) = loop {
+            let turn = turn_of(&mut self.turns, way.index, self.worker);
+            let held = way.upstream.pick(turn, client, &tried, cx.now)?;
+            let server = held.server().address().socket_address(at.port())?;
+            match open(&server, source) {
+                Ok(socket) => break (held, socket),
+                Err(Errno::MFILE | Errno::NFILE) if !made_room => {
+                    made_room = true;
+                    self.make_room(cx)?;
+                }
+                Err(error) if no_way(error) => tried.push(Arc::clone(held.server())),
+                Err(_) => return None,
             }
-            socket => socket.ok()?,
         };
         let descriptor = socket.as_raw_fd();
         let last = self.wheel.tick(cx.now);
@@ -143,13 +157,14 @@ impl Udp {
             _admission: admission,
             _present: present,
             header: header(way, key, at),
-            service,
-            way: chosen,
+            at: came_to(key, at),
+            label: Arc::clone(&way.label),
             began: cx.now,
             bytes: [0; 2],
             last,
             together: [true; 2],
             queued: false,
+            answered: false,
         };
         let number = self.sessions.insert(session);
         let token = Token::Session(number).into();
@@ -159,16 +174,16 @@ impl Udp {
         }
         cx.counters.udp.opened.add(1);
         self.by_key.insert(key, number);
-        self.recency.touch(number);
+        self.unanswered.touch(number);
         self.wheel.arm(number, last + Wheel::ticks(self.plan.timeouts.udp_idle));
         Some(number)
     }
 
-    /// The session that was silent longest makes room for another one, which may get its number: so nothing must be left
+    /// The session that was silent longest, of those that were never answered if there are any, makes room for another one, which may get its number: so nothing must be left
     /// that is sorted by it.
     fn make_room(&mut self, cx: Context<'_>) -> Option<()> {
         self.flush(cx);
-        let oldest = self.recency.oldest()?;
+        let oldest = self.unanswered.oldest().or_else(|| self.recency.oldest())?;
         self.end(cx, oldest, &cx.counters.udp.evicted);
         Some(())
     }
@@ -176,11 +191,16 @@ impl Udp {
 
 /// What each datagram to the server begins with, if the route wants it.
 fn header(way: &plan::Way, key: Key, at: SocketAddr) -> Option<Box<[u8]>> {
-    let destination = SocketAddr::new(key.asked.unwrap_or(at.ip()), at.port());
-    let header = Header::Proxied { transport: Transport::Udp, source: key.client, destination };
+    let (source, destination) = (key.client, came_to(key, at));
+    let header = Header::Proxied { transport: Transport::Udp, source, destination };
     let mut out = [0; MAX_WRITTEN];
     let length = proxy_protocol::encode(&header, way.send_proxy?, &mut out);
     Some(out[..length].into())
+}
+
+/// Where a client came in, by a socket that is `at` this address, or at all there are.
+pub(super) fn came_to(key: Key, at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(key.asked.unwrap_or(at.ip()), at.port())
 }
 
 /// A socket that talks to a server alone, and is told what ICMP says of it. With `source` it comes from that address.
@@ -192,6 +212,10 @@ fn open(server: &SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Errno> {
         source::show(&socket, client, server)?;
     }
     connect(&socket, server)?;
+    // With privileges beyond the host's limit, without up to it.
+    if sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER).is_err() {
+        let _ = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER);
+    }
     // An older kernel gives them one by one.
     let _ = socket_options::set_udp_gro(&socket);
     Ok(socket)

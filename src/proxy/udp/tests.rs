@@ -176,7 +176,7 @@ fn a_socket_with_more_than_it_keeps_up_with_waits_for_its_turn_once() {
     let sockets = Sockets::default().open(&config, 1).unwrap();
     let ListenPlace::Internet(at) = sockets.endpoints[0].place else { panic!("a port") };
     let budget = Budget::count(&sockets, 1);
-    let mut state = State::new(&config, sockets, budget).unwrap();
+    let mut state = State::new(&config, sockets, budget, &|| true).unwrap();
     let shared = Arc::new(Shared::new(state.plan(None), None, 1));
     let plan = shared.plan.get();
     let mut listening = Slab::new();

@@ -1,7 +1,7 @@
 //! Sending what was put together, each datagram once.
 
 use super::super::counters::{Counter, UdpCounters};
-use super::pack::{Pack, Way};
+use super::pack::Pack;
 use crate::sys::datagrams::{Inbox, Outbox};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
@@ -14,27 +14,30 @@ pub(super) fn is_unreachable(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
 }
 
-/// What came of sending.
-pub(super) struct Sent {
-    /// The way can take several datagrams as one message.
-    pub(super) together: bool,
-    /// ICMP said, of an earlier datagram, that nobody is there.
-    pub(super) unreachable: bool,
+/// What a session is told of its messages.
+pub(super) enum Word {
+    /// So many bytes went.
+    Went(u64),
+    /// The way does not take several datagrams as one message.
+    Apart,
 }
 
-/// Sends messages, each datagram once; counts what went and what did not.
+/// Sends messages, each datagram once; counts what went and what did not, and tells their sessions. Whether ICMP said, of an earlier
+/// datagram, that nobody is there.
 pub(super) fn transmit(
     socket: &OwnedFd,
     inbox: &Inbox,
     outbox: &mut Outbox,
     pack: &mut Pack,
-    way: Way,
     udp: &UdpCounters,
     bytes: &Counter,
-) -> Sent {
+    mut tell: impl FnMut(u32, Word),
+) -> bool {
     let socket: BorrowedFd<'_> = std::os::fd::AsFd::as_fd(socket);
-    let mut result = Sent { together: true, unreachable: false };
+    let mut unreachable = false;
     let mut at = 0;
+    // Of which message an error was told that may have been an earlier one's.
+    let mut again = None;
     while at < pack.messages.len() {
         let sizes = &pack.sizes[at..];
         let error = match outbox.send(socket, inbox, &pack.messages[at..], &pack.parts) {
@@ -42,6 +45,7 @@ pub(super) fn transmit(
                 for size in &sizes[..count.min(sizes.len())] {
                     udp.sent.add(size.datagrams);
                     bytes.add(size.bytes);
+                    tell(size.session, Word::Went(size.bytes));
                 }
                 at += count.max(1);
                 continue;
@@ -51,35 +55,27 @@ pub(super) fn transmit(
         let datagrams = sizes[0].datagrams;
         match error.raw_os_error() {
             Some(libc::EINTR) => continue,
-            // The word was of an earlier one; this one can be sent yet, if there is not another word.
-            _ if is_unreachable(&error) && !result.unreachable => {
-                result.unreachable = true;
+            Some(libc::EAGAIN | libc::ENOBUFS) => udp.full.add(datagrams),
+            // It may be what ICMP said of an earlier one, that nobody is there or that it was too long for the way; this one can be
+            // sent yet.
+            _ if again != Some(at) => {
+                again = Some(at);
+                unreachable |= is_unreachable(&error);
                 continue;
             }
             Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE) if pack.messages[at].segment.is_some() => {
                 // This way out cannot take them together: one by one.
-                result.together = false;
-                separate(pack, at, inbox, way);
-                at = 0;
+                tell(sizes[0].session, Word::Apart);
+                pack.separate(at);
+                (at, again) = (0, None);
                 continue;
             }
-            Some(libc::EAGAIN | libc::ENOBUFS) => udp.full.add(datagrams),
             Some(libc::EMSGSIZE) => udp.too_long.add(datagrams),
             _ => udp.failed.add(datagrams),
         }
         at += 1;
     }
-    result
-}
-
-/// Makes single datagrams of the messages from `at` on, and forgets those before.
-fn separate(pack: &mut Pack, at: usize, inbox: &Inbox, way: Way) {
-    let first = pack.messages[at].parts.start;
-    let received: Vec<_> = pack.parts[first..].iter().map(|part| part.received).collect();
-    pack.clear();
-    for received in received {
-        pack.add(inbox, received, Way { together: false, ..way });
-    }
+    unreachable
 }
 
 /// Sends one datagram behind a header; counts what became of it. Tells the datagram's bytes that went, and whether ICMP said, of
@@ -91,7 +87,7 @@ pub(super) fn transmit_behind(
     udp: &UdpCounters,
 ) -> (u64, bool) {
     let parts = [IoSlice::new(header), IoSlice::new(datagram)];
-    let mut unreachable = false;
+    let (mut unreachable, mut is_again) = (false, false);
     loop {
         let sent = sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL);
         match sent {
@@ -101,12 +97,13 @@ pub(super) fn transmit_behind(
                 return (datagram.len() as u64, unreachable);
             }
             Err(Errno::INTR) => continue,
-            // The word was of an earlier one, as in `transmit`.
-            Err(error) if is_unreachable(&error.into()) && !unreachable => {
-                unreachable = true;
+            Err(Errno::AGAIN | Errno::NOBUFS) => udp.full.add(1),
+            // Of an earlier one, as in `transmit`.
+            Err(error) if !is_again => {
+                is_again = true;
+                unreachable |= is_unreachable(&error.into());
                 continue;
             }
-            Err(Errno::AGAIN | Errno::NOBUFS) => udp.full.add(1),
             Err(Errno::MSGSIZE) => udp.too_long.add(1),
             Err(_) => udp.failed.add(1),
         }

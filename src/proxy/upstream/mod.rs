@@ -73,6 +73,18 @@ impl Upstream {
         Self { members: members.into(), balance, ejection, table }
     }
 
+    /// Whether one of these would be the same.
+    pub(in crate::proxy) fn is_of(&self, balance: Balance, ejection: Ejection, members: &[Member]) -> bool {
+        let same = |(one, other): (&Member, &Member)| {
+            Arc::ptr_eq(&one.server, &other.server)
+                && (one.weight, one.max_connections, one.draining)
+                    == (other.weight, other.max_connections, other.draining)
+        };
+        (self.balance, self.ejection) == (balance, ejection)
+            && self.members.len() == members.len()
+            && self.members.iter().zip(members).all(same)
+    }
+
     /// Its servers, in the order given.
     #[must_use]
     pub fn members(&self) -> &[Member] {

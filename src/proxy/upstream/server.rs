@@ -152,7 +152,7 @@ impl Server {
         until > 0 && milliseconds(now.saturating_duration_since(self.since)) < until
     }
 
-    /// A connection to it was established, or it answered.
+    /// It answered, or ended a connection well.
     fn succeeded(&self) {
         // Read first: the line stays shared among the workers while all is well.
         if self.in_a_row.load(Relaxed) != 0 {
@@ -249,7 +249,7 @@ impl Held {
         &self.server
     }
 
-    /// The connection to it was established, or it answered: it does well.
+    /// It answered, or ended the connection well: it does well.
     pub fn succeeded(&self) {
         self.server.succeeded();
     }

@@ -17,13 +17,27 @@ pub struct Inbox {
     size: usize,
     names: Box<[Name]>,
     controls: Box<[Control]>,
-    vectors: Box<[libc::iovec]>,
-    messages: Box<[libc::mmsghdr]>,
+    /// What `heads` lead to: each message's room.
+    _vectors: Box<[libc::iovec]>,
+    /// Those that are told who sent a message, and those that are not.
+    heads: [Heads; 2],
+    /// Which of them have what was received.
+    last: usize,
     received: usize,
 }
 
-// SAFETY: the pointers in `vectors` and `messages` are followed by the kernel in `receive` only, which has just set them to
-// memory that the inbox owns.
+/// What the kernel is given for each message, and says of it there.
+struct Heads {
+    messages: Box<[libc::mmsghdr]>,
+    /// As many from the first on may have lengths of what was received, not of the room there is.
+    used: usize,
+}
+
+const NAMED: usize = 0;
+const UNNAMED: usize = 1;
+
+// SAFETY: the pointers in `_vectors` and `heads` lead to memory that the inbox owns and that does not move with it; the kernel alone
+// follows them, in `fill`, which has the inbox to itself.
 unsafe impl Send for Inbox {}
 
 /// One message.
@@ -61,24 +75,37 @@ impl Inbox {
     #[must_use]
     pub fn new(count: usize, size: usize) -> Self {
         let count = count.max(1);
-        let vector = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        // SAFETY: `mmsghdr` is plain data, of which zeroes are an empty value.
-        let message: libc::mmsghdr = unsafe { std::mem::zeroed() };
-        Self {
-            bytes: vec![0; count * (size + BETWEEN)].into_boxed_slice(),
-            size,
-            names: vec![Name::EMPTY; count].into_boxed_slice(),
-            controls: vec![Control::EMPTY; count].into_boxed_slice(),
-            vectors: vec![vector; count].into_boxed_slice(),
-            messages: vec![message; count].into_boxed_slice(),
-            received: 0,
-        }
+        let mut bytes = vec![0_u8; count * (size + BETWEEN)].into_boxed_slice();
+        let mut names = vec![Name::EMPTY; count].into_boxed_slice();
+        let mut controls = vec![Control::EMPTY; count].into_boxed_slice();
+        let rooms = bytes.chunks_exact_mut(size + BETWEEN);
+        let mut vectors: Box<[_]> =
+            rooms.map(|room| libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: size }).collect();
+        // Once: none of it moves from here on, nor is it another's. What calls change is set before each of them.
+        let mut heads = |with_names: bool| {
+            let parts = vectors.iter_mut().zip(&mut names).zip(&mut controls);
+            let messages = parts.map(|((vector, name), control)| {
+                // SAFETY: `mmsghdr` is plain data, of which zeroes are an empty value.
+                let mut message: libc::mmsghdr = unsafe { std::mem::zeroed() };
+                let head = &mut message.msg_hdr;
+                if with_names {
+                    head.msg_name = std::ptr::from_mut(name).cast();
+                }
+                head.msg_iov = vector;
+                head.msg_iovlen = 1;
+                head.msg_control = std::ptr::from_mut(control).cast();
+                message
+            });
+            Heads { messages: messages.collect(), used: count }
+        };
+        let heads = [heads(true), heads(false)];
+        Self { bytes, size, names, controls, _vectors: vectors, heads, last: NAMED, received: 0 }
     }
 
     /// Messages there is room for.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.messages.len()
+        self.names.len()
     }
 
     /// Receives what is there, at most `most` messages, in place of those from before; tells how many. Never waits.
@@ -87,65 +114,88 @@ impl Inbox {
     /// As `recvmmsg(2)`: `WouldBlock` when there is nothing; what a connected socket was told by ICMP, such as
     /// `ConnectionRefused`.
     pub fn receive(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
-        self.fill(socket, most, true)
+        self.clear();
+        self.fill(socket, most, NAMED)
     }
 
-    /// The same from a socket that is connected, and so hears from one sender alone, who is not told again: `from` is `None`.
+    /// The same from a socket that is connected, and so hears from one sender alone, who is not told again: `from` is `None`. What
+    /// was received so from other sockets before, since the inbox was last [cleared](Self::clear), stays in front, and there may
+    /// be less room than `most`.
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
     pub fn receive_connected(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
-        self.fill(socket, most, false)
+        if self.last != UNNAMED {
+            self.clear();
+        }
+        self.fill(socket, most, UNNAMED)
     }
 
-    fn fill(&mut self, socket: impl AsFd, most: usize, with_names: bool) -> io::Result<usize> {
-        let count = most.min(self.capacity());
+    /// Forgets what was received.
+    pub fn clear(&mut self) {
         self.received = 0;
-        let rooms = self.bytes.chunks_exact_mut(self.size + BETWEEN);
-        let rooms = rooms.zip(&mut self.names).zip(&mut self.controls);
-        let heads = self.vectors.iter_mut().zip(&mut self.messages);
-        for (((room, name), control), (vector, message)) in rooms.zip(heads).take(count) {
-            *vector = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: self.size };
+    }
+
+    /// Messages that there are.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.received
+    }
+
+    /// Receives behind what there is.
+    fn fill(&mut self, socket: impl AsFd, most: usize, which: usize) -> io::Result<usize> {
+        let start = self.received;
+        let count = most.min(self.capacity() - start);
+        self.last = which;
+        let heads = &mut self.heads[which];
+        for message in heads.messages[..heads.used].iter_mut().skip(start) {
             let head = &mut message.msg_hdr;
-            (head.msg_name, head.msg_namelen) = match with_names {
-                true => (std::ptr::from_mut(name).cast(), size_of::<Name>() as libc::socklen_t),
-                false => (std::ptr::null_mut(), 0),
-            };
-            head.msg_iov = vector;
-            head.msg_iovlen = 1;
-            head.msg_control = std::ptr::from_mut(control).cast();
+            head.msg_namelen = if which == NAMED { size_of::<Name>() as libc::socklen_t } else { 0 };
             head.msg_controllen = size_of::<Control>() as _;
-            head.msg_flags = 0;
         }
-        // SAFETY: the first `count` messages have just been set to rooms of their own, of `size` bytes at least, and to names of
-        // their true length or none, in memory that this borrows mutably through the call; no timeout is given.
+        let free = &mut heads.messages[start..start + count];
+        // SAFETY: each of the `count` messages leads to a room of its own of `size` bytes, to control data and to a name or none, all
+        // in memory of this inbox, borrowed mutably through the call, that has stayed where it was when `new` wrote the pointers;
+        // the lengths are those of the room there is: those that a call before may have changed have just been set. No timeout
+        // is given.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_fd().as_raw_fd(),
-                self.messages.as_mut_ptr(),
+                free.as_mut_ptr(),
                 count as libc::c_uint,
                 libc::MSG_DONTWAIT as _,
                 std::ptr::null_mut(),
             )
         };
-        self.received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-        Ok(self.received)
+        let received = usize::try_from(received);
+        // The one at which it stopped may have been begun.
+        heads.used = (start + received.unwrap_or(0) + 1).min(heads.messages.len());
+        let received = received.map_err(|_| io::Error::last_os_error())?;
+        self.received += received;
+        Ok(received)
     }
 
-    /// A message of the last call, counted from 0.
+    /// A message there is, counted from 0.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Received<'_>> {
-        let message = self.messages[..self.received].get(index)?;
-        let head = &message.msg_hdr;
-        let room = &self.bytes[index * (self.size + BETWEEN)..][..self.size];
+        let bytes = self.bytes(index)?;
+        let head = &self.heads[self.last].messages[index].msg_hdr;
         let told = self.controls[index].read(head.msg_controllen);
         Some(Received {
-            bytes: &room[..room.len().min(message.msg_len as usize)],
+            bytes,
             from: self.names[index].address(head.msg_namelen as usize),
             to: told.to,
             segment: told.segment,
             truncated: head.msg_flags & libc::MSG_TRUNC != 0,
         })
+    }
+
+    /// Its payload alone, which takes less to tell.
+    #[must_use]
+    pub fn bytes(&self, index: usize) -> Option<&[u8]> {
+        let message = self.heads[self.last].messages[..self.received].get(index)?;
+        let room = &self.bytes[index * (self.size + BETWEEN)..][..self.size];
+        Some(&room[..room.len().min(message.msg_len as usize)])
     }
 }
 

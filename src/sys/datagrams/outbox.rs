@@ -70,9 +70,8 @@ impl Outbox {
         // All of them first: their addresses hold once no more are pushed.
         for message in messages {
             for part in parts.get(message.parts.clone()).unwrap_or_default() {
-                let received = inbox.get(usize::from(part.received));
-                let bytes =
-                    received.and_then(|received| received.bytes.get(part.bytes.clone())).unwrap_or_default();
+                let received = inbox.bytes(usize::from(part.received));
+                let bytes = received.and_then(|bytes| bytes.get(part.bytes.clone())).unwrap_or_default();
                 let iov_base = bytes.as_ptr().cast_mut().cast();
                 self.vectors.push(libc::iovec { iov_base, iov_len: bytes.len() });
             }

@@ -159,3 +159,37 @@ fn a_socket_for_both_families_knows_ipv4_addresses_too() {
     let mut bytes = [0; 16];
     assert_eq!(client.recv_from(&mut bytes).unwrap(), (3, to));
 }
+
+#[test]
+fn what_came_to_several_sockets_lies_behind_one_another() {
+    let (one, other, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+    let send = |to: &UdpSocket, payload: &str| client.send_to(payload.as_bytes(), to.local_addr().unwrap());
+    let mut inbox = Inbox::new(4, 64);
+    let told = |inbox: &Inbox| -> Vec<_> {
+        (0..inbox.received())
+            .map(|index| {
+                let message = inbox.get(index).unwrap();
+                assert_eq!(inbox.bytes(index), Some(message.bytes));
+                (String::from_utf8_lossy(message.bytes).into_owned(), message.from)
+            })
+            .collect()
+    };
+    for round in ["a", "bb", "ccc"] {
+        send(&one, round).unwrap();
+        assert_eq!(receive(&mut inbox, &one), 1);
+        assert_eq!(told(&inbox), [(round.to_owned(), Some(client.local_addr().unwrap()))]);
+        for payload in ["1", "2", "3"] {
+            send(&one, payload).unwrap();
+        }
+        send(&other, round).unwrap();
+        assert_eq!(inbox.receive_connected(&other, 4).unwrap(), 1);
+        assert_eq!(inbox.receive_connected(&other, 4).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(inbox.receive_connected(&one, 2).unwrap(), 2);
+        assert_eq!(inbox.receive_connected(&one, 4).unwrap(), 1);
+        let all = [round, "1", "2", "3"].map(|payload| (payload.to_owned(), None));
+        assert_eq!(told(&inbox), all);
+        assert_eq!((inbox.get(4), inbox.bytes(4)), (None, None));
+    }
+    inbox.clear();
+    assert_eq!((inbox.received(), inbox.get(0)), (0, None));
+}

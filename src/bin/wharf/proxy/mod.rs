@@ -12,17 +12,21 @@ use crate::print::print;
 use crate::signals;
 use anyhow::Context;
 use options::read_config;
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use voice::Voice;
 use wharf::engine::Shutdown;
 use wharf::proxy::config::Transport;
-use wharf::proxy::{Level, Proxy};
+use wharf::proxy::{Error, Level, Proxy};
 use wharf::sys::privileges::User;
 
 /// Places named at the start; of a long range the rest is counted.
@@ -65,14 +69,21 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         )
         .into());
     }
-    let proxy = match successor::predecessor()? {
-        Some(predecessor) => Proxy::take_over(&config, predecessor)?,
-        None => Proxy::bind(&config)?,
+    // Before the log has a thread of its own, which would keep it.
+    user.as_ref().map_or(Ok(()), User::prepare).context("-Z")?;
+    let go_on = || !shutdown.requested();
+    let proxy = match Proxy::bind_while(&config, successor::predecessor()?, go_on) {
+        Err(Error::Ending) => return Ok(Outcome::Done),
+        proxy => proxy?,
     };
     if let Some(user) = user
         // One that takes another's place is so already.
         && !user.is_in_force().unwrap_or(false)
     {
+        if let Some(path) = &config.access_log {
+            give_away(path, &user)
+                .with_context(|| format!("-Z: cannot give the access log {} to the user", path.display()))?;
+        }
         user.become_for_good().context("-Z")?;
     }
     let workers = proxy.workers();
@@ -136,6 +147,18 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         print(serde_json::to_string(&totals)? + "\n")?;
     }
     Ok(Outcome::Done)
+}
+
+/// Makes a file of root's a user's, who is to open it anew. What is no file of its own there, or somebody's, is left as it is:
+/// whoever may write to the directory must not have others given to them.
+fn give_away(path: &Path, user: &User) -> std::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else { return Ok(()) };
+    let found = file.metadata()?;
+    match found.is_file() && found.nlink() == 1 && found.uid() == 0 {
+        true => fchown(&file, Some(user.uid), Some(user.gid)),
+        false => Ok(()),
+    }
 }
 
 /// A stream that has a byte in it when a signal came that ends us.

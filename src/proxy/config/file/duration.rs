@@ -2,24 +2,32 @@
 
 use std::time::Duration;
 
-/// `250ms`, `5s`, `10m`, `2h`, `1d`: a whole number and its unit.
+/// A hundred years, in nanoseconds: what is added to a point in time stays one.
+const MOST: u128 = 100 * 365 * 86_400 * 1_000_000_000;
+
+/// `250us`, `250ms`, `1.5s`, `10m`, `2h`, `1d`: a number and its unit, as on the command line.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number = text[..text.len() - unit.len()].parse::<u64>().ok();
-    let milliseconds = match unit {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        "d" => Some(86_400_000),
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = &text[..text.len() - unit.len()];
+    let nanoseconds: Option<u128> = match unit {
+        "us" => Some(1_000),
+        "ms" => Some(1_000_000),
+        "s" => Some(1_000_000_000),
+        "m" => Some(60_000_000_000),
+        "h" => Some(3_600_000_000_000),
+        "d" => Some(86_400_000_000_000),
         _ => None,
     };
-    let product = number.zip(milliseconds).and_then(|(number, unit)| number.checked_mul(unit));
-    // A hundred years: what is added to a point in time stays one.
-    let product = product.filter(|&product| product <= 100 * 365 * 86_400_000);
-    product.map(Duration::from_millis).ok_or_else(|| {
-        format!("`{text}` is no time: write a whole number and a unit, such as 250ms, 5s, 10m, 2h or 1d")
-    })
+    let product = nanoseconds.and_then(|unit| match number.parse::<u64>() {
+        Ok(whole) => u128::from(whole).checked_mul(unit),
+        Err(_) => number.parse::<f64>().ok().map(|number| (number * unit as f64).round() as u128),
+    });
+    let product = product.filter(|&product| product <= MOST);
+    product
+        .map(|product| Duration::new((product / 1_000_000_000) as u64, (product % 1_000_000_000) as u32))
+        .ok_or_else(|| {
+            format!("`{text}` is no time: write a number and a unit, such as 250ms, 1.5s, 10m, 2h or 1d")
+        })
 }
 
 #[cfg(test)]
@@ -28,12 +36,36 @@ mod tests {
 
     #[test]
     fn a_number_and_a_unit() {
-        for (text, milliseconds) in
-            [("0s", 0), ("250ms", 250), ("5s", 5_000), ("10m", 600_000), ("1d", 86_400_000)]
-        {
-            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        for (text, micros) in [
+            ("0s", 0),
+            ("250us", 250),
+            ("0.5ms", 500),
+            ("250ms", 250_000),
+            ("1.5s", 1_500_000),
+            (".5s", 500_000),
+            ("5s", 5_000_000),
+            ("10m", 600_000_000),
+            ("1d", 86_400_000_000),
+            ("36500d", 36_500 * 86_400_000_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_micros(micros)), "{text}");
         }
-        for text in ["", "5", "s", "-1s", "1.5s", "5 s", "5S", "99999999999999999999s", "40000d", "5sek"] {
+        for text in [
+            "",
+            "5",
+            "1.5",
+            "s",
+            ".s",
+            "-1s",
+            "1.5.2s",
+            "1e3s",
+            "5 s",
+            "5S",
+            "99999999999999999999s",
+            "36501d",
+            "5sek",
+            "infs",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -1,5 +1,7 @@
 //! One worker: an event loop with its own sockets, connections and sessions.
 
+mod accepting;
+
 use super::config::Transport;
 use super::control::Listen;
 use super::handover::{self, Adopted, Adoption};
@@ -13,11 +15,8 @@ use super::token::Token;
 use super::udp::Udp;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,12 +24,6 @@ use std::time::{Duration, Instant};
 
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 512;
-/// Connections accepted from one socket before others have their turn.
-const ACCEPTS: usize = 64;
-/// Times that so many are accepted before a socket is closed: those who waited there, and not those who go on coming.
-const LAST_ACCEPTS: usize = 64;
-/// Until accepting is tried again after the process, or the host, had no more descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Until it is looked again whether the sessions at places that nobody asks for any more are over.
 const LOOK: Duration = Duration::from_secs(1);
@@ -86,8 +79,10 @@ impl Worker {
             deadline: None,
             plan: seen,
         };
-        worker.listen(&plan)?;
-        Ok(worker)
+        match worker.listen(&plan).pop() {
+            None => Ok(worker),
+            Some((_, error)) => Err(error),
+        }
     }
 
     /// Goes on with sessions of another process, some of them at places where nobody else is to listen.
@@ -114,8 +109,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Begins to listen where the plan has it and this worker does not yet.
-    fn listen(&mut self, plan: &Plan) -> io::Result<()> {
+    /// Begins to listen where the plan has it and this worker does not yet. Tells where that cannot be.
+    fn listen(&mut self, plan: &Plan) -> Vec<(String, io::Error)> {
+        let mut failed = Vec::new();
         let Self { listening, datagrams, poll, .. } = self;
         let known: HashSet<_> = [&*listening, &*datagrams]
             .into_iter()
@@ -131,15 +127,24 @@ impl Worker {
                 Transport::Tcp => Token::Listening(listening.insert(socket.clone())),
                 Transport::Udp => Token::Datagrams(datagrams.insert(socket.clone())),
             };
-            poll.registry().register(&mut SourceFd(&descriptor), token.into(), Interest::READABLE)?;
+            if let Err(error) =
+                poll.registry().register(&mut SourceFd(&descriptor), token.into(), Interest::READABLE)
+            {
+                match token {
+                    Token::Listening(number) => drop(listening.remove(number)),
+                    Token::Datagrams(number) => drop(datagrams.remove(number)),
+                    Token::Waker | Token::Client(_) | Token::Server(_) | Token::Session(_) => {}
+                }
+                failed.push((socket.endpoint.place.to_string(), error));
+            }
         }
         self.wanted = Arc::clone(&plan.listening);
-        Ok(())
+        failed
     }
 
     /// Goes by another plan from now on. Where nobody is to listen any more, those who are on their way are still taken on, as it
     /// was; where there are sessions, those go on.
-    fn follow(&mut self, cx: Context<'_>, plan: Arc<Plan>) -> io::Result<()> {
+    fn follow(&mut self, cx: Context<'_>, plan: Arc<Plan>) {
         let changed = !Arc::ptr_eq(&self.wanted, &plan.listening);
         if changed {
             let wanted: HashMap<_, _> = plan.listening[self.index]
@@ -196,12 +201,11 @@ impl Worker {
         }
         self.tcp.set_plan(Arc::clone(&plan));
         self.udp.set_plan(Arc::clone(&plan));
-        if changed { self.listen(&plan) } else { Ok(()) }
-    }
-
-    /// Whether there is room for who comes.
-    fn accepts(&self) -> bool {
-        !self.full && self.paused_until.is_none()
+        if changed {
+            for (place, error) in self.listen(&plan) {
+                (self.notice)(Notice::ListenerFailed { place, problem: error.to_string() });
+            }
+        }
     }
 
     /// Closes what nobody asks for any more: what takes connections when those are in that were on their way; what takes
@@ -271,7 +275,7 @@ impl Worker {
             now = Instant::now();
             let cx = Context { registry: &registry, counters, now };
             if let Some(plan) = shared.plan.newer(&mut self.plan) {
-                self.follow(cx, plan)?;
+                self.follow(cx, plan);
                 shared.followed[self.index].store(self.plan, Ordering::Release);
             }
             for event in &events {
@@ -288,6 +292,7 @@ impl Worker {
             }
             self.tcp.send_gathered(cx);
             self.tcp.turn(cx);
+            self.udp.flush_answers(cx, &self.datagrams);
             self.udp.turn(cx, &self.datagrams);
             self.tcp.expire(cx);
             self.udp.expire(cx);
@@ -325,85 +330,5 @@ impl Worker {
         let times = [self.paused_until, end, self.look].map(until);
         let waits = [self.tcp.wait(now), self.udp.wait(now)].into_iter().chain(times);
         waits.flatten().min()
-    }
-
-    /// Accepts what waits, each socket in turn, as long as there is room.
-    fn accept(&mut self, cx: Context<'_>) {
-        if self.paused_until.is_some_and(|until| until <= cx.now) {
-            self.paused_until = None;
-        }
-        let was_full = std::mem::take(&mut self.full);
-        for _ in 0..self.waiting.len() {
-            if self.full || self.paused_until.is_some() {
-                break;
-            }
-            let Some(number) = self.waiting.pop_front() else { break };
-            if !self.accept_from(cx, number) {
-                self.waiting.push_back(number);
-            }
-        }
-        if self.full && !was_full {
-            cx.counters.tcp.pauses.add(1);
-        }
-    }
-
-    /// Accepts from one socket; true when nothing waits there any more.
-    fn accept_from(&mut self, cx: Context<'_>, number: u32) -> bool {
-        let Some(socket) = self.listening.get(number) else { return true };
-        let tcp = &cx.counters.tcp;
-        for _ in 0..ACCEPTS {
-            if self.tcp.is_full() {
-                self.full = true;
-                return false;
-            }
-            let accepted = match self.tcp.has_spare() {
-                true => acceptfrom_with(&socket.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC),
-                false => Err(Errno::MFILE),
-            };
-            match accepted {
-                Ok((client, peer)) => {
-                    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                    self.tcp.accept(cx, socket, client, peer);
-                }
-                Err(Errno::AGAIN) => return true,
-                Err(Errno::INTR) => {}
-                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                    tcp.pauses.add(1);
-                    self.paused_until = Some(cx.now + PAUSE);
-                    return false;
-                }
-                // It listens no more, and never will: another process has it, too, and has shut it down.
-                Err(Errno::INVAL | Errno::BADF | Errno::NOTSOCK) => {
-                    tcp.accept_errors.add(1);
-                    (self.notice)(Notice::ListenerDied { place: socket.endpoint.place.to_string() });
-                    self.leave(cx, Token::Listening(number));
-                    return true;
-                }
-                // It went away while it waited, or a firewall keeps it out: the next one may be well (accept(2)).
-                Err(_) => tcp.accept_errors.add(1),
-            }
-        }
-        false
-    }
-
-    /// No new clients from now on.
-    fn begin_to_end(&mut self, cx: Context<'_>) {
-        self.deadline = Some(cx.now + self.shared.plan.get().timeouts.drain);
-        (self.paused_until, self.full) = (None, false);
-        // Closed, so that who comes now is refused and does not wait in vain.
-        let numbers: Vec<_> = self.listening.numbers().collect();
-        for number in numbers {
-            self.accept_the_last(cx, number);
-            self.leave(cx, Token::Listening(number));
-        }
-    }
-
-    /// Takes in who waits at a socket that is about to be closed: those who are connected by their own account would be reset.
-    fn accept_the_last(&mut self, cx: Context<'_>, number: u32) {
-        for _ in 0..LAST_ACCEPTS {
-            if self.accept_from(cx, number) || !self.accepts() {
-                break;
-            }
-        }
     }
 }
