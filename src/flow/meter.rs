@@ -243,7 +243,7 @@ impl Meter {
             },
             None => (self.begin(event, long, (hash, time), out), false),
         };
-        let Self { table, cold, odds, connections, epoch, .. } = self;
+        let Self { table, cold, odds, connections, epoch, active, .. } = self;
         let (_, hot) = table.entry(entry);
         let flow = hot.cold;
         let cold = &mut cold[flow];
@@ -251,7 +251,8 @@ impl Meter {
         let direction = usize::from(event.is_reversed() != cold.is_reversed());
         let copy = cold.take(event, hot, direction, odds);
         // A record that a timeout has begun begins with this packet; and packets need not come in the order of their times.
-        let earlier = time < cold.first && { cold.first }.saturating_sub(time) <= BEHIND;
+        // Not so much, where two clocks meet in a flow, that the active timeout would end a record every time.
+        let earlier = time < cold.first && { cold.first }.saturating_sub(time) <= BEHIND.min(*active / 2);
         if hot.packets == [0; 2] || earlier {
             cold.first = time;
         }
@@ -284,6 +285,8 @@ impl Meter {
         cold.set_over(over);
         let first = cold.first;
         self.schedule(flow, self.deadline(first, last, over));
+        // It may end and begin again with every packet.
+        self.keep_wheel();
     }
 
     /// Takes in what is not a packet of a flow.

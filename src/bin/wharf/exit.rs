@@ -156,7 +156,7 @@ fn habit(error: &clap::Error) -> Option<&'static str> {
 }
 
 /// Options of tcpdump, and some of tshark, that `sniff` has not, and what does the same.
-const HABITS: [(&[&str], &str); 13] = [
+const HABITS: [(&[&str], &str); 11] = [
     (&["-d"], "`wharf filter -d EXPRESSION` shows the program"),
     (&["-O", "--no-optimize"], "there is no optimiser to turn off"),
     (&["-y", "--linktype"], "an interface has one link type, and a file tells its own"),
@@ -170,12 +170,10 @@ const HABITS: [(&[&str], &str); 13] = [
         "packets come within 20 ms to a terminal, 50 ms elsewhere; -l or -U hands on each at once",
     ),
     (&["-I", "--monitor-mode"], "set it before: `iw dev IFACE set type monitor`"),
-    (&["--number"], "it is -#"),
     (&["-f", "-N"], "addresses are never looked up"),
     (&["-T", "-Y"], "--json prints an object a packet, and jq chooses from it"),
     (&["-V"], "-r takes one file, or `-` for standard input"),
     (&["-a", "-b"], "-C, -G and --file-packets go on to new files, -W bounds them, -c ends"),
-    (&["-h"], "it is --help"),
 ];
 
 /// Lines below what was told, indented.

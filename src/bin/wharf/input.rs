@@ -100,15 +100,15 @@ impl InputArgs {
         self.read.is_none()
     }
 
-    /// Most bytes to keep of a packet of a file; of a live capture no more come.
+    /// Most bytes to keep of a packet of a file; of a live capture no more come. What some give by habit, 65535 or more,
+    /// means all of a packet.
     pub(crate) fn cut(&self) -> Option<u32> {
-        self.live.cut().filter(|_| !self.is_live())
+        self.live.cut().filter(|&bytes| !self.is_live() && bytes < u16::MAX.into())
     }
 
-    /// Refuses to cut what comes from a file where no file is written: packets are taken as they are. What some give by
-    /// habit, 65535 or more, means all of a packet.
+    /// Refuses to cut what comes from a file where no file is written: packets are taken as they are.
     pub(crate) fn refuse_to_cut(&self, advice: &str) -> Result<(), clap::Error> {
-        self.cut().filter(|&bytes| bytes < u16::MAX.into()).map_or(Ok(()), |bytes| {
+        self.cut().map_or(Ok(()), |bytes| {
             Err(usage(&format!("-s {bytes} cuts packets of a file (-r) where they are written: {advice}")))
         })
     }

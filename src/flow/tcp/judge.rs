@@ -100,8 +100,9 @@ impl Connection {
             let soon = self.first_round_trip().unwrap_or(OVERTAKEN);
             // All of what was seen last, once more, was not overtaken by itself.
             let same = segment.end() == side.next;
-            // Nothing is known where the clock was set back.
-            if (0..soon).contains(&time.saturating_sub(side.next_since)) && !same {
+            // What was acknowledged has arrived, and was sent again for nothing; nothing is known where the clock was set back.
+            let overtaken = (0..soon).contains(&time.saturating_sub(side.next_since));
+            if overtaken && !same && !acknowledged {
                 found = found | Findings::OUT_OF_ORDER;
             }
         }
@@ -138,7 +139,7 @@ impl Connection {
             here.retransmitted_bytes += u64::from(segment.length);
         }
         if found.contains(Findings::OLD_DATA) {
-            here.gaps.bytes -= u64::from(holes.fill(segment.sequence, segment.length));
+            here.gaps.bytes -= holes.fill(segment.sequence, segment.length);
         }
         if found.contains(Findings::AFTER_LOSS) {
             here.gaps.lost += 1;

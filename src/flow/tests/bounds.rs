@@ -41,10 +41,11 @@ fn an_idle_flow_ends_soon_whatever_the_active_timeout() {
 /// Flows that end early leave nothing behind that grows.
 #[test]
 fn what_ends_early_takes_no_room_on_the_wheel() {
-    // Ports used again and again; connections that are refused at once; a flood in a small table.
+    // Ports used again and again; connections that are refused at once; one that is asked for and refused over and over; a
+    // flood in a small table.
     let syn = |sequence: u32| Tcp::new(40_000, 80).flags(Tcp::SYN).sequence(sequence);
     let reset = |sequence: u32| Tcp::new(80, 40_000).flags(Tcp::RST | Tcp::ACK).acknowledgment(sequence + 1);
-    for kind in 0..3 {
+    for kind in 0..4 {
         let mut bench = Bench::new(MeterOptions { max_flows: 64, ..MeterOptions::default() });
         let mut most = 0;
         for at in 0..40_000_u32 {
@@ -55,6 +56,10 @@ fn what_ends_early_takes_no_room_on_the_wheel() {
                 1 => {
                     bench.send(time, b"", &[&syn(at * 70_000), &Ipv4::new(HERE, THERE)]);
                     bench.send(time, b"", &[&reset(at * 70_000), &Ipv4::new(THERE, HERE)]);
+                }
+                2 => {
+                    bench.send(time, b"", &[&syn(5_000), &Ipv4::new(HERE, THERE)]);
+                    bench.send(time, b"", &[&reset(5_000), &Ipv4::new(THERE, HERE)]);
                 }
                 _ => bench.udp(time, at as u16),
             }

@@ -291,7 +291,7 @@ impl Udp {
     }
 
     /// Datagrams came from a session's server, or word of it. They are sent on with those of others, by
-    /// [`flush_answers`](Self::flush_answers) at the latest: a call for each session would take more time than the answer itself.
+    /// [`flush_answers`](Self::flush_answers) at the latest: one call for many sessions.
     pub(super) fn receive_from_server(&mut self, cx: Context<'_>, listening: &Slab<Listening>, number: u32) {
         let udp = &cx.counters.udp;
         let (mut heard, mut refused, mut more) = (false, false, true);
