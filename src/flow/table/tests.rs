@@ -50,8 +50,8 @@ fn it_grows_with_what_is_in_it_and_not_beyond() {
         );
     }
     let bytes = table.bytes() / keys.len();
-    // It grows when it is nearly full.
-    assert!((65..=95).contains(&bytes), "{bytes} bytes a flow");
+    // It grows when it is nearly full, by chance at some eight tenths.
+    assert!((65..=102).contains(&bytes), "{bytes} bytes a flow");
     let before = table.bytes();
     keys.iter().for_each(|&key| {
         let place = table.find(key, table.hash(key), NONE).unwrap();
