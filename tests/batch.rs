@@ -27,7 +27,30 @@ fn check(findings: &mut Findings, batch: Batch<'_>) {
     }
 }
 
+/// Without checksums: the same headers, and nothing known of any of them.
+fn check_unverified(findings: &mut Findings, batch: Batch<'_>) {
+    let mut malformed = Vec::new();
+    findings.read_unverified(batch);
+    for (index, frame) in batch.frames().enumerate() {
+        let layers = parse(&frame);
+        malformed.extend(layers.malformed);
+        let summary = findings.summaries()[index];
+        let context = || format!("unverified frame {index} of {}: {frame:x?}, {summary:?}", batch.len());
+        let ip = layers.outer.unwrap_or_default();
+        assert_eq!(summary.transport(), ip.transport, "{}", context());
+        let ports = ip.transport.has_ports().then_some((ip.source_port, ip.destination_port));
+        assert_eq!(summary.ports(), ports, "{}", context());
+        let unknown = Verdict::NotApplicable.code();
+        assert_eq!((summary.ip_code(), summary.l4_code()), (unknown, unknown), "{}", context());
+        assert_eq!(findings.verdicts(index), Verdicts::default(), "{}", context());
+        assert_eq!(findings.layers(&frame, index), &layers, "{}", context());
+    }
+    assert_eq!(findings.checksums(), &Checksums::default());
+    assert_eq!(findings.malformed().collect::<Vec<_>>(), malformed);
+}
+
 fn check_once(findings: &mut Findings, batch: Batch<'_>) {
+    check_unverified(findings, batch);
     findings.read(batch);
     let (mut checksums, mut malformed, mut bytes) = (Checksums::default(), Vec::new(), 0);
     assert_eq!(findings.summaries().len(), batch.len());
@@ -54,24 +77,6 @@ fn check_once(findings: &mut Findings, batch: Batch<'_>) {
     assert_eq!(findings.checksums(), &checksums);
     assert_eq!(findings.malformed().collect::<Vec<_>>(), malformed);
     assert_eq!(batch.captured(), bytes);
-
-    // Without checksums: the same headers, and nothing known of any of them.
-    findings.read_unverified(batch);
-    for (index, frame) in batch.frames().enumerate() {
-        let layers = parse(&frame);
-        let summary = findings.summaries()[index];
-        let context = || format!("unverified frame {index} of {}: {frame:x?}, {summary:?}", batch.len());
-        let ip = layers.outer.unwrap_or_default();
-        assert_eq!(summary.transport(), ip.transport, "{}", context());
-        let ports = ip.transport.has_ports().then_some((ip.source_port, ip.destination_port));
-        assert_eq!(summary.ports(), ports, "{}", context());
-        let unknown = Verdict::NotApplicable.code();
-        assert_eq!((summary.ip_code(), summary.l4_code()), (unknown, unknown), "{}", context());
-        assert_eq!(findings.verdicts(index), Verdicts::default(), "{}", context());
-        assert_eq!(findings.layers(&frame, index), &layers, "{}", context());
-    }
-    assert_eq!(findings.checksums(), &Checksums::default());
-    assert_eq!(findings.malformed().collect::<Vec<_>>(), malformed);
 }
 
 /// Frames in one slab.
