@@ -5,12 +5,16 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::mem::take;
 use std::time::{Duration, Instant};
 use wharf::engine::Snapshot;
-use wharf::source::packet::{RingState, Upstream, UpstreamLosses};
+use wharf::source::packet::{InterfaceLosses, Lost, RingState, Upstream, UpstreamLosses};
 
 /// More often than this the telling would be a load of its own.
 const LEAST: Duration = Duration::from_millis(10);
+
+/// So long the ring's account may lag behind the interface's.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Account")]
@@ -49,6 +53,8 @@ impl StatsArgs {
             wire: None,
             counted_twice: false,
             untold: 0,
+            held: UpstreamLosses::default(),
+            quiet_since: Duration::ZERO,
             begun: Instant::now(),
             last: (Duration::ZERO, Snapshot::default(), RingState::default()),
         })
@@ -67,6 +73,10 @@ pub(crate) struct Stats {
     counted_twice: bool,
     /// Of those in the ring's account, which have not been left out of the interface's.
     untold: u64,
+    /// What the interface's counters have told beyond the ring's account, which may follow: until then it is held back.
+    held: UpstreamLosses,
+    /// When that account last grew.
+    quiet_since: Duration,
     begun: Instant,
     last: (Duration, Snapshot, RingState),
 }
@@ -117,7 +127,6 @@ impl Stats {
 
     fn next(&mut self, at: Duration, snapshot: Snapshot) -> Interval {
         let (then, earlier, counted) = self.last;
-        // Before the ring is asked: what it has no room for it counts first.
         let before = self.wire.as_mut().and_then(|(_, upstream)| Some(upstream.as_mut()?.since_last()));
         let ring = self.wire.as_ref().map(|(meter, _)| {
             let state = meter();
@@ -130,8 +139,8 @@ impl Stats {
         });
         let before = before.map(|mut losses| {
             if self.counted_twice {
-                self.untold += ring.as_ref().map_or(0, |ring| ring.dropped);
-                self.untold -= losses.leave_out(self.untold);
+                let dropped = ring.as_ref().map_or(0, |ring| ring.dropped);
+                self.hold_back(&mut losses, dropped, at);
             }
             losses
         });
@@ -145,6 +154,37 @@ impl Stats {
             outputs_dropped: snapshot.dropped.saturating_sub(earlier.dropped),
             ring,
             before,
+        }
+    }
+
+    /// Keeps what the interface has counted until the ring has told of it, `dropped` since the line before: its account is as
+    /// of the last time that frames were fetched. What it has not told of a second after it last told of any was lost
+    /// elsewhere.
+    fn hold_back(&mut self, losses: &mut UpstreamLosses, dropped: u64, at: Duration) {
+        self.held.interfaces.resize_with(losses.interfaces.len(), InterfaceLosses::default);
+        for (held, now) in self.held.interfaces.iter_mut().zip(&mut losses.interfaces) {
+            add(&mut held.kernel, take(&mut now.kernel));
+            add(&mut held.driver, take(&mut now.driver));
+        }
+        self.untold += dropped;
+        let left_out = self.held.leave_out(self.untold);
+        self.untold -= left_out;
+        if dropped > 0 || left_out > 0 || !self.held.any() {
+            self.quiet_since = at;
+        } else if at.saturating_sub(self.quiet_since) >= PATIENCE {
+            for (held, now) in self.held.interfaces.iter_mut().zip(&mut losses.interfaces) {
+                (now.kernel, now.driver) = (take(&mut held.kernel), take(&mut held.driver));
+            }
+        }
+    }
+}
+
+/// Adds counters to those of the same names.
+fn add(counters: &mut Vec<Lost>, more: Vec<Lost>) {
+    for lost in more {
+        match counters.iter_mut().find(|known| known.counter == lost.counter) {
+            Some(known) => known.frames += lost.frames,
+            None => counters.push(lost),
         }
     }
 }
@@ -221,6 +261,30 @@ mod tests {
         let object = interval.json();
         assert_eq!((&object["packets"], &object["dropped"]["output_ring_full"]), (&json!(2_000), &json!(2)));
         assert!(object.get("ring").is_none(), "a file has none");
+    }
+
+    #[test]
+    fn what_the_ring_tells_later_is_not_told_before() {
+        let arguments = StatsArgs { stats: Some(Duration::from_secs(1)), stats_format: Format::Text };
+        let mut stats = arguments.teller().unwrap();
+        let mut line = |frames: u64, dropped: u64, millis: u64| {
+            let lost = |counter: &str| Lost { counter: counter.into(), frames };
+            let of = |counter| if frames > 0 { vec![lost(counter)] } else { Vec::new() };
+            let (kernel, driver) = (of("rx_dropped"), of("rx_queue_0_drops"));
+            let interface = InterfaceLosses { name: "eth0".into(), kernel, driver, peer: None };
+            let mut losses = UpstreamLosses { interfaces: vec![interface], ..UpstreamLosses::default() };
+            stats.hold_back(&mut losses, dropped, Duration::from_millis(millis));
+            losses.interfaces[0].kernel.iter().map(|lost| lost.frames).sum::<u64>()
+        };
+        assert_eq!(line(9, 7, 100), 0, "the ring has told of seven");
+        assert_eq!(
+            [line(5, 0, 200), line(0, 0, 1_000), line(0, 7, 1_050)],
+            [0; 3],
+            "and later of the others"
+        );
+        assert_eq!([line(3, 0, 1_100), line(0, 0, 2_000)], [0; 2]);
+        assert_eq!(line(0, 0, 2_101), 3, "of these it never will");
+        assert_eq!(line(0, 0, 9_000), 0, "that was told");
     }
 
     #[test]
