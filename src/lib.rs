@@ -76,7 +76,8 @@
 //!
 //! ## Unsafe code
 //!
-//! Denied for the crate, allowed in islands. Each block there carries a proof.
+//! Denied for the crate, allowed in islands. Each block there carries a proof; one of them rests on what the user is asked
+//! for, that nobody writes in place to a capture file that is mapped ([`sys::file_mapping`]).
 //!
 //! | island | what for |
 //! | --- | --- |

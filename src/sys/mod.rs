@@ -1,8 +1,11 @@
 //! The kernel's side: sockets, mappings, namespaces. The island of unsafe code.
 //!
 //! One kernel concept a file. What leaves this module is safe to use: memory the kernel may still
-//! write is never handed out as a slice, and every length read from shared memory is checked. Files are mapped
-//! only where nobody has them open for writing ([`file_mapping`] says what if somebody opens one later).
+//! write is never handed out as a slice, and every length read from shared memory is checked.
+//!
+//! With one exception: files are mapped where nobody has them open for writing, but nothing keeps anybody from opening one
+//! later and writing in place ([`file_mapping`] says what then, and
+//! [`CaptureFile::without_mapping`](crate::source::CaptureFile::without_mapping) does without).
 //!
 //! | file | concept |
 //! | --- | --- |
