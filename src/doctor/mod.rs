@@ -26,6 +26,9 @@ pub use finding::{Diagnosis, Examined, Finding, LinkCondition, Severity, Unseen}
 pub use host::{Answer, Device, Host};
 pub use this_host::ThisHost;
 
+pub use crate::sys::generic_netlink::{Napi, XdpFeatures};
+pub use crate::sys::link_state::{Bound, LinkLosses, LinkState, Xdp};
+
 use crate::sys::interfaces::InterfaceInfo;
 use crate::sys::problem;
 use finding::Findings;

@@ -10,17 +10,17 @@ const MOST: RawFd = 1 << 16;
 
 /// An inherited descriptor and the name it was given.
 #[derive(Debug)]
-pub struct Inherited {
+pub(crate) struct Inherited {
     /// As in `LISTEN_FDNAMES`; empty where it was given none.
-    pub name: String,
+    pub(crate) name: String,
     /// The descriptor, closed on `exec` from now on.
-    pub descriptor: OwnedFd,
+    pub(crate) descriptor: OwnedFd,
 }
 
 /// Takes what `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES` speak of, in order. Empty where they speak of another
 /// process or of nothing, and from the second call on.
 #[must_use]
-pub fn take() -> Vec<Inherited> {
+pub(crate) fn take() -> Vec<Inherited> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let variable = |name| std::env::var(name).unwrap_or_default();
     let ours = variable("LISTEN_PID").parse() == Ok(std::process::id());

@@ -33,20 +33,20 @@ mod helper {
 const PASS: i32 = 1;
 
 /// Most ranges in a program: some 3 instructions each are gone through for every connection.
-pub const MOST_RANGES: usize = 1024;
+pub(crate) const MOST_RANGES: usize = 1024;
 
 /// TCP ports that one socket has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ports {
+pub(crate) struct Ports {
     /// Of which address; `None`: of any, `0.0.0.0` and `::`: of any of the family.
-    pub address: Option<IpAddr>,
+    pub(crate) address: Option<IpAddr>,
     /// Each with its start no greater than its end.
-    pub ranges: Vec<RangeInclusive<u16>>,
+    pub(crate) ranges: Vec<RangeInclusive<u16>>,
 }
 
 /// The program at work, for as long as this lives.
 #[derive(Debug)]
-pub struct PortSteering {
+pub(crate) struct PortSteering {
     link: Link,
     sockets: Map,
 }
@@ -58,7 +58,7 @@ impl PortSteering {
     /// # Errors
     /// `PermissionDenied` without `CAP_BPF` and `CAP_NET_ADMIN` in the first user namespace; `InvalidInput` for more than
     /// [`MOST_RANGES`], or before Linux 5.9.
-    pub fn attach(rules: &[(Ports, BorrowedFd<'_>)]) -> io::Result<Self> {
+    pub(crate) fn attach(rules: &[(Ports, BorrowedFd<'_>)]) -> io::Result<Self> {
         let ranges: usize = rules.iter().map(|(ports, _)| ports.ranges.len()).sum();
         let count = u32::try_from(rules.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         if ranges > MOST_RANGES {
@@ -84,13 +84,13 @@ impl PortSteering {
 impl PortSteering {
     /// What keeps it at work, for another process: the link and the map.
     #[must_use]
-    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+    pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
         [self.link.as_fd(), self.sockets.as_fd()]
     }
 
     /// At work already, by these descriptors of another process.
     #[must_use]
-    pub fn inherited(link: OwnedFd, sockets: OwnedFd) -> Self {
+    pub(crate) fn inherited(link: OwnedFd, sockets: OwnedFd) -> Self {
         Self { link: Link::inherited(link), sockets: Map::inherited(sockets) }
     }
 }

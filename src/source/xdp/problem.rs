@@ -1,7 +1,7 @@
 //! What can go wrong, in words that say what to do.
 
 use crate::sys::bpf::AttachMode;
-use crate::sys::xdp::attachment::AttachError;
+use crate::sys::xdp::AttachError;
 use crate::sys::xdp::receiver::Step;
 use std::io;
 
