@@ -48,7 +48,8 @@ pub(crate) struct Ports {
 #[derive(Debug)]
 pub(crate) struct PortSteering {
     link: Link,
-    sockets: Map,
+    /// The map, which another process may have made: it is kept and handed on, and not looked into.
+    sockets: OwnedFd,
 }
 
 impl PortSteering {
@@ -77,7 +78,7 @@ impl PortSteering {
         })?;
         let namespace = std::fs::File::open("/proc/thread-self/ns/net")?;
         let link = Link::attach_sk_lookup(&program, namespace.as_fd())?;
-        Ok(Self { link, sockets })
+        Ok(Self { link, sockets: sockets.into() })
     }
 }
 
@@ -91,7 +92,7 @@ impl PortSteering {
     /// At work already, by these descriptors of another process.
     #[must_use]
     pub(crate) fn inherited(link: OwnedFd, sockets: OwnedFd) -> Self {
-        Self { link: Link::inherited(link), sockets: Map::inherited(sockets) }
+        Self { link: Link::inherited(link), sockets }
     }
 }
 
