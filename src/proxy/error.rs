@@ -18,6 +18,14 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A number or a time that the proxy cannot work with.
+    #[error("{place}: {problem}")]
+    Value {
+        /// What it is a part of.
+        place: String,
+        /// Which it is, and what it may be.
+        problem: String,
+    },
     /// A rule that no client would ever come to.
     #[error(
         "listener {listener}: rules before it have all ports of `{rule}`, and the first one that names a port has it"
@@ -34,6 +42,7 @@ pub enum Error {
         /// Protocol, address and port, or a path.
         place: String,
         /// The kernel's word.
+        #[source]
         error: io::Error,
     },
     /// An inherited socket is not there, or cannot be used.
@@ -50,6 +59,7 @@ pub enum Error {
         /// As written.
         name: String,
         /// The resolver's word.
+        #[source]
         error: io::Error,
     },
     /// The access log cannot be opened.
@@ -58,6 +68,7 @@ pub enum Error {
         /// As written.
         path: PathBuf,
         /// The kernel's word.
+        #[source]
         error: io::Error,
     },
     /// A configuration read anew asks for what only a start gives.
@@ -77,11 +88,12 @@ pub enum Error {
         /// Its name.
         upstream: String,
         /// The kernel's word.
+        #[source]
         error: io::Error,
     },
     /// The process whose place this one is to take does not hand its sockets over.
     #[error("cannot take another process's place: {0}")]
-    Handover(io::Error),
+    Handover(#[source] io::Error),
     /// A worker cannot run where it should.
     #[error(
         "cannot run on CPU {core}: there is none of that number, or this process is not allowed to use it"
@@ -96,6 +108,7 @@ pub enum Error {
         /// What was tried.
         what: &'static str,
         /// The kernel's word.
+        #[source]
         error: io::Error,
     },
     /// There are too few descriptors for even one connection.

@@ -78,11 +78,11 @@ struct Parts {
 }
 
 impl Proxy {
-    /// What can be told of a configuration without opening or looking up anything: routes lead somewhere, rules have ports, and
-    /// what listeners ask for goes together with where they listen.
+    /// What can be told of a configuration without opening or looking up anything: values are within bounds, routes lead
+    /// somewhere, rules have ports, and what listeners ask for goes together with where they listen.
     ///
     /// # Errors
-    /// [`Error::Route`], [`Error::Shadowed`].
+    /// [`Error::Value`], [`Error::Route`], [`Error::Shadowed`].
     pub fn check(config: &Config) -> Result<(), Error> {
         listen::check(config)
     }
@@ -96,20 +96,15 @@ impl Proxy {
         Self::bind_while(config, None, || true)
     }
 
-    /// The same in the place of another process, which hands its sockets over: those that the configuration does not ask for are
-    /// closed, others opened. When it [starts](Self::start) the other one takes no more clients in, and it goes on with the
-    /// UDP sessions of that one.
+    /// The same as long as it is to `go_on`, which is asked while names are looked up.
+    ///
+    /// With a `predecessor` it is in the place of that other process, which hands its sockets over: those that the configuration
+    /// does not ask for are closed, others opened. When it [starts](Self::start) the other one takes no more clients in, and it
+    /// goes on with the UDP sessions of that one.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind), and [`Error::Handover`] where nobody hands anything over.
-    pub fn take_over(config: &Config, predecessor: Predecessor) -> Result<Self, Error> {
-        Self::bind_while(config, Some(predecessor), || true)
-    }
-
-    /// Either of them, as long as it is to `go_on`, which is asked while names are looked up.
-    ///
-    /// # Errors
-    /// As [`take_over`](Self::take_over), and [`Error::Ending`] where it was not to go on.
+    /// As [`bind`](Self::bind); [`Error::Handover`] where nobody hands anything over, and [`Error::Ending`] where it was not to go
+    /// on.
     pub fn bind_while(
         config: &Config,
         predecessor: Option<Predecessor>,

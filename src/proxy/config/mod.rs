@@ -1,6 +1,7 @@
 //! What a proxy is to do, as passive data: nothing here opens, resolves or checks anything.
 
 mod bind;
+pub(super) mod check;
 mod file;
 mod timeouts;
 mod upstream;
