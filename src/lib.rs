@@ -109,7 +109,10 @@ pub mod sink;
 pub mod source;
 #[allow(unsafe_code)]
 pub mod sys;
+mod value;
 pub mod verify;
+
+pub use value::ValueError;
 
 /// The README's examples, run as tests.
 #[cfg(doctest)]

@@ -16,6 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("parse", &["frame", "checksum"]),
     ("build", &["frame", "checksum"]),
     ("verify", &["frame", "parse", "checksum"]),
+    // Any may give its error, by the name that the crate's root has for it.
+    ("value", &[]),
     // The kernel's instructions, and their interpreter.
     ("filter", &["frame", "parse", "batch", "sys"]),
     // Both stages for a whole batch.

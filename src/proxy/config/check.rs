@@ -64,7 +64,8 @@ fn upstream(upstream: &Upstream) -> Result<(), String> {
     }
     at_least_one("health.rise", *rise)?;
     at_least_one("health.fall", *fall)?;
-    let no_port = |place: &&Place| matches!(place, Place::Address { port: None, .. } | Place::Name { port: None, .. });
+    let no_port =
+        |place: &&Place| matches!(place, Place::Address { port: None, .. } | Place::Name { port: None, .. });
     match upstream.servers.iter().map(|server| &server.place).find(no_port) {
         Some(place) => Err(format!("{place} has no port that `health` could check: {place}:PORT")),
         None => Ok(()),
