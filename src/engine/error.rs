@@ -20,6 +20,7 @@ pub enum Error {
         /// The rule.
         rule: String,
         /// What is the matter with it.
+        #[source]
         fault: crate::filter::Error,
     },
     /// More outputs than the port map can number.
@@ -31,6 +32,7 @@ pub enum Error {
         /// The CPU asked for.
         core: usize,
         /// What is the matter with it.
+        #[source]
         problem: CoreProblem,
     },
     /// A CPU for two workers.
@@ -41,11 +43,12 @@ pub enum Error {
     },
     /// The worker's thread could not be started.
     #[error("cannot start a worker thread: {0}")]
-    Thread(std::io::Error),
+    Thread(#[source] std::io::Error),
     /// The input failed; everything before was delivered and every sink is finished.
     #[error("{error}")]
     Source {
         /// What the source said.
+        #[source]
         error: source::Error,
         /// What was handled before.
         report: Box<Report>,
@@ -56,6 +59,7 @@ pub enum Error {
         /// The failed output's rule.
         output: String,
         /// What the sink said.
+        #[source]
         error: sink::Error,
         /// What was handled before.
         report: Box<Report>,
