@@ -33,7 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Port rules; what a client's first bytes are; the CRC32c of PROXY headers.
     ("proxy", &["demux", "parse", "sys", "checksum"]),
     // The only place that knows the order.
-    ("engine", &["frame", "source", "parse", "verify", "batch", "filter", "demux", "sink", "ring"]),
+    ("engine", &["frame", "source", "parse", "verify", "batch", "filter", "demux", "sink", "ring", "sys"]),
 ];
 
 /// What a stage does is called by the engine, and by what does two of them at once for it.

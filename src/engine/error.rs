@@ -1,6 +1,7 @@
 //! Why a run failed.
 
 use super::Report;
+use crate::sys::affinity::CoreProblem;
 use crate::{sink, source};
 
 /// Why a run failed. Where packets had been handled by then, the report of them is in the error.
@@ -64,24 +65,6 @@ pub enum Error {
         /// What was handled before.
         report: Box<Report>,
     },
-}
-
-/// Why nothing can run on a CPU.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CoreProblem {
-    /// The machine does not have it.
-    #[error("there is none with that number, only {present}")]
-    Missing {
-        /// Those it has, as the kernel lists them.
-        present: String,
-    },
-    /// It is there, and switched off.
-    #[error("it is offline; see /sys/devices/system/cpu")]
-    Offline,
-    /// It runs, but not for this process.
-    #[error("this process is not allowed to use it; see cpuset(7)")]
-    Forbidden,
 }
 
 impl Error {

@@ -1,5 +1,6 @@
 //! Why a proxy cannot run.
 
+use crate::sys::affinity::CoreProblem;
 use std::io;
 use std::path::PathBuf;
 
@@ -95,12 +96,13 @@ pub enum Error {
     #[error("cannot take another process's place: {0}")]
     Handover(#[source] io::Error),
     /// A worker cannot run where it should.
-    #[error(
-        "cannot run on CPU {core}: there is none of that number, or this process is not allowed to use it"
-    )]
+    #[error("cannot run on CPU {core}: {problem}")]
     Core {
         /// The CPU asked for.
         core: usize,
+        /// What is the matter with it.
+        #[source]
+        problem: CoreProblem,
     },
     /// The kernel refused what every worker needs: an event queue, a thread.
     #[error("cannot {what}: {error}")]

@@ -15,9 +15,8 @@ use super::source;
 use super::status::Status;
 use super::token::Token;
 use super::worker::Worker;
-use crate::sys::activation;
+use crate::sys::{activation, affinity};
 use mio::{Poll, Waker};
-use rustix::thread::CpuSet;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -227,7 +226,7 @@ impl Proxy {
             worker.adopt(adopted.next().unwrap_or_default()).map_err(failed("watch a socket"))?;
             let work = move || {
                 if let Some(core) = core {
-                    pin(core);
+                    let _ = affinity::pin(core);
                 }
                 worker.run()
             };
@@ -265,19 +264,10 @@ fn listen_for_admin(address: SocketAddr) -> Result<TcpListener, Error> {
         .map_err(|error| Error::Listen { place: format!("tcp {address} (admin)"), error })
 }
 
-/// Pins this thread to a CPU, an isolated one too.
-fn pin(core: usize) -> bool {
-    // The kernel's CPU sets end there, and core_affinity does not check.
-    core < CpuSet::MAX_CPU && core_affinity::set_for_current(core_affinity::CoreId { id: core })
-}
-
 /// Whether a worker can run on each of these.
 fn check_cores(cores: &[usize]) -> Result<(), Error> {
-    thread::scope(|scope| {
-        let probe = scope.spawn(|| cores.iter().find(|&&core| !pin(core)));
-        match probe.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
-            Some(&core) => Err(Error::Core { core }),
-            None => Ok(()),
-        }
-    })
+    let checked = affinity::check(cores);
+    checked
+        .map_err(|error| Error::Worker { what: "start a thread", error })?
+        .map_err(|(core, problem)| Error::Core { core, problem })
 }

@@ -34,6 +34,7 @@
 //! | `datagrams` | datagrams received and sent in bulk (feature `proxy`) |
 //! | [`namespace`] | private user and network namespaces |
 //! | [`privileges`] | giving up root for an ordinary user |
+//! | [`affinity`] | on which CPU a thread runs |
 //! | `huge_pages` | large pages for memory that is read here and there |
 //! | `prefetch` | hints to the processor (no kernel's, but unsafe all the same) |
 //! | [`lab`] | two hosts joined by a wire, in namespaces of their own |
@@ -47,6 +48,7 @@ compile_error!("wharf uses AF_PACKET, rtnetlink and namespaces: it builds for Li
 
 #[cfg(feature = "proxy")]
 pub(crate) mod activation;
+pub mod affinity;
 pub mod block_ring;
 #[cfg(any(feature = "xdp", feature = "proxy"))]
 pub mod bpf;
