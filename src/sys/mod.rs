@@ -22,6 +22,7 @@
 //! | `problem` | what can go wrong with an interface, in words that say what to do |
 //! | `netlink` | rtnetlink messages: build, send, read the answer |
 //! | [`link`] | make, address and remove network interfaces |
+//! | `link_watch` | whether one is up, down or gone (feature `xdp`) |
 //! | [`interfaces`](mod@interfaces) | list network interfaces |
 //! | [`link_counters`](mod@link_counters) | what an interface itself counts |
 //! | `route` | which interfaces have a default route |
@@ -66,6 +67,8 @@ pub mod lab;
 pub mod link;
 pub mod link_counters;
 pub(crate) mod link_state;
+#[cfg(feature = "xdp")]
+pub(crate) mod link_watch;
 mod mapping;
 pub mod namespace;
 pub(crate) mod netlink;

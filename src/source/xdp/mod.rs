@@ -46,7 +46,7 @@ pub use waiting::Waiting;
 use super::packet::problem::{GONE, Problem, WENT_DOWN};
 use crate::frame::{Batch, Direction, Interface, InterfaceId, LinkType, Offload, Record, Timestamp};
 use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, Next, RingUse, Source};
-use crate::sys::link::{State as LinkState, Watch};
+use crate::sys::link_watch::{State as LinkState, Watch};
 use crate::sys::xdp::{Attachment, Damage};
 use queue::Queue;
 use std::sync::Arc;

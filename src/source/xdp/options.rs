@@ -11,7 +11,7 @@ use crate::source::packet::problem::{Problem, down_at_start, find};
 use crate::sys::bpf::AttachMode;
 use crate::sys::ethtool;
 use crate::sys::interfaces::{InterfaceInfo, interfaces};
-use crate::sys::link::Watch;
+use crate::sys::link_watch::Watch;
 use crate::sys::xdp::abi::{HEADROOM, LEAST_CHUNK};
 use crate::sys::xdp::receiver::Step;
 use crate::sys::xdp::{AttachError, Attachment, Copying, PortTable, Receiver};
