@@ -152,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn the_systems_word_is_kept() {
+        let Problem { reason, cause } = find("no-such-one", &named(&["lo"])).unwrap_err();
+        assert_eq!(reason, "no such interface. There are: lo");
+        assert_eq!(cause.and_then(|cause| cause.raw_os_error()), Some(libc::ENODEV));
+        let problem = Problem::with("cannot look")(io::Error::from_raw_os_error(libc::EPERM));
+        assert!(problem.reason.starts_with("cannot look: Operation not permitted"), "{}", problem.reason);
+        assert_eq!(problem.cause.map(|cause| cause.kind()), Some(io::ErrorKind::PermissionDenied));
+    }
+
+    #[test]
     fn no_permission_names_the_remedy() {
         let text = open(&io::Error::from_raw_os_error(libc::EPERM));
         assert!(text.contains("sudo setcap cap_net_raw,cap_net_admin+ep /"), "{text}");

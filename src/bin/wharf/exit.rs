@@ -217,3 +217,22 @@ fn output_closed(error: &anyhow::Error) -> bool {
                 .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf::source::packet::Capture;
+
+    #[test]
+    fn a_cause_is_told_once_however_it_is_said() {
+        let error = Capture::on("no-such-one").open().unwrap_err();
+        let error = anyhow::Error::from(error).context("capture");
+        let cause = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+        assert!(cause.is_some(), "a program that uses the library can ask for it");
+        let text = in_full(&error);
+        assert!(text.starts_with("capture: no-such-one: no such interface"), "{text}");
+        assert!(!text.contains("os error"), "{text}");
+        let error = anyhow::Error::from(io::Error::from_raw_os_error(2)).context("a file");
+        assert_eq!(in_full(&error), "a file: No such file or directory (os error 2)");
+    }
+}
