@@ -76,15 +76,16 @@
 //!
 //! ## Unsafe code
 //!
-//! Denied for the crate, allowed in islands. Each block there carries a proof.
+//! Denied for the crate, allowed in islands. Each block there carries a proof; one of them rests on what the user is asked
+//! for, that nobody writes in place to a capture file that is mapped ([`sys::file_mapping`]).
 //!
 //! | island | what for |
 //! | --- | --- |
 //! | [`sys`] | the kernel's interfaces and memory, the leases of its blocks ([`sys::block_ring`]) and chunks (`sys::xdp`), prefetching |
 //! | `ring::slots` | the slots of the [`ring`], written and read without a lock |
 //! | `checksum::x86_64`, `checksum::aarch64` | the vector kernels of [`checksum`], and its instruction for CRC32c |
-//! | `batch::x86_64`, and the one call of it in [`batch`] | several frames in the lanes of a vector register |
-//! | `demux::x86_64` | ports looked up by gather |
+//! | `batch::x86_64`, and the two calls of it in [`batch`], one for each set of instructions | several frames in the lanes of a vector register |
+//! | `demux::x86_64` | ports looked up eight at a time, by gathers or by loads that are not checked a second time |
 //! | `filter::evaluate::x86_64` | what a filter asks of frames, loaded by gather |
 
 // For tests within that share files with those outside.
@@ -103,12 +104,16 @@ pub mod frame;
 pub mod parse;
 #[cfg(feature = "proxy")]
 pub mod proxy;
+mod recency;
 pub mod ring;
 pub mod sink;
 pub mod source;
 #[allow(unsafe_code)]
 pub mod sys;
+mod value;
 pub mod verify;
+
+pub use value::ValueError;
 
 /// The README's examples, run as tests.
 #[cfg(doctest)]

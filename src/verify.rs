@@ -18,6 +18,7 @@ pub use counts::{Checksums, VerdictCounts};
 
 /// Conclusion about one checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Verdict {
     /// There is no checksum here, or no header, or a length field that leaves nothing to sum up.
     #[default]

@@ -16,6 +16,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("parse", &["frame", "checksum"]),
     ("build", &["frame", "checksum"]),
     ("verify", &["frame", "parse", "checksum"]),
+    // Which of many was used longest ago.
+    ("recency", &[]),
+    // Any may give its error, by the name that the crate's root has for it.
+    ("value", &[]),
     // The kernel's instructions, and their interpreter.
     ("filter", &["frame", "parse", "batch", "sys"]),
     // Both stages for a whole batch.
@@ -23,15 +27,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // A rule may be a filter.
     ("demux", &["parse", "batch", "filter"]),
     // Prefetching, too.
-    ("flow", &["frame", "parse", "verify", "batch", "checksum", "sys"]),
+    ("flow", &["frame", "parse", "verify", "batch", "checksum", "sys", "recency"]),
     // Types; from demux the rule by which a packet has one port; to transmit, sockets, and sums brought up to date.
     ("sink", &["frame", "parse", "verify", "batch", "flow", "demux", "checksum", "sys"]),
     // Looks at the host, not at packets.
     ("doctor", &["sys"]),
     // Port rules; what a client's first bytes are; the CRC32c of PROXY headers.
-    ("proxy", &["demux", "parse", "sys", "checksum"]),
+    ("proxy", &["demux", "parse", "sys", "checksum", "recency"]),
     // The only place that knows the order.
-    ("engine", &["frame", "source", "parse", "verify", "batch", "filter", "demux", "sink", "ring"]),
+    ("engine", &["frame", "source", "parse", "verify", "batch", "filter", "demux", "sink", "ring", "sys"]),
 ];
 
 /// What a stage does is called by the engine, and by what does two of them at once for it.

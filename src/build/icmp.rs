@@ -108,12 +108,6 @@ impl Icmpv6 {
         Self::new(1, code, 0)
     }
 
-    /// Type 2: the packet was too big for the next link.
-    #[must_use]
-    pub const fn packet_too_big(mtu: u32) -> Self {
-        Self::new(2, 0, mtu)
-    }
-
     /// Type 3, code 0: hop limit exceeded in transit.
     #[must_use]
     pub const fn time_exceeded() -> Self {

@@ -26,8 +26,11 @@ pub use finding::{Diagnosis, Examined, Finding, LinkCondition, Severity, Unseen}
 pub use host::{Answer, Device, Host};
 pub use this_host::ThisHost;
 
+pub use crate::sys::generic_netlink::{Napi, XdpFeatures};
+pub use crate::sys::link_state::{Bound, LinkLosses, LinkState, Xdp};
+
 use crate::sys::interfaces::InterfaceInfo;
-use crate::sys::problem;
+use crate::sys::problem::{self, Problem};
 use finding::Findings;
 
 /// What to look at.
@@ -45,7 +48,7 @@ pub struct Asked {
 pub enum Error {
     /// The interfaces cannot be listed.
     #[error("cannot list interfaces: {0}")]
-    Interfaces(std::io::Error),
+    Interfaces(#[source] std::io::Error),
     /// There is no such interface.
     #[error("{interface}: {reason}")]
     Interface {
@@ -53,6 +56,8 @@ pub enum Error {
         interface: String,
         /// What there is instead.
         reason: String,
+        /// The system's word.
+        source: Option<std::io::Error>,
     },
 }
 
@@ -81,10 +86,14 @@ pub fn examine(host: &dyn Host, asked: &Asked) -> Result<Diagnosis, Error> {
     let wanted: Vec<&InterfaceInfo> = match &asked.interface {
         Some(name) => {
             let found = problem::find(name, &all).and_then(|found| match found.is_any() {
-                true => Err("stands for all interfaces: name one, or none for all of them".to_owned()),
+                true => Err("stands for all interfaces: name one, or none for all of them".into()),
                 false => Ok(found),
             });
-            vec![found.map_err(|reason| Error::Interface { interface: name.clone(), reason })?]
+            vec![found.map_err(|Problem { reason, cause }| Error::Interface {
+                interface: name.clone(),
+                reason,
+                source: cause,
+            })?]
         }
         None => all.iter().filter(|interface| interface.is_up() && !interface.is_any()).collect(),
     };

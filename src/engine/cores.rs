@@ -1,15 +1,12 @@
 //! On which CPUs the threads run.
 
 use super::Error;
-use super::error::CoreProblem;
+use crate::sys::affinity;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use std::{fs, thread};
 
 /// Pins this thread to a CPU, an isolated one too.
 pub(super) fn pin(core: usize) -> Result<(), Error> {
-    // The kernel's CPU sets end there, and core_affinity does not check.
-    let pinned = core < CpuSet::MAX_CPU && core_affinity::set_for_current(core_affinity::CoreId { id: core });
-    if pinned { Ok(()) } else { Err(Error::Core { core, problem: problem(core) }) }
+    affinity::pin(core).map_err(|problem| Error::Core { core, problem })
 }
 
 /// Whether a worker can run on each of these CPUs, isolated ones too: what [`Builder::run`](super::Builder::run) asks
@@ -26,11 +23,9 @@ pub(super) fn pin(core: usize) -> Result<(), Error> {
 /// [`Error::Core`] for a CPU that is not there, is offline, or is not for this process; [`Error::CoreTwice`];
 /// [`Error::Thread`] where no thread can be started to try.
 pub fn check_cores(cores: &[usize]) -> Result<(), Error> {
-    thread::scope(|scope| {
-        let probe = move || cores.iter().try_for_each(|&core| pin(core));
-        let probe = thread::Builder::new().name("wharf-probe".into()).spawn_scoped(scope, probe);
-        probe.map_err(Error::Thread)?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })?;
+    affinity::check(cores)
+        .map_err(Error::Thread)?
+        .map_err(|(core, problem)| Error::Core { core, problem })?;
     let mut seen = CpuSet::new();
     cores.iter().try_for_each(|&core| match seen.is_set(core) {
         true => Err(Error::CoreTwice { core }),
@@ -38,29 +33,6 @@ pub fn check_cores(cores: &[usize]) -> Result<(), Error> {
             seen.set(core);
             Ok(())
         }
-    })
-}
-
-/// Why nothing can run on a CPU, as the kernel's lists say.
-fn problem(core: usize) -> CoreProblem {
-    let list = |name| {
-        let text = fs::read_to_string(format!("/sys/devices/system/cpu/{name}")).unwrap_or_default();
-        text.trim().to_owned()
-    };
-    let (present, online) = (list("present"), list("online"));
-    match (names(&present, core), names(&online, core)) {
-        (false, _) => CoreProblem::Missing { present },
-        (true, false) => CoreProblem::Offline,
-        (true, true) => CoreProblem::Forbidden,
-    }
-}
-
-/// Whether a list such as `0-3,5` has a CPU in it.
-fn names(list: &str, core: usize) -> bool {
-    list.split(',').any(|range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let bounds = (first.parse::<usize>(), last.parse::<usize>());
-        matches!(bounds, (Ok(first), Ok(last)) if (first..=last).contains(&core))
     })
 }
 
@@ -127,15 +99,6 @@ mod tests {
         assert!(!is_one(&set(&[0, 1]), &[]) && !is_one(&set(&[0, 1]), &[1]));
         // The worker runs on an isolated CPU, the output on the other.
         assert!(!is_one(&set(&[0]), &[7]) && !is_one(&set(&[0]), &[100_000]));
-    }
-
-    #[test]
-    fn lists_of_the_kernel() {
-        for (list, core, there) in
-            [("0-3,5", 3, true), ("0-3,5", 5, true), ("0-3,5", 4, false), ("0", 0, true), ("", 0, false)]
-        {
-            assert_eq!(names(list, core), there, "{list} {core}");
-        }
     }
 
     #[test]

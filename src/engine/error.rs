@@ -1,6 +1,7 @@
 //! Why a run failed.
 
 use super::Report;
+use crate::sys::affinity::CoreProblem;
 use crate::{sink, source};
 
 /// Why a run failed. Where packets had been handled by then, the report of them is in the error.
@@ -20,6 +21,7 @@ pub enum Error {
         /// The rule.
         rule: String,
         /// What is the matter with it.
+        #[source]
         fault: crate::filter::Error,
     },
     /// More outputs than the port map can number.
@@ -31,6 +33,7 @@ pub enum Error {
         /// The CPU asked for.
         core: usize,
         /// What is the matter with it.
+        #[source]
         problem: CoreProblem,
     },
     /// A CPU for two workers.
@@ -41,11 +44,12 @@ pub enum Error {
     },
     /// The worker's thread could not be started.
     #[error("cannot start a worker thread: {0}")]
-    Thread(std::io::Error),
+    Thread(#[source] std::io::Error),
     /// The input failed; everything before was delivered and every sink is finished.
     #[error("{error}")]
     Source {
         /// What the source said.
+        #[source]
         error: source::Error,
         /// What was handled before.
         report: Box<Report>,
@@ -56,28 +60,11 @@ pub enum Error {
         /// The failed output's rule.
         output: String,
         /// What the sink said.
+        #[source]
         error: sink::Error,
         /// What was handled before.
         report: Box<Report>,
     },
-}
-
-/// Why nothing can run on a CPU.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CoreProblem {
-    /// The machine does not have it.
-    #[error("there is none with that number, only {present}")]
-    Missing {
-        /// Those it has, as the kernel lists them.
-        present: String,
-    },
-    /// It is there, and switched off.
-    #[error("it is offline; see /sys/devices/system/cpu")]
-    Offline,
-    /// It runs, but not for this process.
-    #[error("this process is not allowed to use it; see cpuset(7)")]
-    Forbidden,
 }
 
 impl Error {

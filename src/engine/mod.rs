@@ -70,9 +70,10 @@ mod turns;
 mod worker;
 mod workers;
 
+pub use crate::sys::affinity::CoreProblem;
 pub use config::Policy;
 pub use cores::check_cores;
-pub use error::{CoreProblem, Error};
+pub use error::Error;
 pub use report::{DropReason, Ledger, MalformedCount, OutputReport, Report};
 pub use shutdown::Shutdown;
 pub use stats::Snapshot;

@@ -18,6 +18,7 @@ const MOST_RING: u64 = 4094 << 20;
 /// received = delivered + filtered_out + dropped{reason}
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Ledger {
     /// Packets that came, as their giver counted them.
     pub received: u64,
@@ -103,6 +104,7 @@ impl fmt::Display for Ledger {
 
 /// What became of every packet of a run. Printed, it is the equation in words; [`serde`] gives it as JSON.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The whole run, the kernel's losses included.
     #[serde(flatten)]

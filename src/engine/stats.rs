@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// Packets that workers are done with; those for outputs on threads of their own may be under way still.
     pub packets: u64,

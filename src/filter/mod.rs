@@ -55,7 +55,7 @@
 //! # Names
 //!
 //! Names are looked up when an expression is read: of services, protocols, networks and stations in the files of `/etc`
-//! (common services and protocols are known without), of hosts by the system's resolver.
+//! (common services and protocols are known without), of hosts by the system's resolver; or nowhere ([`Lookup`]).
 
 mod ast;
 pub mod bpf;
@@ -74,6 +74,7 @@ mod words;
 
 pub use error::Error;
 use error::{Fault, Span};
+pub use names::Lookup;
 
 use crate::frame::{Batch, Frame, LinkType};
 use crate::parse::Packet;
@@ -179,10 +180,9 @@ pub enum ProgramError {
 impl FromStr for Filter {
     type Err = Error;
 
-    /// Reads an expression. Names are looked up, those of hosts where the system does.
+    /// Reads an expression. Names are looked up where the system does ([`Lookup::System`]).
     fn from_str(text: &str) -> Result<Self, Error> {
-        let node = grammar::parse(text, &mut Names::default()).map_err(|fault| fault.within(text))?;
-        Ok(Self::of(text.to_owned(), Meaning::Expression(node)))
+        Self::read(text, Lookup::System)
     }
 }
 
@@ -209,6 +209,23 @@ impl From<Program> for Filter {
 }
 
 impl Filter {
+    /// Reads an expression, with names looked up as it is said. Nothing is looked up later.
+    ///
+    /// ```
+    /// use wharf::filter::{Filter, Lookup};
+    ///
+    /// assert!(Filter::read("tcp port https and host 192.0.2.1", Lookup::BuiltIn).is_ok());
+    /// let error = Filter::read("host localhost", Lookup::BuiltIn).unwrap_err();
+    /// assert!(error.to_string().contains("names of hosts are not looked up here"));
+    /// ```
+    ///
+    /// # Errors
+    /// What is wrong in the expression, and where.
+    pub fn read(text: &str, lookup: Lookup) -> Result<Self, Error> {
+        let node = grammar::parse(text, &mut Names::by(lookup)).map_err(|fault| fault.within(text))?;
+        Ok(Self::of(text.to_owned(), Meaning::Expression(node)))
+    }
+
     fn of(text: String, meaning: Meaning) -> Self {
         Self(Arc::new(Inner { text, meaning, mask: None, known: RwLock::default() }))
     }

@@ -41,16 +41,23 @@ const ETHER_TYPES: [(&str, u32); 16] = [
     ("netbeui", 0xf0),
 ];
 
-/// Where names are looked up. Files are read when the first name asks for them.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    services: Option<HashMap<(String, Transport), u16>>,
-    protocols: Option<HashMap<String, u32>>,
+/// Where the names in an expression are looked up while it is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lookup {
+    /// Where the system does: in the files of `/etc`, and for hosts wherever it is set to ask, which may take a while.
+    #[default]
+    System,
+    /// Nowhere: services and protocols are those that are built in; hosts, networks and stations have no names.
+    BuiltIn,
 }
 
-/// `/etc/services` and the like, or what stands in for a file that is not there.
-fn file(path: &str, otherwise: &str) -> String {
-    fs::read(path).map_or_else(|_| otherwise.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+/// What names mean. Files are read when the first name asks for them.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    lookup: Lookup,
+    services: Option<HashMap<(String, Transport), u16>>,
+    protocols: Option<HashMap<String, u32>>,
 }
 
 /// The words of each line up to a `#`.
@@ -59,10 +66,33 @@ fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
 }
 
 impl Names {
+    pub(super) fn by(lookup: Lookup) -> Self {
+        Self { lookup, ..Self::default() }
+    }
+
+    /// `/etc/services` and the like, or what stands in for a file that is not there or not to be looked into.
+    fn file(&self, path: &str, otherwise: &str) -> String {
+        let text = match self.lookup {
+            Lookup::System => fs::read(path).ok(),
+            Lookup::BuiltIn => None,
+        };
+        text.map_or_else(|| otherwise.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Why one of such names is not known: by its file, if that was looked into.
+    pub(super) fn unknown_to(&self, file: &str) -> String {
+        match self.lookup {
+            Lookup::System => format!("{file} does not know it"),
+            Lookup::BuiltIn => format!("it is not built in, and {file} is not looked into"),
+        }
+    }
+
     /// The port of a service by its transport (services(5)).
     pub(super) fn port(&mut self, name: &str, transport: Transport) -> Option<u16> {
-        let services = self.services.get_or_insert_with(|| services(&file("/etc/services", PORTS)));
-        services.get(&(name.to_owned(), transport)).copied()
+        if self.services.is_none() {
+            self.services = Some(services(&self.file("/etc/services", PORTS)));
+        }
+        self.services.as_ref()?.get(&(name.to_owned(), transport)).copied()
     }
 
     /// All names of services, to suggest one.
@@ -72,12 +102,12 @@ impl Names {
 
     /// The number of a protocol over IP (protocols(5)).
     pub(super) fn protocol(&mut self, name: &str) -> Option<u32> {
-        let protocols = self.protocols.get_or_insert_with(|| {
+        if self.protocols.is_none() {
             let mut known = protocols(PROTOCOLS);
-            known.extend(protocols(&file("/etc/protocols", "")));
-            known
-        });
-        protocols.get(name).copied()
+            known.extend(protocols(&self.file("/etc/protocols", "")));
+            self.protocols = Some(known);
+        }
+        self.protocols.as_ref()?.get(name).copied()
     }
 
     /// The EtherType, or service access point, of a protocol over Ethernet.
@@ -86,7 +116,10 @@ impl Names {
     }
 
     /// A host's addresses, each once, in the resolver's order.
-    pub(super) fn host(name: &str) -> Result<Vec<IpAddr>, String> {
+    pub(super) fn host(&self, name: &str) -> Result<Vec<IpAddr>, String> {
+        if self.lookup == Lookup::BuiltIn {
+            return Err("names of hosts are not looked up here: write its address".to_owned());
+        }
         let found = (name, 0).to_socket_addrs().map_err(|error| error.to_string())?;
         let mut addresses = Vec::new();
         for address in found.map(|address| address.ip()) {
@@ -98,8 +131,8 @@ impl Names {
     }
 
     /// A network's number (networks(5)), with trailing bytes that are 0 where they are not part of it.
-    pub(super) fn network(name: &str) -> Option<u32> {
-        let text = file("/etc/networks", "");
+    pub(super) fn network(&self, name: &str) -> Option<u32> {
+        let text = self.file("/etc/networks", "");
         let number = lines(&text).find_map(|words| match words[..] {
             [first, number, ..] if first == name || words[2..].contains(&name) => Some(number.to_owned()),
             _ => None,
@@ -112,8 +145,8 @@ impl Names {
     }
 
     /// A station's address (ethers(5)).
-    pub(super) fn station(name: &str) -> Option<[u8; 6]> {
-        station(&file("/etc/ethers", ""), name)
+    pub(super) fn station(&self, name: &str) -> Option<[u8; 6]> {
+        station(&self.file("/etc/ethers", ""), name)
     }
 }
 
@@ -194,6 +227,6 @@ mod tests {
 
     #[test]
     fn numbers_resolve_to_themselves() {
-        assert_eq!(Names::host("192.0.2.1"), Ok(vec![IpAddr::from([192, 0, 2, 1])]));
+        assert_eq!(Names::default().host("192.0.2.1"), Ok(vec![IpAddr::from([192, 0, 2, 1])]));
     }
 }

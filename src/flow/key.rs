@@ -47,6 +47,7 @@ pub struct Tunnel {
 
 /// What sort of tunnel: that next to the flow, of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum TunnelKind {
     /// RFC 2784, 2890.
     Gre,

@@ -48,7 +48,6 @@ mod options;
 mod packed;
 mod quoted;
 pub mod reassembly;
-mod recency;
 mod record;
 mod shards;
 mod slab;

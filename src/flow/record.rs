@@ -67,6 +67,7 @@ pub struct FlowNames {
 
 /// Why a record ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum EndReason {
     /// The capture ended, and it was going on.
     CaptureEnd,
@@ -156,6 +157,7 @@ pub struct TcpStory {
 
 /// The state of a connection, as seen from the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum TcpState {
     /// Seen from the middle on: no handshake was captured.
     #[default]

@@ -1,5 +1,6 @@
 //! Why a proxy cannot run.
 
+use crate::sys::affinity::CoreProblem;
 use std::io;
 use std::path::PathBuf;
 
@@ -18,6 +19,14 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A number or a time that the proxy cannot work with.
+    #[error("{place}: {problem}")]
+    Value {
+        /// What it is a part of.
+        place: String,
+        /// Which it is, and what it may be.
+        problem: String,
+    },
     /// A rule that no client would ever come to.
     #[error(
         "listener {listener}: rules before it have all ports of `{rule}`, and the first one that names a port has it"
@@ -34,6 +43,7 @@ pub enum Error {
         /// Protocol, address and port, or a path.
         place: String,
         /// The kernel's word.
+        #[source]
         error: io::Error,
     },
     /// An inherited socket is not there, or cannot be used.
@@ -50,6 +60,7 @@ pub enum Error {
         /// As written.
         name: String,
         /// The resolver's word.
+        #[source]
         error: io::Error,
     },
     /// The access log cannot be opened.
@@ -58,6 +69,7 @@ pub enum Error {
         /// As written.
         path: PathBuf,
         /// The kernel's word.
+        #[source]
         error: io::Error,
     },
     /// A configuration read anew asks for what only a start gives.
@@ -77,18 +89,20 @@ pub enum Error {
         /// Its name.
         upstream: String,
         /// The kernel's word.
+        #[source]
         error: io::Error,
     },
     /// The process whose place this one is to take does not hand its sockets over.
     #[error("cannot take another process's place: {0}")]
-    Handover(io::Error),
+    Handover(#[source] io::Error),
     /// A worker cannot run where it should.
-    #[error(
-        "cannot run on CPU {core}: there is none of that number, or this process is not allowed to use it"
-    )]
+    #[error("cannot run on CPU {core}: {problem}")]
     Core {
         /// The CPU asked for.
         core: usize,
+        /// What is the matter with it.
+        #[source]
+        problem: CoreProblem,
     },
     /// The kernel refused what every worker needs: an event queue, a thread.
     #[error("cannot {what}: {error}")]
@@ -96,6 +110,7 @@ pub enum Error {
         /// What was tried.
         what: &'static str,
         /// The kernel's word.
+        #[source]
         error: io::Error,
     },
     /// There are too few descriptors for even one connection.

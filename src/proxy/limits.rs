@@ -18,13 +18,20 @@ use std::time::Instant;
 /// What is allowed. 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowance {
-    /// Connections at a time, of one client: up to 65,535.
+    /// Connections at a time, of one client: up to 65,534.
     pub client_connections: u32,
     /// New connections a second, of one client: up to 10,000.
     pub client_rate: u32,
     /// New connections of one client that may come at once after it was quiet; 0 for as many as in a second. Up
     /// to 10,000.
     pub client_burst: u32,
+}
+
+impl Allowance {
+    /// Most connections that may be allowed at a time.
+    pub const MOST_CONNECTIONS: u32 = 65_534;
+    /// Most connections that may be allowed a second, or at once.
+    pub const MOST_RATE: u32 = 10_000;
 }
 
 /// Why a connection is not let in.

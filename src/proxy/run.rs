@@ -15,9 +15,8 @@ use super::source;
 use super::status::Status;
 use super::token::Token;
 use super::worker::Worker;
-use crate::sys::activation;
+use crate::sys::{activation, affinity};
 use mio::{Poll, Waker};
-use rustix::thread::CpuSet;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -78,11 +77,11 @@ struct Parts {
 }
 
 impl Proxy {
-    /// What can be told of a configuration without opening or looking up anything: routes lead somewhere, rules have ports, and
-    /// what listeners ask for goes together with where they listen.
+    /// What can be told of a configuration without opening or looking up anything: values are within bounds, routes lead
+    /// somewhere, rules have ports, and what listeners ask for goes together with where they listen.
     ///
     /// # Errors
-    /// [`Error::Route`], [`Error::Shadowed`].
+    /// [`Error::Value`], [`Error::Route`], [`Error::Shadowed`].
     pub fn check(config: &Config) -> Result<(), Error> {
         listen::check(config)
     }
@@ -96,20 +95,15 @@ impl Proxy {
         Self::bind_while(config, None, || true)
     }
 
-    /// The same in the place of another process, which hands its sockets over: those that the configuration does not ask for are
-    /// closed, others opened. When it [starts](Self::start) the other one takes no more clients in, and it goes on with the
-    /// UDP sessions of that one.
+    /// The same as long as it is to `go_on`, which is asked while names are looked up.
+    ///
+    /// With a `predecessor` it is in the place of that other process, which hands its sockets over: those that the configuration
+    /// does not ask for are closed, others opened. When it [starts](Self::start) the other one takes no more clients in, and it
+    /// goes on with the UDP sessions of that one.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind), and [`Error::Handover`] where nobody hands anything over.
-    pub fn take_over(config: &Config, predecessor: Predecessor) -> Result<Self, Error> {
-        Self::bind_while(config, Some(predecessor), || true)
-    }
-
-    /// Either of them, as long as it is to `go_on`, which is asked while names are looked up.
-    ///
-    /// # Errors
-    /// As [`take_over`](Self::take_over), and [`Error::Ending`] where it was not to go on.
+    /// As [`bind`](Self::bind); [`Error::Handover`] where nobody hands anything over, and [`Error::Ending`] where it was not to go
+    /// on.
     pub fn bind_while(
         config: &Config,
         predecessor: Option<Predecessor>,
@@ -232,7 +226,7 @@ impl Proxy {
             worker.adopt(adopted.next().unwrap_or_default()).map_err(failed("watch a socket"))?;
             let work = move || {
                 if let Some(core) = core {
-                    pin(core);
+                    let _ = affinity::pin(core);
                 }
                 worker.run()
             };
@@ -270,19 +264,10 @@ fn listen_for_admin(address: SocketAddr) -> Result<TcpListener, Error> {
         .map_err(|error| Error::Listen { place: format!("tcp {address} (admin)"), error })
 }
 
-/// Pins this thread to a CPU, an isolated one too.
-fn pin(core: usize) -> bool {
-    // The kernel's CPU sets end there, and core_affinity does not check.
-    core < CpuSet::MAX_CPU && core_affinity::set_for_current(core_affinity::CoreId { id: core })
-}
-
 /// Whether a worker can run on each of these.
 fn check_cores(cores: &[usize]) -> Result<(), Error> {
-    thread::scope(|scope| {
-        let probe = scope.spawn(|| cores.iter().find(|&&core| !pin(core)));
-        match probe.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
-            Some(&core) => Err(Error::Core { core }),
-            None => Ok(()),
-        }
-    })
+    let checked = affinity::check(cores);
+    checked
+        .map_err(|error| Error::Worker { what: "start a thread", error })?
+        .map_err(|(core, problem)| Error::Core { core, problem })
 }

@@ -71,7 +71,7 @@ impl Running {
         }
     }
 
-    /// Hands its listening sockets and UDP sessions to another process, which [takes over](super::Proxy::take_over), and waits until
+    /// Hands its listening sockets and UDP sessions to another process, which [takes its place](super::Proxy::bind_while), and waits until
     /// that one is at work. From then on it takes no more clients in: [stop](Self::stop) it, and its connections end as they
     /// do at an end. `go_on`: whether to go on waiting for the other process.
     ///

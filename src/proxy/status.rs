@@ -12,6 +12,7 @@ use std::time::Instant;
 
 /// How a proxy is doing at a moment. Serialized, it is what `/status` of the admin address gives.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// The program's.
     pub version: &'static str,

@@ -22,21 +22,25 @@ impl<T> Consumer<T> {
     }
 
     /// Slots in the ring, a power of two.
+    #[must_use]
     pub fn capacity(&self) -> usize {
         self.end.capacity()
     }
 
     /// Items in the ring now: that many at least, since the producer may be adding more.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.end.len()
     }
 
     /// Whether there is nothing to read at present.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Whether the producer has gone. There may still be items inside; once this is true, [`len`](Self::len) is exact.
+    #[must_use]
     #[inline]
     pub fn is_closed(&self) -> bool {
         self.end.shared.producer.is_gone()
@@ -246,12 +250,14 @@ pub struct Chunk<'a, T> {
 
 impl<T> Chunk<'_, T> {
     /// Items in the chunk.
+    #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there was nothing to read.
+    #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0

@@ -42,26 +42,31 @@ impl<T> Producer<T> {
     }
 
     /// Slots in the ring, a power of two.
+    #[must_use]
     pub fn capacity(&self) -> usize {
         self.end.capacity()
     }
 
     /// Items in the ring now: that many at most, since the consumer may be taking some. Exact once it has gone.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.end.len()
     }
 
     /// Whether all items have been taken.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Free slots now: that many at least, since the consumer may be freeing more.
+    #[must_use]
     pub fn room(&self) -> usize {
         self.capacity() - self.len()
     }
 
     /// Whether the consumer has gone.
+    #[must_use]
     #[inline]
     pub fn is_closed(&self) -> bool {
         self.end.shared.consumer.is_gone()

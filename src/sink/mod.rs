@@ -41,6 +41,7 @@ pub use trouble::{Trouble, TroubleCounts, TroubleKind, TroubleKinds, TroubleOpti
 pub use crate::frame::InterfaceStatistics;
 
 use crate::frame::Annotation;
+use crate::sys::problem::Problem;
 use serde::{Serialize, Serializer};
 use std::any::Any;
 use std::time::Duration;
@@ -237,5 +238,14 @@ pub enum Error {
         interface: String,
         /// What happened and what to do.
         reason: String,
+        /// The system's word, where it was the system that said so.
+        source: Option<std::io::Error>,
     },
+}
+
+impl Error {
+    pub(crate) fn of_interface(interface: String, problem: impl Into<Problem>) -> Self {
+        let Problem { reason, cause } = problem.into();
+        Self::Interface { interface, reason, source: cause }
+    }
 }

@@ -3,6 +3,7 @@
 mod capture_file;
 mod chunk;
 mod lease;
+mod next;
 pub mod packet;
 mod ring_use;
 pub mod synthetic;
@@ -16,6 +17,8 @@ pub use ring_use::{RingUse, Stamps};
 pub use synthetic::Synthetic;
 
 use crate::frame::{Batch, Interface, InterfaceStatistics};
+use crate::sys::problem::Problem;
+use next::Next;
 
 /// Most frames in a batch.
 pub const BATCH: usize = 256;
@@ -218,5 +221,14 @@ pub enum Error {
         interface: String,
         /// What happened and what to do.
         reason: String,
+        /// The system's word, where it was the system that said so.
+        source: Option<std::io::Error>,
     },
+}
+
+impl Error {
+    pub(crate) fn of_interface(interface: String, problem: impl Into<Problem>) -> Self {
+        let Problem { reason, cause } = problem.into();
+        Self::Interface { interface, reason, source: cause }
+    }
 }

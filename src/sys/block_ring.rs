@@ -142,6 +142,7 @@ impl BlockRing {
         let (block_size, block_count) = (request.block_size as usize, request.block_count as usize);
         let length = block_size.checked_mul(block_count).ok_or(io::ErrorKind::InvalidInput)?;
         socket.set_version_3()?;
+        // Refused for as long as a ring of the socket is mapped, by this or by leases of it: there is no second mapping.
         socket.set_ring(request)?;
         Self::new(Mapping::shared(socket, length)?, block_size)
     }

@@ -11,11 +11,11 @@ use std::os::fd::AsRawFd;
 
 /// Names a group within its network namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GroupId(u16);
+pub(crate) struct GroupId(u16);
 
 /// Who chooses the member for a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// The program of [`PacketSocket::set_fanout_program`] (`PACKET_FANOUT_CBPF`, Linux 4.3).
     Program,
     /// Each in turn (`PACKET_FANOUT_LB`).
@@ -24,14 +24,14 @@ pub enum Choice {
 
 /// A group's settings: the same for all its members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fanout {
+pub(crate) struct Fanout {
     /// Who chooses.
-    pub choice: Choice,
+    pub(crate) choice: Choice,
     /// A frame for a member whose ring is full goes to another one (`PACKET_FANOUT_FLAG_ROLLOVER`).
-    pub rollover: bool,
+    pub(crate) rollover: bool,
     /// Frames that this host sends are left out (`PACKET_FANOUT_FLAG_IGNORE_OUTGOING`, Linux 6.1): a group does not heed
     /// the sockets' own setting.
-    pub ignore_outgoing: bool,
+    pub(crate) ignore_outgoing: bool,
 }
 
 impl Fanout {
@@ -52,7 +52,7 @@ impl PacketSocket {
     /// # Errors
     /// As `setsockopt(PACKET_FANOUT)`: `InvalidInput` where the kernel does not know the kind or a flag, or when the
     /// socket's interface is down.
-    pub fn found_fanout(&self, fanout: Fanout) -> io::Result<GroupId> {
+    pub(crate) fn found_fanout(&self, fanout: Fanout) -> io::Result<GroupId> {
         self.set(
             libc::PACKET_FANOUT,
             &((fanout.kind_and_flags() | libc::PACKET_FANOUT_FLAG_UNIQUEID) << 16),
@@ -65,7 +65,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// As [`PacketSocket::found_fanout`]; `StorageFull` beyond 256 members.
-    pub fn join_fanout(&self, fanout: Fanout, group: GroupId) -> io::Result<()> {
+    pub(crate) fn join_fanout(&self, fanout: Fanout, group: GroupId) -> io::Result<()> {
         self.set(libc::PACKET_FANOUT, &(fanout.kind_and_flags() << 16 | u32::from(group.0)))
     }
 
@@ -75,7 +75,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// As `setsockopt(PACKET_FANOUT_DATA)`.
-    pub fn set_fanout_program(&self, program: &[SockFilter]) -> io::Result<()> {
+    pub(crate) fn set_fanout_program(&self, program: &[SockFilter]) -> io::Result<()> {
         let program = libc::sock_fprog {
             len: u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
             filter: program.as_ptr().cast_mut().cast(),

@@ -5,8 +5,10 @@
 //!
 //! - **The file is made shorter.** Pages beyond its new end are gone, and reading there raises `SIGBUS`, which ends a process.
 //!   `bus_guard` has it read zeros instead, and the mapping says that it [is cut](FileMapping::is_cut).
-//! - **Somebody writes to it in place.** Then bytes change between two readings of them. [`is_written`] asks whether anybody
-//!   could, before a mapping is made; nothing keeps others from it afterwards. See [`FileMapping::bytes`].
+//! - **Somebody writes to it in place.** Then bytes change between two readings of them, which Rust allows of no slice.
+//!   [`is_written`] asks whether anybody could, before a mapping is made; nothing keeps others from it afterwards, this process
+//!   included. So [`FileMapping::of`] is unsafe, and what is known of a file that capture files are mapped all the same stands at
+//!   `FileMapping::of_unwritten`.
 
 use super::bus_guard::{self, Guarded};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
@@ -46,9 +48,18 @@ impl FileMapping {
     /// Maps this range of a file, of which all must be there. `cut` is set when some of it is found gone later; several mappings
     /// may share it.
     ///
+    /// # Safety
+    /// While the mapping lives nobody, in this process or another, changes these bytes of the file. (Should the file be made
+    /// shorter all the same, the process lives on, see above.)
+    ///
+    /// ```compile_fail,E0133
+    /// let file = std::fs::File::open("/proc/self/exe").unwrap();
+    /// wharf::sys::file_mapping::FileMapping::of(&file, 0..1, Default::default());
+    /// ```
+    ///
     /// # Errors
     /// As `mmap(2)`; [`io::ErrorKind::QuotaExceeded`] when there are too many mappings to be guarded.
-    pub fn of(file: &File, range: Range<u64>, cut: Arc<AtomicBool>) -> io::Result<Self> {
+    pub unsafe fn of(file: &File, range: Range<u64>, cut: Arc<AtomicBool>) -> io::Result<Self> {
         let lead = range.start % ALIGNMENT;
         let number = |bytes: u64| usize::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput);
         let length = number(range.end.checked_sub(range.start).ok_or(io::ErrorKind::InvalidInput)?)?;
@@ -69,17 +80,37 @@ impl FileMapping {
         Ok(mapping)
     }
 
-    /// The bytes.
+    /// As [`Self::of`], of a file that nobody has open for writing at this moment; `None` where somebody has, or the kernel does
+    /// not tell.
     ///
-    /// They are those of the file, whoever else writes to it: a mapping is for files that nobody [writes](is_written) to. If
-    /// somebody does all the same, two readings of a byte may differ. Readers within this crate look at a length once and then
-    /// keep it, in the record of a frame or the offsets of a header, so that they find nonsense and no more; who cannot
-    /// keep others from such a file does not map it.
+    /// This is the one place where wharf does without a proof, as everything does that maps files and is fast: whoever may write
+    /// to the file can open it afterwards and change it. Then two readings of a byte may differ. Readers within this crate look
+    /// at a length once and then keep it, in the record of a frame or the offsets of a header, so that they find nonsense and no
+    /// more. [`CaptureFile`](crate::source::CaptureFile), through which such bytes are come by, tells its users so, and
+    /// how to have a file read instead.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(crate) fn of_unwritten(
+        file: &File,
+        range: Range<u64>,
+        cut: Arc<AtomicBool>,
+    ) -> io::Result<Option<Self>> {
+        // Where the kernel does not say who writes, somebody might.
+        if is_written(file).unwrap_or(true) {
+            return Ok(None);
+        }
+        // SAFETY: nobody has the file open for writing or mapped so, neither this process nor another. That nobody opens it so
+        // and changes it while the mapping lives is not proven: it is asked of the user (above).
+        unsafe { Self::of(file, range, cut) }.map(Some)
+    }
+
+    /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: `lead + length` bytes are mapped and readable while `self` lives: pages of the file, or zeros where it has been
-        // cut (`bus_guard`). Nobody in this process can write there (`PROT_READ`). That no other process does is what
-        // the maker of the mapping has asked (`is_written`), and what the documentation asks of the user.
+        // cut (`bus_guard`). Nobody writes by this mapping (`PROT_READ`), and that nobody changes the file is what the caller of
+        // `of` has promised.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(self.lead), self.length) }
     }
 
@@ -154,6 +185,10 @@ mod tests {
         file.into_temp_path()
     }
 
+    fn mapping_of(file: &File, range: Range<u64>, cut: Arc<AtomicBool>) -> FileMapping {
+        FileMapping::of_unwritten(file, range, cut).unwrap().expect("nobody writes")
+    }
+
     #[test]
     fn the_bytes_are_those_of_the_range() {
         let path = file_of(300_000);
@@ -162,7 +197,7 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         let file = File::open(&path).unwrap();
         for range in [0..300_000, 1..2, 65_535..65_537, 70_000..299_999, 5..5] {
-            let mapping = FileMapping::of(&file, range.clone(), Arc::default()).unwrap();
+            let mapping = mapping_of(&file, range.clone(), Arc::default());
             mapping.populate(0..mapping.bytes().len()).unwrap();
             assert!(mapping.bytes() == &bytes[range.start as usize..range.end as usize]);
             assert!(!mapping.is_cut());
@@ -175,8 +210,8 @@ mod tests {
         let path = file_of(1 << 20);
         let file = File::open(&path).unwrap();
         let cut = Arc::new(AtomicBool::new(false));
-        let mapping = FileMapping::of(&file, 100..1 << 20, Arc::clone(&cut)).unwrap();
-        let other = FileMapping::of(&file, 0..10, Arc::default()).unwrap();
+        let mapping = mapping_of(&file, 100..1 << 20, Arc::clone(&cut));
+        let other = mapping_of(&file, 0..10, Arc::default());
         mapping.populate(0..500_000).unwrap();
         File::options().write(true).open(&path).unwrap().set_len(200_000).unwrap();
         assert!(mapping.bytes()[..199_900].iter().all(|&byte| byte == 7));
@@ -186,7 +221,7 @@ mod tests {
         assert!(mapping.is_cut() && cut.load(Ordering::Relaxed));
         assert!(!other.is_cut() && other.bytes() == [7; 10]);
         assert!(mapping.populate(800_000..900_000).is_ok(), "zeros are there");
-        let again = FileMapping::of(&file, 0..1 << 20, Arc::default()).unwrap();
+        let again = mapping_of(&file, 0..1 << 20, Arc::default());
         assert!(again.populate(500_000..600_000).is_err(), "asked before, the kernel says so");
     }
 
@@ -196,6 +231,7 @@ mod tests {
         let file = File::open(&path).unwrap();
         let writer = File::options().append(true).open(&path).unwrap();
         assert!(is_written(&file).unwrap());
+        assert!(FileMapping::of_unwritten(&file, 0..1, Arc::default()).unwrap().is_none());
         drop(writer);
         assert!(!is_written(&file).unwrap());
         let other = File::open(&path).unwrap();

@@ -69,7 +69,7 @@ pub struct Napi {
 
 /// A conversation about devices of the network namespace of the thread that opens it.
 #[derive(Debug)]
-pub struct Devices {
+pub(crate) struct Devices {
     netlink: Netlink,
     family: u16,
 }
@@ -77,7 +77,7 @@ pub struct Devices {
 impl Devices {
     /// # Errors
     /// `NotFound` on a kernel older than Linux 6.3.
-    pub fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let netlink = Netlink::open_generic()?;
         let header = Header { command: CONTROL_GET_FAMILY, version: 1, reserved: 0 };
         let mut family = None;
@@ -96,7 +96,7 @@ impl Devices {
     ///
     /// # Errors
     /// As the kernel answers: `ENODEV`.
-    pub fn xdp_features(&self, index: u32) -> io::Result<XdpFeatures> {
+    pub(crate) fn xdp_features(&self, index: u32) -> io::Result<XdpFeatures> {
         let header = Header { command: GET_DEVICE, version: 1, reserved: 0 };
         let message = Message::new(self.family, 0, &header).with(DEVICE_INDEX, &index.to_ne_bytes());
         let mut found = None;
@@ -112,7 +112,7 @@ impl Devices {
     ///
     /// # Errors
     /// `EOPNOTSUPP` before Linux 6.8.
-    pub fn napis(&self, index: u32) -> io::Result<Vec<Napi>> {
+    pub(crate) fn napis(&self, index: u32) -> io::Result<Vec<Napi>> {
         let header = Header { command: GET_NAPI, version: 1, reserved: 0 };
         let message = Message::new(self.family, 0, &header).with(NAPI_INDEX, &index.to_ne_bytes());
         let mut found = Vec::new();

@@ -102,7 +102,7 @@ impl Netlink {
     ///
     /// # Errors
     /// `ENODEV` when there is none, `PermissionDenied` or `InvalidInput` when that other namespace may not be looked into.
-    pub fn link_state(&self, index: u32, namespace: Option<i32>) -> io::Result<LinkState> {
+    pub(crate) fn link_state(&self, index: u32, namespace: Option<i32>) -> io::Result<LinkState> {
         let link = LinkMessage { index: index as i32, ..LinkMessage::default() };
         let mut message = Message::new(libc::RTM_GETLINK, 0, &link);
         if let Some(number) = namespace {

@@ -14,10 +14,20 @@ fn addressable(length: usize) -> io::Result<usize> {
 
 /// A readable and writable mapping, unmapped when dropped.
 ///
-/// The kernel may write to any part of it at any time, so safe code sees single words as atomics
-/// only; a slice takes a proof that nobody writes there (see [`super::block_ring`]).
+/// The kernel may write to any part of it at any time, so single words are seen as atomics only; a slice takes a proof that
+/// nobody writes there (see [`super::block_ring`]).
+///
+/// Nobody outside `sys` has one, or can store through it into what somebody else has a slice of. Within, what is
+/// read and written as words and what is lent out as slices lie apart: of the ring of a packet socket the status words of
+/// blocks and the rest of them (`BlockRing`), of an `AF_XDP` socket the mappings of its rings (`xdp::ring`) and
+/// that of the frames (`xdp::umem`, `xdp::sender`). And one memory has one mapping: no ring is mapped twice
+/// (`BlockRing::of_socket`).
+///
+/// ```compile_fail,E0603
+/// use wharf::sys::mapping::Mapping;
+/// ```
 #[derive(Debug)]
-pub struct Mapping {
+pub(crate) struct Mapping {
     start: NonNull<u8>,
     length: usize,
 }
@@ -33,7 +43,7 @@ impl Mapping {
     ///
     /// # Errors
     /// As `mmap(2)`.
-    pub fn shared(file: impl AsFd, length: usize) -> io::Result<Self> {
+    pub(crate) fn shared(file: impl AsFd, length: usize) -> io::Result<Self> {
         Self::shared_at(file, length, 0)
     }
 
@@ -41,7 +51,7 @@ impl Mapping {
     ///
     /// # Errors
     /// As `mmap(2)`.
-    pub fn shared_at(file: impl AsFd, length: usize, offset: u64) -> io::Result<Self> {
+    pub(crate) fn shared_at(file: impl AsFd, length: usize, offset: u64) -> io::Result<Self> {
         let length = addressable(length)?;
         // SAFETY: a null hint lets the kernel choose addresses that nothing else uses.
         let start = unsafe {
@@ -54,7 +64,7 @@ impl Mapping {
     ///
     /// # Errors
     /// As `mmap(2)`.
-    pub fn anonymous(length: usize) -> io::Result<Self> {
+    pub(crate) fn anonymous(length: usize) -> io::Result<Self> {
         let length = addressable(length)?;
         // SAFETY: a null hint lets the kernel choose addresses that nothing else uses.
         let start = unsafe {
@@ -82,7 +92,7 @@ impl Mapping {
     /// Bytes mapped.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "an empty mapping cannot be made")]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.length
     }
 
@@ -91,11 +101,11 @@ impl Mapping {
     /// # Panics
     /// When it does not lie within the mapping or is not aligned to 4.
     #[must_use]
-    pub fn word(&self, offset: usize) -> &AtomicU32 {
+    pub(crate) fn word(&self, offset: usize) -> &AtomicU32 {
         assert!(offset.is_multiple_of(4) && offset.checked_add(4).is_some_and(|end| end <= self.length));
         // SAFETY: within the mapping and aligned (mappings start on a page), both just checked, at an offset that
         // `isize` holds (`addressable`); mapped for as long as `self` is borrowed. The kernel accesses these words
-        // atomically, and callers of `slice` and `slice_mut` exclude atomics of ours there.
+        // atomically, and no slice of ours has them in it (see the type).
         unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(offset).cast()) }
     }
 
@@ -104,12 +114,12 @@ impl Mapping {
     /// # Panics
     /// When they do not lie within the mapping or are not aligned to 8.
     #[must_use]
-    pub fn double_words(&self, offset: usize, count: usize) -> &[AtomicU64] {
+    pub(crate) fn double_words(&self, offset: usize, count: usize) -> &[AtomicU64] {
         let end = count.checked_mul(8).and_then(|bytes| offset.checked_add(bytes));
         assert!(offset.is_multiple_of(8) && end.is_some_and(|end| end <= self.length));
         // SAFETY: within the mapping and aligned (mappings start on a page), both just checked; mapped and initialised
         // for as long as `self` is borrowed. An atomic may be shared with who writes to it: the kernel's accesses to
-        // double words are whole, and callers of `slice` and `slice_mut` exclude atomics of ours there.
+        // double words are whole, and no slice of ours has them in it (see the type).
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset).cast(), count) }
     }
 

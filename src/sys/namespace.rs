@@ -94,23 +94,27 @@ impl Namespace {
     /// path. A name goes before a number. That a file at a path is none shows when it is entered (`InvalidInput`).
     ///
     /// # Errors
-    /// Why there is none, and where it was looked for.
-    pub fn find(text: &str) -> Result<Self, String> {
+    /// Why there is none, and where it was looked for; of the kind of what the system said of the last place.
+    pub fn find(text: &str) -> io::Result<Self> {
         let is_name = !text.is_empty() && !text.contains('/') && text != "." && text != "..";
         let by_name = is_name.then(|| format!("{NAMED}/{text}"));
         let by_process = text.parse::<u32>().ok().map(|process| format!("/proc/{process}/ns/net"));
         let by_path = text.contains('/').then(|| text.to_owned());
         let mut refused = Vec::new();
+        let mut kind = io::ErrorKind::InvalidInput;
         for path in [by_name, by_process, by_path].into_iter().flatten() {
             match File::open(&path) {
                 Ok(file) => return Ok(Self(file.into())),
-                Err(error) => refused.push(format!("{path}: {error}")),
+                Err(error) => {
+                    kind = error.kind();
+                    refused.push(format!("{path}: {error}"));
+                }
             }
         }
         if refused.is_empty() {
             refused.push("not a name, a process or a path".to_owned());
         }
-        Err(refused.join("; "))
+        Err(io::Error::new(kind, refused.join("; ")))
     }
 
     /// Moves the calling thread in; other threads stay where they are.

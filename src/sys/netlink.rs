@@ -22,14 +22,14 @@ const ALIGNMENT: usize = 4;
 
 /// A request under construction.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub(crate) struct Message {
     bytes: Vec<u8>,
 }
 
 impl Message {
     /// A request of a kind (`RTM_*`) with its fixed part; `NLM_F_REQUEST` is added to the flags.
     #[must_use]
-    pub fn new(kind: u16, flags: libc::c_int, body: &(impl IntoBytes + Immutable)) -> Self {
+    pub(crate) fn new(kind: u16, flags: libc::c_int, body: &(impl IntoBytes + Immutable)) -> Self {
         let flags = (flags | libc::NLM_F_REQUEST) as u16;
         let header = Header { length: 0, kind, flags, sequence: 1, port: 0 };
         let mut bytes = header.as_bytes().to_vec();
@@ -39,14 +39,14 @@ impl Message {
 
     /// Appends an attribute.
     #[must_use]
-    pub fn with(mut self, kind: u16, value: &[u8]) -> Self {
+    pub(crate) fn with(mut self, kind: u16, value: &[u8]) -> Self {
         self.push(kind, value);
         self
     }
 
     /// Appends an attribute whose value `fill` appends: further attributes, or a structure and attributes.
     #[must_use]
-    pub fn with_nested(mut self, kind: u16, fill: impl FnOnce(Self) -> Self) -> Self {
+    pub(crate) fn with_nested(mut self, kind: u16, fill: impl FnOnce(Self) -> Self) -> Self {
         let start = self.bytes.len();
         self.push(kind, &[]);
         let mut filled = fill(self);
@@ -57,7 +57,7 @@ impl Message {
 
     /// Appends bare bytes, as the fixed part within a nested attribute.
     #[must_use]
-    pub fn with_bytes(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn with_bytes(mut self, bytes: &[u8]) -> Self {
         self.bytes.extend_from_slice(bytes);
         self
     }
@@ -78,12 +78,12 @@ impl Message {
 
 /// A conversation with the kernel about the network namespace of the thread that opens it.
 #[derive(Debug)]
-pub struct Netlink(Socket);
+pub(crate) struct Netlink(Socket);
 
 impl Netlink {
     /// # Errors
     /// As `socket(2)`.
-    pub fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         Self::with(libc::NETLINK_ROUTE)
     }
 
@@ -91,7 +91,7 @@ impl Netlink {
     ///
     /// # Errors
     /// As `socket(2)`.
-    pub fn open_generic() -> io::Result<Self> {
+    pub(crate) fn open_generic() -> io::Result<Self> {
         Self::with(libc::NETLINK_GENERIC)
     }
 
@@ -104,7 +104,7 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn change(&self, message: Message) -> io::Result<()> {
+    pub(crate) fn change(&self, message: Message) -> io::Result<()> {
         self.converse(message, libc::NLM_F_ACK, |_, _| {})
     }
 
@@ -112,7 +112,7 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn ask(&self, message: Message, each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+    pub(crate) fn ask(&self, message: Message, each: impl FnMut(u16, &[u8])) -> io::Result<()> {
         self.converse(message, libc::NLM_F_ACK, each)
     }
 
@@ -120,7 +120,7 @@ impl Netlink {
     ///
     /// # Errors
     /// The kernel's refusal, or `InvalidData` when the answer does not hold together.
-    pub fn dump(&self, message: Message, each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+    pub(crate) fn dump(&self, message: Message, each: impl FnMut(u16, &[u8])) -> io::Result<()> {
         self.converse(message, libc::NLM_F_DUMP, each)
     }
 
@@ -173,7 +173,7 @@ fn read_answer(mut bytes: &[u8], each: &mut impl FnMut(u16, &[u8])) -> io::Resul
 }
 
 /// The attributes in a run of them: kind (without its flag bits) and value; ends at the first that is malformed.
-pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let head = bytes.first_chunk::<4>()?;
         let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));

@@ -10,7 +10,7 @@ use std::ptr;
 use std::time::Duration;
 
 /// Most frames handed to the kernel at a time.
-pub const BURST: usize = 64;
+pub(crate) const BURST: usize = 64;
 
 /// Bytes that may wait in the socket for a slow device, where the kernel grants them.
 const SEND_BUFFER: usize = 4 << 20;
@@ -18,7 +18,7 @@ const SEND_BUFFER: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A socket that sends on one interface and receives nothing.
-pub struct PacketSender {
+pub(crate) struct PacketSender {
     socket: PacketSocket,
     /// Where the frames of the burst under way lie; what stands here between calls is not looked at.
     vectors: Box<[libc::iovec; BURST]>,
@@ -36,7 +36,7 @@ impl PacketSender {
     ///
     /// # Errors
     /// `PermissionDenied` without `CAP_NET_RAW`; `ENODEV` when there is no such interface.
-    pub fn open(interface: u32, bypass: bool) -> io::Result<Self> {
+    pub(crate) fn open(interface: u32, bypass: bool) -> io::Result<Self> {
         let socket = PacketSocket::open(Mode::Raw)?;
         socket.bind(interface, 0)?;
         if bypass {
@@ -67,7 +67,7 @@ impl PacketSender {
     /// The first frame was not taken, and none after it: `ENOBUFS` when the device's queue is full (or has no
     /// carrier), `EAGAIN` when there was no room in the socket for 100 ms, `EMSGSIZE` beyond the MTU, `ENETDOWN`.
     /// Why fewer were taken than given, the next call tells.
-    pub fn send(&mut self, frames: &[&[u8]]) -> io::Result<usize> {
+    pub(crate) fn send(&mut self, frames: &[&[u8]]) -> io::Result<usize> {
         let count = frames.len().min(BURST);
         for (vector, frame) in self.vectors.iter_mut().zip(frames) {
             *vector = libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };

@@ -33,22 +33,23 @@ mod helper {
 const PASS: i32 = 1;
 
 /// Most ranges in a program: some 3 instructions each are gone through for every connection.
-pub const MOST_RANGES: usize = 1024;
+pub(crate) const MOST_RANGES: usize = 1024;
 
 /// TCP ports that one socket has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ports {
+pub(crate) struct Ports {
     /// Of which address; `None`: of any, `0.0.0.0` and `::`: of any of the family.
-    pub address: Option<IpAddr>,
+    pub(crate) address: Option<IpAddr>,
     /// Each with its start no greater than its end.
-    pub ranges: Vec<RangeInclusive<u16>>,
+    pub(crate) ranges: Vec<RangeInclusive<u16>>,
 }
 
 /// The program at work, for as long as this lives.
 #[derive(Debug)]
-pub struct PortSteering {
+pub(crate) struct PortSteering {
     link: Link,
-    sockets: Map,
+    /// The map, which another process may have made: it is kept and handed on, and not looked into.
+    sockets: OwnedFd,
 }
 
 impl PortSteering {
@@ -58,7 +59,7 @@ impl PortSteering {
     /// # Errors
     /// `PermissionDenied` without `CAP_BPF` and `CAP_NET_ADMIN` in the first user namespace; `InvalidInput` for more than
     /// [`MOST_RANGES`], or before Linux 5.9.
-    pub fn attach(rules: &[(Ports, BorrowedFd<'_>)]) -> io::Result<Self> {
+    pub(crate) fn attach(rules: &[(Ports, BorrowedFd<'_>)]) -> io::Result<Self> {
         let ranges: usize = rules.iter().map(|(ports, _)| ports.ranges.len()).sum();
         let count = u32::try_from(rules.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         if ranges > MOST_RANGES {
@@ -77,21 +78,21 @@ impl PortSteering {
         })?;
         let namespace = std::fs::File::open("/proc/thread-self/ns/net")?;
         let link = Link::attach_sk_lookup(&program, namespace.as_fd())?;
-        Ok(Self { link, sockets })
+        Ok(Self { link, sockets: sockets.into() })
     }
 }
 
 impl PortSteering {
     /// What keeps it at work, for another process: the link and the map.
     #[must_use]
-    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+    pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
         [self.link.as_fd(), self.sockets.as_fd()]
     }
 
     /// At work already, by these descriptors of another process.
     #[must_use]
-    pub fn inherited(link: OwnedFd, sockets: OwnedFd) -> Self {
-        Self { link: Link::inherited(link), sockets: Map::inherited(sockets) }
+    pub(crate) fn inherited(link: OwnedFd, sockets: OwnedFd) -> Self {
+        Self { link: Link::inherited(link), sockets }
     }
 }
 

@@ -4,19 +4,57 @@ use super::interfaces::{ANY, InterfaceInfo};
 use super::link;
 use std::io;
 
+/// What is the matter, and what the system said where it was that which said so.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) reason: String,
+    pub(crate) cause: Option<io::Error>,
+}
+
+impl Problem {
+    /// What an error of the system means.
+    pub(crate) fn of(cause: io::Error, meaning: impl FnOnce(&io::Error) -> String) -> Self {
+        Self { reason: meaning(&cause), cause: Some(cause) }
+    }
+
+    /// What could not be done, with the system's own word.
+    pub(crate) fn with(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::of(cause, |cause| format!("{what}: {cause}"))
+    }
+}
+
+impl From<String> for Problem {
+    fn from(reason: String) -> Self {
+        Self { reason, cause: None }
+    }
+}
+
+impl From<&str> for Problem {
+    fn from(reason: &str) -> Self {
+        reason.to_owned().into()
+    }
+}
+
+/// The system's own word, where there is nothing to add.
+impl From<io::Error> for Problem {
+    fn from(cause: io::Error) -> Self {
+        Self::of(cause, ToString::to_string)
+    }
+}
+
 /// Most bytes of an interface's name (`IFNAMSIZ` less the final 0). Alternative names may have 127.
 const LONGEST_NAME: usize = 127;
 
 /// The interface of that name, or of that alternative name.
-pub(crate) fn find<'a>(name: &str, all: &'a [InterfaceInfo]) -> Result<&'a InterfaceInfo, String> {
+pub(crate) fn find<'a>(name: &str, all: &'a [InterfaceInfo]) -> Result<&'a InterfaceInfo, Problem> {
     check_name(name)?;
-    let by_name = all.iter().find(|interface| interface.name == name);
-    let found = by_name.or_else(|| {
-        let index = link::index_of(name).ok()?;
-        all.iter().find(|interface| interface.index == index)
-    });
-    debug_assert!(name != ANY || found.is_some_and(InterfaceInfo::is_any));
-    found.ok_or_else(|| no_such_interface(name, all))
+    if let Some(found) = all.iter().find(|interface| interface.name == name) {
+        return Ok(found);
+    }
+    debug_assert_ne!(name, ANY);
+    let no_such = |cause| Problem { reason: no_such_interface(name, all), cause };
+    let index = link::index_of(name).map_err(|error| no_such(Some(error)))?;
+    all.iter().find(|interface| interface.index == index).ok_or_else(|| no_such(None))
 }
 
 /// Whether this can be an interface's name at all.
@@ -111,6 +149,16 @@ mod tests {
             assert!(check_name(name).is_err(), "{name:?}");
         }
         assert!(check_name("eth0.100@x").is_ok());
+    }
+
+    #[test]
+    fn the_systems_word_is_kept() {
+        let Problem { reason, cause } = find("no-such-one", &named(&["lo"])).unwrap_err();
+        assert_eq!(reason, "no such interface. There are: lo");
+        assert_eq!(cause.and_then(|cause| cause.raw_os_error()), Some(libc::ENODEV));
+        let problem = Problem::with("cannot look")(io::Error::from_raw_os_error(libc::EPERM));
+        assert!(problem.reason.starts_with("cannot look: Operation not permitted"), "{}", problem.reason);
+        assert_eq!(problem.cause.map(|cause| cause.kind()), Some(io::ErrorKind::PermissionDenied));
     }
 
     #[test]

@@ -141,10 +141,7 @@ mod models {
         fn read(&self) -> u32 {
             self.filling.with(|filling| {
                 // SAFETY: loom, which runs this, reports it when a write is not ordered with it.
-                #[allow(unsafe_code)]
-                unsafe {
-                    *filling
-                }
+                unsafe { *filling }
             })
         }
 
@@ -159,7 +156,6 @@ mod models {
             }
             self.filling.with_mut(|filling| {
                 // SAFETY: as in `read`.
-                #[allow(unsafe_code)]
                 unsafe {
                     *filling += 1;
                 }

@@ -35,7 +35,7 @@ const _: () = assert!(size_of::<RouteMessage>() == 12);
 ///
 /// # Errors
 /// When the kernel does not answer over rtnetlink.
-pub fn with_default_route() -> io::Result<BTreeSet<u32>> {
+pub(crate) fn with_default_route() -> io::Result<BTreeSet<u32>> {
     let netlink = Netlink::open()?;
     let mut carriers = BTreeSet::new();
     for family in [libc::AF_INET, libc::AF_INET6] {

@@ -45,7 +45,7 @@ pub(crate) fn tcp_option(socket: impl AsFd, option: libc::c_int) -> io::Result<u
 ///
 /// # Errors
 /// As `setsockopt(2)`.
-pub fn set_defer_accept(socket: impl AsFd, seconds: u32) -> io::Result<()> {
+pub(crate) fn set_defer_accept(socket: impl AsFd, seconds: u32) -> io::Result<()> {
     set(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds)
 }
 
@@ -53,7 +53,7 @@ pub fn set_defer_accept(socket: impl AsFd, seconds: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// As `setsockopt(2)`.
-pub fn set_fast_open(socket: impl AsFd, pending: u32) -> io::Result<()> {
+pub(crate) fn set_fast_open(socket: impl AsFd, pending: u32) -> io::Result<()> {
     set(socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, pending)
 }
 
@@ -61,7 +61,7 @@ pub fn set_fast_open(socket: impl AsFd, pending: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// As `setsockopt(2)`: `ENOPROTOOPT` on an older kernel.
-pub fn set_udp_gro(socket: impl AsFd) -> io::Result<()> {
+pub(crate) fn set_udp_gro(socket: impl AsFd) -> io::Result<()> {
     set(socket, libc::SOL_UDP, UDP_GRO, 1)
 }
 
@@ -70,7 +70,7 @@ pub fn set_udp_gro(socket: impl AsFd) -> io::Result<()> {
 ///
 /// # Errors
 /// As `getsockopt(2)`.
-pub fn dropped(socket: impl AsFd) -> io::Result<u32> {
+pub(crate) fn dropped(socket: impl AsFd) -> io::Result<u32> {
     /// `SK_MEMINFO_VARS` and `SK_MEMINFO_DROPS` of `linux/sock_diag.h`.
     const VALUES: usize = 9;
     const DROPS: usize = 8;
@@ -95,7 +95,7 @@ pub fn dropped(socket: impl AsFd) -> io::Result<u32> {
 ///
 /// # Errors
 /// As `setsockopt(2)`: `PermissionDenied` without `CAP_NET_ADMIN` or `CAP_NET_RAW`.
-pub fn set_transparent(socket: impl AsFd, v6: bool) -> io::Result<()> {
+pub(crate) fn set_transparent(socket: impl AsFd, v6: bool) -> io::Result<()> {
     match v6 {
         false => set(&socket, libc::IPPROTO_IP, libc::IP_TRANSPARENT, 1)?,
         true => set(&socket, libc::IPPROTO_IPV6, libc::IPV6_TRANSPARENT, 1)?,
@@ -107,7 +107,7 @@ pub fn set_transparent(socket: impl AsFd, v6: bool) -> io::Result<()> {
 ///
 /// # Errors
 /// As `setsockopt(2)`.
-pub fn set_packet_info(socket: impl AsFd, v6: bool) -> io::Result<()> {
+pub(crate) fn set_packet_info(socket: impl AsFd, v6: bool) -> io::Result<()> {
     match v6 {
         false => set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
         true => set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),

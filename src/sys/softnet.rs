@@ -7,24 +7,24 @@ use std::ops::Sub;
 
 /// One CPU's counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Softnet {
+pub(crate) struct Softnet {
     /// The CPU's number.
-    pub cpu: u32,
+    pub(crate) cpu: u32,
     /// Frames handled.
-    pub processed: u64,
+    pub(crate) processed: u64,
     /// Frames dropped: its backlog (`net.core.netdev_max_backlog`) was full.
-    pub dropped: u64,
+    pub(crate) dropped: u64,
     /// Times it gave up for now with work left (`net.core.netdev_budget`): delay, not loss.
-    pub squeezed: u64,
+    pub(crate) squeezed: u64,
 }
 
 /// All CPUs' counters together, since the start of the host or between two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SoftnetTotals {
+pub(crate) struct SoftnetTotals {
     /// As [`Softnet::dropped`].
-    pub dropped: u64,
+    pub(crate) dropped: u64,
     /// As [`Softnet::squeezed`].
-    pub squeezed: u64,
+    pub(crate) squeezed: u64,
 }
 
 impl Sub for SoftnetTotals {
@@ -41,7 +41,7 @@ impl Sub for SoftnetTotals {
 impl SoftnetTotals {
     /// The sum over CPUs.
     #[must_use]
-    pub fn of(cpus: &[Softnet]) -> Self {
+    pub(crate) fn of(cpus: &[Softnet]) -> Self {
         cpus.iter().fold(Self::default(), |sum, cpu| Self {
             dropped: sum.dropped + cpu.dropped,
             squeezed: sum.squeezed + cpu.squeezed,
@@ -52,7 +52,7 @@ impl SoftnetTotals {
     ///
     /// # Errors
     /// When `/proc` is not mounted.
-    pub fn now() -> io::Result<Self> {
+    pub(crate) fn now() -> io::Result<Self> {
         std::fs::read_to_string("/proc/net/softnet_stat").map(|text| Self::of(&parse(&text)))
     }
 }
@@ -60,7 +60,7 @@ impl SoftnetTotals {
 /// Reads the table: a line for each CPU, hexadecimal columns, the CPU's number in the thirteenth (Linux 5.10). The
 /// kernel counts in 32 bits, and begins again at 0.
 #[must_use]
-pub fn parse(text: &str) -> Vec<Softnet> {
+pub(crate) fn parse(text: &str) -> Vec<Softnet> {
     let lines = text.lines().enumerate();
     lines
         .filter_map(|(line, text)| {

@@ -60,28 +60,28 @@ const _: () = assert!(offset_of!(Raw, bytes_retrans) == 208);
 
 /// One end's view of a TCP connection, since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TcpInfo {
+pub(crate) struct TcpInfo {
     /// Smoothed round-trip time in microseconds; 0 when none was measured.
-    pub rtt: u32,
+    pub(crate) rtt: u32,
     /// Its mean deviation in microseconds.
-    pub rtt_deviation: u32,
+    pub(crate) rtt_deviation: u32,
     /// The shortest round-trip time in microseconds seen of late; 0 when none was measured.
-    pub min_rtt: u32,
+    pub(crate) min_rtt: u32,
     /// Segments sent again.
-    pub retransmissions: u32,
+    pub(crate) retransmissions: u32,
     /// Bytes of them.
-    pub bytes_retransmitted: u64,
+    pub(crate) bytes_retransmitted: u64,
     /// Bytes sent that the peer acknowledged; our end (FIN) counts as one.
-    pub bytes_acknowledged: u64,
+    pub(crate) bytes_acknowledged: u64,
     /// Bytes received in order; the peer's end (FIN) counts as one.
-    pub bytes_received: u64,
+    pub(crate) bytes_received: u64,
 }
 
 /// Asks the kernel (`TCP_INFO`, tcp(7)).
 ///
 /// # Errors
 /// Those of getsockopt(2): `EOPNOTSUPP` or `ENOPROTOOPT` for what is no TCP socket.
-pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
+pub(crate) fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
     let mut raw = Raw::new_zeroed();
     let mut length = size_of::<Raw>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes, which is the size of `raw`, and any bytes make a `Raw` (it is `FromBytes`);

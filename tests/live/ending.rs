@@ -46,7 +46,7 @@ fn ends_with(sent: u32, expected: &str, end: fn(&Lab)) {
         }
     });
     assert_eq!(handed, sent as usize, "what lay before comes first");
-    let Error::Interface { interface, reason } = error else { panic!("{error}") };
+    let Error::Interface { interface, reason, .. } = error else { panic!("{error}") };
     assert_eq!((interface.as_str(), reason.as_str()), ("server", expected));
     for _ in 0..3 {
         assert!(matches!(capture.fill(100), Ok(Fill::End)), "once only");

@@ -1,9 +1,8 @@
 //! Lists of CPUs, as the kernel and taskset write them.
 
-use anyhow::Context;
-use rustix::thread::{CpuSet, sched_setaffinity};
 use std::collections::HashSet;
-use wharf::engine::check_cores;
+use wharf::engine::Error;
+use wharf::sys::affinity;
 
 /// CPU numbers, each but once, in the order they were given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +30,7 @@ pub(crate) fn list(text: &str) -> Result<CoreList, String> {
 
 /// Pins this thread to a CPU.
 pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
-    // It says what is wrong with one; the kernel's CPU sets end where it finds none, and a bit beyond would panic.
-    check_cores(&[core])?;
-    let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot run on CPU {core}"))
+    Ok(affinity::pin(core).map_err(|problem| Error::Core { core, problem })?)
 }
 
 /// Writes the same.

@@ -90,15 +90,32 @@ pub(crate) fn told(error: &anyhow::Error) -> String {
     }
 }
 
-/// The error and its causes, each but once: many name their cause in their own text.
+/// The error and its causes, each but once: many name their cause in their own text, and the library's say in it all that there is
+/// to say, be it in other words than those of the system.
 fn in_full(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text += &format!(": {cause}");
+    let mut text = String::new();
+    for cause in error.chain() {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text += if text.is_empty() { "" } else { ": " };
+            text += &said;
+        }
+        if is_the_librarys(cause) {
+            break;
         }
     }
     text
+}
+
+fn is_the_librarys(error: &(dyn std::error::Error + 'static)) -> bool {
+    #[cfg(feature = "proxy")]
+    if error.is::<wharf::proxy::Error>() {
+        return true;
+    }
+    error.is::<wharf::engine::Error>()
+        || error.is::<wharf::source::Error>()
+        || error.is::<wharf::sink::Error>()
+        || error.is::<wharf::doctor::Error>()
 }
 
 /// Help and versions on standard output; wrong arguments in one line on standard error.
@@ -199,4 +216,23 @@ fn output_closed(error: &anyhow::Error) -> bool {
                 .downcast_ref::<io::Error>()
                 .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf::source::packet::Capture;
+
+    #[test]
+    fn a_cause_is_told_once_however_it_is_said() {
+        let error = Capture::on("no-such-one").open().unwrap_err();
+        let error = anyhow::Error::from(error).context("capture");
+        let cause = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+        assert!(cause.is_some(), "a program that uses the library can ask for it");
+        let text = in_full(&error);
+        assert!(text.starts_with("capture: no-such-one: no such interface"), "{text}");
+        assert!(!text.contains("os error"), "{text}");
+        let error = anyhow::Error::from(io::Error::from_raw_os_error(2)).context("a file");
+        assert_eq!(in_full(&error), "a file: No such file or directory (os error 2)");
+    }
 }

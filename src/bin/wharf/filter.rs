@@ -117,7 +117,7 @@ pub(crate) fn run(arguments: FilterArgs) -> anyhow::Result<Outcome> {
     let trial = read.as_deref().map(|path| attempt(&filter, path)).transpose()?;
     if json {
         // In a capture other link types are asked for.
-        let program = if trial.is_some() { Ok(program.ok()) } else { described(program) };
+        let program = if trial.is_some() { Ok(program.ok()) } else { program.map(Some) };
         let (program, problem) = match program {
             Ok(program) => (program, None),
             Err(error) => (None, Some(error.to_string())),
@@ -169,10 +169,6 @@ fn meant(program: Result<Program, ProgramError>) -> anyhow::Result<Program> {
         Err(ProgramError::Meaning(error)) => Err(Fault(error).into()),
         other => Ok(other?),
     }
-}
-
-fn described(program: Result<Program, ProgramError>) -> Result<Option<Program>, ProgramError> {
-    program.map(Some)
 }
 
 fn describe(text: &mut String, trial: &Trial) {

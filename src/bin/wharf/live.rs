@@ -9,6 +9,7 @@ use clap::Args;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::Duration;
+use wharf::ValueError;
 use wharf::filter::Filter;
 use wharf::frame::{Interface, LinkType};
 use wharf::source::Source;
@@ -104,7 +105,7 @@ impl FromStr for Fanout {
             Some((mode, "rollover")) => (mode, true),
             Some((_, other)) => return Err(format!("{other}: only rollover may stand behind the comma")),
         };
-        Ok(Self { spread: mode.parse()?, rollover })
+        Ok(Self { spread: mode.parse().map_err(|error: ValueError| error.to_string())?, rollover })
     }
 }
 

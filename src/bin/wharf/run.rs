@@ -147,14 +147,10 @@ mod tests {
 
     fn ended(reason: DropReason, packets: u64, before: u64, strict: Option<Strict>) -> Ended {
         let dropped = [(reason, packets)].into_iter().filter(|(_, packets)| *packets > 0).collect();
-        let total = Ledger { received: packets, dropped, ..Ledger::default() };
+        let mut report = Report::default();
+        (report.total.received, report.total.dropped) = (packets, dropped);
         let before = UpstreamLosses { backlog_dropped: Some(before), ..UpstreamLosses::default() };
-        Ended {
-            result: Ok(Report { total, ..Report::default() }),
-            before_ring: Some(before),
-            strict,
-            lost: 0,
-        }
+        Ended { result: Ok(report), before_ring: Some(before), strict, lost: 0 }
     }
 
     #[test]

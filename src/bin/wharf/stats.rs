@@ -252,8 +252,11 @@ mod tests {
     fn a_line_tells_of_its_interval_alone() {
         let arguments = StatsArgs { stats: Some(Duration::from_secs(1)), stats_format: Format::Text };
         let mut stats = arguments.teller().unwrap();
-        let at =
-            |packets, dropped| Snapshot { packets, bytes: packets * 125, dropped, ..Snapshot::default() };
+        let at = |packets, dropped| {
+            let mut at = Snapshot::default();
+            (at.packets, at.bytes, at.dropped) = (packets, packets * 125, dropped);
+            at
+        };
         stats.next(Duration::from_secs(1), at(1_000, 5));
         let interval = stats.next(Duration::from_millis(1_500), at(3_000, 7));
         let line = interval.text();

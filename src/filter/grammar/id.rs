@@ -211,15 +211,19 @@ impl Parser<'_, '_> {
         self.advance();
         let Qualifiers { protocol, direction, kind } = qualifiers;
         match kind {
-            Sort::Default | Sort::Host if protocol == Some(Protocol::Link) => match Names::station(name) {
-                Some(address) => Ok(Primitive::EtherHost { direction, address, name: Some(name.to_owned()) }),
-                None => Err(unknown(span, "station", name, "/etc/ethers does not know it")),
-            },
+            Sort::Default | Sort::Host if protocol == Some(Protocol::Link) => {
+                match self.names.station(name) {
+                    Some(address) => {
+                        Ok(Primitive::EtherHost { direction, address, name: Some(name.to_owned()) })
+                    }
+                    None => Err(unknown(span, "station", name, &self.names.unknown_to("/etc/ethers"))),
+                }
+            }
             Sort::Default | Sort::Host if protocol == Some(Protocol::Decnet) => {
                 Err(Fault::new(span, "DECnet hosts have no names here: write area.node, such as 1.5"))
             }
             Sort::Default | Sort::Host => {
-                let found = Names::host(name).map_err(|error| unknown(span, "host", name, &error))?;
+                let found = self.names.host(name).map_err(|error| unknown(span, "host", name, &error))?;
                 let found = found.into_iter().map(|address| match address {
                     IpAddr::V4(address) => Address::V4 { address: address.to_bits(), mask: u32::MAX },
                     IpAddr::V6(address) => Address::V6 { address, prefix: 128 },
@@ -231,8 +235,8 @@ impl Parser<'_, '_> {
                 host(qualifiers, addresses, Some(name), span)
             }
             Sort::Net => {
-                let Some(number) = Names::network(name).filter(|number| *number != 0) else {
-                    return Err(unknown(span, "network", name, "/etc/networks does not know it"));
+                let Some(number) = self.names.network(name).filter(|number| *number != 0) else {
+                    return Err(unknown(span, "network", name, &self.names.unknown_to("/etc/networks")));
                 };
                 let (address, mask) = promoted(number);
                 host(qualifiers, vec![Address::V4 { address, mask }], Some(name), span)
@@ -256,9 +260,9 @@ impl Parser<'_, '_> {
                 if !matches!(protocol, None | Some(Protocol::Ip | Protocol::Arp | Protocol::Rarp)) {
                     return Err(Fault::new(span, "only `ip`, `arp` or `rarp` may stand before `gateway`"));
                 }
-                let address = Names::station(name);
-                let address =
-                    address.ok_or_else(|| unknown(span, "station", name, "/etc/ethers does not know it"))?;
+                let Some(address) = self.names.station(name) else {
+                    return Err(unknown(span, "station", name, &self.names.unknown_to("/etc/ethers")));
+                };
                 let host = self.name(name, Qualifiers { protocol, kind: Sort::Host, ..qualifiers }, span)?;
                 let Primitive::Host { addresses, .. } = host else { return Ok(host) };
                 Ok(Primitive::Gateway { address, addresses, name: name.to_owned() })
@@ -290,7 +294,7 @@ impl Parser<'_, '_> {
             (_, Some(tcp), _) => (tcp, Some(Transport::Tcp)),
             (_, None, Some(udp)) => (udp, Some(Transport::Udp)),
             (_, None, None) => {
-                let fault = unknown(span, "port", name, "/etc/services does not know it");
+                let fault = unknown(span, "port", name, &self.names.unknown_to("/etc/services"));
                 let suggested = closest(name, self.names.services()).map(str::to_owned);
                 return Err(if suggested.is_some() { fault.suggest(suggested.as_deref()) } else { fault });
             }
@@ -312,11 +316,11 @@ impl Parser<'_, '_> {
         };
         number.ok_or_else(|| {
             let where_from = match within {
-                Some(Protocol::Link) => "not among the names of EtherTypes",
-                Some(Protocol::Iso) => "one of clnp, esis, isis",
-                _ => "/etc/protocols does not know it",
+                Some(Protocol::Link) => "not among the names of EtherTypes".to_owned(),
+                Some(Protocol::Iso) => "one of clnp, esis, isis".to_owned(),
+                _ => self.names.unknown_to("/etc/protocols"),
             };
-            unknown(span, "protocol", name, where_from)
+            unknown(span, "protocol", name, &where_from)
         })
     }
 }

@@ -13,9 +13,9 @@ mod fragment;
 mod tests;
 
 use super::reassembly::Overlap;
-use super::recency::Recency;
 use crate::frame::Timestamp;
 use crate::parse::{Carried, Packet};
+use crate::recency::Recency;
 use datagram::{Datagram, Verdict};
 pub(crate) use fragment::layer;
 use fragment::{Fragment, Key};

@@ -2,8 +2,8 @@
 
 use super::half::Half;
 use super::{Counters, End, Gap, Options, Segment, Side, Slice, What};
-use crate::flow::recency::Recency;
 use crate::frame::Timestamp;
+use crate::recency::Recency;
 use std::collections::HashMap;
 use std::hash::Hash;
 

@@ -1,6 +1,7 @@
 //! What a proxy is to do, as passive data: nothing here opens, resolves or checks anything.
 
 mod bind;
+pub(super) mod check;
 mod file;
 mod timeouts;
 mod upstream;
@@ -12,6 +13,7 @@ pub use upstream::{Balance, Ejection, HealthCheck, Place, Probe, Server, Upstrea
 
 use super::detect::Condition;
 use super::network::Network;
+use crate::ValueError;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -52,13 +54,13 @@ pub struct Admin {
 /// assert!("localhost:9901".parse::<Admin>().is_err());
 /// ```
 impl FromStr for Admin {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let port = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listen = text.parse().ok().or_else(|| text.parse().ok().map(port));
         listen.map(|listen| Self { listen }).ok_or_else(|| {
-            format!("`{text}` is no place for metrics: an address and a port such as 127.0.0.1:9901, or a port of loopback")
+            ValueError(format!("`{text}` is no place for metrics: an address and a port such as 127.0.0.1:9901, or a port of loopback"))
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Groups of servers.
 
+use crate::ValueError;
 use crate::proxy::proxy_protocol::Version;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -80,10 +81,16 @@ pub enum Place {
 }
 
 impl FromStr for Place {
-    type Err = String;
+    type Err = ValueError;
 
     /// `ADDRESS[:PORT]`, an IPv6 address in brackets, `NAME[:PORT]`, or `unix:PATH`.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        Self::read(text).map_err(ValueError)
+    }
+}
+
+impl Place {
+    fn read(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() {
                 Err("no path behind `unix:`".into())

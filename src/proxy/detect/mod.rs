@@ -22,6 +22,7 @@ pub use name::{NamePattern, PatternError, ProtocolPattern};
 
 use super::network::Network;
 use super::proxy_protocol;
+use crate::ValueError;
 use crate::parse::Prefix;
 use crate::parse::http::{NotHttp, RequestLine};
 use crate::parse::tls::{ClientHello, NotTls};
@@ -62,13 +63,13 @@ impl Spoken {
 }
 
 impl FromStr for Spoken {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let found = Self::NAMES.into_iter().find(|(name, _)| *name == text);
         found.map(|(_, spoken)| spoken).ok_or_else(|| {
             let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| format!("`{name}`")).collect();
-            format!("`{text}` is no protocol that is known: one of {}", names.join(", "))
+            ValueError(format!("`{text}` is no protocol that is known: one of {}", names.join(", ")))
         })
     }
 }

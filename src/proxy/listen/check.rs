@@ -1,12 +1,14 @@
 //! What can be told of a configuration's listeners before anything is opened.
 
+use super::super::config::check as values;
 use super::super::config::{Bind, Config, Listener, Place, Transport};
 use super::super::error::Error;
 use std::collections::HashSet;
 
-/// All routes lead somewhere and may have clients, each rule has a port that none before it has, and what a listener asks for can
-/// be done where it listens.
+/// All values are within bounds, all routes lead somewhere and may have clients, each rule has a port that none before it has,
+/// and what a listener asks for can be done where it listens.
 pub(in super::super) fn check(config: &Config) -> Result<(), Error> {
+    values::check(config)?;
     let (mut taken, mut paths) = (HashSet::new(), HashSet::new());
     for listener in &config.listeners {
         check_routes(config, listener)?;

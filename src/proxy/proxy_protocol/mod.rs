@@ -46,6 +46,7 @@ pub enum Header {
 
 /// Why a header is none to go by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// It is none.
     #[error("no PROXY header")]

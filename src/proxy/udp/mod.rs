@@ -11,14 +11,12 @@
 //! | `session` | what is kept of each, and how they begin |
 //! | `pack` | datagrams put together for one system call |
 //! | `transmit` | sending them |
-//! | `recency` | which session was silent longest |
 //! | `ending` | how they end |
 
 mod beginning;
 mod ending;
 mod moving;
 mod pack;
-mod recency;
 mod session;
 mod transmit;
 
@@ -30,10 +28,10 @@ use super::tcp::{Context, no_way, turn_of};
 use super::token::Token;
 use super::upstream::Turn;
 use super::wheel::Wheel;
+use crate::recency::Recency;
 use crate::sys::datagrams::{Inbox, Outbox};
 use beginning::Beginnings;
 use pack::{Pack, Way};
-use recency::Recency;
 use session::{Begun, Key, Refusal, Session};
 use std::collections::HashMap;
 use std::io;
@@ -107,8 +105,8 @@ impl Udp {
             sessions: Slab::new(),
             by_key: HashMap::new(),
             beginnings: Beginnings::default(),
-            recency: Recency::new(),
-            unanswered: Recency::new(),
+            recency: Recency::default(),
+            unanswered: Recency::default(),
             wheel: Wheel::new(now),
             turns: Vec::new(),
             inbox: inbox_for(most),

@@ -3,6 +3,7 @@
 use super::{Error, Refusal, Sent};
 use crate::frame::Record;
 use crate::sys::interfaces::InterfaceInfo;
+use crate::sys::problem::Problem;
 use crate::sys::xdp::LiveFrames;
 use crate::sys::{LinkCounters, link_counters};
 use std::sync::Arc;
@@ -50,7 +51,7 @@ impl TransmitLive {
     /// # Errors
     /// [`Error::Interface`] when the kernel cannot do it, or nothing of the first frames went out.
     pub fn run(&mut self, count: u64) -> Result<(Sent, LinkCounters), Error> {
-        let before = link_counters(self.device.index).map_err(|error| self.failed(error.to_string()))?;
+        let before = link_counters(self.device.index).map_err(|error| self.failed(error))?;
         let mut sent = Sent::default();
         let start = Instant::now();
         let mut portion = PROBE;
@@ -63,7 +64,7 @@ impl TransmitLive {
             let wanted = u32::try_from(count - sent.frames).unwrap_or(u32::MAX).min(portion);
             let made = self.frames.send(wanted);
             let made =
-                made.map_err(|error| self.failed(format!("the kernel makes no live frames: {error}")))?;
+                made.map_err(|error| self.failed(Problem::with("the kernel makes no live frames")(error)))?;
             sent.frames += u64::from(made);
             sent.bytes += (0..made).map(|_| self.length_of_next()).sum::<u64>();
             portion = if portion == PROBE {
@@ -78,7 +79,7 @@ impl TransmitLive {
             };
         }
         sent.elapsed = start.elapsed();
-        let after = link_counters(self.device.index).map_err(|error| self.failed(error.to_string()))?;
+        let after = link_counters(self.device.index).map_err(|error| self.failed(error))?;
         let counted = after - before;
         sent.offered = sent.frames;
         if counted.tx_dropped > 0 {
@@ -108,12 +109,11 @@ impl TransmitLive {
         }
         Err(self.failed(
             "no live frame goes out: the device cannot be redirected to; the other end of a veth pair must be up and \
-             have GRO on (ethtool -K PEER gro on) or an XDP program"
-                .to_owned(),
+             have GRO on (ethtool -K PEER gro on) or an XDP program",
         ))
     }
 
-    fn failed(&self, reason: String) -> Error {
-        Error::Interface { interface: self.device.name.clone(), reason }
+    fn failed(&self, problem: impl Into<Problem>) -> Error {
+        Error::of_interface(self.device.name.clone(), problem)
     }
 }

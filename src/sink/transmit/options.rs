@@ -10,9 +10,10 @@ use super::{Error, Pace, Position, Sent, Transmit};
 use crate::frame::Batch;
 use crate::sys::interfaces::{InterfaceInfo, interfaces};
 use crate::sys::packet_sender::PacketSender;
+use crate::sys::problem::{self, Problem};
+use crate::sys::route;
 #[cfg(feature = "xdp")]
 use crate::sys::xdp;
-use crate::sys::{problem, route};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -113,7 +114,7 @@ impl TransmitOptions {
     /// As [`Self::open`].
     pub fn open_many(self, count: usize) -> Result<Vec<Transmit>, Error> {
         let name = self.interface.clone();
-        let failed = |reason| Error::Interface { interface: name.clone(), reason };
+        let failed = |problem: Problem| Error::of_interface(name.clone(), problem);
         let device = self.device().map_err(failed)?;
         let timetable = Arc::new(Timetable::default());
         let until = self.duration.map_or(u64::MAX, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
@@ -141,29 +142,29 @@ impl TransmitOptions {
     /// # Errors
     /// As [`Self::open`], permissions left out.
     pub fn check(&self) -> Result<(InterfaceInfo, u32), Error> {
-        let failed = |reason| Error::Interface { interface: self.interface.clone(), reason };
+        let failed = |problem: Problem| Error::of_interface(self.interface.clone(), problem);
         let device = self.device().map_err(failed)?;
         let most = device.mtu.saturating_add(ETHERNET);
         Ok((device, most))
     }
 
-    fn sender(&self, device: &InterfaceInfo, queue: u32) -> Result<Sender, String> {
+    fn sender(&self, device: &InterfaceInfo, queue: u32) -> Result<Sender, Problem> {
         #[cfg(feature = "xdp")]
         if self.xdp {
             let bytes = if device.mtu > XDP_SMALL { XDP_LARGE_CHUNK } else { XDP_CHUNK };
             let sender = xdp::Sender::open((device.index, queue), (bytes, XDP_CHUNKS), xdp::Copying::Auto);
             return match sender {
                 Ok(sender) => Ok(Sender::Xdp(Box::new(sender))),
-                Err((_, error)) if error.raw_os_error() == Some(libc::EPERM) => Err(problem::open(&error)),
-                Err((step, error)) => {
-                    Err(format!("cannot send by AF_XDP on queue {queue} ({step:?}): {error}"))
-                }
+                Err((step, error)) => Err(Problem::of(error, |error| match error.raw_os_error() {
+                    Some(libc::EPERM) => problem::open(error),
+                    _ => format!("cannot send by AF_XDP on queue {queue} ({step:?}): {error}"),
+                })),
             };
         }
         // One socket does for any queue.
         let _ = queue;
         let sender = PacketSender::open(device.index, self.bypass);
-        sender.map(Sender::Packet).map_err(|error| problem::open(&error))
+        sender.map(Sender::Packet).map_err(|error| Problem::of(error, problem::open))
     }
 
     /// Puts the distinct frames of a table into the kernel, to be sent from there, flat out; see [`TransmitLive`].
@@ -172,35 +173,37 @@ impl TransmitOptions {
     /// As [`Self::open`]; the kernel's reason when it does not take them.
     #[cfg(feature = "xdp")]
     pub fn open_live(self, table: Batch<'_>) -> Result<TransmitLive, Error> {
-        let failed = |reason| Error::Interface { interface: self.interface.clone(), reason };
+        let failed = |problem: Problem| Error::of_interface(self.interface.clone(), problem);
         let device = self.device().map_err(failed)?;
         let frames: Vec<&[u8]> = table.frames().map(|frame| frame.data).collect();
         let frames = xdp::LiveFrames::open(device.index, &frames);
-        let frames = frames
-            .map_err(|error| failed(format!("{error}; root rights are needed (CAP_BPF, CAP_NET_ADMIN)")))?;
+        let frames = frames.map_err(|error| {
+            let reason = format!("{error}; root rights are needed (CAP_BPF, CAP_NET_ADMIN)");
+            failed(Problem { reason, cause: error.into_cause() })
+        })?;
         Ok(TransmitLive::new(device, frames, table.records(), self.duration, self.stop))
     }
 
-    fn device(&self) -> Result<InterfaceInfo, String> {
-        let all = interfaces().map_err(|error| format!("cannot list interfaces: {error}"))?;
+    fn device(&self) -> Result<InterfaceInfo, Problem> {
+        let all = interfaces().map_err(Problem::with("cannot list interfaces"))?;
         let device = problem::find(&self.interface, &all)?;
         if device.is_any() {
-            return Err("frames are sent on one interface: name it".to_owned());
+            return Err("frames are sent on one interface: name it".into());
         }
         if !matches!(device.hardware, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK) {
-            return Err("not an Ethernet interface: only such can be sent on".to_owned());
+            return Err("not an Ethernet interface: only such can be sent on".into());
         }
         if !device.is_up() {
-            return Err(problem::down_at_start(&device.name));
+            return Err(problem::down_at_start(&device.name).into());
         }
         if !device.is_running() {
-            return Err(problem::NO_CARRIER.to_owned());
+            return Err(problem::NO_CARRIER.into());
         }
         if !self.default_route {
             let carriers = route::with_default_route();
-            let carriers = carriers.map_err(|error| format!("cannot read the routes: {error}"))?;
+            let carriers = carriers.map_err(Problem::with("cannot read the routes"))?;
             if carriers.contains(&device.index) {
-                return Err(problem::DEFAULT_ROUTE.to_owned());
+                return Err(problem::DEFAULT_ROUTE.into());
             }
         }
         Ok(device.clone())

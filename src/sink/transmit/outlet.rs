@@ -2,7 +2,7 @@
 
 use super::{Error, Refusal, Sent};
 use crate::sys::packet_sender::PacketSender;
-use crate::sys::problem;
+use crate::sys::problem::{self, Problem};
 #[cfg(feature = "xdp")]
 use crate::sys::xdp;
 use std::io;
@@ -124,12 +124,12 @@ impl Outlet {
                         }
                         if waiting.for_too_long() {
                             sent.left += (frames.len() - done) as u64;
-                            return Err(self.failed(&error));
+                            return Err(self.failed(error));
                         }
                     }
                     libc::ENETDOWN | libc::ENXIO | libc::ENODEV | libc::EPERM | libc::EACCES => {
                         sent.left += (frames.len() - done) as u64;
-                        return Err(self.failed(&error));
+                        return Err(self.failed(error));
                     }
                     code => {
                         let reason =
@@ -151,8 +151,8 @@ impl Outlet {
             #[cfg(feature = "xdp")]
             Sender::Xdp(sender) => match sender.flush(FLUSH) {
                 Ok(0) => Ok(()),
-                Ok(_) => Err(self.failed(&io::Error::from_raw_os_error(libc::ENOBUFS))),
-                Err(error) => Err(self.failed(&error)),
+                Ok(_) => Err(self.failed(io::Error::from_raw_os_error(libc::ENOBUFS))),
+                Err(error) => Err(self.failed(error)),
             },
         };
         self.settle(sent, true);
@@ -165,16 +165,16 @@ impl Outlet {
         sent.throw_away(known - std::mem::replace(&mut self.thrown_away, known));
     }
 
-    fn failed(&self, error: &io::Error) -> Error {
+    fn failed(&self, error: io::Error) -> Error {
         // Asked through the socket: this thread may be in another network namespace by now.
         let there = rustix::net::netdevice::index_to_name(&self.sender, self.index).is_ok();
-        let reason = match error.raw_os_error() {
+        let meaning = |error: &io::Error| match error.raw_os_error() {
             Some(libc::ENETDOWN | libc::ENXIO | libc::ENODEV) if !there => problem::GONE.to_owned(),
             Some(libc::ENETDOWN) => problem::WENT_DOWN.to_owned(),
             Some(libc::ENOBUFS | libc::EAGAIN) => problem::TAKES_NOTHING.to_owned(),
             _ => format!("it takes no frames: {error}"),
         };
-        Error::Interface { interface: self.name.clone(), reason }
+        Error::of_interface(self.name.clone(), Problem::of(error, meaning))
     }
 }
 

@@ -1,5 +1,6 @@
 //! How fast frames go out, and how people write that.
 
+use crate::ValueError;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
@@ -23,7 +24,7 @@ pub enum Pace {
 /// use wharf::sink::transmit::Rate;
 /// assert_eq!("100k".parse::<Rate>()?.to_string(), "100000 packets/s");
 /// assert_eq!("2.5Gbit".parse::<Rate>()?.to_string(), "2500000000 bit/s");
-/// # Ok::<(), String>(())
+/// # Ok::<(), wharf::ValueError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
@@ -39,7 +40,7 @@ pub enum Rate {
 /// use wharf::sink::transmit::Speed;
 /// assert_eq!("2x".parse::<Speed>()?, "2".parse()?);
 /// assert_eq!("0.25".parse::<Speed>()?.to_string(), "0.25x");
-/// # Ok::<(), String>(())
+/// # Ok::<(), wharf::ValueError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Speed(NonZeroU64);
@@ -59,10 +60,10 @@ impl Speed {
 
 /// `100k`, `100kpps`, `1.5Mpps`: packets. `1Gbit`, `500Mbit/s`, `10Mbps`: bits. Decimal units.
 impl FromStr for Rate {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text}: not a rate such as 100k (packets a second) or 1Gbit");
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let wrong = || ValueError(format!("{text}: not a rate such as 100k (packets a second) or 1Gbit"));
         let lower = text.trim().to_ascii_lowercase();
         let ending = |endings: &[&str]| endings.iter().find_map(|ending| lower.strip_suffix(ending));
         let packets = |number: &str| number_of(number).map(Self::Packets);
@@ -90,12 +91,12 @@ impl fmt::Display for Rate {
 
 /// `2x`, `0.5x`, `1.25`.
 impl FromStr for Speed {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let number = text.strip_suffix(['x', 'X']).unwrap_or(text);
         let speed = scaled(number, MILLION).and_then(NonZeroU64::new);
-        speed.map(Self).ok_or_else(|| format!("{text}: not a speed such as 2x or 0.5x"))
+        speed.map(Self).ok_or_else(|| ValueError(format!("{text}: not a speed such as 2x or 0.5x")))
     }
 }
 

@@ -1,10 +1,12 @@
 //! What counts as trouble.
 
+use crate::ValueError;
 use std::fmt;
 use std::str::FromStr;
 
 /// Something that a flow should not have to go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TroubleKind {
     /// TCP sent bytes (or a SYN) again, or bytes are missing that this capture itself has not lost.
     Loss,
@@ -62,14 +64,16 @@ impl TroubleKinds {
 
 /// Names joined by commas.
 impl FromStr for TroubleKinds {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let mut kinds = 0;
         for name in text.split(',') {
             let kind = TroubleKind::ALL.into_iter().find(|kind| kind.key() == name.trim());
             let kind = kind.ok_or_else(|| {
-                format!("{name:?} is no trouble: some of loss, reset, checksum, unanswered, joined by commas")
+                ValueError(format!(
+                    "{name:?} is no trouble: some of loss, reset, checksum, unanswered, joined by commas"
+                ))
             })?;
             kinds |= 1 << kind as u8;
         }

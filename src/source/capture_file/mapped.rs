@@ -140,11 +140,8 @@ impl Mapped {
             return None;
         }
         // Somebody may have come since.
-        let mapping = match is_written(&self.file) {
-            Ok(false) => FileMapping::of(&self.file, start..end, Arc::clone(&self.cut)).ok(),
-            _ => None,
-        };
-        let Some(mapping) = mapping.map(Arc::new) else {
+        let mapping = FileMapping::of_unwritten(&self.file, start..end, Arc::clone(&self.cut));
+        let Some(mapping) = mapping.ok().flatten().map(Arc::new) else {
             self.refused.store(true, Ordering::Relaxed);
             return None;
         };

@@ -55,8 +55,9 @@ const READ: usize = 1 << 18;
 /// read it all the same where its pages are slow to map, as of a file that was written in small pieces not long ago. Should the
 /// file be made shorter meanwhile, the source ends with [`Error::Damaged`], as it would have if it had been so before; packets
 /// that were handed out already and are still to be looked at may then be zeros. This takes a handler of `SIGBUS`, which
-/// is installed with the first mapping and passes on what is not its own. Bytes that somebody changes in place meanwhile may be seen
-/// before or after: where that is to be feared, see [`CaptureFile::without_mapping`].
+/// is installed with the first mapping and passes on what is not its own. Nobody may change bytes in place meanwhile, this program
+/// itself included: slices of them are lent out, which are to stay as they are, and nothing keeps others from it once the
+/// file is open. Where that cannot be promised, see [`CaptureFile::without_mapping`].
 ///
 /// ```
 /// use wharf::source::{CaptureFile, Fill, Source};

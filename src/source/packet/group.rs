@@ -9,10 +9,11 @@
 
 use super::counts::Keeper;
 use super::meter::Meter;
+use super::problem::{self, Problem};
 use super::ring::Ring;
 use super::spread::{self, Spread};
 use super::time_stamps::DeviceStamps;
-use super::{filter, options, problem};
+use super::{filter, options};
 use crate::frame::LinkType;
 use crate::sys::block_ring::BlockRing;
 use crate::sys::fanout::{Choice, Fanout, GroupId};
@@ -94,10 +95,9 @@ enum Growth {
 
 impl Group {
     /// Opens a ring for each part. From then on frames come.
-    pub(super) fn open(plan: Plan) -> Result<Vec<Ring>, String> {
-        let open = || PacketSocket::open(plan.mode).map_err(|error| problem::open(&error));
+    pub(super) fn open(plan: Plan) -> Result<Vec<Ring>, Problem> {
+        let open = || PacketSocket::open(plan.mode).map_err(|error| Problem::of(error, problem::open));
         let sockets = |count| (0..count).map(|_| open()).collect::<Result<Vec<_>, _>>();
-        let context = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         // Before there is a ring, so that no frame comes without.
         let stamps =
             plan.device_times.then(|| DeviceStamps::switch_on(&plan.name, plan.index)).transpose()?;
@@ -110,23 +110,23 @@ impl Group {
                     Ok(founded) => fanout = Some(founded),
                     // One ring does without.
                     Err(_) if plan.parts == 1 => {}
-                    Err(error) => return Err(format!("cannot spread frames over rings: {error}")),
+                    Err(error) => return Err(Problem::with("cannot spread frames over rings")(error)),
                 },
                 (_, Some((fanout, group))) => {
-                    socket.join_fanout(fanout, group).map_err(context("cannot add a ring"))?;
+                    socket.join_fanout(fanout, group).map_err(Problem::with("cannot add a ring"))?;
                 }
                 (_, None) => unreachable!("several rings have a group"),
             }
             members.push((socket, ring));
         }
         if fanout.is_some() {
-            plan.choose_from(&members[0].0, 0).map_err(context("cannot spread frames over rings"))?;
+            plan.choose_from(&members[0].0, 0).map_err(Problem::with("cannot spread frames over rings"))?;
         }
         for (socket, _) in &members {
-            socket.attach_filter(&plan.filter).map_err(context("cannot attach a filter"))?;
+            socket.attach_filter(&plan.filter).map_err(Problem::with("cannot attach a filter"))?;
         }
         if plan.promiscuous && plan.index != 0 {
-            members[0].0.set_promiscuous(plan.index).map_err(context("cannot set promiscuous mode"))?;
+            members[0].0.set_promiscuous(plan.index).map_err(Problem::with("cannot set promiscuous mode"))?;
         }
         let can_grow = fanout.is_some() && plan.larger.is_some() && plan.parts * 2 <= MOST_MEMBERS;
         let growth = match plan.bar() {
@@ -144,7 +144,7 @@ impl Group {
             index: plan.index,
             retire: Duration::from_millis(u64::from(plan.request.retire_timeout)),
             meter,
-            _keeper: Some(keeper.map_err(context("cannot start a thread"))?),
+            _keeper: Some(keeper.map_err(Problem::with("cannot start a thread"))?),
             fanout,
             growth: Mutex::new(growth),
             raised: AtomicBool::new(false),
@@ -199,8 +199,8 @@ impl Group {
                 // Where that is refused it runs beside the worker.
                 let _ = sched_setaffinity(None, cpus);
             }
-            if let Err(reason) = group.open_larger(sockets) {
-                group.fail(reason);
+            if let Err(problem) = group.open_larger(sockets) {
+                group.fail(problem.reason);
             }
         });
         if let Err(error) = started {
@@ -214,12 +214,12 @@ impl Group {
         *self.lock() = Growth::Failed(reason);
     }
 
-    fn open_larger(&self, sockets: Vec<PacketSocket>) -> Result<(), String> {
+    fn open_larger(&self, sockets: Vec<PacketSocket>) -> Result<(), Problem> {
         let (Some(request), Some((fanout, id))) = (&self.plan.larger, self.fanout) else { return Ok(()) };
         let mut members = Vec::new();
         for socket in sockets {
             let ring = self.plan.set_up(&socket, request)?;
-            socket.join_fanout(fanout, id).map_err(|error| error.to_string())?;
+            socket.join_fanout(fanout, id)?;
             members.push((socket, ring));
         }
         let mut growth = self.lock();
@@ -228,11 +228,11 @@ impl Group {
             return Ok(());
         }
         for (socket, _) in &members {
-            socket.attach_filter(&self.plan.filter).map_err(|error| error.to_string())?;
+            socket.attach_filter(&self.plan.filter)?;
         }
         let first = self.plan.parts as u32;
         if let Some((socket, _)) = members.first() {
-            self.plan.choose_from(socket, first).map_err(|error| error.to_string())?;
+            self.plan.choose_from(socket, first)?;
         }
         *growth = Growth::Done(members.into_iter().map(Some).collect());
         self.raised.store(true, Ordering::Release);
@@ -297,25 +297,25 @@ impl Plan {
     }
 
     /// A ring behind the socket, which is bound and lets nothing in.
-    fn set_up(&self, socket: &PacketSocket, request: &RingRequest) -> Result<BlockRing, String> {
-        let context = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+    fn set_up(&self, socket: &PacketSocket, request: &RingRequest) -> Result<BlockRing, Problem> {
         let headroom = options::headroom(self.mode);
-        socket.set_reserve(headroom as u32).map_err(context("cannot reserve headroom"))?;
-        socket.attach_filter(&filter::NOTHING).map_err(context("cannot attach a filter"))?;
+        socket.set_reserve(headroom as u32).map_err(Problem::with("cannot reserve headroom"))?;
+        socket.attach_filter(&filter::NOTHING).map_err(Problem::with("cannot attach a filter"))?;
         if self.device_times {
-            socket.set_device_times().map_err(context("cannot ask for the device's times"))?;
+            socket.set_device_times().map_err(Problem::with("cannot ask for the device's times"))?;
         }
         if self.incoming_only {
             // Spares the kernel a copy of each frame sent. Before Linux 4.20 the filter alone does it.
             let _ = socket.ignore_outgoing();
         }
-        let ring = BlockRing::of_socket(socket, request).map_err(|error| problem::ring(&error, request))?;
-        socket.bind(self.index, EVERY_PROTOCOL).map_err(context("cannot bind to it"))?;
-        if let Some(error) = socket.take_error().map_err(context("cannot read the socket's state"))? {
-            return Err(match error.raw_os_error() {
+        let ring = BlockRing::of_socket(socket, request)
+            .map_err(|error| Problem::of(error, |error| problem::ring(error, request)))?;
+        socket.bind(self.index, EVERY_PROTOCOL).map_err(Problem::with("cannot bind to it"))?;
+        if let Some(error) = socket.take_error().map_err(Problem::with("cannot read the socket's state"))? {
+            return Err(Problem::of(error, |error| match error.raw_os_error() {
                 Some(libc::ENETDOWN) => problem::down_at_start(&self.name),
                 _ => error.to_string(),
-            });
+            }));
         }
         Ok(ring)
     }
@@ -435,7 +435,7 @@ pub(super) mod tests {
             let rings = match Group::open(plan) {
                 Ok(rings) => rings,
                 // Not as root, or the loopback is down: then it is for a run elsewhere to tell.
-                Err(reason) => return eprintln!("SKIPPED: {reason}"),
+                Err(problem) => return eprintln!("SKIPPED: {}", problem.reason),
             };
             let fanout = rings[0].group.fanout.map(|(fanout, _)| fanout.ignore_outgoing);
             assert_eq!(rings[0].socket.ignores_outgoing().unwrap(), incoming_only, "the socket");

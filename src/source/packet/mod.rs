@@ -52,11 +52,12 @@ pub use time_stamps::TimeStampType;
 pub use upstream::{InterfaceLosses, Lost, Upstream, UpstreamLosses};
 
 use crate::frame::{Interface, InterfaceStatistics, Record};
-use crate::source::{BATCH, Error};
+use crate::source::{BATCH, Error, Next};
 use block::Damage;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use pause::Pause;
+use problem::Problem;
 use ring::{Growth, Ring};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -94,13 +95,6 @@ pub struct Capture {
     /// Of each interface, when counters were read last.
     statistics: Vec<Option<InterfaceStatistics>>,
     notes: Vec<String>,
-}
-
-/// What [`Capture::prepare`] came to.
-enum Next {
-    Batch,
-    Idle,
-    End,
 }
 
 impl Capture {
@@ -152,10 +146,9 @@ impl Capture {
         let interfaces = [std::mem::take(&mut self.interfaces), other.interfaces].concat();
         let notes = [std::mem::take(&mut self.notes), other.notes].concat();
         let name = interfaces.first().and_then(|interface| interface.name.clone()).unwrap_or_default();
-        Self::over(rings, interfaces, notes).map_err(|error| Error::Interface {
-            interface: name,
-            reason: format!("cannot wait for several interfaces: {error}"),
-        })
+        Self::over(rings, interfaces, notes)
+            .map_err(Problem::with("cannot wait for several interfaces"))
+            .map_err(|problem| Error::of_interface(name, problem))
     }
 
     /// Gathers the records of the next frames of a block, at most `limit` of them.
@@ -225,7 +218,7 @@ impl Capture {
             (ring.interface, ring.after, ring.growth) = (*interface, Some(place), Growth::Larger);
             self.rings[place].growth = Growth::Followed;
             if let Err(error) = watch(&self.poll, &ring, self.rings.len()) {
-                return Err(self.failed(place, format!("cannot wait for frames: {error}")));
+                return Err(self.failed(place, Problem::with("cannot wait for frames")(error)));
             }
             self.rings.push(ring);
         }
@@ -256,7 +249,7 @@ impl Capture {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
             Err(error) => {
-                return Err(self.failed(self.current, format!("cannot wait for frames: {error}")));
+                return Err(self.failed(self.current, Problem::with("cannot wait for frames")(error)));
             }
         }
         let failed = self.events.iter().find(|event| event.is_error()).map(|event| event.token().0);
@@ -301,12 +294,12 @@ impl Capture {
         };
         let Ring { socket, group, .. } = &self.rings[place];
         let there = rustix::net::netdevice::index_to_name(socket, group.index).is_ok();
-        let reason = match code {
+        let meaning = |error: &io::Error| match code {
             libc::ENETDOWN if there => problem::WENT_DOWN.to_owned(),
             libc::ENETDOWN | libc::ENODEV | libc::ENXIO => problem::GONE.to_owned(),
-            _ => io::Error::from_raw_os_error(code).to_string(),
+            _ => error.to_string(),
         };
-        Err(self.failed(place, reason))
+        Err(self.failed(place, Problem::of(io::Error::from_raw_os_error(code), meaning)))
     }
 
     /// The rest of the block is left unread.
@@ -314,12 +307,12 @@ impl Capture {
         self.failed(place, format!("the kernel's ring contradicts itself: {}", damage.0))
     }
 
-    fn failed(&mut self, place: usize, reason: String) -> Error {
+    fn failed(&mut self, place: usize, problem: impl Into<Problem>) -> Error {
         self.ended = true;
         self.rings.iter_mut().for_each(Ring::end);
         let interface = self.rings[place].interface.0 as usize;
         let name = self.interfaces.get(interface).and_then(|interface| interface.name.clone());
-        Error::Interface { interface: name.unwrap_or_default(), reason }
+        Error::of_interface(name.unwrap_or_default(), problem)
     }
 }
 

@@ -4,8 +4,10 @@ mod geometry;
 
 use super::group::{Group, Plan};
 use super::ports::{PortSet, Start};
+use super::problem::{self, Problem};
 use super::sizing::{self, Size};
-use super::{Capture, Spread, TimeStampType, filter, link_type, problem, restore};
+use super::{Capture, Spread, TimeStampType, filter, link_type, restore};
+use crate::ValueError;
 use crate::frame::{Interface, LinkType};
 use crate::source::Error;
 use crate::sys::classic_bpf::Instruction;
@@ -36,14 +38,14 @@ pub enum Directions {
 
 /// `in`, `out` or `inout`.
 impl FromStr for Directions {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         match text {
             "in" => Ok(Self::In),
             "out" => Ok(Self::Out),
             "inout" => Ok(Self::Both),
-            _ => Err(format!("{text}: not a direction: in, out or inout")),
+            _ => Err(ValueError(format!("{text}: not a direction: in, out or inout"))),
         }
     }
 }
@@ -132,11 +134,11 @@ impl Options {
     /// [`Error::Interface`]: no such interface.
     pub fn link_type(&self) -> Result<LinkType, Error> {
         let find = || {
-            let all = interfaces().map_err(|error| format!("cannot list interfaces: {error}"))?;
+            let all = interfaces().map_err(Problem::with("cannot list interfaces"))?;
             problem::find(&self.interface, &all).map(form)
         };
         let (_, link_type) =
-            find().map_err(|reason| Error::Interface { interface: self.interface.clone(), reason })?;
+            find().map_err(|problem| Error::of_interface(self.interface.clone(), problem))?;
         Ok(link_type)
     }
 
@@ -211,14 +213,14 @@ impl Options {
     /// for the ring.
     pub fn open(self) -> Result<Capture, Error> {
         let name = self.interface.clone();
-        self.start().map_err(|reason| Error::Interface { interface: name, reason })
+        self.start().map_err(|problem| Error::of_interface(name, problem))
     }
 
-    fn start(self) -> Result<Capture, String> {
-        let all = interfaces().map_err(|error| format!("cannot list interfaces: {error}"))?;
+    fn start(self) -> Result<Capture, Problem> {
+        let all = interfaces().map_err(Problem::with("cannot list interfaces"))?;
         let device = problem::find(&self.interface, &all)?;
         if !device.is_up() {
-            return Err(problem::down_at_start(&device.name));
+            return Err(problem::down_at_start(&device.name).into());
         }
         self.check_time_stamps(device)?;
         let (mode, link_type) = form(device);
@@ -274,21 +276,24 @@ impl Options {
             _ => None,
         };
         Capture::over(rings, vec![interface], notes.into_iter().collect())
-            .map_err(|error| format!("cannot wait for the socket: {error}"))
+            .map_err(Problem::with("cannot wait for the socket"))
     }
 
-    fn check_time_stamps(&self, device: &InterfaceInfo) -> Result<(), String> {
+    fn check_time_stamps(&self, device: &InterfaceInfo) -> Result<(), Problem> {
         let kind = self.time_stamps;
         let of_device = || {
             if device.is_any() {
-                return Err("devices are set to it one by one: name the interface".to_owned());
+                return Err(Problem::from("devices are set to it one by one: name the interface"));
             }
             let known = Ethtool::open().and_then(|ethtool| ethtool.time_stamps(&device.name));
-            known.map_err(|error| format!("its driver does not say what it stamps: {error}"))
+            known.map_err(Problem::with("its driver does not say what it stamps"))
         };
         let known = if kind.is_the_devices() { of_device() } else { Ok(TimeStamps::default()) };
-        let checked = known.and_then(|known| kind.check(&known).map_err(str::to_owned));
-        checked.map_err(|reason| format!("no time stamps of type {kind}: {reason}"))
+        let checked = known.and_then(|known| kind.check(&known).map_err(Problem::from));
+        checked.map_err(|Problem { reason, cause }| Problem {
+            reason: format!("no time stamps of type {kind}: {reason}"),
+            cause,
+        })
     }
 
     /// The program in front of the ring, and why the one that was given is not in it. A cooked frame gets its header only behind it.

@@ -1,6 +1,6 @@
 //! What can go wrong with an interface, in words that say what to do.
 
-pub(in crate::source) use crate::sys::problem::{GONE, WENT_DOWN, down_at_start, find};
+pub(in crate::source) use crate::sys::problem::{GONE, Problem, WENT_DOWN, down_at_start, find};
 
 pub(super) use crate::sys::problem::open;
 

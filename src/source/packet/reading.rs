@@ -1,8 +1,9 @@
 //! A capture as the source of batches and chunks that it is.
 
+use super::Capture;
 use super::counts::Totals;
+use super::problem::Problem;
 use super::ring::{Growth, Ring};
-use super::{Capture, Next};
 use crate::frame::{Batch, Interface, InterfaceStatistics};
 use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, RingUse, Source};
 use std::io;
@@ -14,15 +15,12 @@ impl Source for Capture {
     }
 
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
-        Ok(match self.prepare(limit.clamp(1, BATCH))? {
-            Next::Batch => {
-                let lost = self.rings[self.current].take_lost();
-                let body = self.rings[self.current].blocks.body().unwrap_or_default();
-                Fill::Batch(Batch::new(body, &self.records, &self.interfaces).after_loss(lost))
-            }
-            Next::Idle => Fill::Idle,
-            Next::End => Fill::End,
-        })
+        let next = self.prepare(limit.clamp(1, BATCH))?;
+        Ok(next.fill(|| {
+            let lost = self.rings[self.current].take_lost();
+            let body = self.rings[self.current].blocks.body().unwrap_or_default();
+            Batch::new(body, &self.records, &self.interfaces).after_loss(lost)
+        }))
     }
 
     fn stop(&mut self) -> Result<(), Error> {
@@ -86,9 +84,9 @@ impl Source for Capture {
                 .map(|part| Box::new(part) as Box<dyn Source + Send>)
         };
         let shares: io::Result<Vec<_>> = shares.into_iter().map(part).collect();
-        Some(shares.map_err(|error| Error::Interface {
-            interface: self.interfaces.first().and_then(|first| first.name.clone()).unwrap_or_default(),
-            reason: format!("cannot share it among workers: {error}"),
+        Some(shares.map_err(Problem::with("cannot share it among workers")).map_err(|problem| {
+            let name = self.interfaces.first().and_then(|first| first.name.clone());
+            Error::of_interface(name.unwrap_or_default(), problem)
         }))
     }
 
@@ -110,14 +108,8 @@ impl ChunkSource for Capture {
     /// What is left of a block, where it lies.
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
         chunk.clear();
-        match self.prepare(usize::try_from(limit).unwrap_or(usize::MAX).max(1))? {
-            Next::Idle => Ok(true),
-            Next::End => Ok(false),
-            Next::Batch => {
-                self.hand_over(chunk);
-                Ok(true)
-            }
-        }
+        let next = self.prepare(usize::try_from(limit).unwrap_or(usize::MAX).max(1))?;
+        Ok(next.fill_chunk(|| self.hand_over(chunk)))
     }
 }
 

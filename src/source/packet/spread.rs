@@ -8,6 +8,7 @@
 //! What has no IP header behind at most [`TAGS`] VLAN tags goes to the first ring, and so does a frame too short for
 //! its addresses.
 
+use crate::ValueError;
 use crate::sys::classic_bpf::{Assembler, Instruction, Known, Label, Operation};
 use std::fmt;
 use std::str::FromStr;
@@ -68,12 +69,12 @@ impl fmt::Display for Spread {
 
 /// `hash`, `ports`, `cpu`, `queue`, `rr` or `random`.
 impl FromStr for Spread {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let found = Self::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, spread)| spread);
         found.ok_or_else(|| {
-            format!("{text}: not a way to spread packets: hash, ports, cpu, queue, rr or random")
+            ValueError(format!("{text}: not a way to spread packets: hash, ports, cpu, queue, rr or random"))
         })
     }
 }

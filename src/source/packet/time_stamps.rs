@@ -1,5 +1,7 @@
 //! Whose clock the times of frames are by, and how a device comes to give them.
 
+use super::problem::Problem;
+use crate::ValueError;
 use crate::sys::ethtool::{Ethtool, Stamping, TimeStamps};
 use crate::sys::interfaces::ANY;
 use std::fmt;
@@ -103,14 +105,14 @@ impl fmt::Display for TimeStampType {
 
 /// `host`, `host_lowprec`, `host_hiprec`, `adapter` or `adapter_unsynced`.
 impl FromStr for TimeStampType {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let found = Self::ALL.into_iter().find(|kind| kind.to_string() == text);
         found.ok_or_else(|| {
-            format!(
+            ValueError(format!(
                 "{text}: not a type of time stamps: host, host_lowprec, host_hiprec, adapter or adapter_unsynced"
-            )
+            ))
         })
     }
 }
@@ -127,19 +129,20 @@ pub(super) struct DeviceStamps {
 }
 
 impl DeviceStamps {
-    pub(super) fn switch_on(name: &str, index: u32) -> Result<Self, String> {
-        let ethtool = Ethtool::open().map_err(|error| format!("cannot ask its driver: {error}"))?;
+    pub(super) fn switch_on(name: &str, index: u32) -> Result<Self, Problem> {
+        let ethtool = Ethtool::open().map_err(Problem::with("cannot ask its driver"))?;
         // Some drivers can be told and not asked.
         let before = ethtool.stamping(name).unwrap_or_default();
         let mut changed = None;
         if !before.every_received() {
-            let now =
-                ethtool.set_stamping(name, before.with_every_received()).map_err(|error| refused(&error))?;
+            let now = ethtool
+                .set_stamping(name, before.with_every_received())
+                .map_err(|error| Problem::of(error, refused))?;
             changed = Some((before, now));
             let stamps = Self { ethtool, name: name.to_owned(), index, changed };
             return match now.every_received() {
                 true => Ok(stamps),
-                false => Err("its driver agrees to stamp frames and does not stamp every one".to_owned()),
+                false => Err("its driver agrees to stamp frames and does not stamp every one".into()),
             };
         }
         Ok(Self { ethtool, name: name.to_owned(), index, changed })
@@ -188,7 +191,8 @@ mod tests {
         for kind in TimeStampType::ALL {
             assert_eq!(kind.to_string().parse(), Ok(kind));
         }
-        assert!("device".parse::<TimeStampType>().unwrap_err().contains("adapter_unsynced"));
+        let error = "device".parse::<TimeStampType>().unwrap_err();
+        assert!(error.to_string().contains("adapter_unsynced"), "{error}");
     }
 
     #[test]
@@ -217,7 +221,8 @@ mod tests {
     #[test]
     fn a_device_that_cannot_is_not_switched_on() {
         let index = link::index_of("lo").unwrap();
-        let said = DeviceStamps::switch_on("lo", index).unwrap_err();
+        let Problem { reason: said, cause } = DeviceStamps::switch_on("lo", index).unwrap_err();
+        assert!(cause.is_some(), "the kernel said so");
         assert!(said.contains("CAP_NET_ADMIN") || said.contains("does not stamp"), "{said}");
     }
 }

@@ -43,12 +43,11 @@ pub use meter::Meter;
 pub use options::{DEFAULT_MEMORY, Modes, Options, Queues};
 pub use waiting::Waiting;
 
-use super::packet::problem::{GONE, WENT_DOWN};
+use super::packet::problem::{GONE, Problem, WENT_DOWN};
 use crate::frame::{Batch, Direction, Interface, InterfaceId, LinkType, Offload, Record, Timestamp};
-use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, RingUse, Source};
-use crate::sys::link::{State as LinkState, Watch};
-use crate::sys::xdp::Attachment;
-use crate::sys::xdp::umem::Damage;
+use crate::source::{BATCH, Chunk, ChunkSource, Counters, Error, Fill, Lease, Next, RingUse, Source};
+use crate::sys::link_watch::{State as LinkState, Watch};
+use crate::sys::xdp::{Attachment, Damage};
 use queue::Queue;
 use std::sync::Arc;
 use waiting::{Came, Patience};
@@ -83,13 +82,6 @@ enum State {
     /// Nothing new comes; what is in the rings is handed out.
     Draining(Option<&'static str>),
     Ended,
-}
-
-/// What [`Capture::prepare`] came to.
-enum Next {
-    Batch,
-    Idle,
-    End,
 }
 
 impl Capture {
@@ -186,12 +178,12 @@ impl Capture {
             }
             if let State::Draining(failed) = self.state {
                 self.state = State::Ended;
-                return failed.map_or(Ok(Next::End), |reason| Err(self.failed(reason.to_owned())));
+                return failed.map_or(Ok(Next::End), |reason| Err(self.failed(reason)));
             }
             // Before a wait the kernel gets all it can have.
             self.queues.iter_mut().for_each(Queue::release);
             let came = self.patience.wait(self.queues.iter().map(Queue::socket));
-            match came.map_err(|error| self.failed(format!("cannot wait for frames: {error}")))? {
+            match came.map_err(|error| self.failed(Problem::with("cannot wait for frames")(error)))? {
                 Came::Perhaps => {}
                 Came::Nothing | Came::Failure => {
                     self.queues.iter_mut().for_each(Queue::look);
@@ -246,9 +238,9 @@ impl Capture {
         Ok(false)
     }
 
-    fn failed(&mut self, reason: String) -> Error {
+    fn failed(&mut self, problem: impl Into<Problem>) -> Error {
         self.state = State::Ended;
-        Error::Interface { interface: self.interfaces[0].name.clone().unwrap_or_default(), reason }
+        Error::of_interface(self.interfaces[0].name.clone().unwrap_or_default(), problem)
     }
 }
 
@@ -263,14 +255,11 @@ impl Source for Capture {
     }
 
     fn fill(&mut self, limit: usize) -> Result<Fill<'_>, Error> {
-        Ok(match self.prepare(limit.clamp(1, BATCH))? {
-            Next::Batch => {
-                let batch = Batch::new(self.queues[self.current].bytes(), &self.records, &self.interfaces);
-                Fill::Batch(batch.after_loss(self.lost))
-            }
-            Next::Idle => Fill::Idle,
-            Next::End => Fill::End,
-        })
+        let next = self.prepare(limit.clamp(1, BATCH))?;
+        Ok(next.fill(|| {
+            let batch = Batch::new(self.queues[self.current].bytes(), &self.records, &self.interfaces);
+            batch.after_loss(self.lost)
+        }))
     }
 
     fn stop(&mut self) -> Result<(), Error> {
@@ -279,7 +268,7 @@ impl Source for Capture {
             if let Err(error) = self.attachment.detach()
                 && self.watch.state() != LinkState::Gone
             {
-                return Err(self.failed(format!("cannot take the XDP program off: {error}")));
+                return Err(self.failed(Problem::with("cannot take the XDP program off")(error)));
             }
         }
         Ok(())
@@ -327,15 +316,16 @@ impl Source for Capture {
 }
 
 impl ChunkSource for Capture {
-    /// A run of frames, where it lies; or a copy, if too much memory is out.
     fn fill_chunk(&mut self, chunk: &mut Chunk, limit: u64) -> Result<bool, Error> {
         chunk.clear();
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, LONGEST_RUN);
-        match self.prepare(limit)? {
-            Next::Idle => return Ok(true),
-            Next::End => return Ok(false),
-            Next::Batch => {}
-        }
+        let next = self.prepare(usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, LONGEST_RUN))?;
+        Ok(next.fill_chunk(|| self.hand_over(chunk)))
+    }
+}
+
+impl Capture {
+    /// The run of frames, where it lies; or a copy, if too much memory is out.
+    fn hand_over(&mut self, chunk: &mut Chunk) {
         chunk.lose(self.lost);
         let queue = &mut self.queues[self.current];
         let (all, out) = queue.chunks();
@@ -349,6 +339,5 @@ impl ChunkSource for Capture {
             let batches = self.records.chunks(BATCH);
             batches.for_each(|records| chunk.push(Batch::new(queue.bytes(), records, &self.interfaces)));
         }
-        Ok(true)
     }
 }

@@ -3,18 +3,18 @@
 use super::queue::Queue;
 use super::waiting::{Patience, Waiting};
 use super::{Capture, LONGEST_RUN, State, problem};
+use crate::ValueError;
 use crate::frame::{Interface, LinkType, Offload};
 use crate::source::Error;
 use crate::source::packet::options::operating_system;
-use crate::source::packet::problem::{down_at_start, find};
+use crate::source::packet::problem::{Problem, down_at_start, find};
 use crate::sys::bpf::AttachMode;
 use crate::sys::ethtool;
 use crate::sys::interfaces::{InterfaceInfo, interfaces};
-use crate::sys::link::Watch;
+use crate::sys::link_watch::Watch;
 use crate::sys::xdp::abi::{HEADROOM, LEAST_CHUNK};
-use crate::sys::xdp::attachment::AttachError;
 use crate::sys::xdp::receiver::Step;
-use crate::sys::xdp::{Attachment, Copying, PortTable, Receiver};
+use crate::sys::xdp::{AttachError, Attachment, Copying, PortTable, Receiver};
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -41,14 +41,14 @@ pub enum Modes {
 
 /// `auto`, `native` or `generic`.
 impl FromStr for Modes {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         match text {
             "auto" => Ok(Self::Auto),
             "native" => Ok(Self::Only(AttachMode::Native)),
             "generic" => Ok(Self::Only(AttachMode::Generic)),
-            _ => Err(format!("{text}: not an XDP mode: auto, native or generic")),
+            _ => Err(ValueError(format!("{text}: not an XDP mode: auto, native or generic"))),
         }
     }
 }
@@ -65,14 +65,15 @@ pub enum Queues {
 
 /// `all` or a number.
 impl FromStr for Queues {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         match text {
             "all" => Ok(Self::All),
-            number => {
-                number.parse().map(Self::One).map_err(|_| format!("{text}: not a queue: a number, or all"))
-            }
+            number => match number.parse() {
+                Ok(number) => Ok(Self::One(number)),
+                Err(_) => Err(ValueError(format!("{text}: not a queue: a number, or all"))),
+            },
         }
     }
 }
@@ -148,24 +149,24 @@ impl Options {
     /// or a socket there already, a driver that cannot, no memory.
     pub fn open(self) -> Result<Capture, Error> {
         let name = self.interface.clone();
-        self.start().map_err(|reason| Error::Interface { interface: name, reason })
+        self.start().map_err(|problem| Error::of_interface(name, problem))
     }
 
-    fn start(self) -> Result<Capture, String> {
-        let all = interfaces().map_err(|error| format!("cannot list interfaces: {error}"))?;
+    fn start(self) -> Result<Capture, Problem> {
+        let all = interfaces().map_err(Problem::with("cannot list interfaces"))?;
         let device = find(&self.interface, &all)?;
         if device.is_any() || !matches!(device.hardware, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK) {
-            return Err("AF_XDP takes frames of one Ethernet interface: name one".to_owned());
+            return Err("AF_XDP takes frames of one Ethernet interface: name one".into());
         }
         if !device.is_up() {
-            return Err(down_at_start(&device.name));
+            return Err(down_at_start(&device.name).into());
         }
         let known = ethtool::receive_queues(&device.name);
         let mut notes = Vec::new();
         let queues = match self.queues {
             Queues::All => 0..most_queues(known, device.receive_queues, &mut notes),
             Queues::One(queue) if known.is_some_and(|count| queue >= count) => {
-                return Err(problem::no_such_queue(queue, known));
+                return Err(problem::no_such_queue(queue, known).into());
             }
             Queues::One(queue) => queue..queue + 1,
         };
@@ -177,17 +178,16 @@ impl Options {
         };
         let receivers = self.receivers(device, copying, (queues, known))?;
         let opened = receivers.into_iter().map(|(queue, receiver)| {
-            attachment
-                .add(queue, &receiver)
-                .map_err(|error| format!("cannot give queue {queue} its socket: {error}"))?;
+            let meaning = |error: &std::io::Error| format!("cannot give queue {queue} its socket: {error}");
+            attachment.add(queue, &receiver).map_err(|error| Problem::of(error, meaning))?;
             Ok(Queue::new(receiver))
         });
-        let opened = opened.collect::<Result<Vec<_>, String>>()?;
+        let opened = opened.collect::<Result<Vec<_>, Problem>>()?;
         let fits = self.geometry(device, opened.len()).0 - HEADROOM;
         if device.mtu.saturating_add(LINK_HEADER) > fits {
             notes.push(format!("frames of more than {fits} bytes do not fit and are dropped, and counted"));
         }
-        let watch = Watch::new(device.index).map_err(|error| format!("cannot watch it: {error}"))?;
+        let watch = Watch::new(device.index).map_err(Problem::with("cannot watch it"))?;
         // What never was on a wire may lack its checksum; see the module's text.
         let virtual_one = device.kind.is_some() || device.is_loopback();
         let unsure = virtual_one || attachment.mode() == AttachMode::Generic;
@@ -220,12 +220,13 @@ impl Options {
         device: &InterfaceInfo,
         copying: Copying,
         (mut queues, known): (Range<u32>, Option<u32>),
-    ) -> Result<Vec<(u32, Receiver)>, String> {
+    ) -> Result<Vec<(u32, Receiver)>, Problem> {
         let open =
             |queue, queues| Receiver::open((device.index, queue), self.geometry(device, queues), copying);
-        let said = |error, queue, queues| {
+        let said = |(step, error), queue, queues| {
             let (chunk, chunks) = self.geometry(device, queues);
-            problem::queue(&error, queue, known, chunk as usize * chunks as usize)
+            let bytes = chunk as usize * chunks as usize;
+            Problem::of(error, |error| problem::queue(step, error, queue, known, bytes))
         };
         let mut last = None;
         if known.is_none() && self.queues == Queues::All {
@@ -251,9 +252,12 @@ impl Options {
         device: &InterfaceInfo,
         queues: u32,
         notes: &mut Vec<String>,
-    ) -> Result<Attachment, String> {
+    ) -> Result<Attachment, Problem> {
         let attach = |mode| Attachment::new(device.index, mode, queues, self.ports.as_ref());
-        let said = |error: &AttachError, mode| problem::attach(error, &device.name, mode);
+        let said = |error: AttachError, mode| {
+            let reason = problem::attach(&error, &device.name, mode);
+            Problem { reason, cause: Some(error.into_cause()) }
+        };
         let mode = match self.modes {
             Modes::Only(mode) => mode,
             Modes::Auto => AttachMode::Native,
@@ -263,9 +267,9 @@ impl Options {
             // Not where another program or a missing permission is the trouble, which it would be there too.
             Err(error) if self.modes == Modes::Auto && is_the_drivers(&error) => {
                 notes.push(problem::fallback(&error, &device.name));
-                attach(AttachMode::Generic).map_err(|error| said(&error, AttachMode::Generic))
+                attach(AttachMode::Generic).map_err(|error| said(error, AttachMode::Generic))
             }
-            Err(error) => Err(said(&error, mode)),
+            Err(error) => Err(said(error, mode)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What can go wrong, in words that say what to do.
 
 use crate::sys::bpf::AttachMode;
-use crate::sys::xdp::attachment::AttachError;
+use crate::sys::xdp::AttachError;
 use crate::sys::xdp::receiver::Step;
 use std::io;
 
@@ -60,12 +60,7 @@ pub(super) fn fallback(error: &AttachError, name: &str) -> String {
 }
 
 /// Why a queue cannot be opened; `queues` is how many there are, if the driver says so.
-pub(super) fn queue(
-    (step, error): &(Step, io::Error),
-    queue: u32,
-    queues: Option<u32>,
-    bytes: usize,
-) -> String {
+pub(super) fn queue(step: Step, error: &io::Error, queue: u32, queues: Option<u32>, bytes: usize) -> String {
     let size = format!("{} KiB of memory", bytes.div_ceil(1 << 10));
     match (step, error.raw_os_error()) {
         (Step::Open, Some(libc::EPERM | libc::EACCES)) => missing("CAP_NET_RAW"),
@@ -115,7 +110,7 @@ mod tests {
         );
         assert!(fallback(libc::EINVAL).contains("the MTU may be too large"));
         assert!(attach(libc::EPERM, AttachMode::Generic).contains("setcap"));
-        let queue = |step, number| queue(&(step, of(number)), 3, Some(2), 1 << 20);
+        let queue = |step, number| queue(step, &of(number), 3, Some(2), 1 << 20);
         assert_eq!(queue(Step::Bind, libc::EBUSY), "queue 3 is busy: another AF_XDP socket has it");
         assert_eq!(queue(Step::Bind, libc::EINVAL), "there is no queue 3: it has 2, from 0");
         assert!(queue(Step::Memory, libc::ENOBUFS).contains("ulimit -l"));

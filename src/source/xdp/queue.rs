@@ -4,8 +4,7 @@ use super::loss::Losses;
 use super::meter::Shared;
 use super::usage::Usage;
 use crate::source::RingUse;
-use crate::sys::xdp::umem::{Damage, Lease};
-use crate::sys::xdp::{Receiver, XdpSocket};
+use crate::sys::xdp::{Damage, Lease, Receiver, XdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

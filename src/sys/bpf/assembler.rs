@@ -154,6 +154,7 @@ pub struct Label(usize);
 
 /// What is wrong with a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Fault {
     /// A jump goes to a label that was never placed.
     #[error("instruction {instruction} jumps to a label that has no place")]

@@ -57,12 +57,6 @@ impl Map {
         Ok(Self { file, value_size: value_size as usize })
     }
 
-    /// One of sockets that another process has made.
-    #[cfg(feature = "proxy")]
-    pub(crate) fn inherited(file: OwnedFd) -> Self {
-        Self { file, value_size: 4 }
-    }
-
     /// Bytes of a value.
     #[must_use]
     pub fn value_size(&self) -> usize {
@@ -111,9 +105,16 @@ impl Map {
     fn element(&self, command: u32, key: u32, value: u64) -> io::Result<()> {
         let map = self.file.as_raw_fd() as u32;
         let mut attribute = Element { map, key: address(&key), value, ..Element::default() };
-        // SAFETY: keys of all our maps are four bytes, those of `key`; values are as long as the map was made for,
+        // SAFETY: this map was made by `create`, so its keys are four bytes, those of `key`, and its values `value_size`,
         // which the callers have checked of what `value` points to. Both live through the call.
         unsafe { call(command, &mut attribute) }.map(drop)
+    }
+}
+
+/// What keeps the map, for whoever is not to look into it.
+impl From<Map> for OwnedFd {
+    fn from(map: Map) -> Self {
+        map.file
     }
 }
 

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd};
 const BETWEEN: usize = 3 * 64;
 
 /// Room for messages, and those that were received last.
-pub struct Inbox {
+pub(crate) struct Inbox {
     bytes: Box<[u8]>,
     /// Bytes of each message's room.
     size: usize,
@@ -42,22 +42,22 @@ unsafe impl Send for Inbox {}
 
 /// One message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received<'a> {
+pub(crate) struct Received<'a> {
     /// Its payload: of one datagram, or of several behind one another.
-    pub bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
     /// Who sent it, as the socket's family writes it (IPv4 in its IPv6 form on a socket for both).
-    pub from: Option<SocketAddr>,
+    pub(crate) from: Option<SocketAddr>,
     /// Which address it was sent to, in the same form, where the socket was told to say so.
-    pub to: Option<IpAddr>,
+    pub(crate) to: Option<IpAddr>,
     /// Bytes of each datagram but the last, where there are several.
-    pub segment: Option<u16>,
+    pub(crate) segment: Option<u16>,
     /// It was longer than the room for it.
-    pub truncated: bool,
+    pub(crate) truncated: bool,
 }
 
 impl<'a> Received<'a> {
     /// Each datagram; an empty one is one, too.
-    pub fn each(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub(crate) fn each(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let size = self.segment.map_or(self.bytes.len(), usize::from).max(1);
         let (first, others) = self.bytes.split_at(self.bytes.len().min(size));
         std::iter::once(first).chain(others.chunks(size))
@@ -65,7 +65,7 @@ impl<'a> Received<'a> {
 
     /// How many datagrams it is.
     #[must_use]
-    pub fn datagrams(&self) -> u64 {
+    pub(crate) fn datagrams(&self) -> u64 {
         self.segment.map_or(1, |bytes| self.bytes.len().div_ceil(usize::from(bytes)).max(1)) as u64
     }
 }
@@ -73,7 +73,7 @@ impl<'a> Received<'a> {
 impl Inbox {
     /// Room for `count` messages (at least one) of `size` bytes.
     #[must_use]
-    pub fn new(count: usize, size: usize) -> Self {
+    pub(crate) fn new(count: usize, size: usize) -> Self {
         let count = count.max(1);
         let mut bytes = vec![0_u8; count * (size + BETWEEN)].into_boxed_slice();
         let mut names = vec![Name::EMPTY; count].into_boxed_slice();
@@ -104,7 +104,7 @@ impl Inbox {
 
     /// Messages there is room for.
     #[must_use]
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.names.len()
     }
 
@@ -113,7 +113,7 @@ impl Inbox {
     /// # Errors
     /// As `recvmmsg(2)`: `WouldBlock` when there is nothing; what a connected socket was told by ICMP, such as
     /// `ConnectionRefused`.
-    pub fn receive(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
         self.clear();
         self.fill(socket, most, NAMED)
     }
@@ -124,7 +124,7 @@ impl Inbox {
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
-    pub fn receive_connected(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
+    pub(crate) fn receive_connected(&mut self, socket: impl AsFd, most: usize) -> io::Result<usize> {
         if self.last != UNNAMED {
             self.clear();
         }
@@ -132,13 +132,13 @@ impl Inbox {
     }
 
     /// Forgets what was received.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.received = 0;
     }
 
     /// Messages that there are.
     #[must_use]
-    pub fn received(&self) -> usize {
+    pub(crate) fn received(&self) -> usize {
         self.received
     }
 
@@ -177,7 +177,7 @@ impl Inbox {
 
     /// A message there is, counted from 0.
     #[must_use]
-    pub fn get(&self, index: usize) -> Option<Received<'_>> {
+    pub(crate) fn get(&self, index: usize) -> Option<Received<'_>> {
         let bytes = self.bytes(index)?;
         let head = &self.heads[self.last].messages[index].msg_hdr;
         let told = self.controls[index].read(head.msg_controllen);
@@ -192,7 +192,7 @@ impl Inbox {
 
     /// Its payload alone, which takes less to tell.
     #[must_use]
-    pub fn bytes(&self, index: usize) -> Option<&[u8]> {
+    pub(crate) fn bytes(&self, index: usize) -> Option<&[u8]> {
         let message = self.heads[self.last].messages[..self.received].get(index)?;
         let room = &self.bytes[index * (self.size + BETWEEN)..][..self.size];
         Some(&room[..room.len().min(message.msg_len as usize)])

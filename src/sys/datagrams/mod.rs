@@ -7,13 +7,13 @@ mod control;
 mod inbox;
 mod outbox;
 
-pub use inbox::{Inbox, Received};
-pub use outbox::{Message, Outbox, Part};
+pub(crate) use inbox::{Inbox, Received};
+pub(crate) use outbox::{Message, Outbox, Part};
 
 /// Most bytes of a UDP payload (RFC 768 over IPv4: 65535 less both headers), and so of a message of several datagrams.
-pub const MOST_BYTES: usize = 65_507;
+pub(crate) const MOST_BYTES: usize = 65_507;
 /// Most datagrams in one message (`UDP_MAX_SEGMENTS` of `linux/udp.h` before Linux 6.9).
-pub const MOST_SEGMENTS: usize = 64;
+pub(crate) const MOST_SEGMENTS: usize = 64;
 
 /// A socket address as the kernel writes it: `struct sockaddr_in` or `sockaddr_in6`.
 #[derive(Clone, Copy, Debug)]

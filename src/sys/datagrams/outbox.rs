@@ -9,30 +9,30 @@ use std::os::fd::{AsFd, AsRawFd};
 
 /// Bytes of a received message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     /// Its place in the inbox.
-    pub received: u16,
+    pub(crate) received: u16,
     /// Which of its bytes.
-    pub bytes: Range<usize>,
+    pub(crate) bytes: Range<usize>,
 }
 
 /// A message to send: parts of received ones, put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     /// Where in the list of parts that goes with it.
-    pub parts: Range<usize>,
+    pub(crate) parts: Range<usize>,
     /// Whom to; `None` through a connected socket.
-    pub to: Option<SocketAddr>,
+    pub(crate) to: Option<SocketAddr>,
     /// From which of the host's addresses; `None`: the one that the socket or the route says.
-    pub from: Option<IpAddr>,
+    pub(crate) from: Option<IpAddr>,
     /// Bytes of each datagram but the last, where it is several (at most [`MOST_SEGMENTS`](super::MOST_SEGMENTS), and
     /// [`MOST_BYTES`](super::MOST_BYTES) together).
-    pub segment: Option<u16>,
+    pub(crate) segment: Option<u16>,
 }
 
 /// What a call to the kernel needs beside the bytes; used again and again.
 #[derive(Default)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     names: Vec<Name>,
     controls: Vec<Control>,
     vectors: Vec<libc::iovec>,
@@ -45,7 +45,7 @@ unsafe impl Send for Outbox {}
 impl Outbox {
     /// Nothing yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -56,7 +56,7 @@ impl Outbox {
     /// As `sendmmsg(2)`, when not one went: `WouldBlock` when the socket's buffer is full, `ConnectionRefused` where ICMP
     /// said so (of an earlier message: this one can be sent again), `EMSGSIZE`, `EINVAL` or `EIO` where the way
     /// out cannot take several datagrams at once.
-    pub fn send(
+    pub(crate) fn send(
         &mut self,
         socket: impl AsFd,
         inbox: &Inbox,

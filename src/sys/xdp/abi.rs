@@ -7,13 +7,13 @@ use std::mem::offset_of;
 /// An entry of the rx and of the tx ring: `struct xdp_desc`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct Descriptor {
+pub(crate) struct Descriptor {
     /// Where the frame begins, counted from the start of the UMEM.
-    pub address: u64,
+    pub(crate) address: u64,
     /// Its length in bytes.
-    pub length: u32,
+    pub(crate) length: u32,
     /// `XDP_PKT_CONTD` and so on.
-    pub options: u32,
+    pub(crate) options: u32,
 }
 
 /// More of the frame is in the next entry (Linux 6.6; only of sockets that ask for it).
@@ -21,9 +21,9 @@ pub(super) const CONTINUED: u32 = libc::XDP_PKT_CONTD;
 /// In a ring's flags: the kernel sleeps and has to be called before it goes on with the ring.
 pub(super) const NEED_WAKEUP: u32 = libc::XDP_RING_NEED_WAKEUP;
 /// Bytes that the kernel keeps free before each received frame (`XDP_PACKET_HEADROOM` of `linux/bpf.h`).
-pub const HEADROOM: u32 = 256;
+pub(crate) const HEADROOM: u32 = 256;
 /// Least bytes of a chunk (`XDP_UMEM_MIN_CHUNK_SIZE` of the kernel's `include/net/xdp_sock.h`).
-pub const LEAST_CHUNK: u32 = 2048;
+pub(crate) const LEAST_CHUNK: u32 = 2048;
 /// Frames that one call may send in copy mode (`XDP_MAX_TX_SKB_BUDGET`, Linux 6.17; 32 before that and by default).
 pub(super) const TX_BUDGET: libc::c_int = 9;
 

@@ -17,16 +17,27 @@ pub struct Attachment {
 
 /// Why a program could not be attached.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AttachError {
     /// A map could not be made.
     #[error("cannot make a BPF map: {0}")]
-    Map(io::Error),
+    Map(#[source] io::Error),
     /// The kernel did not take the program.
     #[error("cannot load the XDP program: {0}")]
-    Load(LoadError),
+    Load(#[source] LoadError),
     /// The interface did not take it.
     #[error("cannot attach the XDP program: {0}")]
-    Attach(io::Error),
+    Attach(#[source] io::Error),
+}
+
+impl AttachError {
+    /// The kernel's word.
+    pub(crate) fn into_cause(self) -> io::Error {
+        match self {
+            Self::Map(cause) | Self::Attach(cause) => cause,
+            Self::Load(load) => load.error,
+        }
+    }
 }
 
 impl Attachment {

@@ -36,6 +36,7 @@ pub struct LiveFrames {
 
 /// Why frames cannot be made in the kernel.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LiveFramesError {
     /// No frame at all, or one of a length that does not fit a page.
     #[error("a frame of {0} bytes: live frames have 14 to 3072")]
@@ -46,6 +47,16 @@ pub enum LiveFramesError {
     /// The program.
     #[error("the kernel does not take the program: {0}")]
     Load(#[from] LoadError),
+}
+
+impl LiveFramesError {
+    /// The kernel's word, where it was the kernel that said so.
+    pub(crate) fn into_cause(self) -> Option<io::Error> {
+        match self {
+            Self::Length(_) => None,
+            Self::Map(cause) | Self::Load(LoadError { error: cause, .. }) => Some(cause),
+        }
+    }
 }
 
 impl LiveFrames {

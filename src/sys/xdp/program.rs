@@ -7,8 +7,6 @@ use crate::sys::bpf::Map;
 use crate::sys::bpf::assembler::Register::*;
 use crate::sys::bpf::assembler::{Assembler, Condition, Instruction, Label, Operation, Register, Size};
 
-/// The frame is dropped.
-pub const DROP: i32 = 1;
 /// The frame goes on up the host's stack.
 pub const PASS: i32 = 2;
 /// The frame goes where the map or the helper said: to a socket, or out of an interface.

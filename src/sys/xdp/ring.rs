@@ -12,24 +12,25 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Where the parts of a ring lie in its mapping, in bytes from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The index of who writes.
-    pub producer: usize,
+    pub(crate) producer: usize,
     /// The index of who reads.
-    pub consumer: usize,
+    pub(crate) consumer: usize,
     /// The flags; where the kernel has none (before Linux 5.4) it never has to be woken.
-    pub flags: Option<usize>,
+    pub(crate) flags: Option<usize>,
     /// The first entry.
-    pub entries: usize,
+    pub(crate) entries: usize,
 }
 
+#[cfg(test)]
 impl Layout {
     /// How the kernel lays it out, more or less: for rings in plain memory.
-    pub const PLAIN: Self = Self { producer: 0, consumer: 64, flags: Some(128), entries: 192 };
+    pub(crate) const PLAIN: Self = Self { producer: 0, consumer: 64, flags: Some(128), entries: 192 };
 }
 
 /// What a ring carries: one or two double words.
-pub trait Entry: Copy {
+pub(crate) trait Entry: Copy {
     /// How many.
     const WORDS: usize;
 
@@ -124,7 +125,7 @@ impl<E: Entry> Ring<E> {
 
 /// The end that writes: ours of the fill and the tx ring.
 #[derive(Debug)]
-pub struct Writer<E> {
+pub(crate) struct Writer<E> {
     ring: Ring<E>,
     /// Our index, of which the kernel knows up to the last [`Self::publish`].
     next: u32,
@@ -137,7 +138,7 @@ impl<E: Entry> Writer<E> {
     ///
     /// # Errors
     /// `InvalidInput` when they are not a power of two, or do not lie within the mapping.
-    pub fn new(mapping: Mapping, layout: Layout, entries: u32) -> io::Result<Self> {
+    pub(crate) fn new(mapping: Mapping, layout: Layout, entries: u32) -> io::Result<Self> {
         let ring = Ring::new(mapping, layout, entries)?;
         let next = ring.producer().load(Ordering::Relaxed);
         let read = ring.consumer().load(Ordering::Acquire);
@@ -146,7 +147,7 @@ impl<E: Entry> Writer<E> {
 
     /// How many entries may be written; less than `wanted` only if there is no more.
     #[inline]
-    pub fn room(&mut self, wanted: u32) -> u32 {
+    pub(crate) fn room(&mut self, wanted: u32) -> u32 {
         let size = self.ring.mask + 1;
         let room = |read: u32| size.saturating_sub(self.next.wrapping_sub(read));
         let known = room(self.read);
@@ -159,7 +160,7 @@ impl<E: Entry> Writer<E> {
     }
 
     /// Entries written that the kernel has not read yet.
-    pub fn pending(&mut self) -> u32 {
+    pub(crate) fn pending(&mut self) -> u32 {
         self.read = self.ring.consumer().load(Ordering::Acquire);
         self.next.wrapping_sub(self.read)
     }
@@ -169,7 +170,7 @@ impl<E: Entry> Writer<E> {
     /// # Panics
     /// When there is no [room](Self::room) as last told.
     #[inline]
-    pub fn write(&mut self, entry: E) {
+    pub(crate) fn write(&mut self, entry: E) {
         assert!(self.next.wrapping_sub(self.read) <= self.ring.mask, "room is asked for before");
         entry.store(self.ring.at(self.next));
         self.next = self.next.wrapping_add(1);
@@ -177,21 +178,21 @@ impl<E: Entry> Writer<E> {
 
     /// Lets the kernel see what was written.
     #[inline]
-    pub fn publish(&self) {
+    pub(crate) fn publish(&self) {
         // Release: what was written to the entries, and done with the memory they name, comes before.
         self.ring.producer().store(self.next, Ordering::Release);
     }
 
     /// Whether the kernel has to be called to go on with this ring.
     #[must_use]
-    pub fn needs_wakeup(&self) -> bool {
+    pub(crate) fn needs_wakeup(&self) -> bool {
         self.ring.needs_wakeup()
     }
 }
 
 /// The end that reads: ours of the rx and the completion ring.
 #[derive(Debug)]
-pub struct Reader<E> {
+pub(crate) struct Reader<E> {
     ring: Ring<E>,
     /// Our index, of which the kernel knows up to the last [`Self::publish`].
     next: u32,
@@ -204,7 +205,7 @@ impl<E: Entry> Reader<E> {
     ///
     /// # Errors
     /// As [`Writer::new`].
-    pub fn new(mapping: Mapping, layout: Layout, entries: u32) -> io::Result<Self> {
+    pub(crate) fn new(mapping: Mapping, layout: Layout, entries: u32) -> io::Result<Self> {
         let ring = Ring::new(mapping, layout, entries)?;
         let next = ring.consumer().load(Ordering::Relaxed);
         Ok(Self { ring, next, written: next })
@@ -212,7 +213,7 @@ impl<E: Entry> Reader<E> {
 
     /// How many entries there are to be read; 0 only if the kernel has written none.
     #[inline]
-    pub fn available(&mut self) -> u32 {
+    pub(crate) fn available(&mut self) -> u32 {
         match self.written.wrapping_sub(self.next) {
             0 => self.look(),
             known => known.min(self.ring.mask + 1),
@@ -220,7 +221,7 @@ impl<E: Entry> Reader<E> {
     }
 
     /// The same, as of now.
-    pub fn look(&mut self) -> u32 {
+    pub(crate) fn look(&mut self) -> u32 {
         // Acquire: what the kernel has written to the entries before this index, and to the frames they name, is
         // visible after.
         self.written = self.ring.producer().load(Ordering::Acquire);
@@ -230,13 +231,13 @@ impl<E: Entry> Reader<E> {
 
     /// The next entry, which stays where it is; `None` when there is none as last told.
     #[inline]
-    pub fn peek(&self) -> Option<E> {
+    pub(crate) fn peek(&self) -> Option<E> {
         (self.written != self.next).then(|| E::load(self.ring.at(self.next)))
     }
 
     /// Goes past the entry that [`Self::peek`] shows.
     #[inline]
-    pub fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         if self.written != self.next {
             self.next = self.next.wrapping_add(1);
         }
@@ -244,7 +245,7 @@ impl<E: Entry> Reader<E> {
 
     /// Lets the kernel use the entries gone past again.
     #[inline]
-    pub fn publish(&self) {
+    pub(crate) fn publish(&self) {
         // Release: our reads of the entries come before the kernel overwrites them.
         self.ring.consumer().store(self.next, Ordering::Release);
     }

@@ -34,7 +34,7 @@ pub struct Damage(pub &'static str);
 
 /// Where a received frame lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
+pub(super) enum Received {
     /// In the run held, so many bytes from its start.
     At(u32),
     /// Not beside the run held: it is to be received once that has been given up.
@@ -43,7 +43,7 @@ pub enum Received {
 
 /// Chunks, of which at most one run is held at a time, and any number leased out.
 #[derive(Debug)]
-pub struct Umem {
+pub(super) struct Umem {
     shared: Arc<Shared>,
     /// A bit for each chunk that is free.
     free: Box<[u64]>,
@@ -146,7 +146,7 @@ impl Umem {
     ///
     /// # Errors
     /// `InvalidInput` for another size; as `mmap(2)`.
-    pub fn new(chunk: usize, chunks: usize) -> io::Result<Self> {
+    pub(super) fn new(chunk: usize, chunks: usize) -> io::Result<Self> {
         let chunks = chunks.max(1).checked_next_multiple_of(WORD).ok_or(io::ErrorKind::InvalidInput)?;
         let length = chunk.checked_mul(chunks).filter(|length| u32::try_from(*length).is_ok());
         let length = length.filter(|_| chunk.is_power_of_two()).ok_or(io::ErrorKind::InvalidInput)?;
@@ -175,20 +175,20 @@ impl Umem {
 
     /// Bytes of a chunk.
     #[must_use]
-    pub fn chunk(&self) -> usize {
+    pub(super) fn chunk(&self) -> usize {
         self.shared.chunk
     }
 
     /// Chunks in all.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "one without chunks cannot be made")]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.shared.readers.len()
     }
 
     /// Chunks leased out: that many at most, as some may be coming back.
     #[must_use]
-    pub fn leased(&self) -> usize {
+    pub(super) fn leased(&self) -> usize {
         self.shared.leased.load(Ordering::Relaxed)
     }
 
@@ -271,7 +271,7 @@ impl Umem {
 
     /// The run held; empty when there is none.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         // SAFETY: chunks of the run held are not the kernel's: `receive` found that it had been given them, and the rx
         // ring, after an Acquire, that it is done with them; nothing gives them again before `release` or a lease's
         // end, and `release` and `lease` take `&mut self` and so outlast this borrow. Nobody of ours writes.
@@ -279,13 +279,13 @@ impl Umem {
     }
 
     /// Gives the run up.
-    pub fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         self.free_count += self.held.len();
         words(&std::mem::replace(&mut self.held, 0..0)).for_each(|(word, bits)| self.free[word] |= bits);
     }
 
     /// Lends the run out, to be read anywhere: it is held no longer. `None` without one.
-    pub fn lease(&mut self) -> Option<Lease> {
+    pub(super) fn lease(&mut self) -> Option<Lease> {
         let run = std::mem::replace(&mut self.held, 0..0);
         if run.is_empty() {
             return None;

@@ -248,5 +248,6 @@ pub(super) const fn say(verdict: Verdict) -> &'static str {
         Verdict::Fragment => "cannot tell: a fragment",
         Verdict::Truncated => "cannot tell: not all captured",
         Verdict::NotApplicable => "none",
+        _ => "cannot tell",
     }
 }

@@ -326,13 +326,14 @@ fn told(verdict: &Verdict) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wharf::engine::Ledger;
     use wharf::source::packet::{InterfaceLosses, Lost};
 
     fn made_up(sent: u64, received: u64, ring: u64, peer: u64, backlog: u64) -> Trial {
         let dropped =
             [(DropReason::KernelRingFull, ring)].into_iter().filter(|(_, frames)| *frames > 0).collect();
-        let total = Ledger { received, delivered: received - ring, dropped, ..Ledger::default() };
+        let mut report = Report::default();
+        (report.total.received, report.total.delivered) = (received, received - ring);
+        report.total.dropped = dropped;
         let lost = Lost { counter: "client tx_dropped".into(), frames: peer };
         let peer = (peer > 0).then_some(lost);
         let upstream = UpstreamLosses {
@@ -341,7 +342,7 @@ mod tests {
             ..UpstreamLosses::default()
         };
         let sent = Sent { frames: sent, elapsed: Duration::from_secs(1), ..Sent::default() };
-        account(Some(1_000), &sent, &Report { total, ..Report::default() }, &upstream)
+        account(Some(1_000), &sent, &report, &upstream)
     }
 
     #[test]

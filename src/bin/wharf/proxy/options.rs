@@ -164,7 +164,8 @@ impl FromStr for Listen {
             text.split_once('=').ok_or("expected RULE=UPSTREAM, such as tcp/8080=10.0.0.1:80")?;
         let bind: Bind = rule.parse().map_err(|error: wharf::proxy::config::BindError| error.to_string())?;
         let servers = upstream.split(',').map(|server| server.parse().map(Server::at));
-        let servers: Vec<_> = servers.collect::<Result<_, _>>()?;
+        let servers: Vec<_> =
+            servers.collect::<Result<_, _>>().map_err(|error: wharf::ValueError| error.to_string())?;
         let to_path = |server: &Server| server.place.to_string().starts_with("unix:");
         if bind.transports().contains(&Transport::Udp) && servers.iter().any(to_path) {
             return Err("datagrams cannot go to a stream socket in the file system".to_owned());

@@ -252,9 +252,9 @@ impl Reader<'_> {
             sessions: raw.sessions.unwrap_or(default.sessions),
             attempts,
             client: Allowance {
-                client_connections: up_to(raw.client_connections, 65_534)?,
-                client_rate: up_to(raw.client_rate, 10_000)?,
-                client_burst: up_to(raw.client_burst, 10_000)?,
+                client_connections: up_to(raw.client_connections, Allowance::MOST_CONNECTIONS)?,
+                client_rate: up_to(raw.client_rate, Allowance::MOST_RATE)?,
+                client_burst: up_to(raw.client_burst, Allowance::MOST_RATE)?,
             },
         })
     }

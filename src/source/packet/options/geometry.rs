@@ -1,6 +1,6 @@
 //! How large a ring's blocks are, and how many there are.
 
-use super::Options;
+use super::{Options, Problem};
 use crate::sys::interfaces::InterfaceInfo;
 use crate::sys::packet_abi::RingRequest;
 use std::time::Duration;
@@ -35,9 +35,9 @@ impl Options {
     }
 
     /// A ring of so many bytes for frames of at most so many.
-    pub(super) fn geometry(&self, ring: usize, frame: usize) -> Result<RingRequest, String> {
+    pub(super) fn geometry(&self, ring: usize, frame: usize) -> Result<RingRequest, Problem> {
         if ring > MOST_RING {
-            return Err(format!("a ring of {} MiB: the kernel takes less than 4 GiB", ring >> 20));
+            return Err(format!("a ring of {} MiB: the kernel takes less than 4 GiB", ring >> 20).into());
         }
         let block = match self.block {
             Some(bytes) => bytes.clamp(BLOCK_UNIT, MOST_RING / 2).next_multiple_of(BLOCK_UNIT),

@@ -1,11 +1,11 @@
-//! Which of many was used longest ago.
+//! Which of many was used longest ago: what flows and sessions make room by.
 
 /// No slot.
 const NONE: u32 = u32::MAX;
 
 /// Slots in the order in which they were last touched: a list through an array, so that any step takes the same time.
 #[derive(Debug)]
-pub(in crate::flow) struct Recency {
+pub(crate) struct Recency {
     /// Of each slot the one before and the one after; itself twice when it is not in the list.
     links: Vec<(u32, u32)>,
     oldest: u32,
@@ -20,17 +20,17 @@ impl Default for Recency {
 
 impl Recency {
     /// The slot that was touched longest ago.
-    pub(in crate::flow) fn oldest(&self) -> Option<u32> {
+    pub(crate) fn oldest(&self) -> Option<u32> {
         (self.oldest != NONE).then_some(self.oldest)
     }
 
     /// Whether a slot is in the list.
-    pub(in crate::flow) fn contains(&self, slot: u32) -> bool {
+    pub(crate) fn contains(&self, slot: u32) -> bool {
         self.links.get(slot as usize).is_some_and(|links| *links != (slot, slot))
     }
 
     /// Makes a slot the newest, be it in the list or not.
-    pub(in crate::flow) fn touch(&mut self, slot: u32) {
+    pub(crate) fn touch(&mut self, slot: u32) {
         if self.newest == slot {
             return;
         }
@@ -48,7 +48,7 @@ impl Recency {
     }
 
     /// Takes a slot out, if it is in.
-    pub(in crate::flow) fn remove(&mut self, slot: u32) {
+    pub(crate) fn remove(&mut self, slot: u32) {
         if !self.contains(slot) {
             return;
         }
