@@ -1,7 +1,7 @@
 //! Exit codes, in one table, and the one line that goes with a failure.
 
 use crate::expression::Fault;
-use anyhow::Context;
+use crate::print::failed;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -104,8 +104,8 @@ fn in_full(error: &anyhow::Error) -> String {
 /// Help and versions on standard output; wrong arguments in one line on standard error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        let printed = error.print().and_then(|()| io::stdout().flush()).context("standard output");
-        return code(printed.map(|()| Outcome::Done));
+        let printed = error.print().and_then(|()| io::stdout().flush()).map_err(failed);
+        return code(printed.map(|()| Outcome::Done).map_err(Into::into));
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
@@ -190,13 +190,10 @@ pub(crate) fn tell(what: &str) {
     let _ = io::stderr().write_all(format!("wharf: {line}\n").as_bytes());
 }
 
-/// Whether all that went wrong is that nobody reads our standard output any more.
+/// Whether all that went wrong is that nobody reads our standard output any more. Another pipe that breaks is a failure.
 fn output_closed(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<wharf::engine::Error>().is_some_and(wharf::engine::Error::output_closed)
             || matches!(cause.downcast_ref(), Some(sink::Error::Closed))
-            || cause
-                .downcast_ref::<io::Error>()
-                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     })
 }

@@ -72,7 +72,8 @@ pub(crate) fn run(arguments: &DemoArgs) -> anyhow::Result<Outcome> {
                 "Two hosts, client {} and server {}, with a wire between them (a veth pair between two\n\
                  network namespaces). Real programs talk through real sockets; wharf captures the wire.",
                 CAST.client, CAST.server
-            )?;
+            )
+            .map_err(failed)?;
             live::play(&CAST, &mut keep).context("the demo's network")?
         }
         Err(unavailable) => {
@@ -81,12 +82,13 @@ pub(crate) fn run(arguments: &DemoArgs) -> anyhow::Result<Outcome> {
                 "No live network here: {}.\n\
                  The same story from frames that wharf builds itself, through the same pipeline:",
                 unavailable.reason
-            )?;
+            )
+            .map_err(failed)?;
             collect(Engine::builder().source(offline::Script::new(&CAST)), &mut keep)?
         }
     };
     let story = Story { cast: &CAST, packets: &keep.packets, report: &report, paint };
-    story.tell(&mut out).and_then(|()| out.flush()).context("standard output")?;
+    story.tell(&mut out).and_then(|()| out.flush()).map_err(failed)?;
     Ok(Outcome::Done)
 }
 
