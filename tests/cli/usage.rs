@@ -16,6 +16,85 @@ fn an_unknown_checksum_variant_is_bad_usage() {
     assert_eq!(run("").0, 0);
 }
 
+/// One line that has the hint in it, code 2, and nothing on standard output.
+fn refused(arguments: &str, hint: &str) {
+    let (code, out, err) = run(arguments.split(' '));
+    assert_eq!((code, out.as_str()), (2, ""), "{arguments}: {err}");
+    assert!(err.starts_with("wharf: ") && err.contains(hint), "{arguments}: {err}");
+    assert_eq!(err.lines().count(), 1, "{arguments}: {err}");
+}
+
+/// clap forgets what an option requires where that cannot be beside another option that was given.
+#[test]
+fn what_requires_an_option_is_refused_where_that_cannot_be() {
+    #[cfg(feature = "xdp")]
+    for option in ["--queue 0", "--xdp-copy", "--xdp-spin"] {
+        for other in ["-r a", "-i lo -Q in", "-i lo -p", "-i lo --netns x", "-i lo --cores 0 --fanout cpu", "-i lo -j host"]
+        {
+            for command in ["sniff", "dns"] {
+                refused(&format!("{command} {other} {option}"), "cannot be used with");
+            }
+        }
+    }
+    for option in ["--before 1s", "--after 1s", "--trouble-memory 1m"] {
+        refused(&format!("sniff -r a -w b --print {option}"), "cannot be used with");
+    }
+    for choice in ["--number 1", "--as hex", "--only first"] {
+        refused(&format!("follow -r a --json {choice}"), "cannot be used with");
+    }
+    for option in ["--loop 2", "--speed 2x"] {
+        for frames in ["--seed 2", "--size 64", "--port 53", "--distinct 5", "--vlan 7"] {
+            refused(&format!("gen -i lo {option} {frames}"), "--read");
+        }
+    }
+    refused("split -r a --rest b --max-open 5", "cannot be used with");
+    refused("split -r a --to tcp/80=b --max-open 5", "--each");
+    refused("sniff -i lo --fanout cpu -r a", "cannot be used with");
+}
+
+/// What was taken and changed nothing.
+#[test]
+fn an_option_that_would_do_nothing_is_refused() {
+    for option in ["--format pcap", "--comment x", "--write-queue 1m"] {
+        refused(&format!("sniff -r a {option}"), "name one with -w");
+    }
+    for file in ["-w b.pcap", "-w b.cap.gz", "-w b.pcapng --format pcap"] {
+        refused(&format!("sniff -r a {file} --comment x"), "pcap has no place for a --comment");
+    }
+    refused("split -r a --to tcp/80=b.pcap --comment x", "b.pcap: pcap has no place for a --comment");
+    refused("split -r a --to tcp/80=b --each {port}.pcap --comment x", "pcap has no place for a --comment");
+    for option in ["-x", "-X", "-A", "-e", "-q", "-S", "-#", "-tttt", "--nano"] {
+        for other in ["--json", "--count", "--count --json", "--json -w b --print"] {
+            refused(&format!("sniff -r a {other} {option}"), "shapes lines of text");
+        }
+    }
+    for option in ["--qdisc", "--strict", "--yes-on-this-interface"] {
+        refused(&format!("gen -w a --count 1 {option}"), "cannot be used with");
+    }
+    #[cfg(feature = "xdp")]
+    refused("gen -w a --count 1 --xdp", "cannot be used with");
+    #[cfg(feature = "proxy")]
+    for option in ["--admin 9901", "--cores 0", "--json", "--drain 5s"] {
+        refused(&format!("proxy --check a {option}"), "cannot be used with");
+    }
+    refused("filter -r a -y RAW tcp", "cannot be used with");
+    refused("filter -s 96 tcp", "-d and --json show");
+    refused("filter -r a -s 96 tcp", "cannot be used with");
+}
+
+/// What users of tcpdump have in one word with -w is told, and the file written.
+#[test]
+fn options_of_lines_beside_a_file_are_told() {
+    let dir = tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    fs::write(path("a.pcap"), capture::small()).unwrap();
+    let (code, out, err) = run(["sniff", "-nnvvXSs0", "-r", &path("a.pcap"), "-w", &path("b.pcap")]);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    assert!(err.starts_with("wharf: -S shows nothing with -w unless --print is given too\n5 received"), "{err}");
+    let (code, _, err) = run(["sniff", "-nv", "-r", &path("a.pcap"), "-w", &path("c.pcap")]);
+    assert_eq!((code, err.as_str()), (0, "5 received = 5 delivered + 0 filtered out + 0 dropped\n"));
+}
+
 #[test]
 fn bad_usage_is_one_line_and_code_2() {
     for (arguments, hint) in [
@@ -72,10 +151,7 @@ fn bad_usage_is_one_line_and_code_2() {
         ("split -r a --each {port} --rest b", "cannot be used with"),
         ("completions tclsh", "possible values: bash"),
     ] {
-        let (code, out, err) = run(arguments.split(' '));
-        assert_eq!((code, out.as_str()), (2, ""), "{arguments}: {err}");
-        assert!(err.starts_with("wharf: ") && err.contains(hint), "{arguments}: {err}");
-        assert_eq!(err.lines().count(), 1, "{arguments}: {err}");
+        refused(arguments, hint);
     }
     // What is no habit of sniff's users is not explained to others.
     let (_, _, err) = run(["split", "-y", "RAW"]);

@@ -69,7 +69,7 @@ pub(crate) struct FollowArgs {
     only: Option<SideName>,
 
     /// With --list: a JSON object a conversation
-    #[arg(long, requires = "list", help_heading = "Output")]
+    #[arg(long, requires = "list", conflicts_with_all = ["number", "form", "only"], help_heading = "Output")]
     json: bool,
 }
 

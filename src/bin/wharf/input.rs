@@ -12,6 +12,7 @@ use crate::wish::Wish;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use wharf::demux::Rule;
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::filter::Filter;
@@ -88,6 +89,11 @@ impl InputArgs {
     /// The capture file, when there is one and it has a path.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.read.as_deref().filter(|path| *path != "-")
+    }
+
+    /// Tells that often how the run is doing, unless something else was asked for.
+    pub(crate) fn tell_every(&mut self, every: Duration) {
+        self.stats.tell_every(every);
     }
 
     /// Who the run goes on as, if as somebody else.

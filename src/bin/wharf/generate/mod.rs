@@ -101,7 +101,7 @@ pub(crate) struct GenArgs {
 
     /// Send by AF_XDP, from a queue of the interface for each CPU
     #[cfg(feature = "xdp")]
-    #[arg(long, help_heading = "Sending", conflicts_with = "qdisc")]
+    #[arg(long, help_heading = "Sending", conflicts_with_all = ["qdisc", "write"])]
     xdp: bool,
 
     /// Have the kernel make the frames and send them (BPF test runs): millions a second into a veth pair
@@ -114,11 +114,11 @@ pub(crate) struct GenArgs {
 
     /// Send through the interface's queueing discipline, not past it: captures on this interface then see the frames
     /// too
-    #[arg(long, help_heading = "Sending")]
+    #[arg(long, help_heading = "Sending", conflicts_with = "write")]
     qdisc: bool,
 
     /// Send on an interface that a default route leads through, itself or by what it stands on
-    #[arg(long, help_heading = "Sending")]
+    #[arg(long, help_heading = "Sending", conflicts_with = "write")]
     yes_on_this_interface: bool,
 
     /// Print the account as a JSON object
@@ -126,7 +126,7 @@ pub(crate) struct GenArgs {
     json: bool,
 
     /// Exit with code 3 when a frame was refused, or dropped by the interface
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["write", "dry_run"])]
     strict: bool,
 }
 
@@ -169,6 +169,12 @@ pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
     let pace = arguments.pace.pace(arguments.read.is_some());
     if arguments.read.as_deref().is_some_and(|path| path == "-") && arguments.passes.is_some() {
         bail!(args::usage("--loop reads its file again: standard input cannot be"));
+    }
+    // What clap does not ask for beside what describes made-up frames, with which -r cannot be.
+    for (given, option) in [(arguments.passes.is_some(), "--loop"), (arguments.pace.speed.is_some(), "--speed")] {
+        if given && arguments.read.is_none() {
+            bail!(args::usage(&format!("{option} is of recorded frames: give a capture file with --read")));
+        }
     }
     if let Some(CoreList(cores)) = &arguments.cores {
         check_cores(cores)?;

@@ -54,7 +54,7 @@ pub(crate) struct ProxyArgs {
     pub(super) config: Option<PathBuf>,
 
     /// Say whether FILE is a right configuration, and what is wrong where, and do nothing else
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "listen"])]
+    #[arg(long, value_name = "FILE", exclusive = true)]
     pub(super) check: Option<PathBuf>,
 
     /// Go on as USER, with the user's groups and no capabilities, once all sockets are bound
