@@ -9,6 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("frame", &[]),
     ("checksum", &[]),
     ("sys", &[]),
+    ("duration", &[]),
     // Prefetching.
     ("ring", &["sys"]),
     // The synthetic source builds what it hands out.
@@ -28,8 +29,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sink", &["frame", "parse", "verify", "batch", "flow", "demux", "checksum", "sys"]),
     // Looks at the host, not at packets.
     ("doctor", &["sys"]),
-    // Port rules; what a client's first bytes are; the CRC32c of PROXY headers.
-    ("proxy", &["demux", "parse", "sys", "checksum"]),
+    // Times; port rules; what a client's first bytes are; the CRC32c of PROXY headers.
+    ("proxy", &["demux", "parse", "sys", "checksum", "duration"]),
     // The only place that knows the order.
     ("engine", &["frame", "source", "parse", "verify", "batch", "filter", "demux", "sink", "ring"]),
 ];
