@@ -106,7 +106,14 @@ fn the_second_signal_ends_at_once() {
     fs::write(&file, capture::large()).unwrap();
     // Nobody reads its standard output: the first signal is not seen while a write blocks.
     let mut child = spawn(env!("CARGO_BIN_EXE_wharf"), &["sniff", "-nvvXr", &file]);
-    std::thread::sleep(Duration::from_millis(500));
+    // Where it stands once the pipe is full.
+    let pipe = child.stdout.as_ref().unwrap();
+    let full = rustix::pipe::fcntl_getpipe_size(pipe).unwrap() as u64 - 4096;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while rustix::io::ioctl_fionread(pipe).unwrap() < full {
+        assert!(Instant::now() < deadline, "the pipe is not filled");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     signal(&child, Signal::INT);
     std::thread::sleep(Duration::from_millis(300));
     assert!(child.try_wait().unwrap().is_none(), "it waits for its reader");
@@ -167,7 +174,13 @@ fn a_pipe_that_breaks_elsewhere_is_a_failure() {
 
 #[test]
 fn a_closed_pipe_is_no_failure_of_tables_and_help_either() {
-    for arguments in [&["interfaces"][..], &["demo", "--offline"], &["man"], &["completions", "bash"], &["sniff", "--help"]] {
+    for arguments in [
+        &["interfaces"][..],
+        &["demo", "--offline"],
+        &["man"],
+        &["completions", "bash"],
+        &["sniff", "--help"],
+    ] {
         let mut child = spawn(env!("CARGO_BIN_EXE_wharf"), arguments);
         drop(child.stdout.take());
         let (status, err) = ended(&mut child);
