@@ -25,7 +25,7 @@ const HOLD: Duration = Duration::from_secs(1);
 pub(crate) struct WriteArgs {
     /// Write packets to FILE instead of printing them; `-` for standard output
     ///
-    /// The format is pcap when the name ends in .pcap or .cap, otherwise pcapng; .gz behind it compresses.
+    /// The format is pcap when the name ends in .pcap, .cap or .dmp, otherwise pcapng; .gz behind it compresses.
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
 
@@ -36,16 +36,16 @@ pub(crate) struct WriteArgs {
     /// Go on to a new file every SECONDS; FILE is a pattern for strftime(3), such as web-%H%M%S.pcapng,
     /// and a name that comes again gets a number appended
     #[arg(short = 'G', long, value_name = "SECONDS", requires = "write")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_parser = args::seconds)]
     rotate_seconds: Option<u64>,
 
     /// Go on to a new file after N packets; new names get a number appended
-    #[arg(long, value_name = "N", requires = "write", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "write", value_parser = args::count)]
     file_packets: Option<u64>,
 
     /// With -C or --file-packets, overwrite the oldest of COUNT files; with -G, end after COUNT files
     #[arg(short = 'W', long, value_name = "COUNT", requires = "rotates")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_parser = args::count)]
     file_count: Option<u64>,
 
     #[command(flatten)]

@@ -27,12 +27,12 @@ const OUTGOING: u32 = 4;
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
-  wharf filter 'tcp port 80 or 443'                  what it means
-  wharf filter -d 'vlan 100 and host 10.0.0.1'       its program, as tcpdump -d prints it
-  wharf filter -d --live 'vlan 100'                  the one a live capture has in the kernel
-  wharf filter -y RAW -ddd tcp                       numbers, as iptables -m bpf and tc take them
-  tcpdump -ddd arp | wharf filter -d -F -             a program of numbers, in assembly
-  wharf filter -r all.pcapng 'udp and not port 53'   how many packets match, here and in BPF
+  wharf filter 'tcp port 80 or 443'             what it means
+  wharf filter -d 'vlan 100 and host 10.0.0.1'  its program, as tcpdump -d does
+  wharf filter -d --live 'vlan 100'             the one for the kernel
+  wharf filter -y RAW -ddd tcp                  numbers, for iptables or tc
+  tcpdump -ddd arp | wharf filter -d -F -       a program of numbers, read
+  wharf filter -r all.pcapng udp                how many match, here and in BPF
 
 {TABLE}"))]
 pub(crate) struct FilterArgs {

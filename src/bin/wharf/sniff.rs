@@ -32,10 +32,10 @@ Examples:
   wharf sniff -i eth0 -w web-%H.pcapng -G 3600  a file an hour, until ^C
   wharf sniff -r web.pcapng --json | jq .dst    a JSON object a packet
   wharf sniff -i eth0 --trouble loss,reset -w bad.pcapng
-                                                only flows that had trouble, from 5 s before it
-  wharf sniff -i eth0 tcp port 80 or 443        what matches, chosen in the kernel
-  wharf sniff -r web.pcapng.gz --count          who used which port, and were the checksums right
-  ssh host tcpdump -U -w - | wharf sniff -r -   packets from elsewhere, as they come
+                                                flows that had trouble
+  wharf sniff -i eth0 tcp port 80 or 443        chosen in the kernel
+  wharf sniff -r web.pcapng.gz --count          who used which port
+  ssh host tcpdump -U -w - | wharf sniff -r -   packets from elsewhere
 
 {TABLE}{STRICT}"))]
 pub(crate) struct SniffArgs {

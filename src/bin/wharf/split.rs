@@ -27,10 +27,10 @@ use wharf::sink::{CaptureFormat, Split, Tee, Template};
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
-  wharf split -r all.pcapng --to tcp/80,443=web.pcapng --to any/53=dns.pcapng --rest other.pcapng
+  wharf split -r all.pcapng --to tcp/80,443=web.pcapng --rest other.pcapng
   wharf split -r all.pcapng --each 'by-port/{{proto}}-{{port}}.pcapng'
   wharf split -i eth0 --to udp/53=dns.pcapng --strict
-  wharf split -r all.pcapng --to 'icmp or icmp6=icmp.pcapng' --to 'host 10.0.0.1=one.pcapng'
+  wharf split -r all.pcapng --to 'icmp or icmp6=icmp.pcapng'
   wharf split -r all.pcapng --each '{{port}}.pcapng' not net 10.0.0.0/8
 
 {TABLE}{STRICT}"))]

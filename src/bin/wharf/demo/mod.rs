@@ -7,7 +7,8 @@ mod paint;
 mod seen;
 mod story;
 
-use crate::exit::Outcome;
+use crate::exit::{Outcome, TABLE};
+use crate::print::failed;
 use anyhow::Context;
 use clap::Args;
 use paint::Paint;
@@ -23,6 +24,12 @@ use wharf::sys::namespace::{self, Unavailable};
 /// Needs no root: the network is in namespaces of its own and gone afterwards. Where those are
 /// forbidden the same story is told from frames that wharf builds itself.
 #[derive(Args, Debug)]
+#[command(after_help = format!("\
+Examples:
+  wharf demo
+  wharf demo --offline
+
+{TABLE}"))]
 pub(crate) struct DemoArgs {
     /// Tell the story from built frames, even where namespaces are allowed
     #[arg(long)]

@@ -41,7 +41,7 @@ const PORTS: &str = "any/53,5353,5355";
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
-  wharf dns -i eth0                            questions and answers as they come
+  wharf dns -i eth0                            questions, answers as they come
   wharf dns -r office.pcapng host 10.0.0.7     what one host asked for
   wharf dns -r office.pcapng --json | jq 'select(.rcode == 3) | .name'
   wharf dns -r office.pcapng --csv > dns.csv   for a spreadsheet or a database

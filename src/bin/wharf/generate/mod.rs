@@ -37,25 +37,26 @@ use wharf::sink::transmit::{Pace, Rate, Speed, Transmit, TransmitOptions};
 #[command(after_help = format!("\
 Examples:
   wharf gen -i veth0 --count 1M --size 64
-  wharf gen -i veth0 --rate 100k --duration 10s --size imix --protocol tcp:9,udp:1 --port 80,443,8000-8999
-  wharf gen -i veth0 --rate 1Gbit --size 64-1514 --ipv6 50 --vlan 100 --bad-checksums 1 --stamp
+  wharf gen -i veth0 --rate 100k --duration 10s --size imix
+  wharf gen -i veth0 --rate 1Gbit --protocol tcp:9,udp:1 --port 80,8000-8999
+  wharf gen -i veth0 --size 64-1514 --ipv6 50 --vlan 100 --bad-checksums 1
   wharf gen -i veth0 -r day.pcapng --speed 2x
   wharf gen -i veth0 -r day.pcap --flat-out --loop forever --duration 30s
   wharf gen -i veth0 -r day.pcap not arp
   sudo wharf gen -i veth0 --live-frames --size imix --duration 10s
   wharf gen -w made.pcap --count 1000 --size imix --rate 10k
 
-A capture on the sending interface itself does not see these frames unless they are sent with --qdisc: capture the other
-end of the wire.
+A capture on the sending interface itself does not see these frames unless they are sent with --qdisc: capture the \
+other end of the wire.
 
-Rates are those of frames as they lie in memory, without preamble, frame check sequence and gap. What is told at
-the end is what the kernel took; the interface's own counters say what became of it.
+Rates are those of frames as they lie in memory, without preamble, frame check sequence and gap. What is told at the \
+end is what the kernel took; the interface's own counters say what became of it.
 
 {TABLE}
-  3  --strict was given and a frame was refused, or dropped by the interface"))]
+  3  --strict was given and a frame was refused, or the interface dropped it"))]
 pub(crate) struct GenArgs {
     /// Send on this interface
-    #[arg(short, long, value_name = "IFACE", required_unless_present_any = ["write", "dry_run"])]
+    #[arg(short, long, value_name = "IFACE")]
     interface: Option<String>,
 
     /// Send the frames of a capture file; `-` for standard input
@@ -71,7 +72,7 @@ pub(crate) struct GenArgs {
     dry_run: bool,
 
     /// Send N frames: 1000, 10k, 1M
-    #[arg(short, long, value_name = "N", value_parser = values::count)]
+    #[arg(short, long, value_name = "N", value_parser = args::count)]
     count: Option<u64>,
 
     /// Send for so long: 10s, 500ms, 2m
@@ -166,12 +167,17 @@ struct Plan {
 }
 
 pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
+    if arguments.interface.is_none() && arguments.write.is_none() && !arguments.dry_run {
+        bail!(args::usage("nowhere to send: give -i IFACE, -w FILE or --dry-run"));
+    }
     let pace = arguments.pace.pace(arguments.read.is_some());
     if arguments.read.as_deref().is_some_and(|path| path == "-") && arguments.passes.is_some() {
         bail!(args::usage("--loop reads its file again: standard input cannot be"));
     }
     // What clap does not ask for beside what describes made-up frames, with which -r cannot be.
-    for (given, option) in [(arguments.passes.is_some(), "--loop"), (arguments.pace.speed.is_some(), "--speed")] {
+    for (given, option) in
+        [(arguments.passes.is_some(), "--loop"), (arguments.pace.speed.is_some(), "--speed")]
+    {
         if given && arguments.read.is_none() {
             bail!(args::usage(&format!("{option} is of recorded frames: give a capture file with --read")));
         }
@@ -214,6 +220,6 @@ pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
             let cores = arguments.cores.map(|CoreList(cores)| cores).unwrap_or_default();
             send::run(feed, options, &cores, &plan)
         }
-        (None, None) => bail!(args::usage("nowhere to send: give -i IFACE or -w FILE")),
+        (None, None) => bail!("nowhere to send"),
     }
 }
