@@ -28,7 +28,7 @@ fn shapes() -> Vec<(&'static str, usize, bool, Traffic)> {
         ("tcp 64", 64, false, only(Protocol::Tcp)),
         ("udp 64", 64, false, only(Protocol::Udp)),
         ("tcp and udp 64", 64, true, fixed(64)),
-        ("imix", 362, true, Traffic { sizes: Sizes::Imix, ..base.clone() }),
+        ("imix", 358, true, Traffic { sizes: Sizes::Imix, ..base.clone() }),
         ("full 1514", 1_514, true, fixed(1_514)),
         ("ipv6 and vlan 100", 100, true, Traffic { ipv6_percent: 50, vlan_percent: 50, ..fixed(100) }),
         ("vxlan 200", 200, false, Traffic { tunnel_percent: 100, ..fixed(200) }),

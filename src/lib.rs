@@ -28,7 +28,7 @@
 //!
 //! Beside the line stand [`build`] (writes the headers that parse reads), [`checksum`] (the Internet
 //! checksum and CRC32c), [`doctor`] (what on this host costs packets or misleads) and [`sys`] (the kernel's side:
-//! sockets, mappings, namespaces); and, on the same port rules, `proxy`, which passes on connections and datagrams
+//! sockets, mappings, namespaces), [`duration`] (times as text); and, on the same port rules, `proxy`, which passes on connections and datagrams
 //! instead of frames.
 //!
 //! A whole run:
@@ -97,6 +97,7 @@ pub mod build;
 pub mod checksum;
 pub mod demux;
 pub mod doctor;
+pub mod duration;
 pub mod engine;
 pub mod filter;
 pub mod flow;

@@ -4,6 +4,8 @@
 #![allow(unsafe_code, reason = "a global allocator that counts cannot be written without")]
 
 mod capture;
+#[path = "support/oracles.rs"]
+mod oracles;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::Range;
@@ -341,7 +343,7 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn captured_frames() {
     let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
-        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        oracles::missing("WHARF_CORPUS is not set");
         return;
     };
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

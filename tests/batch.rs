@@ -6,6 +6,8 @@
 
 #[expect(dead_code, reason = "only the bytes are wanted here")]
 mod frames;
+#[path = "support/oracles.rs"]
+mod oracles;
 
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -538,7 +540,7 @@ fn every_batch_length_is_read_whole() {
 #[test]
 fn captures_are_read_as_their_frames_are() {
     let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
-        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        oracles::missing("WHARF_CORPUS is not set");
         return;
     };
     let mut findings = Findings::new();

@@ -2,6 +2,9 @@
 //!
 //! Skipped, aloud, where TShark 4.0 is not installed: other versions name some protocols otherwise.
 
+#[path = "support/oracles.rs"]
+mod oracles;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::Command;
@@ -30,7 +33,7 @@ fn tshark(link_type: u16, frames: &[&Vec<u8>], fields: &[&str]) -> Option<Vec<St
     let version =
         Command::new("tshark").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
     if !version.starts_with(b"TShark (Wireshark) 4.0.") {
-        eprintln!("SKIPPED: TShark 4.0 is not installed");
+        oracles::missing("TShark 4.0 is not installed");
         return None;
     }
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");

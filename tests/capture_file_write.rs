@@ -1,6 +1,8 @@
 //! Writing capture files: what was read is what is written, in every variant; rotation; failures.
 
 mod capture;
+#[path = "support/oracles.rs"]
+mod oracles;
 
 use capture::{BIG, Frames, LITTLE, Taken, blocks, copy, deliver, read, read_bytes, rich_pcapng};
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
@@ -313,7 +315,7 @@ fn an_empty_file_knows_its_interfaces() {
 #[test]
 fn corpus_against_another_reader() {
     let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
-        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        oracles::missing("WHARF_CORPUS is not set");
         return;
     };
     let mut compared = 0;

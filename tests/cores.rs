@@ -1,8 +1,13 @@
 //! Any number of workers gives the same results, down to the byte, and ends in the same way.
 
 mod capture;
+#[path = "support/oracles.rs"]
+mod oracles;
+#[path = "support/skip.rs"]
+mod skip;
 
 use capture::{BIG, LITTLE};
+use skip::skip;
 use std::fs;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,8 +27,7 @@ fn cores() -> Option<Vec<usize>> {
     let cores: Vec<usize> =
         core_affinity::get_core_ids().unwrap().iter().map(|core| core.id).take(3).collect();
     if cores.len() < 2 {
-        eprintln!("SKIPPED: only one CPU");
-        assert!(std::env::var("WHARF_LIVE").as_deref() != Ok("require"), "SKIPPED: only one CPU");
+        skip("only one CPU");
         return None;
     }
     Some(cores)
@@ -163,7 +167,7 @@ fn sections_interfaces_and_annotations_in_any_place() {
 fn every_file_of_the_corpus() {
     let Some(cores) = cores() else { return };
     let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
-        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        oracles::missing("WHARF_CORPUS is not set");
         return;
     };
     let mut folders = vec![Path::new(&corpus).join("captures")];

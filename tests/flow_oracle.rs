@@ -1,5 +1,8 @@
 //! What is found of TCP segments, against what an independent dissector found: with `WHARF_CORPUS` set.
 
+#[path = "support/oracles.rs"]
+mod oracles;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -144,7 +147,7 @@ fn tables(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn segments_are_judged_as_by_an_independent_dissector() {
     let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
-        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        oracles::missing("WHARF_CORPUS is not set");
         return;
     };
     let (captures, oracle) = (Path::new(&corpus).join("captures"), Path::new(&corpus).join("oracle"));

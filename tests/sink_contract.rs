@@ -1,11 +1,15 @@
-//! The contract of [`wharf::sink::Sink`], held by one battery over every implementation.
+//! The contract of [`wharf::sink::Sink`], held by one battery over the implementations that leave something for each packet:
+//! capture files, one or many, lines and objects. What is left by counts, flows, streams, conversations, trouble and
+//! transmission is looked at in tests of their own.
 
 mod capture;
 
 use capture::{Frames, deliver, read};
 use std::path::Path;
 use wharf::frame::Annotation;
-use wharf::sink::{CaptureFileWriter, CaptureFormat, InterfaceStatistics, Rotation, Sink, Split};
+use wharf::sink::{
+    CaptureFileWriter, CaptureFormat, InterfaceStatistics, Json, Rotation, Sink, Split, Text, TextOptions,
+};
 
 /// What every sink keeps to. `make` makes one that writes below a directory, `packets` counts what it left there.
 fn battery<S: Sink>(make: impl Fn(&Path) -> S, packets: impl Fn(&Path) -> usize) {
@@ -65,6 +69,21 @@ fn capture_file_writer_with_other_options() {
     let options =
         CaptureFileWriter::options().format(CaptureFormat::Pcap).snap_length(10).packet_buffered(true);
     battery(|directory| options.clone().create(directory.join("a.pcapng")).unwrap(), count);
+}
+
+/// Lines in the one file below a directory.
+fn lines(directory: &Path) -> usize {
+    std::fs::read_to_string(directory.join("lines")).unwrap().lines().count()
+}
+
+#[test]
+fn text_and_json() {
+    let file = |directory: &Path| std::fs::File::create(directory.join("lines")).unwrap();
+    for line_buffered in [false, true] {
+        let options = TextOptions { line_buffered, ..TextOptions::default() };
+        battery(|directory| Text::new(file(directory), options.clone()), lines);
+        battery(|directory| Json::new(file(directory)).line_buffered(line_buffered), lines);
+    }
 }
 
 #[test]

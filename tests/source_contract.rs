@@ -1,4 +1,6 @@
-//! The contract of [`wharf::source::Source`], held by one battery over every implementation.
+//! The contract of [`wharf::source::Source`], held by one battery over the implementations that give the same frames each
+//! time: capture files, read and mapped, and the synthetic source. AF_PACKET and AF_XDP, whose frames come off a wire, are
+//! held to it by `tests/live`.
 
 mod capture;
 
@@ -91,15 +93,35 @@ fn pcapng() {
     battery(bytes(rich_pcapng()));
 }
 
-#[test]
-fn more_frames_than_a_batch_and_than_a_read() {
+/// More than a read takes in, and more than the least that is mapped.
+fn large() -> Vec<u8> {
     let mut file = LITTLE.pcap(0xA1B2_3C4D, (2, 4), 1);
     for index in 0..3000_u32 {
         let data = vec![index as u8; (index as usize * 7) % 1500];
         file.extend(LITTLE.record((index, index), (data.len() as u32, 1500), 0, &data));
     }
     assert!(file.len() > 2 << 20);
-    battery(bytes(file));
+    file
+}
+
+#[test]
+fn more_frames_than_a_batch_and_than_a_read() {
+    battery(bytes(large()));
+}
+
+#[test]
+fn a_mapped_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("large.pcap");
+    // Closed again: what somebody may write to is read.
+    std::fs::write(&path, large()).unwrap();
+    let mut source = CaptureFile::open(&path).unwrap();
+    let Ok(Fill::Batch(_)) = source.fill(1) else { panic!("a frame") };
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mapped = maps.contains(path.to_str().unwrap());
+    assert!(mapped || std::env::var("WHARF_MAP").as_deref() == Ok("off"), "{maps}");
+    drop(source);
+    battery(|| CaptureFile::open(&path).unwrap());
 }
 
 #[test]

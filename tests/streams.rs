@@ -1,6 +1,8 @@
 //! Streams in files and packets from fragments, by hand and beside what another dissector makes of a corpus.
 
 mod conversation;
+#[path = "support/oracles.rs"]
+mod oracles;
 
 use conversation::{chat, tcp, udp, write};
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,7 +133,7 @@ fn put_together(path: &Path) -> BTreeMap<u64, Whole> {
 /// The capture files of the corpus with an oracle of this kind, and its rows by column.
 fn oracles(suffix: &str) -> Option<Vec<(PathBuf, Rows)>> {
     let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
-        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        oracles::missing("WHARF_CORPUS is not set");
         return None;
     };
     let corpus = PathBuf::from(corpus);
@@ -161,7 +163,7 @@ fn oracles(suffix: &str) -> Option<Vec<(PathBuf, Rows)>> {
 fn the_corpus_streams_are_those_of_another_dissector() {
     let Some(oracles) = oracles(".follow.tsv") else { return };
     if Command::new("sha256sum").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: no sha256sum");
+        oracles::missing("no sha256sum");
         return;
     }
     let (mut streams, mut differing) = (0, Vec::new());

@@ -1,6 +1,9 @@
 //! What the text and JSON sinks write: golden files over frames of every kind, tcpdump's own word on the
 //! same frames where it is installed, and every frame cut at every length.
 
+#[path = "support/oracles.rs"]
+mod oracles;
+
 use std::io::Write as _;
 use std::process::Command;
 use wharf::batch::Findings;
@@ -277,7 +280,7 @@ fn objects_say_what_the_contract_asks_for() {
 #[test]
 fn tcpdump_prints_the_same() {
     if Command::new("tcpdump").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: tcpdump is not installed");
+        oracles::missing("tcpdump is not installed");
         return;
     }
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -309,10 +312,8 @@ fn tcpdump_prints_the_same() {
             .output()
             .unwrap();
         let theirs = String::from_utf8_lossy(&output.stdout).into_owned();
-        if theirs.is_empty() {
-            eprintln!("SKIPPED: tcpdump {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-            return;
-        }
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !theirs.is_empty(), "tcpdump {arguments:?}: {error}");
         let ours = common().text(options);
         for (ours, theirs) in ours.lines().zip(theirs.lines()) {
             // With -v tcpdump leaves out the length of these, or puts it elsewhere.

@@ -4,6 +4,8 @@
 //! With `WHARF_CORPUS` set, every frame of the captures there is cut too.
 
 mod frames;
+#[path = "support/oracles.rs"]
+mod oracles;
 
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -125,7 +127,7 @@ fn every_shape_with_each_byte_changed() {
 #[test]
 fn every_corpus_frame_cut_at_every_length() {
     let Some(corpus) = std::env::var_os("WHARF_CORPUS") else {
-        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        oracles::missing("WHARF_CORPUS is not set");
         return;
     };
     let mut frames = 0u64;

@@ -93,6 +93,11 @@ impl FromStr for Rule {
         }
         match text.parse() {
             Ok(filter) => Ok(Self::Filter(filter)),
+            // No filter, and clear what it is meant for.
+            Err(_) if is_number(text) => {
+                let reason = format!("a protocol stands before ports: tcp/{text}, udp/{text} or any/{text}");
+                Err(RuleError { rule: text.to_owned(), column: 1, reason })
+            }
             Err(error) => Err(RuleError::of_filter(text, &error)),
         }
     }
@@ -102,6 +107,12 @@ impl FromStr for Rule {
 fn is_ports(text: &str) -> bool {
     let behind = text.trim_start_matches(|c: char| c.is_alphanumeric());
     text.trim().is_empty() || behind.starts_with('/')
+}
+
+/// Whether there are ports alone.
+fn is_number(text: &str) -> bool {
+    let digits = text.chars().all(|c| c.is_ascii_digit() || ",-".contains(c));
+    digits && text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 impl RuleError {

@@ -25,7 +25,7 @@ pub enum Error {
         fault: crate::filter::Error,
     },
     /// More outputs than the port map can number.
-    #[error("{0} outputs are more than the {max} that can be told apart", max = usize::from(u16::MAX))]
+    #[error("{0} outputs are more than the {max} that can be told apart", max = crate::demux::OutputId::MAX.0)]
     TooManyOutputs(usize),
     /// A worker could not be pinned.
     #[error("cannot run on CPU {core}: {problem}")]

@@ -218,9 +218,10 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Calls `show` on the caller's thread every so often while the run lasts.
+    /// Calls `show` on the caller's thread every so often while the run lasts, but not more often than every millisecond.
     pub fn observe(mut self, every: Duration, show: impl FnMut(Snapshot) + 'a) -> Self {
-        self.config.observer = Some(Observer { every, show: Box::new(show) });
+        self.config.observer =
+            Some(Observer { every: every.max(Duration::from_millis(1)), show: Box::new(show) });
         self
     }
 

@@ -154,7 +154,15 @@ impl Matcher {
     }
 
     /// Adds to `wanted` the indices of those frames of a batch that are, in order. All of them must be of the link type.
+    ///
+    /// # Panics
+    /// When the batch has more than 65,536 frames, whose indices are no `u16`.
     pub fn choose(&self, batch: Batch<'_>, wanted: &mut Vec<u16>) {
+        assert!(
+            batch.len() <= usize::from(u16::MAX) + 1,
+            "{} frames are more than u16 can tell apart",
+            batch.len()
+        );
         match &self.0 {
             Way::Ready(evaluator) => evaluator.choose(batch, wanted),
             Way::Tree(_) | Way::Program(_) => {

@@ -9,6 +9,7 @@
 mod arp;
 mod carried;
 mod cursor;
+mod dccp;
 pub mod dns;
 mod ethernet;
 mod gre;
@@ -41,6 +42,7 @@ mod wireless;
 
 pub use arp::ArpHeader;
 pub use carried::Carried;
+pub use dccp::DccpHeader;
 pub use ethernet::{EthernetHeader, MacAddress, VlanTag};
 pub use gre::GreHeader;
 pub use gtp::GtpHeader;
@@ -54,7 +56,7 @@ pub use mpls::MplsLabel;
 pub use packet::Packet;
 pub use ppp::PppoeHeader;
 pub use prefix::Prefix;
-pub use sctp::{DccpHeader, SctpHeader};
+pub use sctp::SctpHeader;
 pub use tcp::{TcpFlags, TcpHeader};
 pub use tcp_options::{SackBlocks, TcpOption, TcpOptions};
 pub use udp::UdpHeader;

@@ -25,7 +25,8 @@ pub const BATCH: usize = 256;
 
 /// A stream of frames, handed out in batches that borrow from the source.
 ///
-/// Contract, held by one battery over every implementation (`tests/source_contract.rs`):
+/// Contract, held by one battery over capture files and the synthetic source (`tests/source_contract.rs`) and by the live tests
+/// over what comes off a wire:
 /// frames are numbered from 1 without gaps; a batch holds at most `min(limit, BATCH)` frames; after
 /// [`Fill::End`] or an error every later call gives [`Fill::End`]; an error comes only after every
 /// frame that lay before it was handed out.

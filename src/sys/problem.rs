@@ -68,7 +68,9 @@ fn no_such_interface(name: &str, all: &[InterfaceInfo]) -> String {
     let names: Vec<_> = all.iter().map(|interface| interface.name.as_str()).collect();
     let near = names.iter().map(|there| (distance(name, there), there)).min();
     let hint = match near {
-        Some((distance, there)) if distance <= 2 => format!("; did you mean {there}?"),
+        Some((distance, there)) if distance <= 2 && 2 * distance <= name.chars().count() => {
+            format!("; did you mean {there}?")
+        }
         _ => ".".to_owned(),
     };
     format!("no such interface{hint} There are: {}", names.join(", "))
@@ -131,6 +133,11 @@ mod tests {
         assert_eq!(
             no_such_interface("enp3so", &all),
             "no such interface; did you mean enp3s0? There are: lo, enp3s0, any"
+        );
+        assert_eq!(
+            no_such_interface("a", &all),
+            "no such interface. There are: lo, enp3s0, any",
+            "nothing like it"
         );
         assert_eq!(no_such_interface("wlan0", &all), "no such interface. There are: lo, enp3s0, any");
     }

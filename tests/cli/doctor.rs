@@ -122,7 +122,7 @@ fn sysfs_of_the_same_namespace_is_read() {
     assert_eq!(code, 0, "{out}{err}");
     let (threaded, out) = out.split_once('\n').unwrap();
     if threaded != "1" {
-        eprintln!("SKIPPED in part: no ethtool here that would switch NAPI on");
+        skip("sysfs_of_the_same_namespace_is_read", "no ethtool here that would switch NAPI on");
     }
     let diagnosis: Value = serde_json::from_str(out).unwrap();
     let findings = diagnosis["findings"].as_array().unwrap();

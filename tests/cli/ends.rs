@@ -106,7 +106,14 @@ fn the_second_signal_ends_at_once() {
     fs::write(&file, capture::large()).unwrap();
     // Nobody reads its standard output: the first signal is not seen while a write blocks.
     let mut child = spawn(env!("CARGO_BIN_EXE_wharf"), &["sniff", "-nvvXr", &file]);
-    std::thread::sleep(Duration::from_millis(500));
+    // Where it stands once the pipe is full.
+    let pipe = child.stdout.as_ref().unwrap();
+    let full = rustix::pipe::fcntl_getpipe_size(pipe).unwrap() as u64 - 4096;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while rustix::io::ioctl_fionread(pipe).unwrap() < full {
+        assert!(Instant::now() < deadline, "the pipe is not filled");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     signal(&child, Signal::INT);
     std::thread::sleep(Duration::from_millis(300));
     assert!(child.try_wait().unwrap().is_none(), "it waits for its reader");
@@ -134,9 +141,46 @@ fn a_closed_pipe_ends_the_run_quietly() {
     assert!(out.lines().count() >= 256);
 }
 
+/// A pipe that is not standard output is a file like another: what it does not take is lost.
+#[test]
+fn a_pipe_that_breaks_elsewhere_is_a_failure() {
+    let dir = tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    fs::write(path("large.pcap"), capture::large()).unwrap();
+    let made = Command::new("mkfifo").arg(path("fifo")).status().unwrap();
+    assert!(made.success());
+    let to_file = format!("udp/9999={}", path("u.pcap"));
+    for arguments in [
+        &["sniff", "-r", &path("large.pcap"), "-w", &path("fifo"), "--strict"][..],
+        &["sniff", "-r", &path("large.pcap"), "-w", &path("fifo"), "--write-queue", "64k"],
+        &["split", "-r", &path("large.pcap"), "--rest", &path("fifo"), "--to", &to_file, "--strict"],
+    ] {
+        let mut child = spawn(env!("CARGO_BIN_EXE_wharf"), arguments);
+        // It can be opened for writing once somebody reads, who then goes.
+        let mut reader = fs::File::open(path("fifo")).unwrap();
+        reader.read_exact(&mut [0; 4]).unwrap();
+        drop(reader);
+        let (status, err) = ended(&mut child);
+        assert_eq!(status.code(), Some(1), "{arguments:?}: {err}");
+        let last = err.lines().last().unwrap_or_default();
+        assert!(last.starts_with("wharf: ") && last.contains("fifo: Broken pipe"), "{arguments:?}: {err}");
+    }
+    // Standard output by another name is still that.
+    let script = "\"$0\" sniff -r \"$1\" -w /dev/stdout | head -c 24 > /dev/null; exit ${PIPESTATUS[0]}";
+    let arguments = ["-c", script, env!("CARGO_BIN_EXE_wharf"), &path("large.pcap")];
+    let (status, err) = ended(&mut spawn("bash", &arguments));
+    assert_eq!(status.code(), Some(0), "{err}");
+}
+
 #[test]
 fn a_closed_pipe_is_no_failure_of_tables_and_help_either() {
-    for arguments in [&["interfaces"][..], &["man"], &["completions", "bash"], &["sniff", "--help"]] {
+    for arguments in [
+        &["interfaces"][..],
+        &["demo", "--offline"],
+        &["man"],
+        &["completions", "bash"],
+        &["sniff", "--help"],
+    ] {
         let mut child = spawn(env!("CARGO_BIN_EXE_wharf"), arguments);
         drop(child.stdout.take());
         let (status, err) = ended(&mut child);

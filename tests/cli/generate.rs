@@ -75,7 +75,7 @@ fn a_dry_run_says_what_would_be_sent() {
 #[test]
 fn bad_usage_is_one_line_and_code_2() {
     for (arguments, hint) in [
-        ("gen", "--interface"),
+        ("gen", "nowhere to send: give -i IFACE, -w FILE or --dry-run"),
         ("gen -i lo --rate fast", "100k (packets a second) or 1Gbit"),
         ("gen -i lo --size 10", "imix"),
         ("gen -i lo --protocol gre", "tcp:9,udp:1"),
@@ -139,7 +139,7 @@ fn every_way_to_send_gives_the_frames_of_the_seed() {
         other => return skip("every_way_to_send", &format!("needs root, unshare and ip: {other:?}")),
     };
     if output.status.code() == Some(98) {
-        return eprintln!("SKIPPED every_way_to_send: no ethtool here");
+        return skip("every_way_to_send", "no ethtool here");
     }
     let (code, out, err) = told(output);
     assert_eq!(code, 0, "{out}{err}");

@@ -2,7 +2,7 @@
 
 use super::capture::{self, udp};
 use super::live::in_namespace;
-use super::{run, told};
+use super::{oracles, run, skip, told};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::Write;
@@ -57,7 +57,10 @@ fn stop(child: &Child) {
 fn others_complain(file: &str) -> Option<String> {
     for program in ["capinfos", "tshark"] {
         let arguments: &[&str] = if program == "capinfos" { &["-c", file] } else { &["-c", "5", "-r", file] };
-        let Ok(output) = Command::new(program).args(arguments).output() else { continue };
+        let Ok(output) = Command::new(program).args(arguments).output() else {
+            oracles::missing(&format!("no {program}"));
+            continue;
+        };
         let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() || said.contains("cut short") {
             return Some(format!("{program}: {said}"));
@@ -122,7 +125,7 @@ fn a_write_that_is_killed_is_cut_at_a_page_and_the_reader_says_where() {
     }
     eprintln!("killed {} times: {whole} files whole, {cut} cut within a write", whole + cut);
     if cut == 0 {
-        eprintln!("SKIPPED in part: no write was hit by any of {whole} kills");
+        skip("a_write_that_is_killed", &format!("no write was hit by any of {whole} kills"));
     }
 }
 
@@ -131,7 +134,7 @@ fn packets_by_tshark(file: &str) -> Option<usize> {
     match Command::new("tshark").args(["-n", "-T", "fields", "-e", "frame.number", "-r", file]).output() {
         Ok(output) => Some(String::from_utf8_lossy(&output.stdout).lines().count()),
         Err(error) => {
-            eprintln!("SKIPPED in part: tshark: {error}");
+            oracles::missing(&format!("tshark: {error}"));
             None
         }
     }

@@ -43,6 +43,16 @@ fn packets_off_the_wire_until_the_limit() {
     assert!(err.contains(" received = 4 delivered + 0 filtered out + "), "{err}");
 }
 
+/// As tcpdump does: -v beside -w tells every second how it is going.
+#[test]
+fn verbose_beside_a_file_tells_how_the_capture_is_doing() {
+    let script = r#"cd "$(mktemp -d)"; "$0" sniff -i lo -nv -w a.pcapng 2> err & pid=$!
+        for n in $(seq 200); do grep -q packets/s err && break; sleep 0.05; done; kill -TERM $pid; wait $pid; cat err"#;
+    let Some(output) = in_namespace("verbose_beside_a_file", script) else { return };
+    let (_, out, err) = told(output);
+    assert!(out.contains(" packets/s  ") && out.contains("ring 0 %"), "{out}{err}");
+}
+
 #[test]
 fn split_until_interrupted() {
     let script = format!(

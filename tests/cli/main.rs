@@ -17,6 +17,8 @@ mod gone;
 mod kill;
 mod live;
 mod live_flows;
+#[path = "../support/oracles.rs"]
+mod oracles;
 mod outputs;
 mod privileges;
 mod stalls;

@@ -16,6 +16,143 @@ fn an_unknown_checksum_variant_is_bad_usage() {
     assert_eq!(run("").0, 0);
 }
 
+/// One line that has the hint in it, code 2, and nothing on standard output.
+fn refused(arguments: &str, hint: &str) {
+    let (code, out, err) = run(arguments.split(' '));
+    assert_eq!((code, out.as_str()), (2, ""), "{arguments}: {err}");
+    assert!(err.starts_with("wharf: ") && err.contains(hint), "{arguments}: {err}");
+    assert_eq!(err.lines().count(), 1, "{arguments}: {err}");
+}
+
+/// clap forgets what an option requires where that cannot be beside another option that was given.
+#[test]
+fn what_requires_an_option_is_refused_where_that_cannot_be() {
+    #[cfg(feature = "xdp")]
+    for option in ["--queue 0", "--xdp-copy", "--xdp-spin"] {
+        for other in [
+            "-r a",
+            "-i lo -Q in",
+            "-i lo -p",
+            "-i lo --netns x",
+            "-i lo --cores 0 --fanout cpu",
+            "-i lo -j host",
+        ] {
+            for command in ["sniff", "dns"] {
+                refused(&format!("{command} {other} {option}"), "cannot be used with");
+            }
+        }
+    }
+    for option in ["--before 1s", "--after 1s", "--trouble-memory 1m"] {
+        refused(&format!("sniff -r a -w b --print {option}"), "cannot be used with");
+    }
+    for choice in ["--number 1", "--as hex", "--only first"] {
+        refused(&format!("follow -r a --json {choice}"), "cannot be used with");
+    }
+    for option in ["--loop 2", "--speed 2x"] {
+        for frames in ["--seed 2", "--size 64", "--port 53", "--distinct 5", "--vlan 7"] {
+            refused(&format!("gen -i lo {option} {frames}"), "--read");
+        }
+    }
+    refused("split -r a --rest b --max-open 5", "cannot be used with");
+    refused("split -r a --to tcp/80=b --max-open 5", "--each");
+    refused("sniff -i lo --fanout cpu -r a", "cannot be used with");
+}
+
+/// What was taken and changed nothing.
+#[test]
+fn an_option_that_would_do_nothing_is_refused() {
+    for option in ["--format pcap", "--comment x", "--write-queue 1m"] {
+        refused(&format!("sniff -r a {option}"), "name one with -w");
+    }
+    for file in ["-w b.pcap", "-w b.cap.gz", "-w b.pcapng --format pcap"] {
+        refused(&format!("sniff -r a {file} --comment x"), "pcap has no place for a --comment");
+    }
+    refused("split -r a --to tcp/80=b.pcap --comment x", "b.pcap: pcap has no place for a --comment");
+    refused("split -r a --to tcp/80=b --each {port}.pcap --comment x", "pcap has no place for a --comment");
+    for option in ["-x", "-X", "-A", "-e", "-q", "-S", "-#", "-tttt", "--nano"] {
+        for other in ["--json", "--count", "--count --json", "--json -w b --print"] {
+            refused(&format!("sniff -r a {other} {option}"), "shapes lines of text");
+        }
+    }
+    for option in ["--qdisc", "--strict", "--yes-on-this-interface"] {
+        refused(&format!("gen -w a --count 1 {option}"), "cannot be used with");
+    }
+    #[cfg(feature = "xdp")]
+    refused("gen -w a --count 1 --xdp", "cannot be used with");
+    #[cfg(feature = "proxy")]
+    for option in ["--admin 9901", "--cores 0", "--json", "--drain 5s"] {
+        refused(&format!("proxy --check a {option}"), "cannot be used with");
+    }
+    refused("filter -r a -y RAW tcp", "cannot be used with");
+    refused("filter -s 96 tcp", "-d and --json show");
+    refused("filter -r a -s 96 tcp", "cannot be used with");
+}
+
+/// What users of tcpdump have in one word with -w is told, and the file written.
+#[test]
+fn options_of_lines_beside_a_file_are_told() {
+    let dir = tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    fs::write(path("a.pcap"), capture::small()).unwrap();
+    let (code, out, err) = run(["sniff", "-nnvvXSs0", "-r", &path("a.pcap"), "-w", &path("b.pcap")]);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    assert!(
+        err.starts_with("wharf: -S shows nothing with -w unless --print is given too\n5 received"),
+        "{err}"
+    );
+    let (code, _, err) = run(["sniff", "-nv", "-r", &path("a.pcap"), "-w", &path("c.pcap")]);
+    assert_eq!((code, err.as_str()), (0, "5 received = 5 delivered + 0 filtered out + 0 dropped\n"));
+}
+
+/// What users of other programs type by habit, and what slips.
+#[test]
+fn habits_and_slips_are_told_what_is_right() {
+    for (arguments, hint) in [
+        ("sniff lo.pcapng", "lo.pcapng is a file, not an expression: did you mean -r lo.pcapng?"),
+        ("flows day.cap", "did you mean -r day.cap?"),
+        ("gen -i lo lo.pcapng", "did you mean -r lo.pcapng?"),
+        ("sniff --ports 443", "tcp/443, udp/443 or any/443"),
+        ("split -r a --to 80,443=x", "tcp/80,443, udp/80,443 or any/80,443"),
+        ("sniff -r a -c 99999999999999999999", "more than can be counted"),
+        ("sniff -r a -c 1.5k", "not a count such as 1000, 10k or 1M"),
+        ("sniff -r a -w b --file-packets many", "not a count such as"),
+        ("sniff -r a -w b -G 1h", "not a number of seconds such as 60"),
+        ("sniff -r a -K", "wrong ones are marked"),
+        ("sniff -r a -z conv,tcp", "`wharf flows`"),
+        ("gen -i lo --pps 10", "--rate 10k is packets a second"),
+        ("gen -i lo --topspeed", "'--topspeed' found: --flat-out; see --help"),
+        ("gen -i lo -x 2", "--speed 2x"),
+        ("replay a.pcap", "`wharf gen` does that, of a file with -r"),
+        ("capinfos a.pcap", "`wharf sniff -r FILE --count`"),
+        #[cfg(feature = "proxy")]
+        ("proxy -f x", "--config FILE"),
+        #[cfg(feature = "proxy")]
+        ("proxy -t x", "--check FILE"),
+        #[cfg(feature = "proxy")]
+        ("proxy x.toml", "--config FILE"),
+        #[cfg(feature = "proxy")]
+        ("proxy", "give --listen RULE=UPSTREAM, --config FILE or --check FILE"),
+        #[cfg(feature = "proxy")]
+        ("proxy --listen 8081=127.0.0.1:1", "tcp/8081, udp/8081 or any/8081"),
+    ] {
+        refused(arguments, hint);
+    }
+    // 10k packets are 10,000.
+    let (code, _, err) = run(["sniff", "-r", "/nope", "-c", "10k"]);
+    assert!(code == 1 && err.contains("No such file"), "{err}");
+}
+
+/// Help does not help where a file is wrong.
+#[cfg(feature = "proxy")]
+#[test]
+fn a_wrong_file_is_not_told_to_see_the_help() {
+    let dir = tempdir().unwrap();
+    let file = dir.path().join("bad.toml");
+    fs::write(&file, "cores = 1\n").unwrap();
+    let (code, _, err) = run(["proxy", "--check", file.to_str().unwrap()]);
+    assert!(code == 2 && err.contains("line 1") && !err.contains("see --help"), "{err}");
+}
+
 #[test]
 fn bad_usage_is_one_line_and_code_2() {
     for (arguments, hint) in [
@@ -32,6 +169,7 @@ fn bad_usage_is_one_line_and_code_2() {
         ("sniff -r a --when-full block", "--when-full"),
         ("sniff -r a --cores 3-1", "2 or 0-3,5"),
         ("sniff -i lo --ring 5g", "no kernel takes a ring of 4 GiB"),
+        ("sniff -i lo --ring 64", "a number alone is bytes"),
         ("sniff -i lo --ring 0", "64k, 256M or 1g"),
         ("sniff -i lo -B 0", "--buffer-size"),
         ("sniff -i lo -B 5000000", "--buffer-size"),
@@ -72,10 +210,7 @@ fn bad_usage_is_one_line_and_code_2() {
         ("split -r a --each {port} --rest b", "cannot be used with"),
         ("completions tclsh", "possible values: bash"),
     ] {
-        let (code, out, err) = run(arguments.split(' '));
-        assert_eq!((code, out.as_str()), (2, ""), "{arguments}: {err}");
-        assert!(err.starts_with("wharf: ") && err.contains(hint), "{arguments}: {err}");
-        assert_eq!(err.lines().count(), 1, "{arguments}: {err}");
+        refused(arguments, hint);
     }
     // What is no habit of sniff's users is not explained to others.
     let (_, _, err) = run(["split", "-y", "RAW"]);
@@ -147,7 +282,7 @@ fn an_unknown_link_type_is_noted_and_its_packets_passed_on() {
 
 #[test]
 fn every_subcommand_has_help_with_examples() {
-    for subcommand in ["sniff", "split", "interfaces", "bench", "completions", "man"] {
+    for subcommand in ["sniff", "split", "interfaces", "demo", "bench", "completions", "man"] {
         let (code, out, err) = run([subcommand, "--help"]);
         assert_eq!((code, err.as_str()), (0, ""), "{subcommand}");
         assert!(out.contains(&format!("Examples:\n  wharf {subcommand}")), "{out}");
@@ -176,10 +311,15 @@ fn exit_codes_are_those_of_the_command() {
         );
         assert!(codes.contains(three), "{subcommand}: {codes}");
     }
-    let commands = if cfg!(feature = "proxy") { &["filter", "proxy"][..] } else { &["filter"] };
-    for subcommand in commands {
+    for subcommand in ["filter", "interfaces", "demo", "bench", "completions", "man", "proxy"] {
+        if subcommand == "proxy" && !cfg!(feature = "proxy") {
+            continue;
+        }
         let help = help(subcommand);
         assert!(help.contains("  2  bad usage") && !help.contains("  3  "), "{subcommand}: {help}");
+        let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sniff.md")).unwrap();
+        let line = text.lines().find(|line| line.contains("have no 3")).unwrap();
+        assert!(line.contains(&format!("`{subcommand}`")), "{line}");
     }
 }
 

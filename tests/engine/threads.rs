@@ -4,7 +4,7 @@ use crate::memory::{Memory, Witness, mixed, udp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wharf::engine::{CoreProblem, Engine, Error, Snapshot};
 use wharf::parse::Packet;
 use wharf::sink::{self, Deliveries, Discard, InterfaceStatistics, Sink, each};
@@ -119,6 +119,22 @@ fn the_observer_sees_the_run_from_the_callers_thread() {
         .unwrap();
     assert!(seen.contains(&512), "{seen:?}");
     assert!(seen.is_sorted());
+}
+
+#[test]
+fn an_observer_that_is_asked_for_all_the_time_leaves_the_processor_some() {
+    let mut source = Memory::new(mixed());
+    let mut fills = 0;
+    source.at_fill = Box::new(move || {
+        fills += 1;
+        if fills == 3 {
+            thread::sleep(Duration::from_millis(200));
+        }
+    });
+    let (mut calls, begun) = (0_u128, Instant::now());
+    Engine::builder().source(source).rest(Discard).observe(Duration::ZERO, |_| calls += 1).run().unwrap();
+    // And once at the end.
+    assert!((10..=begun.elapsed().as_millis() + 2).contains(&calls), "{calls} in {:?}", begun.elapsed());
 }
 
 /// A source that has nothing for ever would keep the run, and with it the panic, if nobody told it to stop.

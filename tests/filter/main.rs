@@ -1,7 +1,7 @@
 //! One expression, four executions, one meaning: the evaluator, our program and libpcap's program in our interpreter, and
 //! libpcap itself.
 //!
-//! libpcap is opened at run time, as the distribution has it, and only here; without it these tests say SKIPPED. With
+//! libpcap is opened at run time, as the distribution has it, and only here; without it these tests say SKIPPED, and fail with `WHARF_ORACLES=require`. With
 //! `WHARF_CORPUS` the frames of the captures there are asked too. `WHARF_FILTER_EXPRESSIONS=10000` and `WHARF_FILTER_FRAMES=2000`
 //! set how many random expressions meet how many frames, `WHARF_FILTER_SEED` which.
 
@@ -12,6 +12,8 @@ mod generate;
 mod kernel;
 #[allow(unsafe_code)] // A C library is called.
 mod libpcap;
+#[path = "../support/oracles.rs"]
+mod oracles;
 mod pieces;
 mod proof;
 
@@ -43,7 +45,7 @@ fn libpcap() -> Option<Libpcap> {
     let library = Libpcap::open();
     match &library {
         Some(library) => eprintln!("held against {}", library.version()),
-        None => eprintln!("SKIPPED: there is no libpcap.so.0.8 (Debian: libpcap0.8)"),
+        None => oracles::missing("there is no libpcap.so.0.8 (Debian: libpcap0.8)"),
     }
     library
 }
@@ -294,6 +296,22 @@ fn random_expressions_mean_what_they_mean_to_libpcap() {
     tally.report("random");
 }
 
+/// By a program, which is asked of frames one by one, as by what lays them out in lanes.
+#[test]
+fn more_frames_than_there_are_indices_are_refused() {
+    let records = vec![Record { link_type: LinkType::ETHERNET, ..Record::default() }; 65_537];
+    let program: Filter = Program::read("1\n6 0 0 1\n").unwrap().into();
+    for filter in [program, "tcp".parse().unwrap()] {
+        let matcher = filter.on(LinkType::ETHERNET).unwrap();
+        let mut wanted = Vec::new();
+        matcher.choose(Batch::new(&[], &records[1..], &[]), &mut wanted);
+        let choose = || matcher.choose(Batch::new(&[], &records, &[]), &mut Vec::new());
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(choose)).unwrap_err();
+        let said = panic.downcast_ref::<String>().map_or("", String::as_str);
+        assert!(said.contains("65537 frames are more than"), "{said}");
+    }
+}
+
 #[test]
 fn addresses_for_all_of_a_network_are_those_of_libpcap() {
     let Some(library) = libpcap() else { return };
@@ -326,7 +344,7 @@ fn addresses_for_all_of_a_network_are_those_of_libpcap() {
 #[test]
 fn frames_of_captures_are_judged_alike() {
     let Some(corpus_folder) = std::env::var_os("WHARF_CORPUS") else {
-        eprintln!("SKIPPED: WHARF_CORPUS is not set");
+        oracles::missing("WHARF_CORPUS is not set");
         return;
     };
     let Some(library) = libpcap() else { return };

@@ -1,7 +1,7 @@
 //! What the doctor sees of interfaces that are set one way and another.
 
+use crate::skip;
 use crate::support::network::quiet_lab;
-use crate::without;
 use std::collections::BTreeMap;
 use std::io;
 use std::process::Command;
@@ -47,7 +47,7 @@ pub(crate) fn the_command_that_is_named_makes_the_finding_good() {
         Ok(output) if output.status.success() => {
             assert_eq!(finding(&examined(&lab.server), "gro"), (Severity::Good, None));
         }
-        Ok(output) if output.status.code() == Some(127) => without("ethtool"),
+        Ok(output) if output.status.code() == Some(127) => skip("no ethtool here"),
         other => panic!("{command}: {other:?}"),
     }
 }
@@ -71,7 +71,7 @@ pub(crate) fn drivers_answer_as_ethtool_shows_them() {
             .map(|output| String::from_utf8(output.stdout).expect("text"))
     };
     let (Some(features), Some(statistics), Some(channels)) = (shown("-k"), shown("-S"), shown("-l")) else {
-        return without("ethtool");
+        return skip("no ethtool here");
     };
     let ours = lab.server.namespace.run(|| {
         let ethtool = Ethtool::open()?;

@@ -31,11 +31,6 @@ fn skip(reason: &str) {
     assert!(std::env::var("WHARF_LIVE").as_deref() != Ok("require"), "SKIPPED: {reason}");
 }
 
-/// Says that a part did not run for want of another program: that is no fault of this machine's namespaces.
-fn without(tool: &str) {
-    println!("SKIPPED in part: no {tool} here");
-}
-
 fn main() -> ExitCode {
     let tests = tests![
         counting::every_frame_of_a_known_mix_is_seen_in_order,

@@ -124,6 +124,8 @@ fn where_there_is_one_cpu_a_sole_output_needs_no_thread() {
 
 #[test]
 fn what_an_output_did_not_get_stands_before_the_next_packet_it_got() {
+    /// Chunks that wait for the gate: the one in hand, and as many as the queue holds.
+    const QUEUED: u64 = 1 + 4;
     /// Adds up what it is told of, and where: the number of the packet after each loss.
     #[derive(Default)]
     struct Told {
@@ -162,19 +164,14 @@ fn what_an_output_did_not_get_stands_before_the_next_packet_it_got() {
     // The gate opens after twenty chunks, of which the output has the first in hand before the second comes; once what
     // was queued is through, the others come one by one.
     let watched = Arc::clone(&shown);
-    let mut before = 0;
     let mut source = Paced::new(40 * 256, move |readings| match readings {
         1 => wait_until("the output begins", || begun.load(Ordering::SeqCst)),
         0..20 => {}
         20 => {
             open.store(true, Ordering::SeqCst);
-            // Until it stands still, with something written: on a busy machine the output may begin late.
-            while before == 0 || watched.writes.load(Ordering::SeqCst) != before {
-                before = watched.writes.load(Ordering::SeqCst);
-                thread::sleep(Duration::from_millis(300));
-            }
+            wait_until("what was queued", || watched.writes.load(Ordering::SeqCst) == QUEUED);
         }
-        _ => wait_until("one by one", || watched.writes.load(Ordering::SeqCst) == before + readings - 20),
+        _ => wait_until("one by one", || watched.writes.load(Ordering::SeqCst) == QUEUED + readings - 20),
     });
     (source.live, source.chunks) = (true, true);
     let report = Engine::builder()

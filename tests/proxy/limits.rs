@@ -1,6 +1,7 @@
 //! How much it takes on: silent clients, descriptors, memory, ports.
 
 use crate::setup::{PATIENCE, command, config, connect, echo, listen, read_all, serve_at, start, until};
+use crate::skip::skip;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -172,9 +173,7 @@ fn ten_thousand_ports_start_soon() {
 fn ten_thousand_ports_share_a_socket_where_the_kernel_lets_them() {
     let descriptors = ten_thousand_ports("127.77.0.2", &[]);
     if descriptors > 10_000 {
-        let skipped = "SKIPPED ports on one socket: it takes CAP_BPF and CAP_NET_ADMIN, and Linux 5.9";
-        eprintln!("{skipped}");
-        assert!(std::env::var("WHARF_LIVE").as_deref() != Ok("require"), "{skipped}");
+        skip("ports on one socket: it takes CAP_BPF and CAP_NET_ADMIN, and Linux 5.9");
     } else {
         assert!(descriptors < 200, "{descriptors}");
     }
@@ -243,10 +242,7 @@ fn without_ports_clients_are_reset_and_counted_and_later_served() {
         std::process::Command::new("unshare").args(arguments).args(command).env(INSIDE, "1").output()
     };
     if !unshare(&["true".as_ref()]).is_ok_and(|output| output.status.success()) {
-        let skipped = "SKIPPED a host without ports: it takes a network namespace of its own";
-        eprintln!("{skipped}");
-        assert!(std::env::var("WHARF_LIVE").as_deref() != Ok("require"), "{skipped}");
-        return;
+        return skip("a host without ports: it takes a network namespace of its own");
     }
     let test = std::env::current_exe().unwrap();
     let output =

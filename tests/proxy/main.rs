@@ -5,5 +5,7 @@ mod backends;
 mod ends;
 mod limits;
 mod setup;
+#[path = "../support/skip.rs"]
+mod skip;
 mod transfer;
 mod udp;

@@ -10,4 +10,6 @@ mod log;
 mod reload;
 mod routes;
 mod setup;
+#[path = "../support/skip.rs"]
+mod skip;
 mod upgrade;

@@ -1,6 +1,7 @@
 //! SIGUSR2: a new process takes the place of the one that runs, under load.
 
 use super::setup::{PATIENCE, ask, connect, named, named_udp, read, until};
+use super::skip::skip;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -407,8 +408,7 @@ fn sockets_of_a_service_manager_are_taken_and_handed_on() {
 fn privileges_are_gone_and_the_port_is_kept() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: -Z needs root");
-        return;
+        return skip("-Z needs root");
     }
     // The account must be able to run it.
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Programs that tests compare with.
+//! Programs and captures that tests compare with.
 
 /// Says loudly that one is missing and what is not compared without it; with `WHARF_ORACLES=require` that is a failure.
 pub(crate) fn missing(what: &str) {

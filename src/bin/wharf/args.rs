@@ -43,17 +43,46 @@ pub(crate) fn usage(what: &str) -> clap::Error {
     Arguments::command().error(ErrorKind::ValueValidation, what)
 }
 
+/// The kind of what [`of_a_file`] makes; clap makes none of it here.
+pub(crate) const OF_A_FILE: ErrorKind = ErrorKind::Format;
+
+/// A file that the arguments name and that says what is wrong on any machine.
+#[cfg(feature = "proxy")]
+pub(crate) fn of_a_file(what: &str) -> clap::Error {
+    Arguments::command().error(OF_A_FILE, what)
+}
+
+/// A number of `bare`, or with `k`, `m` or `g` of the first, second or third power of `thousand`. Not 0.
+pub(crate) fn scaled(text: &str, bare: u64, thousand: u64) -> Option<u64> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], thousand),
+        Some((at, 'm' | 'M')) => (&text[..at], thousand.pow(2)),
+        Some((at, 'g' | 'G')) => (&text[..at], thousand.pow(3)),
+        _ => (text, bare),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit).filter(|&number| number > 0)
+}
+
+/// `1000`, `10k`, `1M`, `2G`: decimal units.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    scaled(text, 1, 1_000).ok_or_else(|| {
+        match text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() > 18 {
+            true => "more than can be counted".to_owned(),
+            false => "not a count such as 1000, 10k or 1M".to_owned(),
+        }
+    })
+}
+
+/// Whole seconds, as tcpdump's -G takes them: without a unit.
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
+    seconds.ok_or_else(|| "not a number of seconds such as 60 or 3600 (without a unit)".to_owned())
+}
+
 /// A size as tcpdump's -C takes it: millions of bytes, or with `k`, `m` or `g` binary thousands,
 /// millions, milliards of them.
 pub(crate) fn file_size(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
-        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
-        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
-        _ => (text, 1_000_000),
-    };
-    let size = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    size.filter(|&size| size > 0)
+    scaled(text, 1_000_000, 1 << 10)
         .ok_or_else(|| "not a size such as 100 (million bytes), 64k, 16m or 1g".to_owned())
 }
 
@@ -69,6 +98,31 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// What is laid out by blanks would lose its shape where it is wrapped; paragraphs are wrapped for their reader.
+    #[test]
+    fn what_stands_below_the_options_fits_a_terminal() {
+        let mut command = Arguments::command();
+        command.build();
+        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for paragraph in text.split("\n\n").filter(|paragraph| paragraph.contains('\n')) {
+                for line in paragraph.lines() {
+                    assert!(line.chars().count() < 80, "{}: {line}", command.get_name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn counts() {
+        for (text, expected) in [("1", 1), ("10k", 10_000), ("3M", 3_000_000), ("1g", 1_000_000_000)] {
+            assert_eq!(count(text), Ok(expected));
+        }
+        for text in ["", "0", "-1", "x", "1kk", "1e3", "é", "99999999999999999999"] {
+            assert!(count(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use crate::args;
 use anyhow::{Context, bail};
 use clap::Args;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 use wharf::filter::bpf::Program;
 use wharf::filter::{self, Filter};
@@ -49,8 +49,26 @@ impl ExpressionArgs {
             None if self.expression.is_empty() => return Ok(None),
             None => joined(&self.expression)?,
         };
-        Ok(Some(text.parse().map_err(Fault)?))
+        match text.parse() {
+            Ok(filter) => Ok(Some(filter)),
+            Err(fault) => match self.expression.iter().find(|word| is_capture(word)) {
+                Some(file) => {
+                    let file = file.to_string_lossy();
+                    bail!(args::usage(&format!(
+                        "{file} is a file, not an expression: did you mean -r {file}?"
+                    )))
+                }
+                None => Err(Fault(fault).into()),
+            },
+        }
     }
+}
+
+/// Whether a word that makes no expression is a file, or meant for one.
+fn is_capture(word: &OsStr) -> bool {
+    let path = Path::new(word);
+    let extension = path.extension().and_then(OsStr::to_str);
+    path.is_file() || matches!(extension, Some("pcap" | "pcapng" | "cap" | "dmp"))
 }
 
 fn joined(words: &[OsString]) -> anyhow::Result<String> {

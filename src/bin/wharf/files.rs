@@ -4,6 +4,7 @@ use crate::args;
 use crate::input::InputArgs;
 use anyhow::{Context, bail};
 use clap::{ArgGroup, Args, ValueEnum};
+use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -24,7 +25,7 @@ const HOLD: Duration = Duration::from_secs(1);
 pub(crate) struct WriteArgs {
     /// Write packets to FILE instead of printing them; `-` for standard output
     ///
-    /// The format is pcap when the name ends in .pcap or .cap, otherwise pcapng; .gz behind it compresses.
+    /// The format is pcap when the name ends in .pcap, .cap or .dmp, otherwise pcapng; .gz behind it compresses.
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
 
@@ -35,16 +36,16 @@ pub(crate) struct WriteArgs {
     /// Go on to a new file every SECONDS; FILE is a pattern for strftime(3), such as web-%H%M%S.pcapng,
     /// and a name that comes again gets a number appended
     #[arg(short = 'G', long, value_name = "SECONDS", requires = "write")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_parser = args::seconds)]
     rotate_seconds: Option<u64>,
 
     /// Go on to a new file after N packets; new names get a number appended
-    #[arg(long, value_name = "N", requires = "write", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "write", value_parser = args::count)]
     file_packets: Option<u64>,
 
     /// With -C or --file-packets, overwrite the oldest of COUNT files; with -G, end after COUNT files
     #[arg(short = 'W', long, value_name = "COUNT", requires = "rotates")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_parser = args::count)]
     file_count: Option<u64>,
 
     #[command(flatten)]
@@ -59,6 +60,32 @@ impl WriteArgs {
     /// Whether lines, too, shall have nanoseconds.
     pub(crate) fn nanoseconds(&self) -> bool {
         self.format.time_stamp_precision == Some(TimeStampPrecision::Nano)
+    }
+
+    /// Whether lines, too, shall be handed on at once.
+    pub(crate) fn packet_buffered(&self) -> bool {
+        self.format.packet_buffered
+    }
+
+    /// Refuses what is of a file where none is written, and what the file has no place for.
+    ///
+    /// # Errors
+    /// As bad usage.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        let FormatArgs { format, write_queue, comment, .. } = &self.format;
+        match &self.write {
+            Some(path) => self.format.check_comment(CaptureFormat::of(path), path.display()),
+            None => {
+                let given = [
+                    (format.is_some(), "--format"),
+                    (write_queue.is_some(), "--write-queue"),
+                    (comment.is_some(), "--comment"),
+                ];
+                given.iter().find(|(given, _)| *given).map_or(Ok(()), |(_, option)| {
+                    Err(args::usage(&format!("{option} is of a file that is written: name one with -w")))
+                })
+            }
+        }
     }
 
     pub(crate) fn to_stdout(&self) -> bool {
@@ -80,7 +107,7 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "micro|nano", value_enum, hide_possible_values = true)]
     time_stamp_precision: Option<TimeStampPrecision>,
 
-    /// Write packets out as they come, not when a buffer is full
+    /// Write packets out as they come, not when a buffer is full; of printed ones, every line, as -l does
     ///
     /// Of a live capture packets are written out a second after they came at the latest, and when nothing comes at
     /// once.
@@ -112,6 +139,23 @@ enum Format {
 }
 
 impl FormatArgs {
+    /// Refuses a comment for a file whose format has no place for it.
+    pub(crate) fn check_comment(
+        &self,
+        by_name: CaptureFormat,
+        name: impl Display,
+    ) -> Result<(), clap::Error> {
+        let format = match self.format {
+            Some(Format::Pcap) => CaptureFormat::Pcap,
+            Some(Format::Pcapng) => CaptureFormat::PcapNg,
+            None => by_name,
+        };
+        if self.comment.is_some() && format == CaptureFormat::Pcap {
+            return Err(args::usage(&format!("{name}: pcap has no place for a --comment: write pcapng")));
+        }
+        Ok(())
+    }
+
     /// Options for files beside `input`, which none of them may overwrite.
     pub(crate) fn options(&self, input: &InputArgs) -> CaptureFileOptions {
         let mut options = CaptureFileWriter::options().packet_buffered(self.packet_buffered);

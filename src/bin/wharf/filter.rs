@@ -27,12 +27,12 @@ const OUTGOING: u32 = 4;
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
-  wharf filter 'tcp port 80 or 443'                  what it means
-  wharf filter -d 'vlan 100 and host 10.0.0.1'       its program, as tcpdump -d prints it
-  wharf filter -d --live 'vlan 100'                  the one a live capture has in the kernel
-  wharf filter -y RAW -ddd tcp                       numbers, as iptables -m bpf and tc take them
-  tcpdump -ddd arp | wharf filter -d -F -             a program of numbers, in assembly
-  wharf filter -r all.pcapng 'udp and not port 53'   how many packets match, here and in BPF
+  wharf filter 'tcp port 80 or 443'             what it means
+  wharf filter -d 'vlan 100 and host 10.0.0.1'  its program, as tcpdump -d does
+  wharf filter -d --live 'vlan 100'             the one for the kernel
+  wharf filter -y RAW -ddd tcp                  numbers, for iptables or tc
+  tcpdump -ddd arp | wharf filter -d -F -       a program of numbers, read
+  wharf filter -r all.pcapng udp                how many match, here and in BPF
 
 {TABLE}"))]
 pub(crate) struct FilterArgs {
@@ -45,16 +45,17 @@ pub(crate) struct FilterArgs {
 
     /// Link type of the frames, such as ETHERNET, LINUX_SLL2, RAW
     #[arg(short = 'y', long, value_name = "NAME", default_value = "ETHERNET", value_parser = expression::link_type)]
+    #[arg(conflicts_with = "read")]
     linktype: LinkType,
 
     /// The program for the kernel, which keeps the outermost VLAN tag beside the frame
     #[arg(long)]
     live: bool,
 
-    /// How much of a matching packet the program keeps
-    #[arg(short, long, value_name = "BYTES", default_value_t = WHOLE)]
+    /// How much of a matching packet the program keeps, with -d or --json [default: all]
+    #[arg(short, long, value_name = "BYTES", conflicts_with = "read")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    snapshot_length: u32,
+    snapshot_length: Option<u32>,
 
     /// Count the packets of a capture file that match, by the evaluator and by BPF
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["dump", "live"])]
@@ -101,6 +102,10 @@ pub(crate) fn run(arguments: FilterArgs) -> anyhow::Result<Outcome> {
     let Some(filter) = expression.filter()? else {
         bail!(args::usage("which expression? give one, such as 'tcp port 80', or a file of one with -F"));
     };
+    if snapshot_length.is_some() && dump == 0 && !json {
+        bail!(args::usage("-s is of the program, which -d and --json show"));
+    }
+    let snapshot_length = snapshot_length.unwrap_or(WHOLE);
     let program = match live {
         true => filter.socket_program(linktype, snapshot_length),
         false => filter.program(linktype, snapshot_length),

@@ -32,17 +32,17 @@ const EVERY: Duration = Duration::from_secs(2);
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
-  wharf flows -r day.pcapng                  a table, in order of the first packets
+  wharf flows -r day.pcapng               a table, in order of first packets
   wharf flows -r day.pcapng --json tcp | jq 'select(.tcp.state == \"refused\")'
   wharf flows -r day.pcapng --json --streams said
-                                             and what each end of every connection said, in files
+                                          and what each end said, in files
   wharf flows -i eth0 --ipfix udp://collector:4739
-                                             to where flows are kept; or --parquet FILE, --kafka BROKERS/TOPIC
-  wharf flows -i eth0 --every 2s             the largest flows every two seconds, all at the end
-  wharf flows -i eth0 --csv > flows.csv      a line for each flow when it ends
+                                          or --parquet, --kafka
+  wharf flows -i eth0 --every 2s          the largest every 2 s, all at the end
+  wharf flows -i eth0 --csv > flows.csv   a line for each flow when it ends
 
-{TABLE}{STRICT}; also where records that were to go to Kafka or a collector were not
-     delivered"))]
+{TABLE}{STRICT}; also where records
+     that were to go to Kafka or a collector were not delivered"))]
 pub(crate) struct FlowsArgs {
     #[command(flatten)]
     input: InputArgs,

@@ -25,12 +25,12 @@ use wharf::sink::{Follow, Tee};
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
-  wharf follow -r chat.pcap                   the first conversation, as text
-  wharf follow -r chat.pcap --list            all conversations, with their numbers
-  wharf follow -r chat.pcap --number 3        the third of them
+  wharf follow -r chat.pcap               the first conversation, as text
+  wharf follow -r chat.pcap --list        all conversations, with their numbers
+  wharf follow -r chat.pcap --number 3    the third of them
   wharf follow -r chat.pcap --number 3 --as hex
   wharf follow -r web.pcap --number 1 --as raw --only second > answer
-  wharf follow -i eth0 tcp port 6667          live, as it is said
+  wharf follow -i eth0 tcp port 6667      live, as it is said
 
 {TABLE}{STRICT}"))]
 pub(crate) struct FollowArgs {
@@ -69,7 +69,7 @@ pub(crate) struct FollowArgs {
     only: Option<SideName>,
 
     /// With --list: a JSON object a conversation
-    #[arg(long, requires = "list", help_heading = "Output")]
+    #[arg(long, requires = "list", conflicts_with_all = ["number", "form", "only"], help_heading = "Output")]
     json: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Where packets come from, as the command line says it.
 
-use crate::args::usage;
+use crate::args::{self, usage};
 use crate::cores::{self, CoreList};
 use crate::expression::Fault;
 use crate::live::LiveArgs;
@@ -12,6 +12,7 @@ use crate::wish::Wish;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use wharf::demux::Rule;
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::filter::Filter;
@@ -26,12 +27,12 @@ use wharf::sys::privileges::User;
 pub(crate) struct InputArgs {
     /// Read packets from a capture file; `-` for standard input
     ///
-    /// pcap and pcapng in every variant, also compressed with gzip.
+    /// pcap and pcapng in every variant, also compressed with gzip, or with Zstandard in builds with the feature `zstd`.
     #[arg(short, long, value_name = "FILE")]
     read: Option<PathBuf>,
 
-    /// Stop after N packets; with an expression, after N that match (split: that were read)
-    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Stop after N packets (1000, 10k, 1M); with an expression, after N that match (split: that were read)
+    #[arg(short = 'c', long, value_name = "N", value_parser = args::count)]
     limit: Option<u64>,
 
     /// Run on these CPUs, such as 2 or 0-3,5
@@ -88,6 +89,11 @@ impl InputArgs {
     /// The capture file, when there is one and it has a path.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.read.as_deref().filter(|path| *path != "-")
+    }
+
+    /// Tells that often how the run is doing, unless something else was asked for.
+    pub(crate) fn tell_every(&mut self, every: Duration) {
+        self.stats.tell_every(every);
     }
 
     /// Who the run goes on as, if as somebody else.

@@ -1,6 +1,6 @@
 //! `wharf interfaces`: what there is to capture from.
 
-use crate::exit::Outcome;
+use crate::exit::{Outcome, TABLE};
 use crate::print::print;
 use anyhow::Context;
 use clap::Args;
@@ -12,9 +12,12 @@ use wharf::sys::InterfaceInfo;
 
 /// List the interfaces that packets can be captured from.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("\
+Examples:
   wharf interfaces
-  wharf interfaces --json | jq -r '.[] | select(.up) | .name'")]
+  wharf interfaces --json | jq -r '.[] | select(.up) | .name'
+
+{TABLE}"))]
 pub(crate) struct InterfacesArgs {
     /// Print a JSON array with an object for each interface
     #[arg(long)]

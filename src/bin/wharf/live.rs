@@ -1,6 +1,6 @@
 //! A live capture, as the command line says it.
 
-use crate::args::usage;
+use crate::args::{scaled, usage};
 use crate::exit;
 use crate::expression::Fault;
 use crate::wish::Wish;
@@ -20,6 +20,8 @@ use wharf::sys::namespace::Namespace;
 const WHOLE: u32 = 262_144;
 /// The kernel counts a ring's bytes in 32 bits, and wants blocks of up to 1 MiB whole.
 const RING_BEYOND: usize = (1 << 32) - (1 << 20);
+/// A block of a ring, which is no smaller.
+const LEAST_RING: usize = 64 << 10;
 /// The latest a packet is handed over where somebody watches: sooner than one sees, and no sooner. A block is handed
 /// over when it is full or this time is over, and full or not it takes its place in the ring: the longer it may take,
 /// the longer a stall the ring bridges when little comes.
@@ -109,19 +111,15 @@ impl FromStr for Fanout {
     }
 }
 
-/// A size in binary units: at least a byte.
+/// A size in binary units, of a block at least.
 fn ring_size(text: &str) -> Result<usize, String> {
-    let (digits, shift) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 10),
-        Some((at, 'm' | 'M')) => (&text[..at], 20),
-        Some((at, 'g' | 'G')) => (&text[..at], 30),
-        _ => (text, 0),
-    };
-    let size = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
-    match size {
-        Some(size) if size >= RING_BEYOND => Err("no kernel takes a ring of 4 GiB or more".to_owned()),
-        Some(size) if size > 0 => Ok(size),
-        _ => Err("not a size such as 64k, 256M or 1g".to_owned()),
+    let size = scaled(text, 1, 1 << 10).ok_or("not a size such as 64k, 256M or 1g")?;
+    match usize::try_from(size) {
+        Ok(size) if size < LEAST_RING => {
+            Err("less than a block of it, 64k (a number alone is bytes)".to_owned())
+        }
+        Ok(size) if size < RING_BEYOND => Ok(size),
+        _ => Err("no kernel takes a ring of 4 GiB or more".to_owned()),
     }
 }
 
@@ -335,9 +333,9 @@ mod tests {
 
     #[test]
     fn sizes_of_rings_are_binary() {
-        assert_eq!((ring_size("256M"), ring_size("4096")), (Ok(256 << 20), Ok(4096)));
+        assert_eq!((ring_size("256M"), ring_size("65536")), (Ok(256 << 20), Ok(64 << 10)));
         assert_eq!((ring_size("4094M"), ring_size("4095M").is_err()), (Ok(4094 << 20), true));
-        for text in ["", "0", "1.5g", "-1", "99999999999999999999", "M", "4g", "5g"] {
+        for text in ["", "0", "1.5g", "-1", "99999999999999999999", "M", "4g", "5g", "64", "63k"] {
             assert!(ring_size(text).is_err(), "{text:?}");
         }
     }

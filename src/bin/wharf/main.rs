@@ -17,6 +17,7 @@ mod filter;
 mod flows;
 mod follow;
 mod generate;
+mod habits;
 mod input;
 mod interfaces;
 mod link_types;
@@ -35,6 +36,7 @@ mod stats;
 mod time;
 mod trouble;
 mod wish;
+mod wrong_arguments;
 #[cfg(feature = "xdp")]
 mod xdp;
 
@@ -46,7 +48,7 @@ use wharf::checksum::Variant;
 fn main() -> ExitCode {
     let arguments = match args::Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return exit::usage(&error),
+        Err(error) => return wrong_arguments::told(&error),
     };
     // Said here: deep in the library it could only panic.
     if let Err(error) = Variant::from_environment() {

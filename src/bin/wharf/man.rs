@@ -1,7 +1,7 @@
 //! `wharf man`: the manual pages, made from the same text as `--help`.
 
 use crate::args::Arguments;
-use crate::exit::Outcome;
+use crate::exit::{Outcome, TABLE};
 use crate::print::print;
 use anyhow::Context;
 use clap::{Args, CommandFactory};
@@ -10,9 +10,12 @@ use std::path::PathBuf;
 
 /// Print the manual page, or write all of them.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("\
+Examples:
   wharf man | man -l -
-  wharf man --dir ~/.local/share/man/man1")]
+  wharf man --dir ~/.local/share/man/man1
+
+{TABLE}"))]
 pub(crate) struct ManArgs {
     /// Write wharf.1 and a page for each subcommand into DIR, which is created if need be
     #[arg(long, value_name = "DIR")]

@@ -15,6 +15,7 @@ use crate::wish::Wish;
 use anyhow::bail;
 use clap::Args;
 use std::io::{IsTerminal, stdout};
+use std::time::Duration;
 use wharf::demux::Rule;
 use wharf::sink::text::{Dump, TimeStyle};
 use wharf::sink::{Count, CountTable, Json, Sink, Tee, Text, TextOptions, Trouble};
@@ -31,10 +32,10 @@ Examples:
   wharf sniff -i eth0 -w web-%H.pcapng -G 3600  a file an hour, until ^C
   wharf sniff -r web.pcapng --json | jq .dst    a JSON object a packet
   wharf sniff -i eth0 --trouble loss,reset -w bad.pcapng
-                                                only flows that had trouble, from 5 s before it
-  wharf sniff -i eth0 tcp port 80 or 443        what matches, chosen in the kernel
-  wharf sniff -r web.pcapng.gz --count          who used which port, and were the checksums right
-  ssh host tcpdump -U -w - | wharf sniff -r -   packets from elsewhere, as they come
+                                                flows that had trouble
+  wharf sniff -i eth0 tcp port 80 or 443        chosen in the kernel
+  wharf sniff -r web.pcapng.gz --count          who used which port
+  ssh host tcpdump -U -w - | wharf sniff -r -   packets from elsewhere
 
 {TABLE}{STRICT}"))]
 pub(crate) struct SniffArgs {
@@ -87,7 +88,7 @@ struct TextArgs {
     #[arg(short, long, action = clap::ArgAction::Count)]
     numeric: u8,
 
-    /// More of each header; twice for all of it
+    /// More of each header; twice for all of it. Of a live capture into a file (-w), how it is doing, every second
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 
@@ -137,6 +138,23 @@ struct TextArgs {
 }
 
 impl TextArgs {
+    /// An option that was given and shapes lines of text, but for those that users of tcpdump type by habit: -n, -v, -l.
+    fn shaping(&self) -> Option<&'static str> {
+        let given = [
+            (self.quick, "-q"),
+            (self.link_header, "-e"),
+            (self.number, "-#"),
+            (self.absolute_tcp_sequence_numbers, "-S"),
+            (self.hex > 0, "-x"),
+            (self.hex_and_text > 0, "-X"),
+            (self.ascii > 0, "-A"),
+            (self.time > 0, "-t"),
+            (self.nano, "--nano"),
+            (self.micro, "--micro"),
+        ];
+        given.iter().find(|(given, _)| *given).map(|(_, option)| *option)
+    }
+
     /// With `nanoseconds` where those are asked for elsewhere too.
     fn options(&self, nanoseconds: bool) -> TextOptions {
         let dump = match (self.hex_and_text, self.hex, self.ascii) {
@@ -162,7 +180,6 @@ impl TextArgs {
             number: self.number,
             absolute_sequence: self.absolute_tcp_sequence_numbers,
             dump,
-            line_buffered: self.line_buffered,
             ..TextOptions::default()
         }
     }
@@ -172,7 +189,7 @@ type BoxedSink<'a> = Box<dyn Sink + Send + 'a>;
 
 pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let SniffArgs {
-        input,
+        mut input,
         write,
         text,
         expression,
@@ -199,6 +216,20 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
             "packets as text and as a capture file cannot share standard output: give -w a file"
         ));
     }
+    write.check()?;
+    match text.shaping() {
+        Some(option) if json || counting => {
+            bail!(args::usage(&format!("{option} shapes lines of text, and {unseen} prints none")));
+        }
+        // Users of tcpdump have them in one word with -w.
+        Some(option) if write.is_given() && !printed => {
+            exit::tell(&format!("{option} shows nothing with -w unless --print is given too"));
+        }
+        _ => {}
+    }
+    if write.is_given() && text.verbose > 0 && input.is_live() {
+        input.tell_every(Duration::from_secs(1));
+    }
     if !write.is_given() {
         input.refuse_to_cut("name one with -w")?;
     }
@@ -209,12 +240,14 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let (builder, watched) = input.builder(&wish)?;
     let file = files::writer(&write, &input)?;
 
+    let at_once = text.line_buffered || write.packet_buffered();
+    let options = TextOptions { line_buffered: at_once, ..text.options(write.nanoseconds()) };
     let mut count = Count::new();
     let shown = |count| -> BoxedSink<'_> {
         match (counting, json) {
             (true, _) => Box::new(count),
-            (false, true) => Box::new(Json::new(stdout())),
-            (false, false) => Box::new(Text::new(stdout(), text.options(write.nanoseconds()))),
+            (false, true) => Box::new(Json::new(stdout()).line_buffered(at_once)),
+            (false, false) => Box::new(Text::new(stdout(), options)),
         }
     };
     let mut troubled = None;

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 use wharf::demux::{Rule, RuleError};
-use wharf::sink::{Split, Tee, Template};
+use wharf::sink::{CaptureFormat, Split, Tee, Template};
 
 /// Sort packets into capture files: by rules, or a file for each protocol and port.
 ///
@@ -27,10 +27,10 @@ use wharf::sink::{Split, Tee, Template};
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
-  wharf split -r all.pcapng --to tcp/80,443=web.pcapng --to any/53=dns.pcapng --rest other.pcapng
+  wharf split -r all.pcapng --to tcp/80,443=web.pcapng --rest other.pcapng
   wharf split -r all.pcapng --each 'by-port/{{proto}}-{{port}}.pcapng'
   wharf split -i eth0 --to udp/53=dns.pcapng --strict
-  wharf split -r all.pcapng --to 'icmp or icmp6=icmp.pcapng' --to 'host 10.0.0.1=one.pcapng'
+  wharf split -r all.pcapng --to 'icmp or icmp6=icmp.pcapng'
   wharf split -r all.pcapng --each '{{port}}.pcapng' not net 10.0.0.0/8
 
 {TABLE}{STRICT}"))]
@@ -58,7 +58,7 @@ pub(crate) struct SplitArgs {
 
     /// Keep at most N files of --each open at a time
     #[arg(long, value_name = "N", requires = "each", default_value_t = 200, help_heading = "Output")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "rest")]
     max_open: u16,
 
     /// Print the account of what went where as JSON on standard output
@@ -110,6 +110,10 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
             bail!(args::usage(&format!("{}: named twice; join the rules in one", file.display())));
         }
         files::refuse_input(file, &input)?;
+        format.check_comment(CaptureFormat::of(file), file.display())?;
+    }
+    if let Some(template) = &each {
+        format.check_comment(template.format(), "--each")?;
     }
     for target in &mut targets {
         target.rule = input.rule_in_network(target.rule.clone());

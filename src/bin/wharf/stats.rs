@@ -45,6 +45,11 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 }
 
 impl StatsArgs {
+    /// Asks for it, unless something else was asked for.
+    pub(crate) fn tell_every(&mut self, every: Duration) {
+        self.stats.get_or_insert(every);
+    }
+
     /// The teller, where one was asked for.
     pub(crate) fn teller(&self) -> Option<Stats> {
         Some(Stats {

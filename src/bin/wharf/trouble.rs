@@ -18,16 +18,19 @@ pub(crate) struct TroubleArgs {
     trouble: Option<TroubleKinds>,
 
     /// How much of the flow before the trouble to write too: so long all packets are kept in memory
-    #[arg(long, value_name = "TIME", value_parser = stats::interval, default_value = "5s", requires = "trouble")]
+    #[arg(long, value_name = "TIME", value_parser = stats::interval, default_value = "5s")]
+    #[arg(requires = "trouble", conflicts_with = "print")]
     before: Duration,
 
     /// How much of it after the trouble
-    #[arg(long, value_name = "TIME", value_parser = stats::interval, default_value = "5s", requires = "trouble")]
+    #[arg(long, value_name = "TIME", value_parser = stats::interval, default_value = "5s")]
+    #[arg(requires = "trouble", conflicts_with = "print")]
     after: Duration,
 
     /// How much memory that may take: million bytes (or 64k, 16m, 1g); beyond it the oldest packets are decided on
     /// early
-    #[arg(long, value_name = "SIZE", value_parser = args::file_size, default_value = "256m", requires = "trouble")]
+    #[arg(long, value_name = "SIZE", value_parser = args::file_size, default_value = "256m")]
+    #[arg(requires = "trouble", conflicts_with = "print")]
     trouble_memory: u64,
 }
 

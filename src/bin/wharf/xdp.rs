@@ -13,6 +13,11 @@ use wharf::source::xdp::{
     AttachMode, Capture, Copying, Modes, Options, PortProtocol, PortTable, Queues, Waiting,
 };
 
+/// What --xdp cannot be with. The options that require it name them too: where what an option requires cannot be, clap asks
+/// for it no more.
+const WITHOUT_XDP: [&str; 6] =
+    ["read", "direction", "no_promiscuous_mode", "netns", "fanout", "time_stamp_type"];
+
 #[derive(Args, Debug)]
 #[command(next_help_heading = "AF_XDP")]
 pub(crate) struct XdpArgs {
@@ -25,19 +30,20 @@ pub(crate) struct XdpArgs {
     /// there: later fragments, IPv6 with extension headers, more than two VLAN tags.
     #[arg(long, value_name = "auto|native|generic", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "auto", hide_possible_values = true)]
-    #[arg(conflicts_with_all = ["read", "direction", "no_promiscuous_mode", "netns", "fanout", "time_stamp_type"])]
+    #[arg(conflicts_with_all = WITHOUT_XDP)]
     xdp: Option<Modes>,
 
     /// Take packets from this queue only, counted from 0, or from all
     #[arg(long, value_name = "N|all", default_value = "all", requires = "xdp")]
+    #[arg(conflicts_with_all = WITHOUT_XDP)]
     queue: Queues,
 
     /// Have the kernel copy packets even where the device could write them to our memory itself
-    #[arg(long, requires = "xdp")]
+    #[arg(long, requires = "xdp", conflicts_with_all = WITHOUT_XDP)]
     xdp_copy: bool,
 
     /// Look for packets all the time instead of sleeping: a whole CPU
-    #[arg(long, requires = "xdp")]
+    #[arg(long, requires = "xdp", conflicts_with_all = WITHOUT_XDP)]
     xdp_spin: bool,
 }
 

@@ -120,7 +120,23 @@ impl FromStr for Bind {
             }
             Ok(Rule::Ports(ports)) => Ok(Self::Ports { address, ports }),
             Ok(_) => Err(error("a proxy listens on ports, such as tcp/8080 or udp/53")),
-            Err(fault) => Err(BindError { text: text.to_owned(), reason: fault.to_string() }),
+            Err(fault) => {
+                // What a rule may be elsewhere, a proxy has no use for.
+                let protocol =
+                    rule.split('/').next().filter(|word| rule.contains('/') && word.len() < rule.len());
+                let known = ["tcp", "udp", "any", "sctp"];
+                if protocol.is_some_and(|word| !known.iter().any(|name| word.eq_ignore_ascii_case(name))) {
+                    return Err(error("a proxy listens on tcp, udp or any, and ports, such as tcp/8080"));
+                }
+                let reason = match rule.contains('/') {
+                    true => {
+                        let before = text[..text.len() - rule.len()].chars().count();
+                        format!("column {}: {}", before + fault.column, fault.reason)
+                    }
+                    false => fault.reason,
+                };
+                Err(BindError { text: text.to_owned(), reason })
+            }
         }
     }
 }
@@ -163,7 +179,10 @@ mod tests {
             ("sctp/1", "cannot be proxied"),
             ("rest", "on ports"),
             ("port 80", "on ports"),
-            ("127.0.0.1:tcp/80x", "expected a port"),
+            ("127.0.0.1:tcp/80x", "`127.0.0.1:tcp/80x`: column 17"),
+            ("tcp/99999", "`tcp/99999`: column 5"),
+            ("8081", "`8081`: a protocol stands before ports: tcp/8081"),
+            ("foo/80", "`foo/80`: a proxy listens on tcp, udp or any"),
             ("unix:", "no path"),
             ("fd:", "no name"),
         ] {

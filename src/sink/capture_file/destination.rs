@@ -9,7 +9,7 @@
 use crate::sink::Error;
 use flate2::write::GzEncoder;
 use rustix::fd::AsFd;
-use rustix::fs::{FallocateFlags, fallocate, fstatfs};
+use rustix::fs::{FallocateFlags, fallocate, fstat, fstatfs};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
@@ -58,6 +58,8 @@ pub(super) struct Destination {
     allocated: u64,
     /// A regular file in memory.
     in_memory: bool,
+    /// Standard output, whose reader may go away without that being a failure.
+    is_stdout: bool,
 }
 
 enum Target {
@@ -77,10 +79,12 @@ impl Destination {
             Ok(file) => {
                 let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
                 let in_memory = regular && fstatfs(&file).is_ok_and(|system| system.f_type as u64 == TMPFS);
+                // By the name of /dev/stdout, or of the pipe that it is.
+                let is_stdout = !regular && is_stdout(&file);
                 let allocate = if manner.gzip || in_memory || !regular { 0 } else { manner.allocate };
                 let manner = Manner { allocate, ..manner };
                 let path = Some(path.to_owned());
-                Ok(Self { path, in_memory, ..Self::new(name, Target::of(file, manner), manner) })
+                Ok(Self { path, in_memory, is_stdout, ..Self::new(name, Target::of(file, manner), manner) })
             }
             Err(source) => Err(Error::Io { path: name, source }),
         }
@@ -90,7 +94,10 @@ impl Destination {
         let name = "standard output".to_owned();
         let manner = Manner { allocate: 0, ..manner };
         match io::stdout().as_fd().try_clone_to_owned() {
-            Ok(fd) => Ok(Self::new(name, Target::of(File::from(fd), manner), manner)),
+            Ok(fd) => {
+                let target = Target::of(File::from(fd), manner);
+                Ok(Self { is_stdout: true, ..Self::new(name, target, manner) })
+            }
             Err(source) => Err(Error::Io { path: name, source }),
         }
     }
@@ -100,7 +107,17 @@ impl Destination {
     }
 
     fn new(name: String, target: Target, manner: Manner) -> Self {
-        Self { name, path: None, target, manner, written: 0, packets: 0, allocated: 0, in_memory: false }
+        Self {
+            name,
+            path: None,
+            target,
+            manner,
+            written: 0,
+            packets: 0,
+            allocated: 0,
+            in_memory: false,
+            is_stdout: false,
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -212,7 +229,7 @@ impl Destination {
         let bytes = self.written + whole as u64;
         self.packets += packets;
         let packets = self.packets;
-        if error.kind() == ErrorKind::BrokenPipe {
+        if self.is_stdout && error.kind() == ErrorKind::BrokenPipe {
             self.target = Target::Closed;
             return Error::Closed;
         }
@@ -237,6 +254,14 @@ impl Destination {
             source: io::Error::new(error.kind(), format!("{error}; {fate}")),
         }
     }
+}
+
+/// Whether it is what standard output is, too.
+fn is_stdout(file: &File) -> bool {
+    let (file, stdout) = (fstat(file), fstat(io::stdout()));
+    file.is_ok_and(|file| {
+        stdout.is_ok_and(|stdout| (file.st_dev, file.st_ino) == (stdout.st_dev, stdout.st_ino))
+    })
 }
 
 /// Looks at what was opened before it truncates it: a name may lead anywhere.

@@ -4,7 +4,7 @@ use crate::batch::Summary;
 use crate::demux;
 use crate::frame::{Interface, InterfaceId};
 use crate::parse::{self, IpLayer, Packet};
-use crate::sink::Error;
+use crate::sink::{CaptureFormat, Error};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -135,6 +135,22 @@ impl Key {
 }
 
 impl Template {
+    /// The format that the name gives its files.
+    ///
+    /// ```
+    /// use wharf::sink::{CaptureFormat, Template};
+    /// let template: Template = "out/{port}.pcap.gz".parse()?;
+    /// assert_eq!(template.format(), CaptureFormat::Pcap);
+    /// # Ok::<(), wharf::sink::Error>(())
+    /// ```
+    #[must_use]
+    pub fn format(&self) -> CaptureFormat {
+        match self.parts.last() {
+            Some(Part::Text(end)) => CaptureFormat::of(format!("name{end}")),
+            _ => CaptureFormat::PcapNg,
+        }
+    }
+
     /// The key of a packet known in short; `None` where that does not tell.
     #[inline]
     pub(super) fn brief_key(&self, packet: Summary, interface: InterfaceId) -> Option<Key> {

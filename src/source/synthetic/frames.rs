@@ -105,7 +105,7 @@ fn flow(traffic: &Traffic, index: u16, random: &mut Random) -> Flow {
 fn length(sizes: &Sizes, random: &mut Random) -> u16 {
     match sizes {
         Sizes::Fixed(length) => *length,
-        Sizes::Imix => random.weighted(&[(64, 7), (594, 4), (1_518, 1)]).unwrap_or(64),
+        Sizes::Imix => random.weighted(&[(60, 7), (590, 4), (1_514, 1)]).unwrap_or(60),
         Sizes::Mix(lengths) => random.weighted(lengths).unwrap_or(64),
         Sizes::Uniform(range) => {
             range.start() + random.below(u64::from(range.end().saturating_sub(*range.start())) + 1) as u16

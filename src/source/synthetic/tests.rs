@@ -85,8 +85,8 @@ fn sizes_are_kept() {
     assert!(lengths(Sizes::Fixed(0)).iter().all(|length| [42, 54].contains(length)));
     assert!(lengths(Sizes::Uniform(100..=110)).iter().all(|length| (100..=110).contains(length)));
     let imix = lengths(Sizes::Imix);
-    assert!(imix.iter().all(|length| [64, 594, 1_518].contains(length)));
-    assert!((240..340).contains(&imix.iter().filter(|length| **length == 64).count()));
+    assert!(imix.iter().all(|length| [60, 590, 1_514].contains(length)));
+    assert!((240..340).contains(&imix.iter().filter(|length| **length == 60).count()));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Default for Traffic {
 pub enum Sizes {
     /// All of one length.
     Fixed(u16),
-    /// The simple Internet mix: 64, 594 and 1518 bytes at 7 to 4 to 1.
+    /// The simple Internet mix: 60, 590 and 1514 bytes at 7 to 4 to 1, which on the wire are 64, 594 and 1518.
     Imix,
     /// Any length between two, all alike.
     Uniform(RangeInclusive<u16>),

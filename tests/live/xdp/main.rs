@@ -22,6 +22,12 @@ mod sending;
 use std::process::ExitCode;
 use wharf::sys::bpf::Map;
 
+/// Says loudly that a test, or a part of one, did not run; where these tests are required that is a failure.
+fn skip(reason: &str) {
+    println!("SKIPPED: {reason}");
+    assert!(std::env::var("WHARF_XDP").as_deref() != Ok("require"), "SKIPPED: {reason}");
+}
+
 fn main() -> ExitCode {
     if let Ok(interface) = std::env::var(opening::CHILD) {
         opening::child(&interface);

@@ -1,6 +1,7 @@
 //! What opening says when it cannot, and what is left when nobody closes.
 
 use crate::counting::{capture, open, read_to_end};
+use crate::skip;
 use crate::support::frames;
 use crate::support::network::{LIMIT, quiet_lab, send, sender};
 use std::io::{BufRead, BufReader};
@@ -92,7 +93,7 @@ pub(crate) fn queues_that_no_driver_tells_of_are_all_read() {
         lab.server.namespace.run(run).expect("ip").success()
     };
     if !ip("link add link server name upper numrxqueues 2 type macvlan mode passthru") {
-        return println!("SKIPPED: this kernel has no macvlan");
+        return skip("this kernel has no macvlan");
     }
     assert!(ip("link set upper up"));
     let mut capture = open(&lab.server, Capture::on("upper")).expect("a capture");
@@ -105,7 +106,7 @@ pub(crate) fn queues_that_no_driver_tells_of_are_all_read() {
     assert_eq!(found, 400, "through whichever queue");
 
     if !ip("tuntap add tap0 mode tap multi_queue") {
-        return println!("SKIPPED in part: this kernel has no tap");
+        return skip("this kernel has no tap");
     }
     assert!(ip("link set tap0 up"));
     let capture = open(&lab.server, Capture::on("tap0")).expect("a capture");

@@ -12,7 +12,7 @@ mod timing;
 
 use crate::args;
 use crate::cores::{self, CoreList};
-use crate::exit::Outcome;
+use crate::exit::{Outcome, TABLE};
 use crate::print::print;
 use crate::time::time_within;
 use clap::Args;
@@ -33,20 +33,23 @@ use wharf::engine::check_cores;
 /// kind of traffic, on one core and on several. Every answer is compared with what was made. Figures are medians of
 /// rounds; ± is half the distance between the quartiles. A machine that is busy gives other figures.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("\
+Examples:
   wharf bench
   wharf bench --cores 2-5 --seconds 20
   wharf bench --rules 65536 --flows 4096
-  wharf bench --json | jq '.one_core[] | {shape, working_set, mpps}'
+  wharf bench --json | jq '.one_core[] | {{shape, working_set, mpps}}'
   WHARF_CHECKSUM=avx2 wharf bench
 
 Columns:
   hand-over     a batch is made and handed on; nobody looks at a frame
-  parse+verify  every header found, every checksum verified (hand-over included)
+  parse+verify  headers found, checksums verified (hand-over included)
   demux         ports to output, by a map of all rules
   count         packets and bytes by output
   all           one after the other, batch by batch
-  engine        whole runs: source, all of these, counts by port, the ledger")]
+  engine        whole runs: source, all of these, counts by port, the ledger
+
+{TABLE}"))]
 pub(crate) struct BenchArgs {
     /// Measure for about so long in all; making the frames takes a second or so more
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time_within(BOUNDS))]

@@ -18,6 +18,14 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// Whether some figures say little.
+    pub(super) fn is_unsteady(&self) -> bool {
+        let stages = self.one_core.iter().map(|case| &case.stages);
+        let mut stages = stages.flat_map(|s| [s.hand_over, s.read, s.demux, s.count, s.all]);
+        let mut steps = self.scaling.iter().flat_map(|growth| &growth.steps);
+        stages.any(Figure::is_unsteady) || steps.any(|step| step.mpps.is_unsteady())
+    }
+
     pub(super) fn json(&self) -> anyhow::Result<String> {
         let available: Vec<_> = Variant::all_available().map(Variant::name).collect();
         let report = json!({
@@ -39,6 +47,7 @@ impl Report {
             "flows": self.flows,
             "rounds": ROUNDS,
             "engine_runs": RUNS,
+            "unsteady": self.is_unsteady(),
             "one_core": self.one_core.iter().map(case).collect::<Vec<_>>(),
             "scaling": self.scaling.iter().map(growth).collect::<Vec<_>>(),
         });

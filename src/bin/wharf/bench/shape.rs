@@ -32,11 +32,11 @@ pub(super) fn all(l2: usize, flows: u32) -> Vec<Shape> {
     };
     vec![
         shape("64 B", 60, Traffic { sizes: Sizes::Fixed(60), ..base.clone() }),
-        shape("imix", 362, Traffic { sizes: Sizes::Imix, ..base.clone() }),
+        shape("imix", 358, Traffic { sizes: Sizes::Imix, ..base.clone() }),
         shape("1518 B", 1_514, Traffic { sizes: Sizes::Fixed(1_514), ..base.clone() }),
         shape(
             "IPv6, VLAN",
-            362,
+            358,
             Traffic { sizes: Sizes::Imix, protocols: mix, ipv6_percent: 50, vlan_percent: 50, ..base },
         ),
     ]

@@ -4,7 +4,7 @@ use super::machine;
 use super::one_core::{Case, Place};
 use super::report::{self, Report};
 use super::scaling::Growth;
-use super::timing::{Figure, ROUNDS, RUNS};
+use super::timing::{Figure, ROUNDS, RUNS, UNSTEADY};
 use crate::cores;
 use std::fmt::Write;
 use wharf::batch::Lanes;
@@ -17,7 +17,7 @@ pub(super) fn of(report: &Report) -> String {
         text,
         "
 one core (CPU {}): ns a packet, median of {ROUNDS} rounds ± spread
-{:12}{:8}{:>11}{:>14}{:>10}{:>10}{:>13}{:>8}{:>9}
+{:12}{:8}{:>12}{:>14}{:>12}{:>12}{:>13}{:>8}{:>9}
 ",
         report.cores[0],
         "frames",
@@ -50,6 +50,15 @@ one core (CPU {}): ns a packet, median of {ROUNDS} rounds ± spread
 Frames are named by their length on the wire. Gbit/s is the line rate that so many of them are, with 8 bytes
 of preamble and 12 of gap each; 10 Gbit/s are 14.88 Mpps of 64 B. In L2: the same few frames again and again.
 ";
+    if report.is_unsteady() {
+        let _ = write!(
+            text,
+            "
+NOT TO BE TRUSTED: figures with a ? were spread by more than {UNSTEADY:.0} %. This machine is busy with other work, or shared
+with others: measure again when it is not, or for longer (--seconds).
+"
+        );
+    }
     text
 }
 
@@ -97,7 +106,7 @@ fn row(text: &mut String, case: &Case) {
     let mpps = 1_000.0 / stages.all.median;
     let _ = writeln!(
         text,
-        "{:12}{:8}{:>11}{:>14}{:>10}{:>10}{:>13}{mpps:>8.1}{:>9.1}",
+        "{:12}{:8}{:>12}{:>14}{:>12}{:>12}{:>13}{mpps:>8.1}{:>9.1}",
         case.shape,
         report::name(Some(case.place)),
         with_spread(stages.hand_over, 2),
@@ -120,7 +129,22 @@ fn rows(text: &mut String, growth: &Growth) {
     }
 }
 
-/// `6.14±2%`.
+/// `6.14±2%`, and with a `?` where that says little.
 fn with_spread(figure: Figure, decimals: usize) -> String {
-    format!("{:.decimals$}±{:.0}%", figure.median, figure.percent())
+    let doubt = if figure.is_unsteady() { "?" } else { "" };
+    format!("{:.decimals$}±{:.0}%{doubt}", figure.median, figure.percent())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_spread_is_marked() {
+        let of = |spread| with_spread(Figure { median: 10.0, spread }, 2);
+        assert_eq!(
+            (of(2.0), of(2.1), of(39.0)),
+            ("10.00±20%".into(), "10.00±21%?".into(), "10.00±390%?".into())
+        );
+    }
 }

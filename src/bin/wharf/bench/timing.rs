@@ -8,6 +8,9 @@ pub(super) const ROUNDS: usize = 9;
 /// The same for whole runs of the engine: few and long, since each has to begin and to end.
 pub(super) const RUNS: usize = 3;
 
+/// A spread in percent beyond which a figure says little.
+pub(super) const UNSTEADY: f64 = 20.0;
+
 /// A measured figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Figure {
@@ -26,6 +29,11 @@ impl Figure {
             low + (high - low) * place.fract()
         };
         Self { median: at(0.5), spread: (at(0.75) - at(0.25)) / 2.0 }
+    }
+
+    /// Whether it is spread so wide that it says little.
+    pub(super) fn is_unsteady(self) -> bool {
+        self.percent() > UNSTEADY
     }
 
     /// The spread in percent of the median.

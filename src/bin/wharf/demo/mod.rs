@@ -7,7 +7,8 @@ mod paint;
 mod seen;
 mod story;
 
-use crate::exit::Outcome;
+use crate::exit::{Outcome, TABLE};
+use crate::print::failed;
 use anyhow::Context;
 use clap::Args;
 use paint::Paint;
@@ -23,6 +24,12 @@ use wharf::sys::namespace::{self, Unavailable};
 /// Needs no root: the network is in namespaces of its own and gone afterwards. Where those are
 /// forbidden the same story is told from frames that wharf builds itself.
 #[derive(Args, Debug)]
+#[command(after_help = format!("\
+Examples:
+  wharf demo
+  wharf demo --offline
+
+{TABLE}"))]
 pub(crate) struct DemoArgs {
     /// Tell the story from built frames, even where namespaces are allowed
     #[arg(long)]
@@ -72,7 +79,8 @@ pub(crate) fn run(arguments: &DemoArgs) -> anyhow::Result<Outcome> {
                 "Two hosts, client {} and server {}, with a wire between them (a veth pair between two\n\
                  network namespaces). Real programs talk through real sockets; wharf captures the wire.",
                 CAST.client, CAST.server
-            )?;
+            )
+            .map_err(failed)?;
             live::play(&CAST, &mut keep).context("the demo's network")?
         }
         Err(unavailable) => {
@@ -81,12 +89,13 @@ pub(crate) fn run(arguments: &DemoArgs) -> anyhow::Result<Outcome> {
                 "No live network here: {}.\n\
                  The same story from frames that wharf builds itself, through the same pipeline:",
                 unavailable.reason
-            )?;
+            )
+            .map_err(failed)?;
             collect(Engine::builder().source(offline::Script::new(&CAST)), &mut keep)?
         }
     };
     let story = Story { cast: &CAST, packets: &keep.packets, report: &report, paint };
-    story.tell(&mut out).and_then(|()| out.flush()).context("standard output")?;
+    story.tell(&mut out).and_then(|()| out.flush()).map_err(failed)?;
     Ok(Outcome::Done)
 }
 

@@ -9,13 +9,13 @@ use crate::exit::{Outcome, STRICT, TABLE, tell};
 use crate::expression::ExpressionArgs;
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
-use crate::print::print;
+use crate::print::{failed, print};
 use crate::run;
 use crate::time::time;
 use crate::wish::Wish;
 use clap::Args;
 use rows::{Format, Rows};
-use std::io::{self, Stdout, Write, stdout};
+use std::io::{Stdout, Write, stdout};
 use std::time::{Duration, Instant};
 use summary::Summary;
 use wharf::demux::Rule;
@@ -41,7 +41,7 @@ const PORTS: &str = "any/53,5353,5355";
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
-  wharf dns -i eth0                            questions and answers as they come
+  wharf dns -i eth0                            questions, answers as they come
   wharf dns -r office.pcapng host 10.0.0.7     what one host asked for
   wharf dns -r office.pcapng --json | jq 'select(.rcode == 3) | .name'
   wharf dns -r office.pcapng --csv > dns.csv   for a spreadsheet or a database
@@ -223,10 +223,7 @@ impl Dns {
     fn print(&mut self) -> Result<(), sink::Error> {
         let written = self.stdout.write_all(&self.lines).and_then(|()| self.stdout.flush());
         self.lines.clear();
-        written.map_err(|source| match source.kind() {
-            io::ErrorKind::BrokenPipe => sink::Error::Closed,
-            _ => sink::Error::Io { path: "standard output".to_owned(), source },
-        })
+        written.map_err(failed)
     }
 }
 

@@ -18,19 +18,19 @@ use wharf::doctor::{Asked, Severity, ThisHost, examine};
 #[derive(Args, Debug)]
 #[command(after_help = format!("\
 Examples:
-  wharf doctor                 the host, and a line for each interface that is up
-  wharf doctor eth0            the host and one interface, in full
-  wharf doctor eth0 --json | jq -r '.findings[] | select(.severity == \"warn\") | .command'
-  wharf doctor --selftest      what this host can capture without loss, and what gives first
+  wharf doctor              the host, and a line for each interface that is up
+  wharf doctor eth0         the host and one interface, in full
+  wharf doctor --json | jq '.findings[] | select(.severity == \"warn\")'
+  wharf doctor --selftest   what this host captures without loss
 
 Severities:
   good  as it should be
   note  to be known; it costs nothing by itself
   warn  it may cost packets, or mislead
-  bad   nothing can be captured so, or what is captured is not what was on the wire
+  bad   nothing can be captured so, or not what was on the wire
 
 {TABLE}
-  3  something is bad; with --selftest: packets were lost, but not accounted for"))]
+  3  something is bad; with --selftest: packets were lost and not accounted for"))]
 pub(crate) struct DoctorArgs {
     /// The interface to look at in full
     #[arg(value_name = "IFACE")]

@@ -37,25 +37,26 @@ use wharf::sink::transmit::{Pace, Rate, Speed, Transmit, TransmitOptions};
 #[command(after_help = format!("\
 Examples:
   wharf gen -i veth0 --count 1M --size 64
-  wharf gen -i veth0 --rate 100k --duration 10s --size imix --protocol tcp:9,udp:1 --port 80,443,8000-8999
-  wharf gen -i veth0 --rate 1Gbit --size 64-1514 --ipv6 50 --vlan 100 --bad-checksums 1 --stamp
+  wharf gen -i veth0 --rate 100k --duration 10s --size imix
+  wharf gen -i veth0 --rate 1Gbit --protocol tcp:9,udp:1 --port 80,8000-8999
+  wharf gen -i veth0 --size 64-1514 --ipv6 50 --vlan 100 --bad-checksums 1
   wharf gen -i veth0 -r day.pcapng --speed 2x
   wharf gen -i veth0 -r day.pcap --flat-out --loop forever --duration 30s
   wharf gen -i veth0 -r day.pcap not arp
   sudo wharf gen -i veth0 --live-frames --size imix --duration 10s
   wharf gen -w made.pcap --count 1000 --size imix --rate 10k
 
-A capture on the sending interface itself does not see these frames unless they are sent with --qdisc: capture the other
-end of the wire.
+A capture on the sending interface itself does not see these frames unless they are sent with --qdisc: capture the \
+other end of the wire.
 
-Rates are those of frames as they lie in memory, without preamble, frame check sequence and gap. What is told at
-the end is what the kernel took; the interface's own counters say what became of it.
+Rates are those of frames as they lie in memory, without preamble, frame check sequence and gap. What is told at the \
+end is what the kernel took; the interface's own counters say what became of it.
 
 {TABLE}
-  3  --strict was given and a frame was refused, or dropped by the interface"))]
+  3  --strict was given and a frame was refused, or the interface dropped it"))]
 pub(crate) struct GenArgs {
     /// Send on this interface
-    #[arg(short, long, value_name = "IFACE", required_unless_present_any = ["write", "dry_run"])]
+    #[arg(short, long, value_name = "IFACE")]
     interface: Option<String>,
 
     /// Send the frames of a capture file; `-` for standard input
@@ -71,7 +72,7 @@ pub(crate) struct GenArgs {
     dry_run: bool,
 
     /// Send N frames: 1000, 10k, 1M
-    #[arg(short, long, value_name = "N", value_parser = values::count)]
+    #[arg(short, long, value_name = "N", value_parser = args::count)]
     count: Option<u64>,
 
     /// Send for so long: 10s, 500ms, 2m
@@ -101,7 +102,7 @@ pub(crate) struct GenArgs {
 
     /// Send by AF_XDP, from a queue of the interface for each CPU
     #[cfg(feature = "xdp")]
-    #[arg(long, help_heading = "Sending", conflicts_with = "qdisc")]
+    #[arg(long, help_heading = "Sending", conflicts_with_all = ["qdisc", "write"])]
     xdp: bool,
 
     /// Have the kernel make the frames and send them (BPF test runs): millions a second into a veth pair
@@ -114,11 +115,11 @@ pub(crate) struct GenArgs {
 
     /// Send through the interface's queueing discipline, not past it: captures on this interface then see the frames
     /// too
-    #[arg(long, help_heading = "Sending")]
+    #[arg(long, help_heading = "Sending", conflicts_with = "write")]
     qdisc: bool,
 
     /// Send on an interface that a default route leads through, itself or by what it stands on
-    #[arg(long, help_heading = "Sending")]
+    #[arg(long, help_heading = "Sending", conflicts_with = "write")]
     yes_on_this_interface: bool,
 
     /// Print the account as a JSON object
@@ -126,7 +127,7 @@ pub(crate) struct GenArgs {
     json: bool,
 
     /// Exit with code 3 when a frame was refused, or dropped by the interface
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["write", "dry_run"])]
     strict: bool,
 }
 
@@ -166,9 +167,20 @@ struct Plan {
 }
 
 pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
+    if arguments.interface.is_none() && arguments.write.is_none() && !arguments.dry_run {
+        bail!(args::usage("nowhere to send: give -i IFACE, -w FILE or --dry-run"));
+    }
     let pace = arguments.pace.pace(arguments.read.is_some());
     if arguments.read.as_deref().is_some_and(|path| path == "-") && arguments.passes.is_some() {
         bail!(args::usage("--loop reads its file again: standard input cannot be"));
+    }
+    // What clap does not ask for beside what describes made-up frames, with which -r cannot be.
+    for (given, option) in
+        [(arguments.passes.is_some(), "--loop"), (arguments.pace.speed.is_some(), "--speed")]
+    {
+        if given && arguments.read.is_none() {
+            bail!(args::usage(&format!("{option} is of recorded frames: give a capture file with --read")));
+        }
     }
     if let Some(CoreList(cores)) = &arguments.cores {
         check_cores(cores)?;
@@ -208,6 +220,6 @@ pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
             let cores = arguments.cores.map(|CoreList(cores)| cores).unwrap_or_default();
             send::run(feed, options, &cores, &plan)
         }
-        (None, None) => bail!(args::usage("nowhere to send: give -i IFACE or -w FILE")),
+        (None, None) => bail!("nowhere to send"),
     }
 }

@@ -75,6 +75,8 @@ pub(super) fn show_preview(preview: &Preview, interface: Option<&str>, plan: &Pl
 fn describe(pace: Pace) -> String {
     match pace {
         Pace::FlatOut => "flat out".to_owned(),
+        // In the unit of what came of it, beside which it stands.
+        Pace::Rate(Rate::Bits(rate)) => format!("{} Mbit/s", rate.get() as f64 / 1e6),
         Pace::Rate(rate) => rate.to_string(),
         Pace::Recorded(speed) => format!("{speed} of the recorded speed"),
     }

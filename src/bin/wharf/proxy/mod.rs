@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
     if let Some(path) = &arguments.check {
         let config = read_config(path)?;
         let name = path.display();
-        Proxy::check(&config).map_err(|error| args::usage(&format!("{name}, {error}")))?;
+        Proxy::check(&config).map_err(|error| args::of_a_file(&format!("{name}, {error}")))?;
         print(format!(
             "{}: right: {} listeners, {} upstreams\n",
             name,
@@ -44,6 +44,12 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
             config.upstreams.len()
         ))?;
         return Ok(Outcome::Done);
+    }
+    if arguments.listen.is_empty() && arguments.config.is_none() {
+        return Err(args::usage(
+            "nothing to listen on: give --listen RULE=UPSTREAM, --config FILE or --check FILE",
+        )
+        .into());
     }
     let user = arguments.relinquish_privileges.as_deref().map(User::named).transpose().context("-Z")?;
     // Each connection takes two descriptors: all that are allowed, then.

@@ -35,15 +35,15 @@ Examples:
   wharf proxy --listen tcp/8080=10.0.0.1:80,10.0.0.2:80
   wharf proxy --listen udp/53=10.0.0.53 --listen tcp/53=10.0.0.53
   wharf proxy --listen 127.0.0.1:tcp/20000-29999=10.0.0.7 --cores 0-3
-  wharf proxy --check proxy.toml                 is the configuration right?
-  wharf proxy --config proxy.toml -Z nobody      run it, without root's rights once all sockets are bound
+  wharf proxy --check proxy.toml              is the configuration right?
+  wharf proxy --config proxy.toml -Z nobody   and not as root, once it listens
   wharf proxy --listen unix:/run/db.sock=db.example:5432 --connect-timeout 2s
-  wharf proxy --listen tcp/80=10.0.0.7 --admin 9901 --access-log /var/log/wharf.jsonl --log-format json
+  wharf proxy --listen tcp/80=10.0.0.7 --admin 9901 --access-log access.jsonl
 
 {TABLE}"))]
 pub(crate) struct ProxyArgs {
     /// Pass on what comes to RULE to UPSTREAM; may be given many times
-    #[arg(long, value_name = "RULE=UPSTREAM", required_unless_present_any = ["config", "check"])]
+    #[arg(long, value_name = "RULE=UPSTREAM")]
     pub(super) listen: Vec<Listen>,
 
     /// Do what FILE says, in TOML; SIGHUP has it read again
@@ -54,7 +54,7 @@ pub(crate) struct ProxyArgs {
     pub(super) config: Option<PathBuf>,
 
     /// Say whether FILE is a right configuration, and what is wrong where, and do nothing else
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "listen"])]
+    #[arg(long, value_name = "FILE", exclusive = true)]
     pub(super) check: Option<PathBuf>,
 
     /// Go on as USER, with the user's groups and no capabilities, once all sockets are bound
@@ -132,9 +132,10 @@ pub(crate) struct ProxyArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) backlog: u32,
 
-    /// Take a client on with its first bytes only, or after SECONDS (TCP_DEFER_ACCEPT); not where servers speak first
-    #[arg(long, value_name = "SECONDS", help_heading = "Sockets")]
-    pub(super) defer_accept: Option<u32>,
+    /// Take a client on with its first bytes only, or after so long, in whole seconds (TCP_DEFER_ACCEPT); not where servers
+    /// speak first
+    #[arg(long, value_name = "TIME", value_parser = with_unit(time), help_heading = "Sockets")]
+    pub(super) defer_accept: Option<Duration>,
 
     /// Take data with a client's first segment, of at most N at a time (TCP_FASTOPEN)
     #[arg(long, value_name = "N", help_heading = "Sockets")]
@@ -209,7 +210,7 @@ pub(super) enum BalanceName {
 pub(super) fn read_config(path: &Path) -> anyhow::Result<Config> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    Config::from_toml(&text).map_err(|error| args::usage(&format!("{name}, {error}")).into())
+    Config::from_toml(&text).map_err(|error| args::of_a_file(&format!("{name}, {error}")).into())
 }
 
 impl ProxyArgs {
@@ -224,7 +225,10 @@ impl ProxyArgs {
     fn config_of_options(&self) -> Config {
         let options = SocketOptions {
             backlog: self.backlog,
-            defer_accept: self.defer_accept,
+            // As in a file: a part of a second is none to the kernel, and 0 would be off.
+            defer_accept: self
+                .defer_accept
+                .map(|time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1)),
             fast_open: self.fast_open,
             keep_alive: self.keep_alive,
             no_delay: !self.delay,

@@ -1,6 +1,5 @@
 //! A configuration out of a TOML file. `examples/proxy.toml` has every key, with what it means.
 
-mod duration;
 mod raw;
 
 use super::{

@@ -1,6 +1,6 @@
 //! The file's tables as they are written, key by key.
 
-use super::duration::duration;
+use crate::duration;
 use crate::proxy::Network;
 use crate::proxy::config::{self, Bind, Place};
 use crate::proxy::detect::{NamePattern, ProtocolPattern, Spoken};
@@ -258,7 +258,7 @@ impl FromStr for For {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        duration(text).map(Self)
+        duration::with_unit(text).map(Self).map_err(|error| format!("`{text}` is no time: {error}"))
     }
 }
 

@@ -103,7 +103,7 @@ fn errors_name_the_line_the_key_and_what_to_do() {
         ),
         (in_upstream("balance = \"random\""), 3, "balance", "expected one of `round-robin`"),
         (in_upstream("send-proxy = 2"), 3, "send-proxy", ""),
-        (in_upstream("eject = { for = \"10\" }"), 3, "eject", "`10` is no time: write a number and a unit"),
+        (in_upstream("eject = { for = \"10\" }"), 3, "eject", "`10` is no time: a number without a unit"),
         (in_upstream("health = { rise = 0 }"), 3, "health", "a number from 1"),
         (in_upstream("health = { interval = \"0s\" }"), 3, "health", "a time above 0"),
         (in_upstream("health = { probe = \"datagram\" }"), 3, "health", "either `send` or `send-hex`"),
