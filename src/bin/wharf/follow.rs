@@ -112,10 +112,11 @@ pub(crate) fn run(arguments: FollowArgs) -> anyhow::Result<Outcome> {
         let sink = at_most(&mut conversations, watched.at_most);
         let builder = builder.rest(Tee(LinkTypeNotes::default(), sink));
         let ended = run::drive(builder, watched, false);
-        if ended.report().is_some() {
-            print(listed(&conversations, json)?)?;
-        }
-        return ended.conclude();
+        let printed = match ended.report() {
+            Some(_) => listed(&conversations, json).and_then(print),
+            None => Ok(()),
+        };
+        return ended.conclude_after(printed);
     }
     let colour = colour::wanted(stdout().is_terminal());
     let choice = number.map_or(Choice::First, Choice::Number);

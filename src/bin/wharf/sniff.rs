@@ -229,13 +229,14 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let sink = at_most(sink, watched.at_most);
     let builder = builder.output(rule, Tee(LinkTypeNotes::default(), sink));
     let ended = run::drive(builder, watched, printing && !counting);
-    if printing && counting && ended.report().is_some() {
-        print_table(&count.table(), json)?;
-    }
+    let printed = match ended.report() {
+        Some(_) if printing && counting => print_table(&count.table(), json),
+        _ => Ok(()),
+    };
     if let (Some(troubled), Some(_)) = (&troubled, ended.report()) {
         exit::tell(&trouble::account(&troubled.counts()));
     }
-    ended.conclude()
+    ended.conclude_after(printed)
 }
 
 fn print_table(table: &CountTable, json: bool) -> anyhow::Result<()> {

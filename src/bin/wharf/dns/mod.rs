@@ -115,14 +115,15 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
     let sink = at_most(&mut dns, watched.at_most);
     let ended = run::drive(builder.output(rule, Tee(LinkTypeNotes::default(), sink)), watched, true);
     if ended.report().is_some() {
+    let mut printed = Ok(());
         if format == (Format::Text { numeric }) {
-            print(dns.summary.to_string())?;
+            printed = print(dns.summary.to_string());
         }
         let counts = *dns.names.lookups().counts();
         let fragments = dns.fragments.as_ref().map_or(0, not_whole);
         tell(&account(&counts, dns.names.streams_given_up(), fragments));
     }
-    ended.conclude()
+    ended.conclude_after(printed)
 }
 
 /// IP packets of which not all fragments could be had, whatever they were of.
