@@ -182,3 +182,17 @@ fn time_stamp_types_are_listed_as_tcpdump_does_and_files_are_as_fine_as_asked() 
     let listed = "Time stamp types for lo (use option -j to set):\n  host (Host)\n  host_hiprec (Host, high precision)\n";
     assert_eq!((code, out.as_str()), (0, format!("{listed} a1b2c3d4\n a1b23c4d\n").as_str()), "{err}");
 }
+
+/// It signals its child, and then the group that the child is in.
+#[test]
+fn timeout_ends_a_capture_in_good_order() {
+    let script = r#"ip link add va type veth peer name vb; ip link set va up; ip link set vb up; d=$(mktemp -d)
+        "$0" gen -i vb --rate 2k --duration 20s > "$d/gen" 2>&1 & gen=$!
+        for round in 1 2 3 4 5 6 7 8 9 10; do
+            timeout 0.7 "$0" sniff -i va -w "$d/out.pcapng" 2> "$d/err"; grep -c ' received = ' "$d/err"
+            "$0" sniff -r "$d/out.pcapng" --count > "$d/count" 2>&1 || cat "$d/count"
+        done; kill $gen; rm -r "$d""#;
+    let Some(output) = in_namespace("timeout_ends_a_capture_in_good_order", script) else { return };
+    let (code, out, err) = told(output);
+    assert_eq!((code, out.as_str()), (0, "1\n".repeat(10).as_str()), "{err}");
+}

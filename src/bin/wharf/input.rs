@@ -149,7 +149,7 @@ impl InputArgs {
         }
         let user = self.user().map(User::named).transpose();
         let user = user.context("-Z")?;
-        // Before a live capture has a thread of its own, which would keep it.
+        // Before there is a thread that would keep it: that which waits for signals, a live capture's.
         user.as_ref().map_or(Ok(()), User::prepare).context("-Z")?;
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;

@@ -8,6 +8,7 @@ use crate::files::{self, WriteArgs};
 use crate::input::InputArgs;
 use crate::interfaces;
 use crate::link_types::LinkTypeNotes;
+use crate::output;
 use crate::print::print;
 use crate::run;
 use crate::trouble::{self, TroubleArgs};
@@ -213,8 +214,8 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let shown = |count| -> BoxedSink<'_> {
         match (counting, json) {
             (true, _) => Box::new(count),
-            (false, true) => Box::new(Json::new(stdout())),
-            (false, false) => Box::new(Text::new(stdout(), text.options(write.nanoseconds()))),
+            (false, true) => Box::new(Json::new(output::stdout())),
+            (false, false) => Box::new(Text::new(output::stdout(), text.options(write.nanoseconds()))),
         }
     };
     let mut troubled = None;

@@ -9,13 +9,14 @@ use crate::exit::{Outcome, STRICT, TABLE, tell};
 use crate::expression::ExpressionArgs;
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
+use crate::output::{Output, stdout};
 use crate::print::print;
 use crate::run;
 use crate::time::time;
 use crate::wish::Wish;
 use clap::Args;
 use rows::{Format, Rows};
-use std::io::{self, Stdout, Write, stdout};
+use std::io::{self, LineWriter, Write};
 use std::time::{Duration, Instant};
 use summary::Summary;
 use wharf::demux::Rule;
@@ -114,8 +115,8 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
     };
     let sink = at_most(&mut dns, watched.at_most);
     let ended = run::drive(builder.output(rule, Tee(LinkTypeNotes::default(), sink)), watched, true);
-    if ended.report().is_some() {
     let mut printed = Ok(());
+    if ended.report().is_some() {
         if format == (Format::Text { numeric }) {
             printed = print(dns.summary.to_string());
         }
@@ -170,7 +171,7 @@ struct Dns {
     since: Instant,
     live: bool,
     lines: Vec<u8>,
-    stdout: Stdout,
+    stdout: LineWriter<Output>,
 }
 
 impl Dns {
