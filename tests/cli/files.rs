@@ -35,6 +35,31 @@ fn text_on_stdout_and_the_account_on_stderr() {
 }
 
 #[test]
+fn times_are_those_of_the_zone_that_is_asked_for() {
+    let (dir, path) = with_small();
+    for (zone, time) in [
+        ("Europe/Berlin", "23:13:20"),
+        (":America/New_York", "17:13:20"),
+        ("Asia/Kolkata", "03:43:20"),
+        ("EST5EDT", "17:13:20"),
+        ("JST-9", "07:13:20"),
+    ] {
+        let file = Path::new("/usr/share/zoneinfo").join(zone.trim_start_matches(':'));
+        if zone.contains('/') && !file.exists() {
+            eprintln!("SKIPPED in part: no {}", file.display());
+            continue;
+        }
+        let written = dir.path().join(zone.replace('/', "-"));
+        let pattern = format!("{}-%H%M%S", written.display());
+        let arguments = ["sniff", "-nr", &path, "-c", "1", "-G", "9", "--print", "-w", &pattern];
+        let (code, out, err) = told(wharf(arguments).env("TZ", zone).output().unwrap());
+        assert!(code == 0 && out.starts_with(time), "{zone}: {out}{err}");
+        let named = format!("{}-{}", written.display(), time.replace(':', ""));
+        assert!(Path::new(&named).exists(), "{named}");
+    }
+}
+
+#[test]
 fn flags_may_be_clustered_as_tcpdump_takes_them() {
     let (_dir, path) = with_small();
     let (code, out, err) = run(["sniff", "-nnvvXSs0", "-ttttc2", "-r", &path]);
