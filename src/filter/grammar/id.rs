@@ -311,12 +311,13 @@ impl Parser<'_, '_> {
             _ => None,
         };
         number.ok_or_else(|| {
-            let where_from = match within {
-                Some(Protocol::Link) => "not among the names of EtherTypes",
-                Some(Protocol::Iso) => "one of clnp, esis, isis",
-                _ => "/etc/protocols does not know it",
+            let (where_from, looked_up) = match within {
+                Some(Protocol::Link) => ("not among the names of EtherTypes", false),
+                Some(Protocol::Iso) => ("one of clnp, esis, isis", false),
+                _ => ("/etc/protocols does not know it", true),
             };
-            unknown(span, "protocol", name, where_from)
+            let fault = Fault::new(span, format!("unknown protocol `{}`", shortened(name))).hint(where_from);
+            if looked_up { fault.looked_up() } else { fault }
         })
     }
 }
@@ -333,8 +334,9 @@ fn what(kind: Sort) -> &'static str {
     }
 }
 
+/// A name that was looked up.
 fn unknown(span: Span, what: &str, name: &str, why: &str) -> Fault {
-    Fault::new(span, format!("unknown {what} `{}`", shortened(name))).hint(why)
+    Fault::new(span, format!("unknown {what} `{}`", shortened(name))).hint(why).looked_up()
 }
 
 /// Shifted up by so many bits, all of them if need be.
