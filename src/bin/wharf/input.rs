@@ -16,6 +16,7 @@ use wharf::demux::Rule;
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::filter::Filter;
 use wharf::frame::LinkType;
+use wharf::sink::InterfaceNames;
 #[cfg(feature = "xdp")]
 use wharf::source::xdp::AttachMode;
 use wharf::source::{CaptureFile, Source};
@@ -98,6 +99,11 @@ impl InputArgs {
     /// Frames come whether we are ready or not.
     pub(crate) fn is_live(&self) -> bool {
         self.read.is_none()
+    }
+
+    /// What interfaces are called where packets are captured; none where they are read from a file.
+    pub(crate) fn interface_names(&self) -> anyhow::Result<Option<InterfaceNames>> {
+        self.is_live().then(|| self.live.interface_names()).transpose()
     }
 
     /// Most bytes to keep of a packet of a file; of a live capture no more come. What some give by habit, 65535 or more,

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 use wharf::filter::Filter;
 use wharf::frame::{Interface, LinkType};
+use wharf::sink::InterfaceNames;
 use wharf::source::Source;
 use wharf::source::packet::{Capture, Directions, Options, Spread, TimeStampType, Upstream};
 use wharf::sys::namespace::Namespace;
@@ -187,6 +188,11 @@ impl LiveArgs {
             }
             Ok(text)
         })
+    }
+
+    /// What interfaces are called where packets are captured.
+    pub(crate) fn interface_names(&self) -> anyhow::Result<InterfaceNames> {
+        self.inside(|| InterfaceNames::here().context("cannot ask for the names of interfaces"))
     }
 
     fn open(&self, workers: usize, wish: &Wish) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {

@@ -207,15 +207,22 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let rule = ports.unwrap_or(Rule::Rest);
     let soon = printing && !counting && stdout().is_terminal();
     let wish = Wish::of(vec![rule.clone()]).soon(soon).matching(expression.filter()?).counting_matches();
+    let mut names = if printing && !counting { input.interface_names()? } else { None };
     let (builder, watched) = input.builder(&wish)?;
     let file = files::writer(&write, &input)?;
 
     let mut count = Count::new();
-    let shown = |count| -> BoxedSink<'_> {
+    let mut shown = |count| -> BoxedSink<'_> {
         match (counting, json) {
             (true, _) => Box::new(count),
-            (false, true) => Box::new(Json::new(output::stdout())),
-            (false, false) => Box::new(Text::new(output::stdout(), text.options(write.nanoseconds()))),
+            (false, true) => {
+                let json = Json::new(output::stdout());
+                Box::new(names.take().into_iter().fold(json, Json::interface_names))
+            }
+            (false, false) => {
+                let text = Text::new(output::stdout(), text.options(write.nanoseconds()));
+                Box::new(names.take().into_iter().fold(text, Text::interface_names))
+            }
         }
     };
     let mut troubled = None;
