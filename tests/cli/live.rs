@@ -208,6 +208,20 @@ fn each_packet_tells_its_interface_where_it_can_be_one_of_several() {
     assert!(named.starts_with("lo    IP 127.0.0.1."), "{out}");
 }
 
+#[test]
+fn what_is_not_as_it_was_asked_for_is_said() {
+    let script = r#"timeout --foreground 0.3 "$0" sniff -i lo --ring 64k -s 300000 --count; true"#;
+    let Some(output) = in_namespace("what_is_not_as_it_was_asked_for_is_said", script) else { return };
+    let (code, out, err) = told(output);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        err.starts_with("wharf: a ring of 64 KiB is less than two blocks: it is raised to 256 KiB\n"),
+        "{err}"
+    );
+    assert!(err.contains("wharf: -s 300000: 262144 bytes are the most, and all of any packet\n"), "{err}");
+    assert!(err.contains("\nring: 256 KiB, at most "), "{err}");
+}
+
 /// It signals its child, and then the group that the child is in.
 #[test]
 fn timeout_ends_a_capture_in_good_order() {
