@@ -5,7 +5,7 @@ use super::{run, skip, told, wharf};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::{TempDir, tempdir};
 
 /// A directory with `small.pcap` in it, and that file's path.
@@ -56,6 +56,20 @@ fn times_are_those_of_the_zone_that_is_asked_for() {
         assert!(code == 0 && out.starts_with(time), "{zone}: {out}{err}");
         let named = format!("{}-{}", written.display(), time.replace(':', ""));
         assert!(Path::new(&named).exists(), "{named}");
+    }
+}
+
+#[test]
+fn a_capture_file_is_not_written_onto_a_terminal() {
+    let (_dir, path) = with_small();
+    for arguments in ["sniff -r \"$file\" -w -", "split -r \"$file\" --rest -", "gen -w - --count 2"] {
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("\"$wharf\" {arguments}"), "/dev/null"]).stdin(Stdio::null());
+        command.env("wharf", env!("CARGO_BIN_EXE_wharf")).env("file", &path);
+        let Ok(output) = command.output() else { return skip("not_onto_a_terminal", "no script(1) here") };
+        let (code, out, _) = told(output);
+        assert_eq!(code, 2, "{arguments}: {out}");
+        assert!(out.starts_with("wharf: -: standard output is a terminal"), "{arguments}: {out}");
     }
 }
 

@@ -109,6 +109,7 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         if !files.insert(std::path::absolute(file)?) {
             bail!(args::usage(&format!("{}: named twice; join the rules in one", file.display())));
         }
+        files::refuse_terminal(file)?;
         files::refuse_input(file, &input)?;
     }
     for target in &mut targets {
