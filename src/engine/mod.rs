@@ -46,7 +46,8 @@
 //! every packet.
 //!
 //! When an output fails, or has all it wanted, the others get what had been read by then. Where it is the only one,
-//! the account is as if nothing had been read beyond the batch in which it ended.
+//! the account is as if nothing had been read beyond the packet with which it has all it wanted, or the batch in which
+//! it fails.
 //!
 //! [`Options::parts`]: crate::source::packet::Options::parts
 

@@ -2,7 +2,7 @@
 
 use super::router::Router;
 use super::sorter::Sorter;
-use super::stats::{self, Tally};
+use super::stats::{self, End, Tally};
 use super::worker::Failure;
 use crate::batch::Findings;
 use crate::frame::Batch;
@@ -17,12 +17,14 @@ pub(super) struct Outlets<'s, S> {
     pub(super) failures: Vec<Failure>,
     /// An output has all it wanted: the run ends, and well.
     complete: bool,
+    /// Where in the last batch, if it was the only one.
+    pub(super) end: Option<End>,
 }
 
 impl<'s, S: Sink> Outlets<'s, S> {
     pub(super) fn new(sinks: &'s mut [S]) -> Self {
         let sorter = Sorter::new(sinks.len() + 1);
-        Self { sinks, sorter, failures: Vec::new(), complete: false }
+        Self { sinks, sorter, failures: Vec::new(), complete: false, end: None }
     }
 
     /// True when the run ends here, well or not.
@@ -40,7 +42,8 @@ impl<'s, S: Sink> Outlets<'s, S> {
     ) {
         self.sorter.sort(router, batch, findings);
         self.each(|sink| batch.annotations().iter().try_for_each(|annotation| sink.annotate(annotation)));
-        let Self { sinks, sorter, failures, complete } = self;
+        let Self { sinks, sorter, failures, complete, end } = self;
+        let sole = sinks.len() == 1;
         sorter.drain(|output, chosen| {
             let Some(sink) = sinks.get_mut(output) else {
                 tally.unrouted += chosen.len() as u64;
@@ -57,6 +60,7 @@ impl<'s, S: Sink> Outlets<'s, S> {
                     Ok(()) => Some(chosen.len()),
                     Err(sink::Error::Complete { accepted }) => {
                         *complete = true;
+                        *end = sole.then(|| End::after(accepted, chosen));
                         Some(accepted)
                     }
                     Err(error) => {
@@ -65,7 +69,8 @@ impl<'s, S: Sink> Outlets<'s, S> {
                     }
                 }
             };
-            tally.outputs[output].add(batch, chosen, accepted);
+            let counted = end.map_or(chosen, |end| &chosen[..end.accepted]);
+            tally.outputs[output].add(batch, counted, accepted);
         });
     }
 

@@ -4,7 +4,7 @@ use super::config::BoxedSink;
 use super::ending::{Ending, Watch};
 use super::lanes::Lanes;
 use super::load::{Load, Parcel};
-use super::stats::{OutputTally, Tally};
+use super::stats::{End, OutputTally, Tally};
 use super::worker::Failure;
 use crate::frame::Batch;
 use crate::sink::{self, Deliveries};
@@ -21,6 +21,8 @@ pub(super) struct Output<'s, 'a, 'r> {
     ending: &'r Ending,
     /// Its account decides how much of the input counts, as there is no other output.
     sole: bool,
+    /// Workers verify.
+    verified: bool,
     state: State,
     /// Packets lost since the last that the sink got.
     lost: u64,
@@ -53,11 +55,11 @@ impl<'s, 'a, 'r> Output<'s, 'a, 'r> {
         (output, ring): (usize, usize),
         lanes: Lanes<'r>,
         ending: &'r Ending,
-        (workers, sole): (usize, bool),
+        (workers, sole, verified): (usize, bool, bool),
     ) -> Self {
         let taken = if sole { vec![Tally::new(1); workers] } else { Vec::new() };
         let served = Served { counts: vec![OutputTally::default(); workers], taken, ended_at: None };
-        Self { sink, output, ring, lanes, ending, sole, state: State::Open, lost: 0, served }
+        Self { sink, output, ring, lanes, ending, sole, verified, state: State::Open, lost: 0, served }
     }
 
     /// Until the workers have gone and all they handed over is dealt with. After the sink has ended that is counted
@@ -84,15 +86,22 @@ impl<'s, 'a, 'r> Output<'s, 'a, 'r> {
         }
         let mut picks = load.picks[self.ring].iter().peekable();
         for (index, batch) in load.chunk.batches_in(lease).enumerate() {
+            let mut end = None;
             self.act(|sink| batch.annotations().iter().try_for_each(|annotation| sink.annotate(annotation)));
             if let Some((_, chosen)) = picks.next_if(|(batch, _)| *batch == index) {
                 let packets = Deliveries::new(batch, &load.findings[index], chosen);
                 let packets = packets.after_loss(std::mem::take(&mut self.lost));
                 let accepted = self.write(packets, chosen.len());
-                self.served.counts[load.worker].add(batch, chosen, accepted);
+                let mut counted = chosen;
+                if self.sole && self.state == State::Complete {
+                    let reached = End::after(accepted.unwrap_or(0), chosen);
+                    counted = &chosen[..reached.accepted];
+                    end = Some(reached);
+                }
+                self.served.counts[load.worker].add(batch, counted, accepted);
             }
             if self.sole && self.state != State::Open {
-                return self.end_within(load, lease, index);
+                return self.end_within(load, lease, index, end);
             }
         }
         if self.sole {
@@ -134,11 +143,16 @@ impl<'s, 'a, 'r> Output<'s, 'a, 'r> {
         self.ending.fail(Failure::Sink { output: self.output, error });
     }
 
-    /// Counts what the run has taken of this load, which is its batches up to that index.
-    fn end_within(&mut self, load: &Load, lease: Option<&Lease>, index: usize) {
+    /// Counts what the run has taken of this load, which is its batches up to that index, and the last one up to where the sink
+    /// has had all it wanted.
+    fn end_within(&mut self, load: &Load, lease: Option<&Lease>, index: usize, end: Option<End>) {
         let tally = &mut self.served.taken[load.worker];
         let mut picked = load.picks[self.ring].iter().peekable();
         for (at, batch) in load.chunk.batches_in(lease).take(index + 1).enumerate() {
+            if let (Some(end), true) = (end, at == index) {
+                tally.take_up_to(end, batch, self.verified);
+                break;
+            }
             tally.take(batch, &load.findings[at]);
             let picked = picked.next_if(|(batch, _)| *batch == at).map_or(0, |(_, chosen)| chosen.len());
             tally.unrouted += (batch.len() - picked) as u64;

@@ -25,9 +25,9 @@ pub struct Ledger {
     /// Accepted by a sink, and kept: what a sink had still buffered when it failed is not among them.
     pub delivered: u64,
     /// Left out on request: by the source, as far as it counts them (the kernel does not count what a direction
-    /// filter leaves out, which is nowhere in the ledger), because no output was given for them, because they came
-    /// after the last of a wanted number of files, or because the sink [found](crate::sink::Sink::passed_over) that it did
-    /// not want them.
+    /// filter leaves out, which is nowhere in the ledger), because no output was given for them, because they came to
+    /// one of several outputs when it had all it wanted, or because the sink
+    /// [found](crate::sink::Sink::passed_over) that it did not want them.
     pub filtered_out: u64,
     /// Lost, by reason; reasons that did not occur are absent.
     pub dropped: BTreeMap<DropReason, u64>,

@@ -157,6 +157,27 @@ impl OutputTally {
     }
 }
 
+/// Where in a batch a sole output has ended: nothing behind that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// So many packets of the batch are before it.
+    pub(super) packets: usize,
+    /// And so many of them the sink has accepted.
+    pub(super) accepted: usize,
+}
+
+impl End {
+    /// Behind the last of the `chosen` that was accepted; if none was, before the first.
+    pub(super) fn after(accepted: usize, chosen: &[u16]) -> Self {
+        let accepted = accepted.min(chosen.len());
+        let packets = match accepted {
+            0 => chosen.first().map_or(0, |&index| usize::from(index)),
+            accepted => usize::from(chosen[accepted - 1]) + 1,
+        };
+        Self { packets, accepted }
+    }
+}
+
 /// Malformed packets by layer and reason: a short list, because both come from small sets.
 #[derive(Clone, Debug)]
 pub(super) struct Malformations {
@@ -204,6 +225,18 @@ impl Tally {
     /// Packets dropped on the way to any output.
     pub(super) fn ring_full(&self) -> u64 {
         self.outputs.iter().map(|output| output.ring_full).sum()
+    }
+
+    /// The same of a batch within which a sole output has ended: only of the packets up to where it did.
+    pub(super) fn take_up_to(&mut self, end: End, batch: Batch<'_>, verified: bool) {
+        let (batch, mut findings) = (batch.first(end.packets), Findings::new());
+        if verified {
+            findings.read(batch);
+        } else {
+            findings.read_unverified(batch);
+        }
+        self.take(batch, &findings);
+        self.unrouted += (end.packets - end.accepted) as u64;
     }
 
     /// Counts the packets of a batch as taken from the source.

@@ -58,6 +58,8 @@ struct Bench<'d, S> {
     verify: bool,
     outlets: Outlets<'d, S>,
     tally: Tally,
+    /// Packets handed out by the source.
+    taken: u64,
 }
 
 impl Worker<'_> {
@@ -71,11 +73,18 @@ impl Worker<'_> {
                 bench.outlets.failures.push(Failure::Source(error));
             }
         }
-        let Bench { mut outlets, mut tally, .. } = bench;
+        let Bench { mut outlets, mut tally, taken, .. } = bench;
         if outlets.failures.is_empty() {
             outlets.failures.extend(source.settle().err().map(Failure::Source));
         }
         tally.source = source.counters();
+        // Read, but beyond the end of the run.
+        let beyond = taken.saturating_sub(tally.packets);
+        if source.is_live() {
+            tally.source.unread += beyond;
+        } else {
+            tally.source.received = tally.source.received.saturating_sub(beyond);
+        }
         let mut tallies = vec![tally];
         let statistics = tallies[0].interface_statistics(&Said::by(&*source));
         let strains = outlets.finish(&statistics, &mut tallies);
@@ -117,18 +126,26 @@ impl<'d, S: Sink> Bench<'d, S> {
     fn new(sinks: &'d mut [S]) -> Self {
         let tally = Tally::new(sinks.len());
         let verify = sinks.is_empty() || sinks.iter().any(Sink::wants_verdicts);
-        Self { findings: Findings::default(), verify, outlets: Outlets::new(sinks), tally }
+        Self { findings: Findings::default(), verify, outlets: Outlets::new(sinks), tally, taken: 0 }
     }
 
     /// Every stage, for one batch.
     fn handle(&mut self, batch: Batch<'_>, router: &Router) {
-        let Self { findings, verify, outlets, tally } = self;
+        let Self { findings, verify, outlets, tally, taken } = self;
         if *verify {
             findings.read(batch);
         } else {
             findings.read_unverified(batch);
         }
-        tally.take(batch, findings);
+        *taken += batch.len() as u64;
+        let unrouted = tally.unrouted;
         outlets.deliver(batch, findings, router, tally);
+        match outlets.end {
+            None => tally.take(batch, findings),
+            Some(end) => {
+                tally.unrouted = unrouted;
+                tally.take_up_to(end, batch, *verify);
+            }
+        }
     }
 }

@@ -42,7 +42,7 @@
 //!
 //! When an output fails or has all it wanted, workers read no more; what they have read by then still goes to all
 //! others, and counts as failed or surplus for the one that has ended. Where there is but that one output, nothing
-//! beyond the batch in which it ended has had any effect: then the account is as if it had not been read.
+//! beyond the packet at which it ended has had any effect: then the account is as if it had not been read.
 
 use super::config::{BoxedSink, BoxedSource};
 use super::cores::{self, Places};
@@ -161,7 +161,7 @@ impl Workers<'_> {
                 .zip(lanes)
                 .enumerate()
                 .map(|(ring, ((number, sink), lanes))| {
-                    let output = Output::new(sink, (number, ring), lanes, ending, (workers, sole));
+                    let output = Output::new(sink, (number, ring), lanes, ending, (workers, sole, verify));
                     let places = &places;
                     start(scope, format!("wharf-output-{number}"), move || {
                         places.take();

@@ -39,6 +39,7 @@ pub struct Error {
     line: usize,
     column: usize,
     excerpt: String,
+    looked_up: bool,
 }
 
 /// A fault before it is known in which text.
@@ -47,15 +48,21 @@ pub(super) struct Fault {
     pub(super) span: Span,
     pub(super) reason: String,
     pub(super) hint: Option<String>,
+    /// A name that this machine does not know.
+    pub(super) looked_up: bool,
 }
 
 impl Fault {
     pub(super) fn new(span: Span, reason: impl Into<String>) -> Self {
-        Self { span, reason: reason.into(), hint: None }
+        Self { span, reason: reason.into(), hint: None, looked_up: false }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(super) fn looked_up(self) -> Self {
+        Self { looked_up: true, ..self }
     }
 
     pub(super) fn suggest(self, word: Option<&str>) -> Self {
@@ -67,13 +74,13 @@ impl Fault {
 
     /// With the place as a person counts it.
     pub(super) fn within(self, text: &str) -> Error {
-        let Self { span, reason, hint } = self;
+        let Self { span, reason, hint, looked_up } = self;
         let from = floor(text, span.from);
         let to = floor(text, span.to).max(from);
         let line_start = text[..from].rfind('\n').map_or(0, |at| at + 1);
         let line = text[..from].matches('\n').count() + 1;
         let column = text[line_start..from].chars().count() + 1;
-        Error { reason, hint, line, column, excerpt: excerpt(text, line_start, from, to) }
+        Error { reason, hint, line, column, excerpt: excerpt(text, line_start, from, to), looked_up }
     }
 }
 
@@ -123,6 +130,12 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// Whether it is a name that was looked up and not found: on another machine, or later, it may be known.
+    #[must_use]
+    pub fn is_lookup(&self) -> bool {
+        self.looked_up
     }
 
     /// The line, or what of it stands around the fault, and below it a line with `^` where the fault is.

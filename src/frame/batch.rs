@@ -55,6 +55,14 @@ impl<'a> Batch<'a> {
         Self { lost: frames, ..self }
     }
 
+    /// Its first frames, at most so many; the blocks before them too.
+    #[must_use]
+    pub fn first(self, frames: usize) -> Self {
+        let records = &self.records[..frames.min(self.len())];
+        let captured = records.iter().map(|record| u64::from(record.captured)).sum();
+        Self { records, captured, ..self }
+    }
+
     /// How many frames are known to have been lost between the last frame before this batch and its first: there was no room for
     /// them. What a capture file says of its own past is not among them, it stands in the packets' options.
     #[must_use]

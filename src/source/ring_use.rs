@@ -100,14 +100,18 @@ impl RingUse {
 impl fmt::Display for RingUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rings, bytes, .. } = self;
-        let mib = bytes.div_ceil(1 << 20);
+        let size = match bytes.div_ceil(1 << 10) {
+            kib @ ..1_024 => format!("{kib} KiB"),
+            kib => format!("{} MiB", kib.div_ceil(1 << 10)),
+        };
         match rings {
-            0 | 1 => write!(f, "ring: {mib} MiB")?,
-            rings => write!(f, "rings: {rings} of {mib} MiB together")?,
+            0 | 1 => write!(f, "ring: {size}")?,
+            rings => write!(f, "rings: {rings} of {size} together")?,
         }
         write!(f, ", at most {} % full", self.fullest_percent())?;
-        let told = |time: Duration| match time.as_millis() {
-            millis @ ..10_000 => format!("{millis} ms"),
+        let told = |time: Duration| match time.as_micros() {
+            micros @ ..1_000 => format!("{micros} us"),
+            micros @ ..10_000_000 => format!("{} ms", micros / 1_000),
             _ => format!("{} s", time.as_secs()),
         };
         if let Some(time) = self.bridged {
@@ -126,6 +130,17 @@ impl fmt::Display for RingUse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_small_is_told_in_small_units() {
+        let bridged = Some(Duration::from_micros(420));
+        let ring =
+            RingUse { rings: 1, bytes: 256 << 10, blocks: 2, fullest: 2, bridged, ..RingUse::default() };
+        assert_eq!(
+            ring.to_string(),
+            "ring: 256 KiB, at most 100 % full; it overflowed with the packets of 420 us in it"
+        );
+    }
 
     #[test]
     fn several_rings_are_told_by_the_one_with_the_least_to_spare() {

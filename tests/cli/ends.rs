@@ -5,7 +5,6 @@ use super::run;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::tempdir;
@@ -99,26 +98,90 @@ fn an_ignored_signal_stays_ignored() {
     assert_eq!(ended(&mut child).0.code(), Some(0));
 }
 
+/// What a shell without job control does for what it runs in the background.
 #[test]
-fn the_second_signal_ends_at_once() {
-    let dir = tempdir().unwrap();
-    let file = dir.path().join("large.pcap").display().to_string();
-    fs::write(&file, capture::large()).unwrap();
-    // Nobody reads its standard output: the first signal is not seen while a write blocks.
-    let mut child = spawn(env!("CARGO_BIN_EXE_wharf"), &["sniff", "-nvvXr", &file]);
-    // Where it stands once the pipe is full.
-    let pipe = child.stdout.as_ref().unwrap();
-    let full = rustix::pipe::fcntl_getpipe_size(pipe).unwrap() as u64 - 4096;
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while rustix::io::ioctl_fionread(pipe).unwrap() < full {
-        assert!(Instant::now() < deadline, "the pipe is not filled");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+fn an_ignored_interrupt_ends_the_run_all_the_same() {
+    let script = "trap '' INT; exec \"$0\" sniff -nr -";
+    let mut child = spawn("sh", &["-c", script, env!("CARGO_BIN_EXE_wharf")]);
+    let _lines = feed(&mut child);
     signal(&child, Signal::INT);
+    let (status, err) = ended(&mut child);
+    assert_eq!(
+        (status.code(), err.as_str()),
+        (Some(0), "1 received = 1 delivered + 0 filtered out + 0 dropped\n")
+    );
+}
+
+/// `wharf sniff -r FILE`, of whose output somebody reads the beginning.
+fn stalled(file: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    fs::write(file, capture::large()).unwrap();
+    let mut child = spawn(env!("CARGO_BIN_EXE_wharf"), &["sniff", "-nvvXr", file]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut String::new()).unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    assert!(child.try_wait().unwrap().is_none(), "it waits for its reader");
-    signal(&child, Signal::INT);
-    assert_eq!(ended(&mut child).0.signal(), Some(Signal::INT.as_raw()));
+    (child, lines)
+}
+
+const GIVEN_UP: &str =
+    "wharf: standard output: its reader has stopped reading, and was not waited for any longer\n";
+
+/// The same signal is sent twice by timeout(1): to its child and to the child's group.
+#[test]
+fn a_repeated_signal_is_one_request_and_a_later_one_ends_the_wait() {
+    let dir = tempdir().unwrap();
+    let (mut child, _lines) = stalled(&dir.path().join("large.pcap").display().to_string());
+    for _ in 0..3 {
+        signal(&child, Signal::TERM);
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(child.try_wait().unwrap().is_none(), "it waits for its reader");
+    }
+    std::thread::sleep(Duration::from_millis(1_200));
+    signal(&child, Signal::TERM);
+    let (status, err) = ended(&mut child);
+    assert_eq!(status.code(), Some(1), "{status:?} {err}");
+    assert!(err.starts_with("wharf: waiting for whoever reads standard output"), "{err}");
+    assert!(err.contains(" output failed)\n") && err.ends_with(GIVEN_UP), "{err}");
+}
+
+#[test]
+fn a_reader_that_has_stopped_reading_is_not_waited_for_without_end() {
+    let dir = tempdir().unwrap();
+    let (mut child, _lines) = stalled(&dir.path().join("large.pcap").display().to_string());
+    signal(&child, Signal::TERM);
+    let (status, err) = ended(&mut child);
+    assert_eq!(status.code(), Some(1), "{status:?} {err}");
+    assert!(err.contains(" output failed)\n") && err.ends_with(GIVEN_UP), "{err}");
+}
+
+#[test]
+fn the_ledger_comes_although_results_cannot_be_printed() {
+    let dir = tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (from, rest) = (path("in.pcap"), path("out.pcap"));
+    let mut question = udp(40_000, 53, 19);
+    question[42..].copy_from_slice(b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01");
+    fs::write(&from, [capture::header(1), record(1, &question)].concat()).unwrap();
+    for arguments in [
+        &["sniff", "--count", "-r", &from][..],
+        &["dns", "-r", &from],
+        &["follow", "--list", "-r", &from],
+        &["split", "--json", "-r", &from, "--rest", &rest],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+        command.args(arguments).stdout(fs::File::create("/dev/full").unwrap());
+        let output = command.output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {err}");
+        let ledger = err.find("1 received = ");
+        let failure = err.find("wharf: standard output: No space left on device");
+        assert!(ledger.is_some() && ledger < failure, "{arguments:?}: {err}");
+
+        let mut child = spawn(env!("CARGO_BIN_EXE_wharf"), arguments);
+        drop(child.stdout.take());
+        let (status, err) = ended(&mut child);
+        assert_eq!(status.code(), Some(0), "{arguments:?}: {err}");
+        assert!(err.contains("1 received = "), "{arguments:?}: {err}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `wharf gen` as far as no interface is needed.
 
+use super::live::in_namespace;
 #[cfg(feature = "xdp")]
 use super::skip;
-use super::{run, told};
+use super::{capture, run, told};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -145,4 +146,38 @@ fn every_way_to_send_gives_the_frames_of_the_seed() {
     assert_eq!(code, 0, "{out}{err}");
     let ways: Vec<_> = out.lines().filter_map(|line| line.split(": ").next()).collect();
     assert_eq!(ways, ["--json", "--xdp", "--live-frames"], "{out}{err}");
+}
+
+#[test]
+fn a_file_for_another_link_type_is_refused_before_anything_is_sent() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("raw.pcap").display().to_string();
+    // LINKTYPE_RAW.
+    let bytes = [capture::header(101), capture::record(1, &capture::udp(1, 2, 3)[14..])].concat();
+    std::fs::write(&path, bytes).unwrap();
+    for more in [&[][..], &["--dry-run"]] {
+        let (code, out, err) = run(["gen", "-i", "lo", "-r", &path].into_iter().chain(more.iter().copied()));
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert_eq!(
+            err,
+            format!("wharf: {path}: link type RAW cannot be sent on lo: only Ethernet frames can\n")
+        );
+    }
+}
+
+#[test]
+fn when_everything_was_refused_that_is_a_failure() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("long.pcap");
+    std::fs::write(&path, capture::pcap([capture::udp(1, 2, 1_400)])).unwrap();
+    let script = format!(
+        r#"ip link add va mtu 1000 type veth peer name vb; ip link set va up; ip link set vb up
+        "$0" gen -i va -r {0} --flat-out; echo $?; "$0" gen -i va -r {0} --flat-out --strict > /dev/null; echo $?"#,
+        path.display()
+    );
+    let Some(output) = in_namespace("when_everything_was_refused", &script) else { return };
+    let (code, out, err) = told(output);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("va: 0 packets sent, 1 refused") && out.ends_with("\n1\n3\n"), "{out}{err}");
+    assert!(err.contains("wharf: va: nothing was sent: all was refused"), "{err}");
 }

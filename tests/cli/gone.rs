@@ -28,7 +28,9 @@ fn an_interface_that_is_removed_ends_the_run_with_a_whole_file() {
         capture -i vb; gen 500; ip link del va; show"#
     );
     let Some(output) = in_namespace("an_interface_that_is_removed", &script) else { return };
-    check(told(output), "500", "wharf: vb: the interface is gone");
+    let (code, out, err) = told(output);
+    assert!(err.contains("\nlost before the ring, as far as the host tells: unknown: vb is gone\n"), "{err}");
+    check((code, out, err), "500", "wharf: vb: the interface is gone");
 }
 
 /// The namespace loses its last process: it lives on with the capture in it, until its wire goes.

@@ -192,3 +192,56 @@ fn time_stamp_types_are_listed_as_tcpdump_does_and_files_are_as_fine_as_asked() 
     let listed = "Time stamp types for lo (use option -j to set):\n  host (Host)\n  host_hiprec (Host, high precision)\n";
     assert_eq!((code, out.as_str()), (0, format!("{listed} a1b2c3d4\n a1b23c4d\n").as_str()), "{err}");
 }
+
+/// Of frames captured on all interfaces the header has a number only; several that are named have no header that tells them
+/// apart.
+#[test]
+fn each_packet_tells_its_interface_where_it_can_be_one_of_several() {
+    let script = format!(
+        r#"ip link add va type veth peer name vb; ip link set va up; ip link set vb up; err=$(mktemp)
+        for arguments in "-i any" "-i any -e" "-i any --json" "-i lo -i va"; do : > "$err"
+            "$0" sniff $arguments -n -t -c 1 udp port 9 2> "$err" & {SEND}
+            until ! kill -0 $! 2> /dev/null; do send 1 9; sleep 0.05; done; wait $! || cat "$err" >&2
+        done; rm "$err""#
+    );
+    let Some(output) = in_namespace("each_packet_tells_its_interface", &script) else { return };
+    let (code, out, err) = told(output);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!((code, lines.len()), (0, 4), "{out}{err}");
+    let [all, with_header, json, named] = lines[..] else { unreachable!() };
+    assert!(
+        all.starts_with("lo    Out IP 127.0.0.1.") || all.starts_with("lo     In IP 127.0.0.1."),
+        "{out}"
+    );
+    assert!(with_header.starts_with("lo    ") && with_header.contains("ifindex 1 "), "{out}");
+    assert!(json.contains(r#""interface":"lo","#), "{out}");
+    assert!(named.starts_with("lo    IP 127.0.0.1."), "{out}");
+}
+
+#[test]
+fn what_is_not_as_it_was_asked_for_is_said() {
+    let script = r#"timeout --foreground 0.3 "$0" sniff -i lo --ring 64k -s 300000 --count; true"#;
+    let Some(output) = in_namespace("what_is_not_as_it_was_asked_for_is_said", script) else { return };
+    let (code, out, err) = told(output);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        err.starts_with("wharf: a ring of 64 KiB is less than two blocks: it is raised to 256 KiB\n"),
+        "{err}"
+    );
+    assert!(err.contains("wharf: -s 300000: 262144 bytes are the most, and all of any packet\n"), "{err}");
+    assert!(err.contains("\nring: 256 KiB, at most "), "{err}");
+}
+
+/// It signals its child, and then the group that the child is in.
+#[test]
+fn timeout_ends_a_capture_in_good_order() {
+    let script = r#"ip link add va type veth peer name vb; ip link set va up; ip link set vb up; d=$(mktemp -d)
+        "$0" gen -i vb --rate 2k --duration 20s > "$d/gen" 2>&1 & gen=$!
+        for round in 1 2 3 4 5 6 7 8 9 10; do
+            timeout 0.7 "$0" sniff -i va -w "$d/out.pcapng" 2> "$d/err"; grep -c ' received = ' "$d/err"
+            "$0" sniff -r "$d/out.pcapng" --count > "$d/count" 2>&1 || cat "$d/count"
+        done; kill $gen; rm -r "$d""#;
+    let Some(output) = in_namespace("timeout_ends_a_capture_in_good_order", script) else { return };
+    let (code, out, err) = told(output);
+    assert_eq!((code, out.as_str()), (0, "1\n".repeat(10).as_str()), "{err}");
+}

@@ -19,7 +19,8 @@ pub(crate) const TABLE: &str = "\
 Exit codes:
   0  done; also after ^C, and when the reader of standard output went away
   1  failure: a line on standard error says what and where; also what this
-     machine lacks (a CPU, an interface, a file, a right, memory)
+     machine lacks (a CPU, an interface, a file, a right, memory) or does not
+     know (a name)
   2  bad usage: wrong on any machine (an unknown option, a value that is none,
      options that exclude each other)";
 
@@ -58,7 +59,7 @@ pub(crate) fn code(result: anyhow::Result<Outcome>) -> ExitCode {
     if let Some(fault) = error.downcast_ref::<Fault>() {
         tell(&fault.to_string());
         show(fault.excerpt());
-        return ExitCode::from(USAGE);
+        return ExitCode::from(if fault.0.is_lookup() { FAILURE } else { USAGE });
     }
     if let Some(wharf::engine::Error::Filter(fault) | wharf::engine::Error::Rule { fault, .. }) =
         error.downcast_ref()

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{ArgGroup, Args, ValueEnum};
 use std::fmt::Display;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -190,6 +190,7 @@ impl FormatArgs {
 /// The file of `-w`, created.
 pub(crate) fn writer(arguments: &WriteArgs, input: &InputArgs) -> anyhow::Result<Option<CaptureFileWriter>> {
     let Some(path) = &arguments.write else { return Ok(None) };
+    refuse_terminal(path)?;
     refuse_input(path, input)?;
     let rotation = Rotation {
         bytes: arguments.file_size,
@@ -214,6 +215,16 @@ pub(crate) fn create(
         Some(user) => created.with_context(|| format!("as user '{user}' (-Z)")),
         None => Ok(created?),
     }
+}
+
+/// Refuses to write a capture file onto a terminal, which would obey what is in it.
+pub(crate) fn refuse_terminal(output: &Path) -> anyhow::Result<()> {
+    if output == "-" && io::stdout().is_terminal() {
+        bail!(args::usage(
+            "-: standard output is a terminal, which would obey what is in a capture file: name a file, or send it into a pipe"
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses to overwrite the file that is being read, before anything is created.

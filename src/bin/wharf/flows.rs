@@ -7,6 +7,7 @@ use crate::exports::ExportArgs;
 use crate::expression::ExpressionArgs;
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
+use crate::output;
 use crate::run;
 use crate::time::{time, time_or_zero};
 use crate::wish::Wish;
@@ -143,7 +144,7 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
     input.refuse_to_cut("`wharf sniff -r FILE -s BYTES -w FILE` does")?;
     let wish = Wish::default().soon(stdout().is_terminal()).matching(expression.filter()?).counting_matches();
     let (builder, watched) = input.builder(&wish)?;
-    let mut flows = Flows::new(stdout(), options);
+    let mut flows = Flows::new(output::stdout(), options);
     if !options.numeric {
         flows = flows.names(NamesOptions::default());
     }

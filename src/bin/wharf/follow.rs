@@ -7,6 +7,7 @@ use crate::exit::{self, Outcome, STRICT, TABLE};
 use crate::expression::ExpressionArgs;
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
+use crate::output;
 use crate::print::print;
 use crate::run;
 use crate::wish::Wish;
@@ -112,14 +113,15 @@ pub(crate) fn run(arguments: FollowArgs) -> anyhow::Result<Outcome> {
         let sink = at_most(&mut conversations, watched.at_most);
         let builder = builder.rest(Tee(LinkTypeNotes::default(), sink));
         let ended = run::drive(builder, watched, false);
-        if ended.report().is_some() {
-            print(listed(&conversations, json)?)?;
-        }
-        return ended.conclude();
+        let printed = match ended.report() {
+            Some(_) => listed(&conversations, json).and_then(print),
+            None => Ok(()),
+        };
+        return ended.conclude_after(printed);
     }
     let colour = colour::wanted(stdout().is_terminal());
     let choice = number.map_or(Choice::First, Choice::Number);
-    let mut follow = Follow::new(stdout(), choice, ShowOptions { form, colour, only });
+    let mut follow = Follow::new(output::stdout(), choice, ShowOptions { form, colour, only });
     let sink = at_most(&mut follow, watched.at_most);
     let builder = builder.rest(Tee(LinkTypeNotes::default(), sink));
     let ended = run::drive(builder, watched, true);

@@ -17,6 +17,7 @@ use wharf::demux::Rule;
 use wharf::engine::{Builder, Engine, Policy, Shutdown, check_cores};
 use wharf::filter::Filter;
 use wharf::frame::LinkType;
+use wharf::sink::InterfaceNames;
 #[cfg(feature = "xdp")]
 use wharf::source::xdp::AttachMode;
 use wharf::source::{CaptureFile, Source};
@@ -106,6 +107,11 @@ impl InputArgs {
         self.read.is_none()
     }
 
+    /// What interfaces are called where packets are captured; none where they are read from a file.
+    pub(crate) fn interface_names(&self) -> anyhow::Result<Option<InterfaceNames>> {
+        self.is_live().then(|| self.live.interface_names()).transpose()
+    }
+
     /// Most bytes to keep of a packet of a file; of a live capture no more come. What some give by habit, 65535 or more,
     /// means all of a packet.
     pub(crate) fn cut(&self) -> Option<u32> {
@@ -155,7 +161,7 @@ impl InputArgs {
         }
         let user = self.user().map(User::named).transpose();
         let user = user.context("-Z")?;
-        // Before a live capture has a thread of its own, which would keep it.
+        // Before there is a thread that would keep it: that which waits for signals, a live capture's.
         user.as_ref().map_or(Ok(()), User::prepare).context("-Z")?;
         let shutdown = Shutdown::default();
         signals::install(&shutdown)?;

@@ -12,8 +12,9 @@ use std::time::Duration;
 use wharf::ValueError;
 use wharf::filter::Filter;
 use wharf::frame::{Interface, LinkType};
-use wharf::source::Source;
+use wharf::sink::InterfaceNames;
 use wharf::source::packet::{Capture, Directions, Options, Spread, TimeStampType, Upstream};
+use wharf::source::{RingUse, Source};
 use wharf::sys::namespace::Namespace;
 
 /// Most bytes a frame can have: tcpdump's greatest snapshot length.
@@ -188,6 +189,11 @@ impl LiveArgs {
         })
     }
 
+    /// What interfaces are called where packets are captured.
+    pub(crate) fn interface_names(&self) -> anyhow::Result<InterfaceNames> {
+        self.inside(|| InterfaceNames::here().context("cannot ask for the names of interfaces"))
+    }
+
     fn open(&self, workers: usize, wish: &Wish) -> anyhow::Result<(Capture, Option<(Upstream, Upstream)>)> {
         let names = self.names()?;
         for (index, name) in names.iter().enumerate() {
@@ -201,6 +207,7 @@ impl LiveArgs {
         let mut captures = names.iter().map(|name| self.open_one(name, names.len(), workers, wish));
         let first = captures.next().context("no interface")??;
         let capture = captures.try_fold(first, |all, one| anyhow::Ok(all.and(one?)?))?;
+        self.tell_what_is_changed(capture.ring_use());
         // Before it is said: whoever waits for that may send at once, and what gets lost counts.
         let upstream = upstream_of(names.iter().map(String::as_str));
         for Interface { name, link_type, snap_length, .. } in capture.interfaces() {
@@ -210,6 +217,27 @@ impl LiveArgs {
             ));
         }
         Ok((capture, upstream))
+    }
+
+    /// Says what is not as it was asked for.
+    fn tell_what_is_changed(&self, opened: Option<RingUse>) {
+        let wanted = self.ring_bytes().map(|bytes| bytes as u64);
+        if let (Some(wanted), Some(RingUse { rings: rings @ 1.., bytes, .. })) = (wanted, opened) {
+            let each = bytes / rings as u64;
+            // Whole blocks, of up to 1 MiB; that it is a little more is no news.
+            if each > wanted + wanted / 2 {
+                let (wanted, each) = (wanted.div_ceil(1 << 10), each >> 10);
+                exit::tell(&format!(
+                    "a ring of {wanted} KiB is less than two blocks: it is raised to {each} KiB"
+                ));
+            }
+        }
+        if self.snapshot_length > WHOLE {
+            exit::tell(&format!(
+                "-s {}: {WHOLE} bytes are the most, and all of any packet",
+                self.snapshot_length
+            ));
+        }
     }
 
     fn open_one(

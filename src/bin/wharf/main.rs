@@ -24,6 +24,7 @@ mod link_types;
 mod live;
 mod man;
 mod news;
+mod output;
 mod print;
 mod progress;
 #[cfg(feature = "proxy")]

@@ -126,6 +126,12 @@ impl Ended {
         })
     }
 
+    /// The same where the results have been printed at last: when they could not be, the ledger comes all the same.
+    pub(crate) fn conclude_after(self, printed: anyhow::Result<()>) -> anyhow::Result<Outcome> {
+        let outcome = self.conclude()?;
+        printed.map(|()| outcome)
+    }
+
     fn tell_before_ring(&self) {
         let Some(losses) = &self.before_ring else { return };
         let _ = writeln!(io::stderr(), "lost before the ring, as far as the host tells: {losses}");

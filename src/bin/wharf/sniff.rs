@@ -8,6 +8,7 @@ use crate::files::{self, WriteArgs};
 use crate::input::InputArgs;
 use crate::interfaces;
 use crate::link_types::LinkTypeNotes;
+use crate::output;
 use crate::print::print;
 use crate::run;
 use crate::trouble::{self, TroubleArgs};
@@ -237,17 +238,24 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let rule = ports.unwrap_or(Rule::Rest);
     let soon = printing && !counting && stdout().is_terminal();
     let wish = Wish::of(vec![rule.clone()]).soon(soon).matching(expression.filter()?).counting_matches();
+    let mut names = if printing && !counting { input.interface_names()? } else { None };
     let (builder, watched) = input.builder(&wish)?;
     let file = files::writer(&write, &input)?;
 
     let at_once = text.line_buffered || write.packet_buffered();
     let options = TextOptions { line_buffered: at_once, ..text.options(write.nanoseconds()) };
     let mut count = Count::new();
-    let shown = |count| -> BoxedSink<'_> {
+    let mut shown = |count| -> BoxedSink<'_> {
         match (counting, json) {
             (true, _) => Box::new(count),
-            (false, true) => Box::new(Json::new(stdout()).line_buffered(at_once)),
-            (false, false) => Box::new(Text::new(stdout(), options)),
+            (false, true) => {
+                let json = Json::new(output::stdout()).line_buffered(at_once);
+                Box::new(names.take().into_iter().fold(json, Json::interface_names))
+            }
+            (false, false) => {
+                let text = Text::new(output::stdout(), options);
+                Box::new(names.take().into_iter().fold(text, Text::interface_names))
+            }
         }
     };
     let mut troubled = None;
@@ -262,13 +270,14 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let sink = at_most(sink, watched.at_most);
     let builder = builder.output(rule, Tee(LinkTypeNotes::default(), sink));
     let ended = run::drive(builder, watched, printing && !counting);
-    if printing && counting && ended.report().is_some() {
-        print_table(&count.table(), json)?;
-    }
+    let printed = match ended.report() {
+        Some(_) if printing && counting => print_table(&count.table(), json),
+        _ => Ok(()),
+    };
     if let (Some(troubled), Some(_)) = (&troubled, ended.report()) {
         exit::tell(&trouble::account(&troubled.counts()));
     }
-    ended.conclude()
+    ended.conclude_after(printed)
 }
 
 fn print_table(table: &CountTable, json: bool) -> anyhow::Result<()> {

@@ -109,6 +109,7 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         if !files.insert(std::path::absolute(file)?) {
             bail!(args::usage(&format!("{}: named twice; join the rules in one", file.display())));
         }
+        files::refuse_terminal(file)?;
         files::refuse_input(file, &input)?;
         format.check_comment(CaptureFormat::of(file), file.display())?;
     }
@@ -137,8 +138,7 @@ pub(crate) fn run(arguments: SplitArgs) -> anyhow::Result<Outcome> {
         builder = builder.rest(Tee(LinkTypeNotes::default(), files));
     }
     let ended = run::drive(builder, watched, false);
-    if json && let Some(report) = ended.json()? {
-        print(report + "\n")?;
-    }
-    ended.conclude()
+    let report = ended.json().map(|report| report.filter(|_| json));
+    let printed = report.and_then(|report| report.map_or(Ok(()), |report| print(report + "\n")));
+    ended.conclude_after(printed)
 }

@@ -89,6 +89,8 @@ pub(crate) struct Stats {
 /// What happened between two lines.
 struct Interval {
     at: Duration,
+    /// Digits behind the point of `at` that tell one line from the next.
+    digits: usize,
     time: Duration,
     packets: u64,
     bytes: u64,
@@ -152,6 +154,7 @@ impl Stats {
         self.last = (at, snapshot, ring.as_ref().map_or(counted, |ring| ring.state));
         Interval {
             at,
+            digits: digits(self.every),
             time: at.saturating_sub(then),
             packets: snapshot.packets.saturating_sub(earlier.packets),
             bytes: snapshot.bytes.saturating_sub(earlier.bytes),
@@ -184,6 +187,15 @@ impl Stats {
     }
 }
 
+/// So many decimals of a second does an interval have, of three.
+fn digits(every: Duration) -> usize {
+    match every.as_millis() {
+        millis if millis % 100 == 0 => 1,
+        millis if millis % 10 == 0 => 2,
+        _ => 3,
+    }
+}
+
 /// Adds counters to those of the same names.
 fn add(counters: &mut Vec<Lost>, more: Vec<Lost>) {
     for lost in more {
@@ -202,13 +214,19 @@ impl Interval {
     fn text(&self) -> String {
         let (packets, bits) = (self.per_second(self.packets), self.per_second(self.bytes * 8));
         let at = self.at.as_secs_f64();
-        let mut line = format!("{at:8.1} s  {packets:.0} packets/s  {:.3} Mbit/s", bits / 1e6);
+        let digits = self.digits;
+        let mut line = format!("{at:8.digits$} s  {packets:9.0} packets/s  {:10.3} Mbit/s", bits / 1e6);
         // Writing to a string cannot fail.
         if let Some(Ring { state, dropped, freezes }) = &self.ring {
             let percent = (state.in_use * 100).div_ceil(state.blocks.max(1));
-            let _ = write!(line, "  ring {percent} %  kernel dropped {dropped}  ring full {freezes} times");
+            let times = if *freezes == 1 { "time " } else { "times" };
+            let _ = write!(
+                line,
+                "  ring {percent:3} %  kernel dropped {dropped:8}  ring full {freezes:4} {times}"
+            );
         }
-        let _ = write!(line, "  outputs: {} chunks queued, {} dropped", self.queued, self.outputs_dropped);
+        let chunks = if self.queued == 1 { "chunk  queued" } else { "chunks queued" };
+        let _ = write!(line, "  outputs: {:4} {chunks}, {:8} dropped", self.queued, self.outputs_dropped);
         if let Some(before) = &self.before {
             let _ = write!(line, "  before the ring: {before}");
         }
@@ -265,7 +283,10 @@ mod tests {
         stats.next(Duration::from_secs(1), at(1_000, 5));
         let interval = stats.next(Duration::from_millis(1_500), at(3_000, 7));
         let line = interval.text();
-        assert_eq!(line, "     1.5 s  4000 packets/s  4.000 Mbit/s  outputs: 0 chunks queued, 2 dropped");
+        assert_eq!(
+            line,
+            "     1.5 s       4000 packets/s       4.000 Mbit/s  outputs:    0 chunks queued,        2 dropped"
+        );
         let object = interval.json();
         assert_eq!((&object["packets"], &object["dropped"]["output_ring_full"]), (&json!(2_000), &json!(2)));
         assert!(object.get("ring").is_none(), "a file has none");
@@ -301,16 +322,23 @@ mod tests {
         let state = RingState { blocks: 64, in_use: 3, received: 9, dropped: 8, freezes: 2, raised: 1 };
         let interval = Interval {
             at: Duration::from_secs(2),
+            digits: digits(Duration::from_millis(50)),
             time: Duration::from_secs(1),
             packets: 1,
             bytes: 60,
-            queued: 0,
+            queued: 1,
             outputs_dropped: 0,
             ring: Some(Ring { state, dropped: 8, freezes: 1 }),
             before: Some(before),
         };
         let line = interval.text();
-        assert!(line.contains("ring 5 %  kernel dropped 8  ring full 1 times"), "{line}");
+        assert!(line.starts_with("    2.00 s "), "{line}");
+        assert!(
+            line.contains(
+                "ring   5 %  kernel dropped        8  ring full    1 time   outputs:    1 chunk  queued, "
+            ),
+            "{line}"
+        );
         assert!(
             line.ends_with("before the ring: backlog of the CPUs, all interfaces of this host: 4 dropped"),
             "{line}"

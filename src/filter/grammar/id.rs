@@ -315,12 +315,13 @@ impl Parser<'_, '_> {
             _ => None,
         };
         number.ok_or_else(|| {
-            let where_from = match within {
-                Some(Protocol::Link) => "not among the names of EtherTypes".to_owned(),
-                Some(Protocol::Iso) => "one of clnp, esis, isis".to_owned(),
-                _ => self.names.unknown_to("/etc/protocols"),
+            let (where_from, looked_up) = match within {
+                Some(Protocol::Link) => ("not among the names of EtherTypes".to_owned(), false),
+                Some(Protocol::Iso) => ("one of clnp, esis, isis".to_owned(), false),
+                _ => (self.names.unknown_to("/etc/protocols"), true),
             };
-            unknown(span, "protocol", name, &where_from)
+            let fault = Fault::new(span, format!("unknown protocol `{}`", shortened(name))).hint(where_from);
+            if looked_up { fault.looked_up() } else { fault }
         })
     }
 }
@@ -337,8 +338,9 @@ fn what(kind: Sort) -> &'static str {
     }
 }
 
+/// A name that was looked up.
 fn unknown(span: Span, what: &str, name: &str, why: &str) -> Fault {
-    Fault::new(span, format!("unknown {what} `{}`", shortened(name))).hint(why)
+    Fault::new(span, format!("unknown {what} `{}`", shortened(name))).hint(why).looked_up()
 }
 
 /// Shifted up by so many bits, all of them if need be.

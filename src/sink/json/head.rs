@@ -2,8 +2,9 @@
 
 use super::members::Members;
 use super::object::Object;
-use crate::frame::{Direction, Interface, InterfaceId, LinkType, Record};
+use crate::frame::{Direction, Frame, Interface, InterfaceId, LinkType, Record};
 use crate::sink::format::Put;
+use crate::sink::interface_names::{self, InterfaceNames};
 
 /// Text kept from line to line.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(super) struct Heads {
     /// The same, where they fit and `origin_length` says so.
     origin_start: [u8; ORIGIN],
     origin_length: usize,
+    /// Of a live capture.
+    names: Option<InterfaceNames>,
 }
 
 /// Most bytes of the members that follow from an origin, but where an interface has a long name.
@@ -61,6 +64,8 @@ struct Origin {
     interface: InterfaceId,
     direction: Direction,
     link_type: LinkType,
+    /// The kernel's number of the interface, where that is asked for and told.
+    index: Option<u32>,
 }
 
 impl Default for Heads {
@@ -71,22 +76,30 @@ impl Default for Heads {
             origin_text: Vec::new(),
             origin_start: [0; ORIGIN],
             origin_length: 0,
+            names: None,
         }
     }
 }
 
 impl Heads {
+    /// Interfaces of this host are called by these names.
+    pub(super) fn name(&mut self, names: InterfaceNames) {
+        self.names = Some(names);
+    }
+
     /// Makes the text of what has changed since the line before. True if what that frame's origin has to say is long:
     /// then it is [`Self::origin_text`] and not written with the rest.
     #[inline(always)]
-    pub(super) fn meet(&mut self, record: &Record, interfaces: &[Interface]) -> bool {
+    pub(super) fn meet(&mut self, frame: &Frame<'_>, interfaces: &[Interface]) -> bool {
+        let record = &frame.record;
         if let Some(time) = record.time
             && self.second.seconds != time.seconds
         {
             self.second.set(time.seconds);
         }
         let Record { interface, direction, link_type, .. } = *record;
-        let origin = Origin { interface, direction, link_type };
+        let index = if self.names.is_some() { interface_names::index(frame) } else { None };
+        let origin = Origin { interface, direction, link_type, index };
         if self.origin != Some(origin) {
             self.origin = Some(origin);
             self.set_origin(origin, interfaces);
@@ -96,7 +109,8 @@ impl Heads {
 
     #[cold]
     fn set_origin(&mut self, origin: Origin, interfaces: &[Interface]) {
-        origin.write(&mut self.origin_text, interfaces);
+        let name = origin.index.and_then(|index| self.names.as_mut()?.name(index));
+        origin.write(&mut self.origin_text, name, interfaces);
         let start = self.origin_start.get_mut(..self.origin_text.len());
         self.origin_length = start.map_or(0, |start| {
             start.copy_from_slice(&self.origin_text);
@@ -136,11 +150,11 @@ impl Heads {
 
 impl Origin {
     /// Replaces `line` by its members.
-    fn write(self, line: &mut Vec<u8>, interfaces: &[Interface]) {
+    fn write(self, line: &mut Vec<u8>, name: Option<&str>, interfaces: &[Interface]) {
         line.clear();
         let object = &mut Object::more(line);
         let interface = interfaces.get(self.interface.0 as usize);
-        if let Some(name) = interface.and_then(|interface| interface.name.as_deref()) {
+        if let Some(name) = name.or_else(|| interface?.name.as_deref()) {
             object.text("interface", name);
         }
         match self.direction {

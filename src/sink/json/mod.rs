@@ -37,7 +37,7 @@ mod members;
 pub(super) mod object;
 
 use super::lines::Lines;
-use super::{Deliveries, Delivery, Error, InterfaceStatistics, Sink};
+use super::{Deliveries, Delivery, Error, InterfaceNames, InterfaceStatistics, Sink};
 use crate::frame::Interface;
 use crate::parse::dns::DNS_PORT;
 use crate::parse::{IpLayer, Layers, Packet, Transport, ether_type};
@@ -93,6 +93,13 @@ impl<W: Write> Json<W> {
         Self { lines: self.lines.named(name.into()), ..self }
     }
 
+    /// Tells the interface that each packet of a live capture came from, not that all were captured.
+    #[must_use]
+    pub fn interface_names(mut self, names: InterfaceNames) -> Self {
+        self.heads.name(names);
+        self
+    }
+
     /// Hands every line on at once, not a batch of them.
     #[must_use]
     pub fn line_buffered(self, line_buffered: bool) -> Self {
@@ -135,7 +142,7 @@ impl<W: Write> Sink for Json<W> {
 fn packet(page: &mut Page, heads: &mut Heads, delivery: &Delivery<'_>, interfaces: &[Interface]) {
     let (packet, verdicts) = (&delivery.packet, &delivery.verdicts);
     let (frame, layers) = (packet.frame(), packet.layers());
-    let long_origin = heads.meet(&frame.record, interfaces);
+    let long_origin = heads.meet(frame, interfaces);
     page.members(|members| heads.write(members, &frame.record, frame.data.len()));
     let is_arp = layers.ether_type == ether_type::ARP;
     let tags = plain_tags(layers);

@@ -40,7 +40,8 @@ pub use options::{Dump, TextOptions, TimeStyle};
 
 use super::format::show;
 use super::lines::Lines;
-use super::{Deliveries, Delivery, Error, InterfaceStatistics, Sink};
+use super::{Deliveries, Delivery, Error, InterfaceNames, InterfaceStatistics, Sink};
+use crate::frame::Interface;
 use clock::Clock;
 use jiff::tz::TimeZone;
 use printer::{Printer, Tables};
@@ -81,6 +82,7 @@ pub struct Text<W> {
     options: TextOptions,
     clock: Clock,
     tables: Tables,
+    names: Option<InterfaceNames>,
 }
 
 impl<W: Write> Text<W> {
@@ -89,7 +91,7 @@ impl<W: Write> Text<W> {
     pub fn new(writer: W, options: TextOptions) -> Self {
         let zone = if options.utc { TimeZone::UTC } else { TimeZone::system() };
         let tables = Tables::new(&options);
-        Self { lines: Lines::new(writer), options, clock: Clock::new(zone), tables }
+        Self { lines: Lines::new(writer), options, clock: Clock::new(zone), tables, names: None }
     }
 
     /// What an error calls the writer: a file's path.
@@ -98,8 +100,14 @@ impl<W: Write> Text<W> {
         Self { lines: self.lines.named(name.into()), ..self }
     }
 
+    /// Tells the interface of each packet, where it can be one of several: before the line, as tcpdump does.
+    #[must_use]
+    pub fn interface_names(self, names: InterfaceNames) -> Self {
+        Self { names: Some(names), ..self }
+    }
+
     /// Appends one packet's lines to the buffer.
-    fn packet(&mut self, delivery: &Delivery<'_>) {
+    fn packet(&mut self, delivery: &Delivery<'_>, interfaces: &[Interface]) {
         let frame = delivery.packet.frame();
         let out = &mut self.lines.buffer;
         if self.options.number {
@@ -109,6 +117,11 @@ impl<W: Write> Text<W> {
             show!(out, frame.record.number, "  ");
         }
         self.clock.write(out, frame.record.time, &self.options);
+        if let Some(name) = self.names.as_mut().and_then(|names| names.of(frame, interfaces)) {
+            // Five columns, or as many as it takes.
+            show!(out, name);
+            out.extend(std::iter::repeat_n(b' ', 5_usize.saturating_sub(name.len()) + 1));
+        }
         let link_header = Printer::new(out, &self.options, &mut self.tables, delivery).packet();
         out.push(b'\n');
         let from = |whole: bool| frame.data.get(if whole { 0 } else { link_header }..).unwrap_or_default();
@@ -124,7 +137,7 @@ impl<W: Write> Text<W> {
 impl<W: Write> Sink for Text<W> {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         for delivery in packets.iter() {
-            self.packet(&delivery);
+            self.packet(&delivery, packets.interfaces());
             if self.options.line_buffered {
                 self.lines.write(1)?;
                 self.lines.flush()?;

@@ -75,6 +75,9 @@ pub struct UpstreamLosses {
     pub time_squeezed: Option<u64>,
     /// What could not be seen, and why.
     pub unseen: Vec<String>,
+    /// Interfaces that are gone, with all they had counted.
+    #[serde(skip)]
+    pub gone: Vec<String>,
 }
 
 /// What was lost on the way to an interface's part of the stack, by who counted it.
@@ -171,6 +174,7 @@ impl Upstream {
                     (Some(earlier), Some(now)) => moved(now.losses - earlier.losses),
                     _ => {
                         losses.unseen.push(format!("{}: its counters, as it is gone", device.name));
+                        losses.gone.push(device.name.clone());
                         Vec::new()
                     }
                 },
@@ -281,10 +285,14 @@ impl UpstreamLosses {
     }
 }
 
-/// What was lost, separated by semicolons, or `nothing`.
+/// What was lost, separated by semicolons, or `nothing`; of what is gone it is not known.
 impl fmt::Display for UpstreamLosses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = self.parts();
+        let mut parts = self.parts();
+        if !self.gone.is_empty() {
+            let are = if self.gone.len() == 1 { "is" } else { "are" };
+            parts.push(format!("unknown: {} {are} gone", self.gone.join(", ")));
+        }
         f.write_str(if parts.is_empty() { "nothing" } else { "" })?;
         f.write_str(&parts.join("; "))
     }
@@ -317,6 +325,18 @@ mod tests {
             losses.to_string(),
             "veth1: 4 rx_missed; veth1, its driver: 2 rx_queue_0_drops, 1 rx_queue_1_drops; \
              other end of veth1: 8 veth0 tx_dropped; backlog of the CPUs, all interfaces of this host: 3 dropped"
+        );
+    }
+
+    #[test]
+    fn of_what_is_gone_nothing_is_known() {
+        let mut losses = UpstreamLosses { gone: vec!["va".into()], ..UpstreamLosses::default() };
+        assert_eq!(losses.to_string(), "unknown: va is gone");
+        losses.backlog_dropped = Some(2);
+        losses.gone.push("vb".into());
+        assert_eq!(
+            losses.to_string(),
+            "backlog of the CPUs, all interfaces of this host: 2 dropped; unknown: va, vb are gone"
         );
     }
 

@@ -9,13 +9,14 @@ use crate::exit::{Outcome, STRICT, TABLE, tell};
 use crate::expression::ExpressionArgs;
 use crate::input::InputArgs;
 use crate::link_types::LinkTypeNotes;
+use crate::output::{Output, stdout};
 use crate::print::{failed, print};
 use crate::run;
 use crate::time::time;
 use crate::wish::Wish;
 use clap::Args;
 use rows::{Format, Rows};
-use std::io::{Stdout, Write, stdout};
+use std::io::{LineWriter, Write};
 use std::time::{Duration, Instant};
 use summary::Summary;
 use wharf::demux::Rule;
@@ -114,15 +115,16 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
     };
     let sink = at_most(&mut dns, watched.at_most);
     let ended = run::drive(builder.output(rule, Tee(LinkTypeNotes::default(), sink)), watched, true);
+    let mut printed = Ok(());
     if ended.report().is_some() {
         if format == (Format::Text { numeric }) {
-            print(dns.summary.to_string())?;
+            printed = print(dns.summary.to_string());
         }
         let counts = *dns.names.lookups().counts();
         let fragments = dns.fragments.as_ref().map_or(0, not_whole);
         tell(&account(&counts, dns.names.streams_given_up(), fragments));
     }
-    ended.conclude()
+    ended.conclude_after(printed)
 }
 
 /// IP packets of which not all fragments could be had, whatever they were of.
@@ -169,7 +171,7 @@ struct Dns {
     since: Instant,
     live: bool,
     lines: Vec<u8>,
-    stdout: Stdout,
+    stdout: LineWriter<Output>,
 }
 
 impl Dns {

@@ -3,10 +3,10 @@
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 use wharf::filter::Filter;
-use wharf::frame::Batch;
+use wharf::frame::{Batch, LinkType};
 use wharf::sink::transmit::Position;
 use wharf::source::synthetic::{Synthetic, Traffic};
-use wharf::source::{CaptureFile, Chunk, ChunkSource};
+use wharf::source::{CaptureFile, Chunk, ChunkSource, Source};
 
 /// Frames taken at a time.
 const PORTION: u64 = 1_024;
@@ -71,6 +71,19 @@ impl Feed {
         match &self.input {
             Input::Made(source) => Some(source.table()),
             Input::Recorded { .. } => None,
+        }
+    }
+
+    /// Refuses a file none of whose interfaces, as far as they are known before it is read, has frames for an Ethernet.
+    pub(super) fn refuse_other_link_types(&self, interface: &str) -> anyhow::Result<()> {
+        let Input::Recorded { path, file, .. } = &self.input else { return Ok(()) };
+        let link_types = || file.interfaces().iter().map(|interface| interface.link_type);
+        match link_types().next() {
+            Some(first) if link_types().all(|link_type| link_type != LinkType::ETHERNET) => bail!(
+                "{}: link type {first} cannot be sent on {interface}: only Ethernet frames can",
+                path.display()
+            ),
+            _ => Ok(()),
         }
     }
 

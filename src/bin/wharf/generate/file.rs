@@ -17,6 +17,7 @@ pub(super) fn run(mut feed: Feed, path: &Path, read: Option<&Path>, plan: &Plan)
     if feed.endless && (plan.duration.is_none() || plan.pace == Pace::FlatOut) {
         bail!(args::usage("-w would never end: give --count, or --duration and --rate"));
     }
+    files::refuse_terminal(path)?;
     if let Some(read) = read {
         files::refuse_to_overwrite(read, path)?;
     }

@@ -197,6 +197,9 @@ pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
         }
         None => Feed::made(arguments.frames.traffic()?, arguments.count),
     };
+    if let Some(interface) = &arguments.interface {
+        feed.refuse_other_link_types(interface)?;
+    }
     let plan =
         Plan { pace, duration: arguments.duration, json: arguments.json, strict: arguments.strict, shutdown };
     let options = arguments.interface.as_ref().map(|interface| {

@@ -27,6 +27,11 @@ impl Account {
             || self.counted.is_some_and(|counted| counted.tx_errors + self.dropped_for_good(counted) > 0)
     }
 
+    /// Whether there were frames to send, and none went out.
+    pub(super) fn has_sent_nothing(&self) -> bool {
+        self.sent.frames == 0 && self.sent.refusals() > 0
+    }
+
     /// Frames the interface dropped that were not given once more: each time its queue was full it counts a drop, and
     /// the frame was given again.
     fn dropped_for_good(&self, counted: LinkCounters) -> u64 {

@@ -58,6 +58,9 @@ pub(super) fn run(
     match failure {
         Some(failure) => Err(failure),
         None if plan.strict && account.has_losses() => Ok(Outcome::Losses),
+        None if account.has_sent_nothing() => {
+            bail!("{}: nothing was sent: all was refused", account.interface)
+        }
         None => Ok(Outcome::Done),
     }
 }

@@ -52,6 +52,8 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         .into());
     }
     let user = arguments.relinquish_privileges.as_deref().map(User::named).transpose().context("-Z")?;
+    // Before there is a thread that would keep it: that which waits for signals, the log's.
+    user.as_ref().map_or(Ok(()), User::prepare).context("-Z")?;
     // Each connection takes two descriptors: all that are allowed, then.
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
@@ -75,8 +77,6 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         )
         .into());
     }
-    // Before the log has a thread of its own, which would keep it.
-    user.as_ref().map_or(Ok(()), User::prepare).context("-Z")?;
     let go_on = || !shutdown.requested();
     let proxy = match Proxy::bind_while(&config, successor::predecessor()?, go_on) {
         Err(Error::Ending) => return Ok(Outcome::Done),
