@@ -219,9 +219,13 @@ fn verify_layer<K: Kernel>(
     }
 }
 
-/// The same verdicts, where it is not known whether the frame is [ready](Offload::checksum_unsure), nor what system has sent it.
+/// The same verdicts, where it is not known whether the frame is [ready](Offload::checksum_unsure), nor what system has sent it:
+/// what people are told. A capture file seldom says what was left to the device.
+#[inline]
 pub(crate) fn finished(packet: &Packet<'_>, mut verdicts: Verdicts) -> Verdicts {
-    unfinished::settle_of_any_host(packet.frame().data, packet.layers(), &mut verdicts);
+    if verdicts.any_bad() {
+        unfinished::settle_of_any_host(packet.frame().data, packet.layers(), &mut verdicts);
+    }
     verdicts
 }
 

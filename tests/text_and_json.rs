@@ -207,6 +207,51 @@ fn special() -> Frames {
     frames
 }
 
+/// A checksum that is the sum of the pseudo header alone, as a host leaves it to its device, is not called wrong also where the
+/// capture file does not say so; nor is an IPv4 header's of 0. JSON says what is in the field.
+#[test]
+fn what_is_left_to_a_device_is_not_called_wrong() {
+    let (mut frames, mut stack) = (Frames::default(), Stack::new());
+    let there = Ipv4::new(A, B);
+    let tcp = Tcp::new(1, 2).flags(Tcp::ACK);
+    let udp = Udp::new(40_000, 9_999).checksum(Checksum::Partial);
+    frames.add(stack.message(b"hello").wrap(tcp.checksum(Checksum::Partial)).wrap(there).wrap(ethernet()));
+    frames.add(stack.message(b"hello").wrap(udp).wrap(there.checksum(Checksum::Zero)).wrap(ethernet()));
+    frames.add(stack.message(b"hello").wrap(tcp.checksum(Checksum::Wrong)).wrap(there).wrap(ethernet()));
+    let text = frames.text(TextOptions::default());
+    let is_bad: Vec<_> = text.lines().map(|line| line.contains("[bad tcp cksum ")).collect();
+    assert_eq!(is_bad, [false, false, true], "{text}");
+    assert!(!text.contains("[bad ip ") && !text.contains("[bad udp "), "{text}");
+    let verbose = frames.text(TextOptions { verbosity: 1, ..TextOptions::default() });
+    for told in [
+        "0x141a (not yet computed: offloaded)",
+        ", cksum 0 (not yet computed: offloaded)",
+        "[udp cksum not yet computed: offloaded]",
+    ] {
+        assert!(verbose.contains(told), "{told}: {verbose}");
+    }
+    let verdicts: Vec<_> = frames.json().iter().map(|object| object["l4_checksum"].clone()).collect();
+    assert_eq!(verdicts, ["bad", "bad", "bad"]);
+}
+
+/// An option that the snapshot cuts is named, and one that is known is not called unknown because its length is wrong.
+#[test]
+fn options_that_are_cut_are_named() {
+    let (mut frames, mut stack) = (Frames::default(), Stack::new());
+    let options = [TcpOption::SackPermitted, TcpOption::Timestamps { value: 7, echo: 0 }];
+    let tcp = Tcp::new(1, 2).flags(Tcp::SYN).options(&options);
+    frames.add(stack.message(b"").wrap(tcp).wrap(Ipv4::new(A, B)).wrap(ethernet())).captured -= 4;
+    frames.add(&stack);
+    // Behind Ethernet, IPv4, TCP and the first option: the length of the other one.
+    let length = frames.records[1].offset as usize + 14 + 20 + 20 + 2 + 1;
+    assert_eq!(frames.slab[length], 10);
+    frames.slab[length] = 8;
+    let text = frames.text(TextOptions::default());
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].contains("options [sackOK,TS [|tcp]"), "{text}");
+    assert!(lines[1].contains("options [sackOK,TS [len 8],"), "{text}");
+}
+
 fn golden(name: &str, content: String) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("golden");

@@ -34,8 +34,8 @@ pub use summary::Summary;
 
 use crate::checksum::{self, Kernel, Task};
 use crate::frame::{Batch, Frame};
-use crate::parse::{Layers, Malformed, parse, parse_into};
-use crate::verify::{Checksums, Verdicts, verify_into};
+use crate::parse::{Layers, Malformed, Packet, parse, parse_into};
+use crate::verify::{self, Checksums, Verdicts, verify_into};
 use common::{Common, Seen};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -188,6 +188,33 @@ impl Findings {
     pub fn verdicts(&self, index: usize) -> Verdicts {
         let summary = self.summaries[index];
         if summary.is_judged() { self.verdicts[index] } else { summary.verdicts() }
+    }
+
+    /// The verdicts over the frame at `index` of `batch`, of which what the sending host has left to its device is not called
+    /// wrong; without keeping layers that nobody else may ask for.
+    pub(crate) fn finished_verdicts(&self, batch: Batch<'_>, index: usize) -> Verdicts {
+        let verdicts = self.verdicts(index);
+        if !verdicts.any_bad() {
+            return verdicts;
+        }
+        let frame = batch.frame(index);
+        let layers = if self.summaries[index].is_laid_out() { self.layers[index] } else { parse(&frame) };
+        verify::finished(&Packet::new(frame, &layers), verdicts)
+    }
+
+    /// The [verdicts](Self::checksums) over all frames of `batch`, of which what hosts have left to their devices is not called
+    /// wrong.
+    pub(crate) fn finished_checksums(&self, batch: Batch<'_>) -> Checksums {
+        let mut checksums = self.checksums;
+        if checksums.any_bad() {
+            for index in 0..batch.len() {
+                let was = self.verdicts(index);
+                if was.any_bad() {
+                    checksums.recount(&was, &self.finished_verdicts(batch, index));
+                }
+            }
+        }
+        checksums
     }
 
     /// The verdicts over all frames.

@@ -95,7 +95,7 @@ impl Summary {
     pub(super) const VERDICTS: u64 = 0xff << IP_AT | 0xff << L4_AT;
 
     /// The same with other verdicts, which are kept.
-    pub(super) const fn judged(self, ip: Verdict, l4: Verdict) -> Self {
+    pub(crate) const fn judged(self, ip: Verdict, l4: Verdict) -> Self {
         let others = self.0 & !Self::VERDICTS;
         Self(others | Self::common(Transport::None, ip, l4).0 | Self::JUDGED)
     }

@@ -117,7 +117,8 @@ pub struct Report {
     pub workers: Vec<Ledger>,
     /// Each output's part, in the order of declaration.
     pub outputs: Vec<OutputReport>,
-    /// Verdicts over all packets.
+    /// Verdicts over all packets. A wrong checksum that looks as the sending host leaves it to its device is among those that are
+    /// [not ready](Verdict::NotReady), whatever the source says of it.
     pub checksums: Checksums,
     /// Packets that did not keep their own headers' promises or were cut within a header by the snapshot
     /// length, most frequent kind first.

@@ -243,7 +243,7 @@ impl Tally {
     pub(super) fn take(&mut self, batch: Batch<'_>, findings: &Findings) {
         self.packets += batch.len() as u64;
         self.bytes += batch.captured();
-        self.checksums.merge(findings.checksums());
+        self.checksums.merge(&findings.finished_checksums(batch));
         findings.malformed().for_each(|malformed| self.malformed.add(malformed.layer, malformed.reason, 1));
         if batch.interfaces().len() <= 1 {
             self.take_from(0, batch.len() as u64);

@@ -136,6 +136,18 @@ impl<'a> Deliveries<'a> {
         })
     }
 
+    /// Whether a checksum of the batch is wrong.
+    pub(crate) fn any_bad(&self) -> bool {
+        self.findings.checksums().any_bad()
+    }
+
+    /// The summary of one of [these packets](Self::briefs), where what the sending host has left to its device is not called
+    /// wrong.
+    pub(crate) fn finished(&self, packet: Brief<'_>) -> Summary {
+        let Verdicts { ip, l4, .. } = self.findings.finished_verdicts(self.batch, packet.index);
+        packet.summary.judged(ip, l4)
+    }
+
     /// The captured bytes of one of [these packets](Self::briefs), if its layers have yet to be found: then it is of a
     /// [common shape](crate::batch).
     #[inline(always)]

@@ -177,6 +177,18 @@ impl Show for Hex8 {
     }
 }
 
+/// Three digits and a decimal prefix: `12.3 M`.
+pub(super) fn scaled(value: f64) -> String {
+    let (value, prefix) = match value {
+        v if v >= 999.5e6 => (v / 1e9, " G"),
+        v if v >= 999.5e3 => (v / 1e6, " M"),
+        v if v >= 999.5 => (v / 1e3, " k"),
+        v => (v, ""),
+    };
+    let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.decimals$}{prefix}")
+}
+
 /// Appends each part to a line in turn: text, numbers in decimal, [`Hex`], [`Mac`], addresses as arrays.
 macro_rules! show {
     ($line:expr, $($part:expr),+ $(,)?) => {{

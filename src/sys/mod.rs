@@ -28,6 +28,7 @@
 //! | `route` | which interfaces have a default route |
 //! | `link_state` | who is at a link's other end, and what it lost |
 //! | `softnet` | what each CPU did with frames, and what it dropped |
+//! | [`terminal`] | how large a terminal is |
 //! | `tcp_info` | what the kernel knows of a TCP connection |
 //! | `generic_netlink` | what drivers can do with XDP, and their polling contexts |
 //! | [`ethtool`] | a driver's features, counters, rings, queues, clocks |
@@ -88,6 +89,7 @@ pub(crate) mod softnet;
 #[cfg(feature = "proxy")]
 pub mod supervisor;
 pub(crate) mod tcp_info;
+pub mod terminal;
 #[cfg(feature = "xdp")]
 pub mod xdp;
 

@@ -29,6 +29,12 @@ impl VerdictCounts {
         self.counts[code] += times;
     }
 
+    /// Counts a verdict as another one than the one it was counted as.
+    fn recount(&mut self, was: Verdict, is: Verdict) {
+        self.counts[was.code()] -= 1;
+        self.counts[is.code()] += 1;
+    }
+
     /// Adds what another worker counted.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
@@ -92,6 +98,21 @@ impl Checksums {
         self.l4.add(verdicts.l4);
         self.inner_ip.add(verdicts.inner_ip);
         self.inner_l4.add(verdicts.inner_l4);
+    }
+
+    /// Whether any of them was wrong.
+    #[must_use]
+    pub fn any_bad(&self) -> bool {
+        let bad = Verdict::Bad { found: 0, expected: 0 };
+        [&self.ip, &self.l4, &self.inner_ip, &self.inner_l4].into_iter().any(|counts| counts.of(bad) > 0)
+    }
+
+    /// Counts a packet's verdicts as others than those it was counted with.
+    pub(crate) fn recount(&mut self, was: &Verdicts, is: &Verdicts) {
+        self.ip.recount(was.ip, is.ip);
+        self.l4.recount(was.l4, is.l4);
+        self.inner_ip.recount(was.inner_ip, is.inner_ip);
+        self.inner_l4.recount(was.inner_l4, is.inner_l4);
     }
 
     /// Adds what was counted elsewhere.

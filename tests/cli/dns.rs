@@ -17,7 +17,7 @@ fn frame(from: ([u8; 4], u16), to: ([u8; 4], u16), message: &DnsMessage) -> Vec<
 }
 
 /// A name that is found, one that is not, one asked for twice that nobody answers: a packet a second.
-fn file() -> Vec<u8> {
+pub(crate) fn file() -> Vec<u8> {
     let query = |id, name| DnsMessage::query(id, name, DnsType::A).unwrap();
     let (found, absent, lost) = (query(1, "wharf.test"), query(2, "absent.test"), query(3, "lost.test"));
     let answer = DnsMessage::response(&found).answer(60, DnsRecord::A([192, 0, 2, 7].into())).unwrap();
@@ -50,6 +50,7 @@ fn every_question_has_a_line_and_the_account_sums() {
         .collect();
     let expected = [
         "TIME CLIENT SERVER TYPE NAME RESULT LATENCY ANSWERS",
+        "2023-11-14",
         "22:13:21.000005 10.0.0.1 10.0.0.53 A wharf.test NOERROR 1.00 s 192.0.2.7",
         "22:13:23.000005 10.0.0.1 10.0.0.53 A absent.test NXDOMAIN 1.00 s",
         "22:13:20.000005 10.0.0.1 10.0.0.53 A lost.test unanswered x2 -",
@@ -91,7 +92,7 @@ fn what_is_cut_off_is_not_called_empty() {
     file.extend(reply);
     fs::write(&path, file).unwrap();
     let (_, out, err) = run(["dns", "-nr", &path]);
-    let words: Vec<_> = out.lines().nth(1).unwrap().split_whitespace().collect();
+    let words: Vec<_> = out.lines().nth(2).unwrap().split_whitespace().collect();
     assert_eq!(words[4..], ["wharf.test", "CUT", "1.00", "s"], "{out}");
     assert!(err.contains("; 1 answers not whole in the capture"), "{err}");
     let (_, json, _) = run(["dns", "-r", &path, "--json"]);

@@ -131,7 +131,12 @@ fn counts_by_port() {
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0][..4], ["protocol", "port", "packets", "share"]);
     assert_eq!(rows[1][..2], ["udp", "53"]);
-    assert!(table.ends_with("5 packets, 326 bytes, 4.000000 s\n"), "{table}");
+    assert!(
+        table.ends_with(
+            "5 packets, 326 bytes, 4.000000 s, from 2023-11-14 22:13:20.000005 to 2023-11-14 22:13:24.000005\n"
+        ),
+        "{table}"
+    );
 
     let (_, json, _) = run(["sniff", "-r", &path, "--count", "--json"]);
     let json: Value = serde_json::from_str(&json).unwrap();
@@ -142,11 +147,70 @@ fn counts_by_port() {
         rows.iter().map(key).collect::<Vec<_>>(),
         expected.map(|(protocol, port, packets)| (protocol.into(), port, packets.into()))
     );
+    assert_eq!(
+        (&json["first"], &json["last"]),
+        (&"1700000000.000005000".into(), &"1700000004.000005000".into())
+    );
     assert_eq!(rows[0]["bytes"], 3 * 42 + 4 + 8 + 4);
     assert_eq!(rows[0]["share"], 0.6);
     assert_eq!(rows[0]["packets_per_second"], 0.75);
     assert_eq!(rows[0]["checksums"]["absent"], 3);
     assert_eq!(rows[0]["bad_ip_checksums"], 0);
+}
+
+/// What has neither IP nor an EtherType is named as far as that is known.
+#[test]
+fn frames_without_an_ether_type_have_rows_of_their_own() {
+    let llc = |bytes: &[u8]| {
+        let mut frame = vec![1, 0x80, 0xc2, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, bytes.len() as u8];
+        frame.extend(bytes);
+        frame.resize(60, 0);
+        frame
+    };
+    let frames = [
+        llc(&[0x42, 0x42, 3, 0, 0, 2, 2]),
+        llc(&[0xaa, 0xaa, 3, 0, 0, 0x0c, 0x20, 0, 2, 180]),
+        llc(&[0xaa, 0xaa, 3, 0, 0, 0x0c, 0x01, 0x0b, 0, 0]),
+        llc(&[0xf0, 0xf0, 3, 0]),
+        llc(&[]),
+    ];
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("llc.pcap").display().to_string();
+    fs::write(&path, capture::pcap(frames)).unwrap();
+    let (code, table, err) = run(["sniff", "-r", &path, "--count"]);
+    assert_eq!(code, 0, "{err}");
+    let mut names: Vec<_> =
+        table.lines().skip(1).take(5).map(|line| line.split(' ').next().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["802.3", "cdp", "llc", "pvst", "stp"], "{table}");
+}
+
+/// Every packet is in one column of what is above IP, and those with a wrong IPv4 header in one of their own. What the sending host
+/// has left to its device is called offloaded, by the table and by the account.
+#[test]
+fn counted_checksums_add_up_to_the_packets() {
+    let mut frames: Vec<_> = (0..6).map(|_| capture::udp(40_000, 53, 4)).collect();
+    // The first has a wrong one, of the next ones the pseudo header's sum is in the field, and the header's is left as 0.
+    let pseudo = 2 * 0x0a00 + 1 + 2 + 17 + 12_u16;
+    frames[0][40] = 1;
+    frames[1][40..42].copy_from_slice(&pseudo.to_be_bytes());
+    frames[2][40..42].copy_from_slice(&pseudo.to_be_bytes());
+    frames[2][24..26].fill(0);
+    // An IPv4 header is wrong, and what is behind it has no checksum.
+    frames[3][25] ^= 1;
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("sums.pcap").display().to_string();
+    fs::write(&path, capture::pcap(frames)).unwrap();
+    let (code, table, err) = run(["sniff", "-r", &path, "--count"]);
+    assert_eq!(code, 0, "{err}");
+    let titles = table.lines().next().unwrap();
+    assert!(titles.ends_with("good  bad  offloaded  unverified  bad ip"), "{table}");
+    let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[row.len() - 5..], ["0", "1", "2", "3", "1"], "{table}");
+    assert!(
+        err.contains("\nbad checksums: 1 in IPv4 headers, 1 in what IP carries (TCP, UDP, ...)\n"),
+        "{err}"
+    );
 }
 
 #[test]

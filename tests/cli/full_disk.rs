@@ -79,3 +79,37 @@ fn a_live_capture_whose_disk_is_full_says_what_it_has() {
     let Some(run) = on_small_disk("a_live_capture_whose_disk_is_full", script, dir.path()) else { return };
     check(run);
 }
+
+/// Every record is in the file, or counted as not written; and the file ends with a whole message.
+#[test]
+fn flow_records_that_found_no_room_are_counted() {
+    let dir = tempdir().unwrap();
+    fs::write(dir.path().join("from.pcap"), capture::large()).unwrap();
+    for cores in ["0", "0,1"] {
+        let script = format!(
+            r#"head -c 3M /dev/zero > mount/zero
+            "$0" flows -nr ../from.pcap --cores {cores} --ipfix mount/f.ipfix > /dev/null; code=$?; cp mount/f.ipfix ../copy; exit $code"#
+        );
+        let place = dir.path().join(cores);
+        fs::create_dir(&place).unwrap();
+        let Some((code, _, err)) = on_small_disk("flow_records_that_found_no_room", &script, &place) else {
+            return;
+        };
+        assert_eq!(code, 1, "{err}");
+        let number = |before: &str, after: &str| -> u64 {
+            let line =
+                err.lines().find(|line| line.contains(after)).unwrap_or_else(|| panic!("{after}: {err}"));
+            let text = line.split(after).next().unwrap();
+            text.rsplit(before).next().unwrap().trim().parse().unwrap_or_else(|_| panic!("{line}"))
+        };
+        let all = number(" in ", " flow records");
+        let (sent, not) = (number("ipfix: ", " records sent"), number(", ", " not written"));
+        assert!(sent > 0 && not > 0 && sent + not == all, "{err}");
+        assert!(err.contains(" not written; last error: No space left on device"), "{err}");
+        let (bytes, mut at) = (fs::read(dir.path().join("copy")).unwrap(), 0);
+        while at < bytes.len() {
+            at += usize::from(u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]));
+        }
+        assert_eq!(at, bytes.len(), "a message is cut");
+    }
+}

@@ -23,6 +23,7 @@ mod outputs;
 mod privileges;
 mod stalls;
 mod streams;
+mod tables;
 mod trouble;
 mod usage;
 

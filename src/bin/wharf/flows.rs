@@ -166,7 +166,7 @@ pub(crate) fn run(arguments: FlowsArgs) -> anyhow::Result<Outcome> {
     let ended =
         run::drive(builder.rest(Tee(LinkTypeNotes::default(), sink)), watched, options.every.is_some());
     if ended.report().is_some() {
-        let _ = writeln!(std::io::stderr(), "{}", Summary(flows.counts()));
+        let _ = writeln!(std::io::stderr(), "{}", Summary(flows.counts(), flows.written()));
         tell(&flows);
     }
     let lost = flows.exports().map(FlowExport::lost).sum();
@@ -190,8 +190,8 @@ fn tell<W: Write>(flows: &Flows<W>) {
     flows.exports().for_each(|export| exit::tell(&export.account()));
 }
 
-/// What the meter has counted, as a sum.
-struct Summary(wharf::flow::MeterCounts);
+/// What the meter has counted, as a sum, and how many records were written.
+struct Summary(wharf::flow::MeterCounts, Option<u64>);
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -202,6 +202,9 @@ impl std::fmt::Display for Summary {
         write!(f, "; at most {most} flows at a time, {evicted} cut short to make room")?;
         if bad_checksums > 0 {
             write!(f, "; {bad_checksums} packets with wrong checksums")?;
+        }
+        if let Some(written) = self.1.filter(|&written| written < records) {
+            write!(f, "\n{records} flow records = {written} written + {} not written", records - written)?;
         }
         Ok(())
     }

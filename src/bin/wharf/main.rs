@@ -34,6 +34,7 @@ mod signals;
 mod sniff;
 mod split;
 mod stats;
+mod terminal;
 mod time;
 mod trouble;
 mod wish;

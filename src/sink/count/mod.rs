@@ -6,8 +6,8 @@ mod table;
 pub use table::{CountTable, Row};
 
 use super::{Brief, Deliveries, Error, InterfaceStatistics, Part, Sink};
-use crate::frame::Timestamp;
-use crate::parse::{Layers, Transport};
+use crate::frame::{LinkType, Timestamp};
+use crate::parse::{Layer, Packet, Transport};
 use crate::verify::{Verdict, VerdictCounts};
 use rows::Rows;
 use std::any::Any;
@@ -49,8 +49,8 @@ enum Key {
     Ip(u8),
     /// Not IP: an EtherType.
     EtherType(u16),
-    /// Neither.
-    Other,
+    /// Neither: what it is, as far as that is known, or `other`.
+    Other(&'static str),
 }
 
 /// Protocols that have ports, with their names.
@@ -92,9 +92,9 @@ impl Count {
     #[inline(never)]
     fn add_unusual(&mut self, packets: Deliveries<'_>, at: usize) {
         let packet = packets.brief(at);
-        let Brief { record, summary, .. } = packet;
+        let (record, summary) = (packet.record, packets.finished(packet));
         let bytes = u64::from(record.wire_length);
-        let key = Rows::key_of(summary).unwrap_or_else(|| key_without_ports(packets.layers(packet)));
+        let key = Rows::key_of(summary).unwrap_or_else(|| key_without_ports(&packets.packet(packet)));
         if let Key::Port(..) | Key::Ip(_) = key {
             return self.rows.add_to(key, summary, bytes);
         }
@@ -158,11 +158,29 @@ impl Span {
 /// A verdict's code in summaries.
 const BAD: usize = Verdict::Bad { found: 0, expected: 0 }.code();
 
-fn key_without_ports(layers: &Layers) -> Key {
+fn key_without_ports(packet: &Packet<'_>) -> Key {
+    let layers = packet.layers();
     match (&layers.outer, layers.ether_type) {
         (Some(ip), _) => Key::Ip(ip.protocol),
-        (None, 0) => Key::Other,
+        (None, 0) => Key::Other(name_of(packet)),
         (None, ether_type) => Key::EtherType(ether_type),
+    }
+}
+
+/// What has neither IP nor an EtherType: by its 802.2 header, if it has one.
+#[cold]
+fn name_of(packet: &Packet<'_>) -> &'static str {
+    let headers = packet.headers();
+    let header = headers.iter().rev().find(|header| matches!(header.layer, Layer::Llc | Layer::Snap));
+    let behind = header.and_then(|header| packet.frame().data.get(header.start as usize..));
+    match (header.map(|header| header.layer), behind) {
+        (Some(Layer::Llc), Some([0x42, 0x42, ..])) => "stp",
+        (Some(Layer::Snap), Some([0, 0, 0x0c, 0x20, 0, ..])) => "cdp",
+        (Some(Layer::Snap), Some([0, 0, 0x0c, 0x01, 0x0b, ..])) => "pvst",
+        (Some(_), _) => "llc",
+        _ if packet.layers().malformed.is_some() => "malformed",
+        _ if packet.frame().record.link_type == LinkType::ETHERNET => "802.3",
+        _ => "other",
     }
 }
 
@@ -170,8 +188,11 @@ impl Sink for Count {
     fn write(&mut self, packets: Deliveries<'_>) -> Result<(), Error> {
         self.span.take_all(|| packets.records().filter_map(|record| record.time));
         self.rows.expect(packets.len());
+        // Of those that are wrong, the packets tell which were left to a device.
+        let any_bad = packets.any_bad();
         for (at, Brief { record, summary, .. }) in packets.briefs().enumerate() {
-            if !self.rows.add(summary, record.wire_length.into()) {
+            let is_bad = any_bad && (summary.ip_code() == BAD || summary.l4_code() == BAD);
+            if is_bad || !self.rows.add(summary, record.wire_length.into()) {
                 // Told by its place, which is at hand: the packet itself would have to be kept ready for it.
                 self.add_unusual(packets, at);
             }

@@ -123,7 +123,7 @@ impl Rows {
         let place = match key {
             Key::Port(protocol, port) => protocol * PORTS + usize::from(port),
             Key::Ip(protocol) => PROTOCOLS + usize::from(protocol),
-            Key::EtherType(_) | Key::Other => return None,
+            Key::EtherType(_) | Key::Other(_) => return None,
         };
         if self.indices.is_empty() {
             // Asked for as zeros and not written to: memory comes with the first packet of a row.

@@ -3,9 +3,11 @@
 use super::{Counts, Key, PORT_PROTOCOLS};
 use crate::frame::Timestamp;
 use crate::parse::{self, ether_type};
+use crate::sink::format::scaled;
 use crate::sink::services::Services;
+use crate::sink::text::date_and_time;
 use crate::verify::{Verdict, VerdictCounts};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// Counts by port at one moment. Printed it is a table; [`serde`] gives it as JSON.
@@ -17,14 +19,29 @@ pub struct CountTable {
     pub bytes: u64,
     /// From the earliest packet to the latest; `None` when no packet has a time.
     pub seconds: Option<f64>,
+    /// When the earliest packet was captured, in seconds since 1970; `None` when no packet has a time.
+    #[serde(serialize_with = "as_text")]
+    pub first: Option<Timestamp>,
+    /// When the latest one was.
+    #[serde(serialize_with = "as_text")]
+    pub last: Option<Timestamp>,
     /// Most packets first; then most bytes, then by protocol and port.
     pub rows: Vec<Row>,
+}
+
+/// As packets have it in JSON: a text that loses no digit.
+fn as_text<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(time),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// One protocol and port.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Row {
-    /// `tcp`, `udp`, an IP protocol's name or number, `arp`, an EtherType as `0x88cc`, or `other`.
+    /// `tcp`, `udp`, an IP protocol's name or number, `arp`, an EtherType as `0x88cc`; of what has none `stp`, `cdp`, `pvst` or `llc`
+    /// by its 802.2 header, `802.3` without one, `malformed` where no header beyond the link's could be read, or `other`.
     pub protocol: String,
     /// The smaller of the two ports; `None` for what has none, and for later fragments.
     pub port: Option<u16>,
@@ -40,9 +57,9 @@ pub struct Row {
     pub packets_per_second: Option<f64>,
     /// Bits on the wire a second, likewise.
     pub bits_per_second: Option<f64>,
-    /// IPv4 headers with a wrong checksum.
+    /// IPv4 headers with a wrong checksum; one of 0, as a host leaves it to its device, is none.
     pub bad_ip_checksums: u64,
-    /// Checksums of the layer above IP.
+    /// Checksums of the layer above IP; wrong ones that look as a host leaves them to its device are not ready.
     pub checksums: VerdictCounts,
 }
 
@@ -70,6 +87,8 @@ impl CountTable {
             packets,
             bytes: counts.iter().map(|(_, counts)| counts.bytes).sum(),
             seconds,
+            first: span.map(|(first, _)| first),
+            last: span.map(|(_, last)| last),
             rows: rows.collect(),
         }
     }
@@ -85,7 +104,7 @@ fn protocol_of(key: Key) -> String {
         Key::EtherType(ether_type::IPV4) => "ipv4".to_owned(),
         Key::EtherType(ether_type::IPV6) => "ipv6".to_owned(),
         Key::EtherType(other) => format!("0x{other:04x}"),
-        Key::Other => "other".to_owned(),
+        Key::Other(name) => name.to_owned(),
     }
 }
 
@@ -95,7 +114,7 @@ fn service_of(key: Key, services: &Services) -> Option<String> {
 }
 
 /// Titles of the columns; the first two are aligned left.
-const TITLES: [&str; 11] = [
+const TITLES: [&str; 12] = [
     "protocol",
     "port",
     "packets",
@@ -107,6 +126,7 @@ const TITLES: [&str; 11] = [
     "bad",
     "offloaded",
     "unverified",
+    "bad ip",
 ];
 
 impl Row {
@@ -117,7 +137,6 @@ impl Row {
             (None, _) => "-".to_owned(),
         };
         let checksums = |kinds: &[Verdict]| kinds.iter().map(|&kind| self.checksums.of(kind)).sum::<u64>();
-        let bad = checksums(&[Verdict::Bad { found: 0, expected: 0 }]) + self.bad_ip_checksums;
         [
             self.protocol.clone(),
             port,
@@ -127,29 +146,20 @@ impl Row {
             self.packets_per_second.map_or_else(|| "-".to_owned(), scaled),
             self.bits_per_second.map_or_else(|| "-".to_owned(), scaled),
             checksums(&[Verdict::Good, Verdict::Vouched]).to_string(),
-            bad.to_string(),
+            checksums(&[Verdict::Bad { found: 0, expected: 0 }]).to_string(),
             checksums(&[Verdict::NotReady]).to_string(),
             checksums(&[Verdict::Absent, Verdict::Fragment, Verdict::Truncated]).to_string(),
+            self.bad_ip_checksums.to_string(),
         ]
     }
 }
 
-/// Three digits and a decimal prefix: `12.3 M`.
-fn scaled(value: f64) -> String {
-    let (value, prefix) = match value {
-        v if v >= 999.5e6 => (v / 1e9, " G"),
-        v if v >= 999.5e3 => (v / 1e6, " M"),
-        v if v >= 999.5 => (v / 1e3, " k"),
-        v => (v, ""),
-    };
-    let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
-    format!("{value:.decimals$}{prefix}")
-}
-
-/// A line for each row under a line of titles, and the sum below.
+/// A line for each row under a line of titles, and the sum below, with the times of the first and the last packet in the zone
+/// of the system.
 ///
-/// The columns of checksums are those above IP: found right (by us or the kernel), wrong (IPv4 headers
-/// included), offloaded (not computed yet when captured), and not to be told (none sent, a fragment, or cut).
+/// The columns of checksums are those above IP, of which a packet has one: found right (by us or the kernel), wrong, offloaded
+/// (not computed yet when captured), and not to be told (none sent, a fragment, or cut). Wrong ones of IPv4 headers, whatever
+/// is behind them, have a column of their own.
 impl fmt::Display for CountTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows: Vec<_> = self.rows.iter().map(Row::cells).collect();
@@ -170,8 +180,14 @@ impl fmt::Display for CountTable {
         }
         write!(f, "{} packets, {} bytes", self.packets, self.bytes)?;
         match self.seconds {
-            Some(seconds) => write!(f, ", {seconds:.6} s"),
-            None => Ok(()),
+            Some(seconds) => write!(f, ", {seconds:.6} s")?,
+            None => {}
+        }
+        match (self.first, self.last) {
+            (Some(first), Some(last)) => {
+                write!(f, ", from {} to {}", date_and_time(first), date_and_time(last))
+            }
+            _ => Ok(()),
         }
     }
 }

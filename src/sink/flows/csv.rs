@@ -1,7 +1,7 @@
 //! A record as a line of comma-separated values, RFC 4180.
 
 use super::story;
-use super::values::{put_address, put_seconds, put_time};
+use super::values::{has_ports, put_address, put_seconds, put_time};
 use crate::flow::{FlowRecord, Trouble};
 use crate::parse::protocol_name;
 use crate::sink::format::Put;
@@ -28,7 +28,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &FlowRecord) {
         line.push(b',');
         put_address(line, address);
         line.push(b',');
-        if key.has_ports() {
+        if has_ports(record) {
             line.decimal(port.into());
         }
     }

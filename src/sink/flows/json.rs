@@ -1,7 +1,7 @@
 //! A record as a JSON object.
 
 use super::story;
-use super::values::{put_address, put_seconds, put_time};
+use super::values::{has_ports, put_address, put_seconds, put_time};
 use crate::flow::{FlowRecord, Gaps, TcpSide, TcpStory, Trouble};
 use crate::frame::Timestamp;
 use crate::parse::{IpVersion, protocol, protocol_name};
@@ -38,13 +38,14 @@ fn members(object: &mut Object<'_>, record: &FlowRecord) {
         None => object.display("proto", key.protocol()),
     }
     object.plain("src", |line| put_address(line, source));
-    if key.has_ports() {
-        object.number("sport", source_port);
-    }
+    let port = |object: &mut Object<'_>, name: &str, port: u16| match (key.has_ports(), has_ports(record)) {
+        (true, true) => object.number(name, port),
+        (true, false) => object.null(name),
+        (false, _) => {}
+    };
+    port(object, "sport", source_port);
     object.plain("dst", |line| put_address(line, destination));
-    if key.has_ports() {
-        object.number("dport", destination_port);
-    }
+    port(object, "dport", destination_port);
     if matches!(key.protocol(), protocol::ICMP | protocol::ICMPV6) {
         // A request and its answer, or an error's type and code.
         object.array("icmp", [source_port, destination_port], |line, number| line.decimal(number.into()));

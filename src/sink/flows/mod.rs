@@ -1,8 +1,10 @@
 //! Flows: what became of each, as a table, JSON lines or CSV.
 
+mod columns;
 mod csv;
 mod exchange;
 mod json;
+mod largest;
 mod part;
 mod see;
 mod sifted;
@@ -12,6 +14,8 @@ mod values;
 mod writer;
 
 pub use story::flow_story;
+#[cfg(feature = "parquet")]
+pub(super) use values::has_ports;
 
 use super::export::FlowExport;
 use super::format::Put;
@@ -19,16 +23,16 @@ use super::services::Services;
 use super::streams::StreamFiles;
 use super::{Deliveries, Error, InterfaceStatistics, Part, Sink};
 use crate::flow::names::{NamesOptions, Naming, Sieve};
-use crate::flow::{MeterCounts, MeterOptions, Shards, Window, in_order};
+use crate::flow::{FlowRecord, MeterCounts, MeterOptions, Shards, Window, in_order};
 use crate::frame::Timestamp;
 use exchange::Exchange;
+use largest::Largest;
 use part::FlowsPart;
 use see::{Scout, see};
 use std::any::Any;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use table::{Row, Table};
 use writer::Writer;
 
 /// How records are written.
@@ -53,9 +57,10 @@ pub struct FlowsOptions {
     pub format: FlowFormat,
     /// Ports as numbers.
     pub numeric: bool,
-    /// Of a table, show the largest flows that often while packets come.
+    /// Of a table, show the largest flows that often while packets come, largest first, with what they sent since the last time.
     pub every: Option<Duration>,
-    /// These each take the place of those before, on a terminal.
+    /// Standard output is written to and is a terminal: those each take the place of the ones before, as many as it has lines,
+    /// and tables are fitted to its width.
     pub screen: bool,
     /// Leave checksums alone: then wrong ones are not told, and what is in such packets counts as sent and received.
     pub unverified: bool,
@@ -63,8 +68,6 @@ pub struct FlowsOptions {
     pub live: bool,
 }
 
-/// Rows shown while packets come.
-const LARGEST: usize = 20;
 /// Of a live capture, how long a record may wait to be sent on.
 const SOON: Duration = Duration::from_secs(1);
 /// What a terminal takes to begin again at its upper left.
@@ -84,7 +87,7 @@ pub(super) fn json_line(line: &mut Vec<u8>, record: &crate::flow::FlowRecord) {
 
 /// Meters flows and writes a record of each.
 ///
-/// Of JSON the members are: `proto`, `src`, `sport`, `dst`, `dport` (`src` sent first), `packets`, `bytes` (on the wire),
+/// Of JSON the members are: `proto`, `src`, `sport`, `dst`, `dport` (`src` sent first; the ports `null` of later fragments), `packets`, `bytes` (on the wire),
 /// `payload`, `tcp_flags`, each a pair: what `src` has sent and what `dst` has; `first`, `last` (seconds since 1970),
 /// `duration`, `community_id`, `end` (an [`EndReason`](crate::flow::EndReason)), `story` (in words). Where they apply: `vlan`,
 /// `tunnel`, `icmp`, `name` (of `dst`, or where `name_of` says so of `src`), `name_from`, `application`, `ttl`, `ttl_changes`, `duplicates`, `bad_checksums`, `icmp_errors`, and `tcp` with `state`,
@@ -121,9 +124,10 @@ pub struct Flows<W> {
     threads: usize,
     writer: Writer<W>,
     every: Option<Duration>,
-    screen: bool,
+    largest: Largest,
     unverified: bool,
-    shown: Instant,
+    /// When the first packet was captured.
+    begun: Option<Timestamp>,
     live: bool,
     /// When records were last sent on.
     sent: Instant,
@@ -150,9 +154,9 @@ impl<W: Write> Flows<W> {
             threads,
             writer,
             every,
-            screen,
+            largest: Largest::new(screen),
             unverified,
-            shown: now,
+            begun: None,
             live,
             sent: now,
             last: None,
@@ -213,6 +217,12 @@ impl<W: Write> Flows<W> {
         self.shards.counts()
     }
 
+    /// Of the records, how many have been written as lines; `None` of a table, which comes at the end as a whole.
+    #[must_use]
+    pub fn written(&self) -> Option<u64> {
+        (self.writer.format != FlowFormat::Table).then(|| self.writer.lines.kept())
+    }
+
     /// Lets the meters take in what has been seen.
     fn take_in(&mut self) {
         let Self { shards, window, writer, .. } = self;
@@ -230,24 +240,23 @@ impl<W: Write> Flows<W> {
         let Some(every) = self.every.filter(|_| self.writer.format == FlowFormat::Table) else {
             return Ok(());
         };
-        if self.shown.elapsed() < every {
+        let now = Instant::now();
+        if !self.largest.is_due(every, now) {
             return Ok(());
         }
         self.take_in();
         if self.shards.len() == 0 {
             return Ok(());
         }
-        self.shown = Instant::now();
-        let mut table = Table::new(LARGEST);
-        let Writer { lines, services, naming, .. } = &mut self.writer;
-        for mut record in self.shards.largest(LARGEST) {
-            naming.iter_mut().for_each(|naming| naming.name(&mut record));
-            table.add(Row::of(&record, services.as_ref()));
-        }
-        if self.screen {
+        let Self { shards, largest, begun, writer, .. } = self;
+        let Writer { lines, services, naming, .. } = writer;
+        if largest.is_screen() {
             lines.buffer.text(CLEAR);
         }
-        table.write(self.shards.len(), lines)?;
+        let name = |record: &mut FlowRecord| naming.iter_mut().for_each(|naming| naming.name(record));
+        let flows = shards.largest(Largest::WANTED);
+        let of = (flows, shards.len());
+        largest.put(of, (*begun, now), services.as_ref(), name, &mut lines.buffer);
         // One table from the next.
         lines.buffer.push(b'\n');
         lines.write(0)?;
@@ -260,6 +269,7 @@ impl<W: Write> Sink for Flows<W> {
         if let Some(streams) = &mut self.writer.streams {
             streams.write(packets)?;
         }
+        self.begun = self.begun.or_else(|| packets.records().next().and_then(|record| record.time));
         see(&mut self.window, packets, self.scout.as_mut());
         let full = self.window.len() >= WINDOW || self.window.notes().bytes() >= NOTES;
         if full || self.writer.streams.is_some() {
@@ -300,6 +310,8 @@ impl<W: Write> Sink for Flows<W> {
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
         if let Some(exchange) = self.exchange.take_if(|exchange| exchange.was_used()) {
             self.threads = exchange.workers();
+            // What was not collected, as something had failed: it is to be counted, too.
+            while collect(&exchange, &mut self.writer) {}
             self.shards = exchange.shards().unwrap_or_else(|| Shards::new(self.writer.meter));
         }
         self.take_in();
@@ -322,7 +334,7 @@ impl<W: Write> Sink for Flows<W> {
         let sent = writer.exports.iter_mut().map(|export| export.finish()).fold(Ok(()), Result::and);
         failed.and(writer.failed()).and(sent)?;
         if writer.format == FlowFormat::Table {
-            writer.write_table()?;
+            writer.write_table(self.largest.terminal().map(|(columns, _)| columns))?;
         }
         writer.head();
         writer.write()?;
@@ -352,14 +364,7 @@ impl<W: Write> Sink for Flows<W> {
     fn gather(&mut self) -> Result<(), Error> {
         let Self { exchange: Some(exchange), writer, .. } = self else { return Ok(()) };
         let gathered = loop {
-            let more = exchange.collect(|notes, ended| {
-                let mut seen = 0;
-                in_order(ended, &mut |order, record| {
-                    seen = writer.follow(notes, seen, order);
-                    writer.add(record);
-                });
-                writer.follow(notes, seen, u32::MAX);
-            });
+            let more = collect(exchange, writer);
             let written = if writer.is_full() || !more { writer.write() } else { Ok(()) };
             let written = written.and(writer.failed());
             if written.is_err() || !more {
@@ -371,4 +376,16 @@ impl<W: Write> Sink for Flows<W> {
     }
 
     fn merge(&mut self, _: Box<dyn Any>) {}
+}
+
+/// Takes what workers have ready to where it is written. False when there will be no more.
+fn collect<W: Write>(exchange: &Exchange, writer: &mut Writer<W>) -> bool {
+    exchange.collect(|notes, ended| {
+        let mut seen = 0;
+        in_order(ended, &mut |order, record| {
+            seen = writer.follow(notes, seen, order);
+            writer.add(record);
+        });
+        writer.follow(notes, seen, u32::MAX);
+    })
 }

@@ -1,5 +1,6 @@
 //! What became of a flow, in a few words.
 
+use super::values::has_ports;
 use crate::flow::{EndReason, FlowRecord, TcpSide, TcpState, TcpStory};
 use crate::parse::{IpVersion, TcpFlags, protocol};
 use crate::sink::format::Put;
@@ -32,6 +33,7 @@ pub(super) fn write(line: &mut Vec<u8>, record: &FlowRecord) {
     let start = line.len();
     let mut words = Words { line, start };
     match &record.tcp {
+        _ if record.key.has_ports() && !has_ports(record) => words.say("no ports: fragments or cut headers"),
         Some(tcp) => connection(record, tcp, &mut words),
         None if record.is_one_way() && expects_answer(record) => words.say("no answer"),
         None => {}
@@ -177,10 +179,11 @@ pub(super) fn put_brief(line: &mut Vec<u8>, time: Duration) {
         let (whole, rest) = (nanos / unit, nanos % unit);
         whole + u64::from(rest > unit / 2 || rest == unit / 2 && whole % 2 == 1)
     };
+    // Each up to what rounds to the next unit.
     let (unit, tenths, name) = match nanos {
-        0..1_000_000 => (1_000, false, " us"),
-        1_000_000..100_000_000 => (100_000, true, " ms"),
-        100_000_000..1_000_000_000 => (1_000_000, false, " ms"),
+        0..999_500 => (1_000, false, " us"),
+        999_500..99_950_000 => (100_000, true, " ms"),
+        99_950_000..999_500_000 => (1_000_000, false, " ms"),
         _ => (100_000_000, true, " s"),
     };
     let rounded = round(unit);
@@ -217,6 +220,42 @@ mod tests {
     use crate::build::{Ipv4, Stack, Tcp};
     use crate::flow::{Meter, MeterOptions};
     use crate::parse::{Packet, parse};
+
+    #[test]
+    fn times_are_rounded_into_the_next_unit() {
+        let brief = |nanos| {
+            let mut text = Vec::new();
+            put_brief(&mut text, Duration::from_nanos(nanos));
+            String::from_utf8(text).unwrap()
+        };
+        let times =
+            [999_499, 999_500, 1_040_000, 99_949_999, 99_950_000, 999_499_999, 999_500_000, 1_050_000_001];
+        assert_eq!(
+            times.map(brief),
+            ["999 us", "1.0 ms", "1.0 ms", "99.9 ms", "100 ms", "999 ms", "1.0 s", "1.1 s"]
+        );
+    }
+
+    /// Later fragments have no ports, and nobody answers them.
+    #[test]
+    fn fragments_are_called_that() {
+        let mut meter = Meter::new(MeterOptions::default());
+        let mut stack = Stack::new();
+        let later = Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]).fragment(24, false).protocol(protocol::UDP);
+        stack.message(&[7; 16]).wrap(later);
+        let layers = parse(&stack.frame());
+        meter.observe([Packet::new(stack.frame(), &layers)], |_| {});
+        let mut records = Vec::new();
+        meter.finish(|record| records.push(record));
+        assert_eq!(flow_story(&records[0]), "no ports: fragments or cut headers");
+        let mut line = Vec::new();
+        super::super::json::write(&mut line, &records[0], None);
+        let object: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert!(object["sport"].is_null() && object["dport"].is_null(), "{object}");
+        line.clear();
+        super::super::csv::write(&mut line, &records[0]);
+        assert!(line.starts_with(b"udp,10.0.0.1,,10.0.0.2,,"), "{line:?}");
+    }
 
     #[test]
     fn syns_are_counted_and_what_follows_an_answer_is_none() {

@@ -1,7 +1,8 @@
 //! Records as a table for people.
 
+use super::columns::{self, Columns, width};
 use super::story;
-use super::values::put_address;
+use super::values::{has_ports, put_address};
 use crate::flow::{FlowKey, FlowRecord};
 use crate::frame::Timestamp;
 use crate::parse::{Transport, protocol, protocol_name};
@@ -13,8 +14,10 @@ use std::cmp::Reverse;
 use std::io::Write;
 use std::net::IpAddr;
 
-const COLUMNS: [&str; 8] = ["proto", "from", "to", "packets", "back", "bytes", "time", "what became of it"];
-const NUMBERS: [bool; 8] = [false, false, false, true, true, true, true, false];
+/// Cells whose text a row has: all but its rate and its start.
+const CELLS: usize = columns::COUNT - 2;
+/// Where those two stand between them.
+const BEFORE_RATE: usize = 7;
 /// Bytes of lines that are written at a time.
 const PIECE: usize = 1 << 16;
 /// Most bytes of a row on average: most take less than half of it, some with long names more.
@@ -31,6 +34,8 @@ pub(super) struct Table {
     held: usize,
     /// Records for which there was no room, with their packets and bytes.
     beyond: [u64; 3],
+    /// The first packet's time of all, from which a flow's start counts.
+    first: Option<Timestamp>,
 }
 
 /// What is shown of a record, and what its place goes by.
@@ -43,14 +48,14 @@ pub(super) struct Row {
     packets: u64,
     bytes: u64,
     /// Where each cell ends in the text.
-    ends: [u16; 8],
+    ends: [u16; CELLS],
     text: Box<[u8]>,
 }
 
 impl Table {
     /// For at most so many.
     pub(super) fn new(most: usize) -> Self {
-        Self { rows: Vec::new(), most: most.max(1), held: 0, beyond: [0; 3] }
+        Self { rows: Vec::new(), most: most.max(1), held: 0, beyond: [0; 3], first: None }
     }
 
     /// How many were added.
@@ -61,6 +66,7 @@ impl Table {
     /// Takes in a row. When an eighth more are there than there is room for, the smallest flows go.
     pub(super) fn add(&mut self, mut row: Row) {
         row.number = self.len();
+        self.first = [self.first, row.first].into_iter().flatten().min();
         self.held += row.memory();
         self.rows.push(row);
         if self.rows.len() > self.most + self.most / 8 {
@@ -84,16 +90,22 @@ impl Table {
         }
     }
 
-    /// Writes all lines, by the time of the first packets: of `all` flows those that are here.
-    pub(super) fn write<W: Write>(&mut self, all: usize, lines: &mut Lines<W>) -> Result<(), Error> {
+    /// Writes all lines, by the time of the first packets: of `all` flows those that are here, within the width of a terminal
+    /// if it is one.
+    pub(super) fn write<W: Write>(
+        &mut self,
+        all: usize,
+        terminal: Option<usize>,
+        lines: &mut Lines<W>,
+    ) -> Result<(), Error> {
         self.shrink(self.most);
         // Most are in that order already.
         self.rows.sort_by_key(|row| (row.first, row.key, row.number));
-        let widths = self.widths();
-        let names = COLUMNS.iter().map(|name| (name.as_bytes(), name.len()));
-        put_line(names, &widths, &mut lines.buffer);
+        let columns = Columns::of(self.widths(), false, terminal);
+        columns.put_titles(&mut lines.buffer);
+        let mut start = Vec::new();
         for row in &self.rows {
-            put_line(row.cells().map(|cell| (cell, width(cell))), &widths, &mut lines.buffer);
+            row.put(&columns, self.first, b"", &mut start, &mut lines.buffer);
             if lines.buffer.len() >= PIECE {
                 lines.write(0)?;
             }
@@ -103,10 +115,12 @@ impl Table {
     }
 
     /// How wide each column is.
-    fn widths(&self) -> [usize; 8] {
-        let mut widths = COLUMNS.map(str::len);
+    fn widths(&self) -> [usize; columns::COUNT] {
+        let (mut widths, mut start) = ([0; columns::COUNT], Vec::new());
+        // The last one begins last.
+        self.rows.iter().rev().take(1).for_each(|row| row.put_start(self.first, &mut start));
         for row in &self.rows {
-            widths.iter_mut().zip(row.cells()).for_each(|(widest, cell)| *widest = width(cell).max(*widest));
+            row.widen(&mut widths, b"", &start);
         }
         widths
     }
@@ -135,7 +149,7 @@ impl Row {
         };
         let bytes = record.bytes[0] + record.bytes[1];
         let mut text = Vec::with_capacity(160);
-        let (mut ends, mut at) = ([0; 8], 0);
+        let (mut ends, mut at) = ([0; CELLS], 0);
         let mut end = |text: &mut Vec<u8>| {
             // Names are the longest, of some hundred bytes.
             text.truncate(usize::from(u16::MAX));
@@ -147,7 +161,7 @@ impl Row {
         end(&mut text);
         put_end(&mut text, record, record.destination(), name_of(false), services);
         end(&mut text);
-        for number in [record.packets[0], record.packets[1], bytes] {
+        for number in [record.packets[0], record.packets[1], record.bytes[0], record.bytes[1]] {
             text.decimal(number);
             end(&mut text);
         }
@@ -160,39 +174,56 @@ impl Row {
         Self { first, key, number: 0, packets, bytes, ends, text }
     }
 
-    fn cells(&self) -> impl Iterator<Item = &[u8]> {
-        let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let cell = &self.text[start..usize::from(end)];
-            start = usize::from(end);
+    /// All cells, those of rate and start given.
+    fn cells<'c>(&'c self, rate: &'c [u8], start: &'c [u8]) -> impl Iterator<Item = &'c [u8]> {
+        let mut from = 0;
+        let mut texts = self.ends.iter().map(move |&end| {
+            let cell = &self.text[from..usize::from(end)];
+            from = usize::from(end);
             cell
+        });
+        (0..columns::COUNT).filter_map(move |at| match at.checked_sub(BEFORE_RATE) {
+            Some(0) => Some(rate),
+            Some(1) => Some(start),
+            _ => texts.next(),
         })
+    }
+
+    /// Makes columns wide enough.
+    pub(super) fn widen(&self, widths: &mut [usize; columns::COUNT], rate: &[u8], start: &[u8]) {
+        let cells = widths.iter_mut().zip(self.cells(rate, start));
+        cells.for_each(|(widest, cell)| *widest = width(cell).max(*widest));
+    }
+
+    /// Appends its line; its start, from the first packet of all on, is put together in `start`.
+    pub(super) fn put(
+        &self,
+        columns: &Columns,
+        first: Option<Timestamp>,
+        rate: &[u8],
+        start: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) {
+        start.clear();
+        self.put_start(first, start);
+        columns.put(self.cells(rate, start), out);
+    }
+
+    /// Appends how many seconds after the first packet of all it began.
+    pub(super) fn put_start(&self, first: Option<Timestamp>, out: &mut Vec<u8>) {
+        let Some(since) = self.first.zip(first).map(|(own, first)| own.nanos_since(first)) else {
+            return out.push(b'-');
+        };
+        let since = since.max(0).unsigned_abs() / 1_000_000;
+        out.decimal(since / 1_000);
+        out.push(b'.');
+        out.decimal_padded(since % 1_000, 3);
     }
 
     /// What it takes: itself, its text and the allocator's own.
     fn memory(&self) -> usize {
         size_of::<Self>() + self.text.len() + 16
     }
-}
-
-/// Characters of a cell.
-fn width(cell: &[u8]) -> usize {
-    if cell.is_ascii() { cell.len() } else { String::from_utf8_lossy(cell).chars().count() }
-}
-
-fn put_line<'c>(cells: impl Iterator<Item = (&'c [u8], usize)>, widths: &[usize; 8], out: &mut Vec<u8>) {
-    for ((at, (cell, width)), most) in cells.enumerate().zip(widths) {
-        let pad = most - width;
-        if NUMBERS[at] {
-            out.resize(out.len() + pad, b' ');
-        }
-        out.extend_from_slice(cell);
-        out.resize(out.len() + if NUMBERS[at] { 2 } else { pad + 2 }, b' ');
-    }
-    while out.last() == Some(&b' ') {
-        out.pop();
-    }
-    out.push(b'\n');
 }
 
 fn put_protocol(text: &mut Vec<u8>, record: &FlowRecord) {
@@ -220,19 +251,19 @@ fn put_end(
     name: Option<&str>,
     services: Option<&Services>,
 ) {
-    let key = &record.key;
+    let has_ports = has_ports(record);
     match (name, address) {
         (Some(name), _) => text.text(name),
-        (None, IpAddr::V6(_)) if key.has_ports() => {
+        (None, IpAddr::V6(_)) if has_ports => {
             text.push(b'[');
             put_address(text, address);
             text.push(b']');
         }
         (None, address) => put_address(text, address),
     }
-    if key.has_ports() {
+    if has_ports {
         text.push(b':');
-        let transport = transport_of(key.protocol());
+        let transport = transport_of(record.key.protocol());
         match services.and_then(|services| services.name(port, transport)) {
             Some(service) => text.text(service),
             None => text.decimal(port.into()),
@@ -286,7 +317,7 @@ mod tests {
         }
         assert_eq!(table.held, table.rows.iter().map(Row::memory).sum::<usize>());
         let mut lines = Lines::new(std::io::sink());
-        table.write(table.len(), &mut lines).unwrap();
+        table.write(table.len(), None, &mut lines).unwrap();
         let text = String::from_utf8(lines.buffer).unwrap();
         let of_port = |port: &str| text.lines().any(|line| line.contains(&format!("10.0.0.1:{port} ")));
         assert!(of_port("1099") && of_port("1090") && !of_port("1089"), "{text}");
@@ -306,15 +337,15 @@ mod tests {
             let mut row = rows(1).remove(0);
             let text = Box::from([at]);
             row.text = text;
-            row.ends = [1; 8];
+            row.ends = [1; CELLS];
             row
         };
         (0..112).for_each(|at| table.add(of_one(at)));
-        table.write(112, &mut Lines::new(std::io::sink())).unwrap();
+        table.write(112, None, &mut Lines::new(std::io::sink())).unwrap();
         assert!(table.rows.iter().map(|row| row.text[0]).eq(0..100), "those that came first");
         let mut large = Table::new(1 << 20);
         for row in rows(1_000) {
-            large.add(Row { text: vec![0; 300_000].into(), ends: [0; 8], ..row });
+            large.add(Row { text: vec![0; 300_000].into(), ends: [0; CELLS], ..row });
         }
         assert_eq!(
             (large.rows.len(), large.beyond),
@@ -323,7 +354,7 @@ mod tests {
         );
         let mut small = Table::new(1_000);
         for row in rows(1_000) {
-            small.add(Row { text: vec![0; 300_000].into(), ends: [0; 8], ..row });
+            small.add(Row { text: vec![0; 300_000].into(), ends: [0; CELLS], ..row });
             assert!(small.held <= LEAST_BYTES);
         }
         assert!(small.rows.len() > 100);

@@ -1,5 +1,6 @@
 //! Addresses and times as records have them, straight into a line.
 
+use crate::flow::FlowRecord;
 use crate::frame::Timestamp;
 use crate::sink::format::Put;
 use std::net::IpAddr;
@@ -11,6 +12,14 @@ pub(super) fn put_address(line: &mut Vec<u8>, address: IpAddr) {
         IpAddr::V4(address) => line.ipv4(address.octets()),
         IpAddr::V6(address) => line.ipv6(address.octets()),
     }
+}
+
+/// Whether the record's packets have ports: later fragments, and what was cut before them, have none, though it is of a protocol
+/// that has. They have the key of port 0 on both sides, which nobody uses but with the bits of TCP.
+#[inline]
+pub(in crate::sink) fn has_ports(record: &FlowRecord) -> bool {
+    let any = record.source().1 | record.destination().1 != 0;
+    record.key.has_ports() && (any || record.tcp_flags.iter().any(|flags| flags.0 != 0))
 }
 
 /// Seconds since 1970, as a [`Timestamp`] is displayed.

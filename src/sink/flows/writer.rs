@@ -132,10 +132,10 @@ impl<W: Write> Writer<W> {
         self.waiting += records;
     }
 
-    /// Writes the table that was gathered.
-    pub(super) fn write_table(&mut self) -> Result<(), Error> {
+    /// Writes the table that was gathered, for a terminal of that width if it is for one.
+    pub(super) fn write_table(&mut self, terminal: Option<usize>) -> Result<(), Error> {
         let Self { lines, table, .. } = self;
-        table.write(table.len(), lines)?;
+        table.write(table.len(), terminal, lines)?;
         lines.write(0)
     }
 

@@ -189,12 +189,16 @@ impl Printer<'_> {
             self.ipv4_options(options);
             show!(self.out, ")");
         }
-        if let Verdict::Bad { found, expected } = verdict {
-            show!(self.out, ", bad cksum ");
-            self.out.hex(found.into(), 1);
-            show!(self.out, " (->");
-            self.out.hex(expected.into(), 1);
-            show!(self.out, ")!");
+        match verdict {
+            Verdict::Bad { found, expected } => {
+                show!(self.out, ", bad cksum ");
+                self.out.hex(found.into(), 1);
+                show!(self.out, " (->");
+                self.out.hex(expected.into(), 1);
+                show!(self.out, ")!");
+            }
+            Verdict::NotReady => show!(self.out, ", cksum 0 (not yet computed: offloaded)"),
+            _ => {}
         }
         show!(self.out, ")\n    ");
         Some(())

@@ -41,7 +41,7 @@ pub use options::{Dump, TextOptions, TimeStyle};
 use super::format::show;
 use super::lines::Lines;
 use super::{Deliveries, Delivery, Error, InterfaceNames, InterfaceStatistics, Sink};
-use crate::frame::Interface;
+use crate::frame::{Interface, Timestamp};
 use clock::Clock;
 use jiff::tz::TimeZone;
 use printer::{Printer, Tables};
@@ -132,6 +132,14 @@ impl<W: Write> Text<W> {
             Dump::Text { link_header } => dump::text(out, from(link_header)),
         }
     }
+}
+
+/// As lines have it with a date, in the zone of the system.
+pub(super) fn date_and_time(time: Timestamp) -> String {
+    let mut text = Vec::new();
+    let options = TextOptions { time: TimeStyle::DateAndTime, ..TextOptions::default() };
+    Clock::new(TimeZone::system()).write(&mut text, Some(time), &options);
+    String::from_utf8_lossy(text.trim_ascii_end()).into_owned()
 }
 
 impl<W: Write> Sink for Text<W> {

@@ -7,7 +7,7 @@ use crate::parse::{IpLayer, IpVersion, Layers, Reason, Transport};
 use crate::sink::Delivery;
 use crate::sink::format::{Hex4, show};
 use crate::sink::services::Services;
-use crate::verify::{Verdict, Verdicts};
+use crate::verify::{self, Verdict, Verdicts};
 
 /// What outlives a packet.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub(super) struct Printer<'p> {
     pub(super) options: &'p TextOptions,
     pub(super) tables: &'p mut Tables,
     pub(super) delivery: &'p Delivery<'p>,
+    /// What the sending host has left to its device is not called wrong, whatever the source knew of it.
+    verdicts: Verdicts,
     depth: u8,
     /// The outermost IP header is on the line.
     outer_seen: bool,
@@ -49,7 +51,8 @@ impl<'p> Printer<'p> {
         tables: &'p mut Tables,
         delivery: &'p Delivery<'p>,
     ) -> Self {
-        Self { out, options, tables, delivery, depth: 0, outer_seen: false, inner_seen: false }
+        let verdicts = verify::finished(&delivery.packet, delivery.verdicts);
+        Self { out, options, tables, delivery, verdicts, depth: 0, outer_seen: false, inner_seen: false }
     }
 
     /// Prints the packet without time and line end; gives the length of its link-layer header.
@@ -76,7 +79,7 @@ impl<'p> Printer<'p> {
     }
 
     fn verdicts(&self) -> &Verdicts {
-        &self.delivery.verdicts
+        &self.verdicts
     }
 
     /// ` [|tcp]`: the bytes ended within that header.

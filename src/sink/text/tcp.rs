@@ -143,6 +143,7 @@ impl Printer<'_> {
             }
             let octets = options.get(1).map_or(0, |octets| usize::from(*octets));
             if missing(options, octets) {
+                self.tcp_option_name(kind);
                 return None;
             }
             if octets < 2 || octets > options.len() {
@@ -212,10 +213,34 @@ impl Printer<'_> {
                     self.out.hex_bytes(&data[2..]);
                 }
             }
+            // One that is known, of a length that it cannot have.
+            (2..=8 | 19 | 28, length) => {
+                self.tcp_option_name(kind);
+                show!(self.out, " [len ", length + 2, "]");
+            }
             _ => {
-                show!(self.out, "unknown-", kind, " 0x");
+                self.tcp_option_name(kind);
+                show!(self.out, " 0x");
                 self.out.hex_bytes(data);
             }
+        }
+    }
+
+    fn tcp_option_name(&mut self, kind: u8) {
+        match kind {
+            2 => show!(self.out, "mss"),
+            3 => show!(self.out, "wscale"),
+            4 => show!(self.out, "sackOK"),
+            5 => show!(self.out, "sack"),
+            6 => show!(self.out, "echo"),
+            7 => show!(self.out, "echoreply"),
+            8 => show!(self.out, "TS"),
+            19 => show!(self.out, "md5"),
+            28 => show!(self.out, "uto"),
+            30 => show!(self.out, "mptcp"),
+            34 => show!(self.out, "tfo"),
+            253 | 254 => show!(self.out, "exp"),
+            _ => show!(self.out, "unknown-", kind),
         }
     }
 }

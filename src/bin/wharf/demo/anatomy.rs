@@ -16,7 +16,12 @@ struct Row {
 }
 
 /// Prints the layers from the message outwards, then the frame's bytes under the layers' names.
-pub(super) fn show(out: &mut impl Write, paint: Paint, seen: &Seen) -> io::Result<()> {
+pub(super) fn show(
+    out: &mut impl Write,
+    paint: Paint,
+    columns: Option<usize>,
+    seen: &Seen,
+) -> io::Result<()> {
     let Some(rows) = rows(seen) else { return Ok(()) };
     for row in &rows {
         let name = paint.as_(row.style, format_args!("{:<9}", row.name));
@@ -24,7 +29,7 @@ pub(super) fn show(out: &mut impl Write, paint: Paint, seen: &Seen) -> io::Resul
     }
     writeln!(out)?;
     for row in rows.iter().rev() {
-        dump(out, paint, row, seen.bytes())?;
+        dump(out, paint, columns, row, seen.bytes())?;
     }
     let message = rows[0].bytes.len();
     let whole = rows[0].bytes.end;
@@ -100,19 +105,27 @@ fn link(packet: &Packet<'_>) -> Option<String> {
     Some(format!("{source} -> {destination}, EtherType 0x{:04x} (IPv4)", ethernet.ether_type()))
 }
 
-/// The bytes of one layer, 16 a row, each with its offset in the frame.
-fn dump(out: &mut impl Write, paint: Paint, row: &Row, frame: &[u8]) -> io::Result<()> {
+/// The bytes of one layer, 16 a row or as the terminal has room for 8, each with its offset in the frame.
+fn dump(
+    out: &mut impl Write,
+    paint: Paint,
+    columns: Option<usize>,
+    row: &Row,
+    frame: &[u8],
+) -> io::Result<()> {
+    // Around the bytes there are 21 characters, and each takes four.
+    let each = if columns.is_some_and(|columns| columns < 21 + 4 * 16) { 8 } else { 16 };
     let bytes = frame.get(row.bytes.clone()).unwrap_or_default();
-    for (index, line) in bytes.chunks(16).enumerate() {
+    for (index, line) in bytes.chunks(each).enumerate() {
         let name = if index == 0 { row.name } else { "" };
         let hexadecimal: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
         let printable = |&byte: &u8| if (b' '..=b'~').contains(&byte) { char::from(byte) } else { '.' };
         let ascii: String = line.iter().map(printable).collect();
-        let labelled = format!("{name:<9} {:<47}", hexadecimal.join(" "));
+        let labelled = format!("{name:<9} {:<1$}", hexadecimal.join(" "), 3 * each - 1);
         writeln!(
             out,
             "   {:04x}  {}  {ascii}",
-            row.bytes.start + 16 * index,
+            row.bytes.start + each * index,
             paint.as_(row.style, labelled)
         )?;
     }

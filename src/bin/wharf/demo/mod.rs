@@ -1,6 +1,7 @@
 //! `wharf demo`: what happens on a wire when two programs talk, captured and told by wharf itself.
 
 mod anatomy;
+mod fit;
 mod live;
 mod offline;
 mod paint;
@@ -8,12 +9,13 @@ mod seen;
 mod story;
 
 use crate::exit::{Outcome, TABLE};
-use crate::print::failed;
+use crate::print::print;
+use crate::terminal;
 use anyhow::Context;
 use clap::Args;
 use paint::Paint;
 use seen::Keep;
-use std::io::{BufWriter, IsTerminal, Write, stdout};
+use std::io::{IsTerminal, Write, stdout};
 use std::net::Ipv4Addr;
 use story::Story;
 use wharf::engine::{Builder, Engine, Report};
@@ -62,9 +64,9 @@ const CAST: Cast = Cast {
 };
 
 pub(crate) fn run(arguments: &DemoArgs) -> anyhow::Result<Outcome> {
-    let out = stdout();
-    let paint = Paint::on(out.is_terminal());
-    let mut out = BufWriter::new(out.lock());
+    let columns = terminal::columns();
+    let paint = Paint::on(stdout().is_terminal());
+    let mut out = Vec::new();
     // First of all: a process with threads cannot change its user namespace.
     let network = if arguments.offline {
         Err(Unavailable { reason: "asked to do without (--offline)".into() })
@@ -79,8 +81,7 @@ pub(crate) fn run(arguments: &DemoArgs) -> anyhow::Result<Outcome> {
                 "Two hosts, client {} and server {}, with a wire between them (a veth pair between two\n\
                  network namespaces). Real programs talk through real sockets; wharf captures the wire.",
                 CAST.client, CAST.server
-            )
-            .map_err(failed)?;
+            )?;
             live::play(&CAST, &mut keep).context("the demo's network")?
         }
         Err(unavailable) => {
@@ -89,13 +90,13 @@ pub(crate) fn run(arguments: &DemoArgs) -> anyhow::Result<Outcome> {
                 "No live network here: {}.\n\
                  The same story from frames that wharf builds itself, through the same pipeline:",
                 unavailable.reason
-            )
-            .map_err(failed)?;
+            )?;
             collect(Engine::builder().source(offline::Script::new(&CAST)), &mut keep)?
         }
     };
-    let story = Story { cast: &CAST, packets: &keep.packets, report: &report, paint };
-    story.tell(&mut out).and_then(|()| out.flush()).map_err(failed)?;
+    let story = Story { cast: &CAST, packets: &keep.packets, report: &report, paint, columns };
+    story.tell(&mut out)?;
+    print(fit::lines(&String::from_utf8_lossy(&out), columns))?;
     Ok(Outcome::Done)
 }
 

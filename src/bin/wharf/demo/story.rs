@@ -19,6 +19,8 @@ pub(super) struct Story<'a> {
     pub(super) packets: &'a [Seen],
     pub(super) report: &'a Report,
     pub(super) paint: Paint,
+    /// Of the terminal, if it is told on one.
+    pub(super) columns: Option<usize>,
 }
 
 impl Story<'_> {
@@ -34,7 +36,13 @@ impl Story<'_> {
 
     fn heading(&self, out: &mut impl Write, title: &str, aside: &[&str]) -> io::Result<()> {
         writeln!(out, "\n{}", self.paint.as_(Style::Heading, title))?;
-        aside.iter().try_for_each(|line| writeln!(out, "   {}", self.paint.as_(Style::Aside, line)))
+        let mut put = |line: &str| writeln!(out, "   {}", self.paint.as_(Style::Aside, line));
+        let is_narrow = |columns: usize| aside.iter().any(|line| line.len() + 3 > columns);
+        match self.columns {
+            // One paragraph, to be broken elsewhere.
+            Some(columns) if is_narrow(columns) => put(&aside.join(" ")),
+            _ => aside.iter().try_for_each(|line| put(line)),
+        }
     }
 
     fn names(&self, out: &mut impl Write) -> io::Result<()> {
@@ -91,7 +99,7 @@ impl Story<'_> {
             &["Application -> socket -> TCP -> IP -> Ethernet: each layer wraps the one above it."],
         )?;
         let chat = self.exchange(Transport::Tcp, self.cast.chat_port).find(|seen| !seen.message().is_empty());
-        chat.map_or(Ok(()), |seen| anatomy::show(out, self.paint, seen))
+        chat.map_or(Ok(()), |seen| anatomy::show(out, self.paint, self.columns, seen))
     }
 
     fn datagrams(&self, out: &mut impl Write) -> io::Result<()> {
@@ -110,7 +118,7 @@ impl Story<'_> {
         let packets = |transport| self.exchange(transport, self.cast.chat_port).count();
         writeln!(out, "   {} packets; TCP took {}\n", packets(Transport::Udp), packets(Transport::Tcp))?;
         let said = self.exchange(Transport::Udp, self.cast.chat_port).next();
-        said.map_or(Ok(()), |seen| anatomy::show(out, self.paint, seen))
+        said.map_or(Ok(()), |seen| anatomy::show(out, self.paint, self.columns, seen))
     }
 
     fn ports(&self, out: &mut impl Write) -> io::Result<()> {

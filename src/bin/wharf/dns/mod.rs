@@ -1,5 +1,6 @@
 //! `wharf dns`: what was asked for by name, what came of it, and how long that took.
 
+mod columns;
 mod rows;
 mod summary;
 
@@ -12,6 +13,7 @@ use crate::link_types::LinkTypeNotes;
 use crate::output::{Output, stdout};
 use crate::print::{failed, print};
 use crate::run;
+use crate::terminal;
 use crate::time::time;
 use crate::wish::Wish;
 use clap::Args;
@@ -104,7 +106,7 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
         names,
         // Live, the later fragments have no port and do not come: what there is of the first is read as it is.
         fragments: (!input.is_live()).then(|| Defragmenter::new(whole_within).keeping_beginnings()),
-        rows: Rows::new(format),
+        rows: Rows::new(format, terminal::columns(), input.is_live()),
         summary: Summary::default(),
         trouble,
         last: Timestamp::default(),
@@ -247,6 +249,7 @@ impl Sink for &mut Dns {
             self.names.lookups().advance(now);
             self.tell_finished();
         }
+        self.rows.flush(&mut self.lines);
         if self.lines.is_empty() { Ok(()) } else { self.print() }
     }
 

@@ -1,5 +1,7 @@
 //! A lookup as a line: for people, as JSON, as comma-separated values.
 
+use super::columns::{COUNT, Columns};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -8,6 +10,9 @@ use std::time::Duration;
 use wharf::flow::names::{Lookup, Names, Outcome, Reply};
 use wharf::frame::Timestamp;
 use wharf::parse::dns::{RecordType, rcode_mnemonic};
+
+/// Lines of a file that are held back.
+const HELD: usize = 500;
 
 /// How lookups are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,20 +27,29 @@ pub(super) struct Rows {
     format: Format,
     zone: TimeZone,
     begun: bool,
+    columns: Columns,
+    /// The day of the last line.
+    day: Option<Date>,
 }
 
 const CSV_HEADER: &str = "time,client,client_port,server,server_port,protocol,transport,id,name,type,class,\
                           outcome,rcode,latency_us,repeats,truncated,cut,answers\r\n";
 
 impl Rows {
-    pub(super) fn new(format: Format) -> Self {
-        Self { format, zone: TimeZone::system(), begun: false }
+    /// On a terminal, of so many columns. Of a file the first lines are held back, until it is known how wide columns are.
+    pub(super) fn new(format: Format, terminal: Option<usize>, live: bool) -> Self {
+        let columns = Columns::new(terminal, if live { 0 } else { HELD });
+        Self { format, zone: TimeZone::system(), begun: false, columns, day: None }
     }
 
     pub(super) fn write(&mut self, lines: &mut Vec<u8>, lookup: &Lookup, names: &Names) {
         self.begin(lines);
         match self.format {
-            Format::Text { numeric } => lines.extend(self.text(lookup, (!numeric).then_some(names)).bytes()),
+            Format::Text { numeric } => {
+                let cells = self.text(lookup, (!numeric).then_some(names));
+                self.begin_day(lookup.asked, lines);
+                self.columns.add(cells, lines);
+            }
             Format::Json => {
                 // Nothing in it can fail to be written.
                 let _ = serde_json::to_writer(&mut *lines, &Object::of(lookup));
@@ -45,11 +59,17 @@ impl Rows {
         }
     }
 
+    /// Nothing comes for now: what was held back is to be seen.
+    pub(super) fn flush(&mut self, lines: &mut Vec<u8>) {
+        self.columns.flush(lines);
+    }
+
     /// A table without rows has its header all the same.
     pub(super) fn finish(&mut self, lines: &mut Vec<u8>) {
         if self.format == Format::Csv {
             self.begin(lines);
         }
+        self.columns.flush(lines);
     }
 
     fn begin(&mut self, lines: &mut Vec<u8>) {
@@ -58,15 +78,24 @@ impl Rows {
         }
         match self.format {
             Format::Text { .. } => {
-                let columns = ["TIME", "CLIENT", "SERVER", "TYPE", "NAME", "RESULT", "LATENCY", "ANSWERS"];
-                lines.extend(columns_of(&columns.map(str::to_owned)).bytes());
+                let titles = ["TIME", "CLIENT", "SERVER", "TYPE", "NAME", "RESULT", "LATENCY", "ANSWERS"];
+                self.columns.add(titles.map(str::to_owned), lines);
             }
             Format::Csv => lines.extend(CSV_HEADER.bytes()),
             Format::Json => {}
         }
     }
 
-    fn text(&self, lookup: &Lookup, names: Option<&Names>) -> String {
+    /// A line with the day, when it is another one than that of the line before.
+    fn begin_day(&mut self, time: Timestamp, lines: &mut Vec<u8>) {
+        let Ok(instant) = jiff::Timestamp::from_second(time.seconds) else { return };
+        let day = instant.to_zoned(self.zone.clone()).date();
+        if self.day.replace(day) != Some(day) {
+            self.columns.add_line(day.to_string(), lines);
+        }
+    }
+
+    fn text(&self, lookup: &Lookup, names: Option<&Names>) -> [String; COUNT] {
         let (client, server) = (lookup.client.0, lookup.server.0);
         let shown = |address: IpAddr| {
             let name = names.and_then(|names| names.name_for(client, address, lookup.asked));
@@ -78,7 +107,7 @@ impl Rows {
             let _ = write!(result, " x{}", lookup.repeats + 1);
         }
         let latency = lookup.reply().map_or_else(|| "-".to_owned(), |reply| latency(reply.latency));
-        columns_of(&[
+        [
             self.time_of_day(lookup.asked),
             shown(client),
             shown(server),
@@ -87,7 +116,7 @@ impl Rows {
             result,
             latency,
             lookup.reply().map_or_else(String::new, answers),
-        ])
+        ]
     }
 
     fn time_of_day(&self, time: Timestamp) -> String {
@@ -95,18 +124,6 @@ impl Rows {
             .map(|instant| instant.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string());
         format!("{}.{:06}", local.unwrap_or_else(|_| time.seconds.to_string()), time.nanos / 1_000)
     }
-}
-
-/// Padded, but for the last.
-fn columns_of(cells: &[String; 8]) -> String {
-    const WIDTHS: [usize; 7] = [15, 15, 15, 5, 28, 10, 8];
-    let mut line = String::new();
-    for (cell, width) in cells.iter().zip(WIDTHS) {
-        let _ = write!(line, "{cell:<width$}  ");
-    }
-    line += &cells[7];
-    line.truncate(line.trim_end().len());
-    line + "\n"
 }
 
 /// In one word: a response code, or why there is none.
@@ -306,18 +323,20 @@ mod tests {
     }
 
     fn lines(format: Format, lookup: &Lookup) -> Vec<String> {
-        let mut rows = Rows { format, zone: TimeZone::UTC, begun: false };
+        let mut rows = Rows { zone: TimeZone::UTC, ..Rows::new(format, None, false) };
         let mut lines = Vec::new();
         rows.write(&mut lines, lookup, &Names::new(NamesOptions::default()));
+        rows.finish(&mut lines);
         String::from_utf8(lines).unwrap().lines().map(str::to_owned).collect()
     }
 
     #[test]
     fn a_line_for_people() {
-        let [header, line] = &lines(Format::Text { numeric: true }, &answered("192.0.2.7"))[..] else {
+        let [header, day, line] = &lines(Format::Text { numeric: true }, &answered("192.0.2.7"))[..] else {
             panic!()
         };
         assert!(header.starts_with("TIME             CLIENT           SERVER"), "{header}");
+        assert_eq!(day, "2023-11-14");
         let words: Vec<_> = line.split_whitespace().collect();
         let expected = [
             "22:13:20.000005",
@@ -332,7 +351,7 @@ mod tests {
             "192.0.2.7",
         ];
         assert_eq!(words, expected);
-        let [_, line] = &lines(Format::Text { numeric: true }, &lookup(Outcome::Unanswered))[..] else {
+        let [.., line] = &lines(Format::Text { numeric: true }, &lookup(Outcome::Unanswered))[..] else {
             panic!()
         };
         assert!(line.ends_with("unanswered x2  -"), "{line}");

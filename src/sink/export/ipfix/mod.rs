@@ -68,7 +68,10 @@ pub struct Ipfix {
 }
 
 enum Out {
-    File(File),
+    /// A file, and how many bytes whole messages have in it.
+    File(File, u64),
+    /// One that could not be written any more.
+    Broken,
     /// To the address that had worked.
     Tcp(TcpStream, SocketAddr),
     Udp(UdpSocket),
@@ -84,6 +87,8 @@ pub struct IpfixCounts {
     /// Records that were not sent, as there was no way or no connection, or in datagrams that the collector's host has refused.
     /// Others may be lost in silence.
     pub refused: u64,
+    /// Records that could not be written to the file, or are in a message of which only a part could be.
+    pub unwritten: u64,
 }
 
 impl Ipfix {
@@ -94,7 +99,7 @@ impl Ipfix {
     pub fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
         let name = path.as_ref().display().to_string();
         let file = File::create(path).map_err(|source| Error::Io { path: name.clone(), source })?;
-        Ok(Self::new(Out::File(file), name, LONGEST))
+        Ok(Self::new(Out::File(file, 0), name, LONGEST))
     }
 
     /// Sends datagrams to a collector, given as `host:port`.
@@ -142,7 +147,20 @@ impl Ipfix {
         let records = self.encoder.records();
         let message = self.encoder.message();
         let result = match &mut self.out {
-            Out::File(file) => file.write_all(message),
+            Out::File(file, length) => {
+                let written = file.write_all(message);
+                match &written {
+                    Ok(()) => *length += message.len() as u64,
+                    // To its last whole message, if it is one that can be cut: what is behind it could not be read.
+                    Err(_) => drop(file.set_len(*length)),
+                }
+                written
+            }
+            Out::Broken => {
+                self.counts.unwritten += records;
+                self.encoder.begin_next();
+                return Ok(());
+            }
             Out::Tcp(stream, _) => stream.write_all(message).inspect(|()| self.pause = Duration::ZERO),
             Out::Udp(socket) => {
                 let mut result = socket.send(message);
@@ -169,7 +187,16 @@ impl Ipfix {
                     self.trouble = Some(error);
                 }
             }
-            Err(source) => return Err(Error::Io { path: self.name.clone(), source }),
+            Err(source) => {
+                self.encoder.begin_next();
+                if let Out::File(..) = self.out {
+                    (self.out, self.counts.unwritten) = (Out::Broken, self.counts.unwritten + records);
+                } else {
+                    self.counts.refused += records;
+                }
+                self.trouble = Some(io::Error::new(source.kind(), source.to_string()));
+                return Err(Error::Io { path: self.name.clone(), source });
+            }
         }
         self.encoder.begin_next();
         self.since_templates = self.since_templates.saturating_add(1);
@@ -183,7 +210,7 @@ impl Ipfix {
     /// Whether it is no reason to end: the way, or the collector, may come back.
     fn passes(&mut self, error: &io::Error) -> bool {
         match &self.out {
-            Out::File(_) => false,
+            Out::File(..) | Out::Broken => false,
             Out::Udp(_) => is_passing(error),
             Out::Tcp(_, address) => {
                 // What was written of the message makes no sense without the rest.
@@ -236,14 +263,16 @@ impl FlowExport for Ipfix {
     /// # Errors
     /// When the file cannot be written, or a datagram is refused for good. That there is no way or no connection now is counted.
     fn write(&mut self, record: &FlowRecord) -> Result<(), Error> {
+        let mut sent = Ok(());
         // What comes next may begin with the templates, and not have room for it either.
         for _ in 0..2 {
             if !self.encoder.fits(record) {
-                self.send()?;
+                sent = sent.and(self.send());
             }
         }
+        // Also after an error: it is counted with the next message then.
         self.encoder.push(record);
-        Ok(())
+        sent
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -259,14 +288,18 @@ impl FlowExport for Ipfix {
     }
 
     fn lost(&self) -> u64 {
-        self.counts.refused
+        self.counts.refused + self.counts.unwritten
     }
 
     fn account(&self) -> String {
-        let IpfixCounts { records, refused } = self.counts;
+        let IpfixCounts { records, refused, unwritten } = self.counts;
         let mut text = format!("ipfix: {records} records sent");
-        if refused > 0 {
-            text += &format!(", {refused} refused");
+        for (count, what) in [(refused, "refused"), (unwritten, "not written")] {
+            if count > 0 {
+                text += &format!(", {count} {what}");
+            }
+        }
+        if refused + unwritten > 0 {
             let trouble = self.trouble.iter().map(|error| format!("; last error: {error}"));
             text.extend(trouble);
         }

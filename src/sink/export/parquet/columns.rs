@@ -4,6 +4,7 @@ use crate::flow::{FlowRecord, TcpStory, Trouble};
 use crate::frame::Timestamp;
 use crate::parse::protocol_name;
 use crate::sink::flow_story;
+use crate::sink::flows::has_ports;
 use parquet::data_type::ByteArray;
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ fn text(value: Option<&str>) -> Cell {
 }
 
 fn port(flow: &FlowRecord, port: u16) -> Cell {
-    number(flow.key.has_ports().then_some(port))
+    number(has_ports(flow).then_some(port))
 }
 
 fn nanos(time: Duration) -> i64 {
