@@ -141,8 +141,8 @@ impl Names {
 
     /// Looks at a packet of a flow, at the time it was captured. Gives what it tells of its own flow: host and application
     /// protocol by TLS, QUIC or HTTP.
-    pub fn observe(&mut self, packet: &Packet<'_>, keyed: &Keyed<'_>, time: Timestamp) -> Option<FlowNames> {
-        let ip = keyed.ip;
+    pub fn observe(&mut self, packet: &Packet<'_>, keyed: &Keyed, time: Timestamp) -> Option<FlowNames> {
+        let ip = &keyed.ip;
         match ip.transport {
             Transport::Udp => {
                 let data = packet.payload(ip);

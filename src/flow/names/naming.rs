@@ -94,7 +94,7 @@ impl Naming {
             return;
         }
         self.last = packet.frame().record.time.unwrap_or(self.last);
-        let (ip, time) = (keyed.ip, self.last);
+        let (ip, time) = (&keyed.ip, self.last);
         let tcp = packet.tcp(ip).map(|tcp| tcp.flags());
         if tcp.is_some_and(|flags| flags.syn() && !flags.ack()) {
             self.begin(&key, keyed.reversed);

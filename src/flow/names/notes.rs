@@ -7,8 +7,9 @@
 use super::openings::is_incomplete;
 use super::{Naming, service_of};
 use crate::batch::Summary;
+use crate::flow::key::layer_of;
 use crate::frame::{Batch, Record};
-use crate::parse::{IpLayer, Packet, TcpFlags, Transport, parse};
+use crate::parse::{Packet, TcpFlags, Transport, parse};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a packet may have to do with names.
@@ -27,8 +28,8 @@ pub(crate) enum Hint<'a> {
 impl<'a> Hint<'a> {
     /// Of any packet.
     pub(crate) fn of(packet: &Packet<'a>) -> Self {
-        let Some(outer) = packet.outer() else { return Self::Nothing };
-        let ip = layer_of(packet, outer);
+        let Some(ip) = layer_of(packet) else { return Self::Nothing };
+        let ip = &ip;
         let ports = (ip.source_port, ip.destination_port);
         match ip.transport {
             Transport::Udp => Self::of_datagram(ports, packet.payload(ip)),
@@ -88,12 +89,6 @@ impl<'a> Hint<'a> {
             Some(_) => Self::Rest(ports),
         }
     }
-}
-
-/// The layer that flows are of.
-#[inline]
-pub(super) fn layer_of<'p>(packet: &'p Packet<'_>, outer: &'p IpLayer) -> &'p IpLayer {
-    packet.inner().filter(|_| outer.transport == Transport::None).unwrap_or(outer)
 }
 
 /// Bits of a [`Sieve`].
