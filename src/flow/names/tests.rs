@@ -358,6 +358,18 @@ fn what_goes_on_with_a_zone_transfer_is_no_duplicate() {
     scene.tcp(server, client, 500, &[framed(&first), framed(rest), framed(rest)].concat());
     let counts = scene.counts();
     assert_eq!((counts.responses, counts.answers, counts.answered, counts.duplicates), (3, 3, 1, 0));
+    // However long it takes: the timeout, of 10 s, is for the next message.
+    let mut sequence = 500 + (framed(&first).len() + 2 * framed(rest).len()) as u32;
+    for seconds in (9..60).step_by(9) {
+        scene.now = seconds * 1_000;
+        scene.tcp(server, client, sequence, &framed(rest));
+        sequence += framed(rest).len() as u32;
+    }
+    let counts = scene.counts();
+    assert_eq!((counts.answers, counts.unsolicited), (9, 0));
+    scene.now = 64_000;
+    scene.tcp(server, client, sequence, &framed(rest));
+    assert_eq!(scene.counts().unsolicited, 1, "nobody waits for it any more");
 }
 
 #[test]
