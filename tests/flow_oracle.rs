@@ -115,7 +115,7 @@ fn ours(path: &Path) -> HashMap<u64, Findings> {
         for (index, frame) in batch.frames().enumerate() {
             let packet = Packet::new(frame, findings.layers(&frame, index));
             let Some(keyed) = FlowKey::of(&packet) else { continue };
-            let Some(segment) = Segment::of(&packet, keyed.ip) else { continue };
+            let Some(segment) = Segment::of(&packet, &keyed.ip) else { continue };
             let from = usize::from(keyed.reversed);
             let connection = connections.entry(keyed.key).or_default();
             if connection.is_followed_by(&segment, from) {

@@ -46,12 +46,13 @@ impl CommunityId {
     /// `1:` and the hash in Base64 (RFC 4648 4).
     pub(crate) fn text(&self) -> [u8; 30] {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut text = *b"1:..........................==";
-        for (group, digits) in self.0.chunks(3).zip(text[2..].chunks_mut(4)) {
-            let bits = group.iter().chain(&[0; 2]).take(3).fold(0, |bits, byte| bits << 8 | u32::from(*byte));
-            for (at, digit) in digits.iter_mut().enumerate().take(group.len() + 1) {
-                *digit = DIGITS[(bits >> (18 - 6 * at) & 63) as usize];
-            }
+        // With a byte of 0 at the end there are seven groups of three bytes; its digit is the padding.
+        let mut bytes = [0; 21];
+        bytes[..20].copy_from_slice(&self.0);
+        let mut text = *b"1:............................";
+        for (group, digits) in bytes.as_chunks::<3>().0.iter().zip(text[2..].as_chunks_mut::<4>().0) {
+            let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+            *digits = [18, 12, 6, 0].map(|shift| DIGITS[(bits >> shift & 63) as usize]);
         }
         text[29] = b'=';
         text

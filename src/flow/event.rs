@@ -1,6 +1,6 @@
 //! What the meter needs to know of a packet: one line of memory, which may go to another thread.
 
-use super::key::FlowKey;
+use super::key::{FlowKey, layer_of};
 use super::packed::{Packed, Seed};
 use super::quoted::{self, Quoted};
 use super::state::NEVER;
@@ -151,11 +151,9 @@ impl Event {
 
     /// Of any packet; `None` for one that is of no flow.
     pub(super) fn of(packet: &Packet<'_>, seed: &Seed) -> Option<(Self, Beside)> {
-        let outer = packet.outer()?;
-        let inner = packet.inner().filter(|_| outer.transport == Transport::None);
-        let (ip, (key, reversed, long)) = match inner.and_then(|ip| Some((ip, Packed::of(packet, ip, seed)?)))
-        {
-            Some(found) => found,
+        let (ip, outer) = (&layer_of(packet)?, packet.outer()?);
+        let (ip, (key, reversed, long)) = match Packed::of(packet, ip, seed) {
+            Some(found) => (ip, found),
             None => (outer, Packed::of(packet, outer, seed)?),
         };
         let tcp = match ip.transport {

@@ -5,7 +5,7 @@ mod packet;
 mod tests;
 
 pub use packet::Keyed;
-pub(super) use packet::{has_sound_length, is_behind_all_tags, tunnel_to};
+pub(super) use packet::{has_sound_length, is_behind_all_tags, layer_of, tunnel_to};
 
 use crate::parse::{IpVersion, protocol};
 use std::fmt;
@@ -45,7 +45,7 @@ pub struct Tunnel {
     pub id: u32,
 }
 
-/// What sort of tunnel: that next to the flow, of several.
+/// What sort of tunnel: of several that next to the flow, and IP in IP, which has no number, only where there is no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum TunnelKind {

@@ -208,7 +208,7 @@ mod tests {
             let frame = batch.frame(index);
             let packet = Packet::new(frame, findings.layers(&frame, index));
             let Keyed { key, reversed, ip } = FlowKey::of(&packet).unwrap();
-            let (packed, turned, long) = Packed::of(&packet, ip, &seed).unwrap();
+            let (packed, turned, long) = Packed::of(&packet, &ip, &seed).unwrap();
             assert_eq!((packed, turned), (Packed::pack(&key, &seed), reversed));
             assert_eq!(packed.unpack().or(long), Some(key));
             assert_eq!(*keys.entry(packed.0).or_insert(key), key);

@@ -74,11 +74,11 @@ impl Shards {
     }
 
     /// Takes in packets. Records come in the order of the packets that have ended them, with their places.
-    pub(crate) fn take_in(&mut self, window: &Window, out: &mut impl FnMut(u32, FlowRecord)) {
+    pub(crate) fn take_in(&mut self, window: &Window, out: &mut impl FnMut(u32, &mut FlowRecord)) {
         self.without_flow += window.without_flow();
         let Self { meters, ended, .. } = self;
         if let [meter] = &mut meters[..] {
-            meter.take_in(&window.events[0], out);
+            meter.take_in(&window.events[0], &mut |order, mut record| out(order, &mut record));
         } else {
             for (meter, events) in meters.iter_mut().zip(&window.events) {
                 meter.take_in(events, &mut |order, record| ended.push((order, record)));
@@ -132,14 +132,14 @@ impl Shard {
 
 /// Gives records in the order of the packets that have ended them, and forgets them there; those of one packet are one
 /// meter's and stay in its order.
-pub(crate) fn in_order(ended: &mut Vec<(u32, FlowRecord)>, out: &mut impl FnMut(u32, FlowRecord)) {
-    // What is large stays where it is: only numbers are brought into order, and records taken out by them.
+pub(crate) fn in_order(ended: &mut Vec<(u32, FlowRecord)>, out: &mut impl FnMut(u32, &mut FlowRecord)) {
+    // What is large stays where it is: only numbers are brought into order.
     let mut turns: Vec<_> = (0_u32..).zip(&*ended).map(|(at, (order, _))| (*order, at)).collect();
     turns.sort_unstable();
-    let mut records: Vec<_> = ended.drain(..).map(|(_, record)| Some(record)).collect();
     for (order, at) in turns {
-        records[at as usize].take().into_iter().for_each(|record| out(order, record));
+        out(order, &mut ended[at as usize].1);
     }
+    ended.clear();
 }
 
 #[cfg(test)]

@@ -233,7 +233,9 @@ impl Connection {
             side.known &= !PENDING;
             return;
         }
-        if !side.knows(PENDING) {
+        // Acknowledged before it came: how long that took is not known.
+        let too_late = other.knows(ACKED) && !beyond(segment.end(), other.acked);
+        if !side.knows(PENDING) && !too_late {
             side.known |= PENDING;
             (side.pending, side.pending_since) = (segment.end(), time);
         }
@@ -275,9 +277,10 @@ impl Connection {
         side.last = found;
     }
 
-    /// Both parts of the handshake's round trip together.
+    /// Both parts of the handshake's round trip together, where all of it was seen.
     #[inline]
     fn first_round_trip(&self) -> Option<i64> {
+        self.steps.at(1)?;
         Some(self.steps.at(2)?.saturating_sub(self.steps.at(0)?))
     }
 

@@ -71,6 +71,15 @@ impl<'a> Packet<'a> {
         self.inner().or(self.outer())
     }
 
+    /// Every IP layer, outermost first. Of more than two it takes a second walk, and a list.
+    #[must_use]
+    pub fn ip_layers(&self) -> Vec<IpLayer> {
+        if self.layers.ip_depth > 2 {
+            return walk_frame(&self.frame, &mut Layers::default(), Vec::new());
+        }
+        self.outer().into_iter().chain(self.inner()).copied().collect()
+    }
+
     /// Every header in order, outermost first. A second walk, and a list: for people, not for every packet.
     #[must_use]
     pub fn headers(&self) -> Vec<Span> {

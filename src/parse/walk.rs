@@ -13,6 +13,9 @@ const MAX_IP_LAYERS: u8 = 16;
 /// Sees every header the walk passes. The walk of [`super::parse`] sees with `()`: nothing, at no cost.
 pub(super) trait Visit {
     fn header(&mut self, layer: Layer, start: usize, end: usize);
+    /// An IP layer was found; one is never taken back.
+    #[inline(always)]
+    fn ip(&mut self, _: &IpLayer) {}
     /// How many were seen; [`Visit::rewind`] forgets those after.
     fn mark(&self) -> usize;
     fn rewind(&mut self, mark: usize);
@@ -27,6 +30,19 @@ impl Visit for () {
     }
     #[inline]
     fn rewind(&mut self, _: usize) {}
+}
+
+impl Visit for Vec<IpLayer> {
+    fn header(&mut self, _: Layer, _: usize, _: usize) {}
+    fn ip(&mut self, ip: &IpLayer) {
+        self.push(*ip);
+    }
+    fn mark(&self) -> usize {
+        self.len()
+    }
+    fn rewind(&mut self, mark: usize) {
+        self.truncate(mark);
+    }
 }
 
 impl Visit for Vec<Span> {
@@ -152,6 +168,7 @@ impl<'a, V: Visit> Walk<'a, V> {
     #[inline(always)]
     pub(super) fn found_ip(&mut self, ip: IpLayer) {
         self.layers.ip_depth += 1;
+        self.visit.ip(&ip);
         // Field by field from registers: collected on the stack and copied from there, it would wait for its own stores.
         if self.layers.outer.is_none() {
             self.layers.outer = Some(ip);

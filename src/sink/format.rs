@@ -33,6 +33,8 @@ impl Put for Vec<u8> {
     #[inline]
     fn decimal(&mut self, value: u64) {
         match u32::try_from(value) {
+            // Most counts are 0, and few are large.
+            Ok(value @ 0..10) => self.push(b'0' + value as u8),
             Ok(value) if value < SHORT => put(self, digits::short(value)),
             _ => {
                 self.decimal(value / u64::from(SHORT));

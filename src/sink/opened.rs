@@ -55,12 +55,12 @@ fn tell(
     act: impl FnOnce(&Packet<'_>, &IpLayer, (FlowKey, bool)),
 ) {
     if let Some(Keyed { key, reversed, ip }) = conversation_of(packet) {
-        act(packet, ip, (seen.map_or(key, |seen| key.seen_as(&seen)), reversed));
+        act(packet, &ip, (seen.map_or(key, |seen| key.seen_as(&seen)), reversed));
     }
 }
 
 /// The innermost flow over TCP or UDP, in whatever tunnel; else that of the packet.
-fn conversation_of<'a>(packet: &Packet<'a>) -> Option<Keyed<'a>> {
+fn conversation_of(packet: &Packet<'_>) -> Option<Keyed> {
     let spoken = |ip: &&IpLayer| {
         matches!(ip.transport, Transport::Tcp | Transport::Udp | Transport::UdpLite)
             || tcp_of(packet, ip).is_some()

@@ -2,6 +2,7 @@
 
 use crate::args;
 use crate::at_most::at_most;
+use crate::counted::counted;
 use crate::exit::{self, Outcome, STRICT, TABLE};
 use crate::exports::ExportArgs;
 use crate::expression::ExpressionArgs;
@@ -178,13 +179,15 @@ fn tell<W: Write>(flows: &Flows<W>) {
     if let Some(said) = flows.said().map(StreamFiles::counters) {
         let Counters { payload, delivered, repeated, outside, missing, .. } = said;
         exit::tell(&format!(
-            "streams: {payload} bytes = {delivered} written + {repeated} repeated + {outside} outside; {missing} missing"
+            "streams: {} = {delivered} written + {repeated} repeated + {outside} outside; {missing} missing",
+            counted(payload, "byte")
         ));
     }
     let given_up = flows.naming().map_or(0, Naming::given_up);
     if given_up > 0 {
         exit::tell(&format!(
-            "{given_up} conversations may lack a name: more went on at a time than are kept"
+            "{} may lack a name: more went on at a time than are kept",
+            counted(given_up, "conversation")
         ));
     }
     flows.exports().for_each(|export| exit::tell(&export.account()));
@@ -197,11 +200,11 @@ impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let wharf::flow::MeterCounts { packets, bad_checksums, without_flow, records, evicted, most } =
             self.0;
-        let all = packets + without_flow;
-        write!(f, "{all} packets = {packets} in {records} flow records + {without_flow} without IP")?;
-        write!(f, "; at most {most} flows at a time, {evicted} cut short to make room")?;
+        let (all, records) = (counted(packets + without_flow, "packet"), counted(records, "flow record"));
+        write!(f, "{all} = {packets} in {records} + {without_flow} without IP")?;
+        write!(f, "; at most {} at a time, {evicted} cut short to make room", counted(most, "flow"))?;
         if bad_checksums > 0 {
-            write!(f, "; {bad_checksums} packets with wrong checksums")?;
+            write!(f, "; {} with a wrong checksum", counted(bad_checksums, "packet"))?;
         }
         if let Some(written) = self.1.filter(|&written| written < records) {
             write!(f, "\n{records} flow records = {written} written + {} not written", records - written)?;

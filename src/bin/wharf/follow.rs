@@ -3,6 +3,7 @@
 use crate::args;
 use crate::at_most::at_most;
 use crate::colour;
+use crate::counted::counted;
 use crate::exit::{self, Outcome, STRICT, TABLE};
 use crate::expression::ExpressionArgs;
 use crate::input::InputArgs;
@@ -152,13 +153,15 @@ fn tell<W: std::io::Write>(follow: &Follow<W>, number: Option<u64>) -> anyhow::R
         match number {
             Some(number) => bail!("there is no conversation {number}, but {all} in all: --list shows them"),
             None if all == 0 => bail!("there is no conversation over TCP or UDP to follow"),
-            None => bail!("nobody says anything: {all} conversations without a byte of data"),
+            None => bail!("nobody says anything: {} without a byte of data", counted(all, "conversation")),
         }
     };
     let [(said, missing), (answered, missing_too)] = follow.shown();
-    let mut line = format!("followed {conversation}: {said} bytes, {answered} back");
-    if missing + missing_too > 0 {
-        line += &format!("; {} bytes are missing", missing + missing_too);
+    let mut line = format!("followed {conversation}: {}, {answered} back", counted(said, "byte"));
+    let missing = missing + missing_too;
+    if missing > 0 {
+        let are = if missing == 1 { "is" } else { "are" };
+        line += &format!("; {} {are} missing", counted(missing, "byte"));
     }
     if all > 1 {
         line += &format!("; conversation {} of {all}, --list shows them", conversation.number);

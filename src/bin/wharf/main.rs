@@ -6,6 +6,7 @@ mod bench;
 mod colour;
 mod completions;
 mod cores;
+mod counted;
 mod demo;
 mod dns;
 mod doctor;

@@ -1,24 +1,25 @@
 //! The flow that a packet is of.
 
 use super::{FlowKey, Tunnel, TunnelKind};
+use crate::frame::LinkType;
 use crate::parse::{
-    GeneveHeader, GreHeader, GtpHeader, IpLayer, IpVersion, Layer, Packet, Transport, VxlanHeader,
+    GeneveHeader, GreHeader, GtpHeader, IpLayer, IpVersion, Layer, Packet, Transport, VxlanHeader, ether_type,
 };
 
 /// The flow of a packet.
 #[derive(Clone, Copy, Debug)]
-pub struct Keyed<'a> {
+pub struct Keyed {
     /// Its name.
     pub key: FlowKey,
     /// The packet was sent by the upper of the key's two ends.
     pub reversed: bool,
     /// The IP layer that the key is of.
-    pub ip: &'a IpLayer,
+    pub ip: IpLayer,
 }
 
 impl FlowKey {
     /// The flow of a packet: by its outermost IP layer, or, where that only carries another one (GRE, IP in IP), by the
-    /// innermost. `None` when it has no IP layer, or its addresses were not captured.
+    /// next that does not. `None` when it has no IP layer, or its addresses were not captured.
     ///
     /// Later fragments have no ports: all those between two hosts are a flow of their own.
     ///
@@ -35,19 +36,14 @@ impl FlowKey {
     /// assert!(flow.reversed);
     /// ```
     #[must_use]
-    pub fn of<'a>(packet: &Packet<'a>) -> Option<Keyed<'a>> {
+    pub fn of(packet: &Packet<'_>) -> Option<Keyed> {
         let outer = packet.outer()?;
-        match packet.inner() {
-            Some(inner) if outer.transport == Transport::None => {
-                Self::of_layer(packet, inner).or_else(|| Self::of_layer(packet, outer))
-            }
-            _ => Self::of_layer(packet, outer),
-        }
+        Self::of_layer(packet, &layer_of(packet)?).or_else(|| Self::of_layer(packet, outer))
     }
 
     /// The flow of one of a packet's IP layers.
     #[must_use]
-    pub fn of_layer<'a>(packet: &Packet<'a>, ip: &'a IpLayer) -> Option<Keyed<'a>> {
+    pub fn of_layer(packet: &Packet<'_>, ip: &IpLayer) -> Option<Keyed> {
         let (source, destination) = packet.addresses(ip)?;
         let (from, to) = ports_of(packet, ip);
         let (mut key, reversed) = Self::new((source, from), (destination, to), ip.protocol);
@@ -55,8 +51,25 @@ impl FlowKey {
         if packet.outer() != Some(ip) {
             key.tunnel = Some(tunnel_to(packet, ip));
         }
-        Some(Keyed { key, reversed, ip })
+        Some(Keyed { key, reversed, ip: *ip })
     }
+}
+
+/// The IP layer that a packet's flow is of: the outermost that carries more than another one, be there how many there may.
+#[inline]
+pub(in crate::flow) fn layer_of(packet: &Packet<'_>) -> Option<IpLayer> {
+    let outer = packet.outer()?;
+    match packet.inner().filter(|_| outer.transport == Transport::None) {
+        Some(inner) if packet.layers().ip_depth > 2 => Some(first_carrier(packet).unwrap_or(*inner)),
+        Some(inner) => Some(*inner),
+        None => Some(*outer),
+    }
+}
+
+/// Of what lies between the outermost and the innermost only a second walk knows.
+#[inline(never)]
+fn first_carrier(packet: &Packet<'_>) -> Option<IpLayer> {
+    packet.ip_layers().into_iter().find(|ip| ip.transport != Transport::None)
 }
 
 /// The ports of an IP layer.
@@ -88,7 +101,18 @@ pub(in crate::flow) fn has_sound_length(packet: &Packet<'_>, ip: &IpLayer) -> bo
 #[inline(always)]
 pub(in crate::flow) fn is_behind_all_tags(packet: &Packet<'_>, ip: &IpLayer) -> bool {
     let tags = packet.layers().vlan_count;
-    tags == 0 || ip.start == 14 + 4 * u32::from(tags)
+    tags == 0 || ip.start == 14 + 4 * u32::from(tags) && begins_with_tags(packet, tags.into())
+}
+
+/// So many tags are the first there is behind Ethernet's addresses: an MPLS label is as long as one, PPPoE as two, and those that
+/// were found may lie farther inside.
+fn begins_with_tags(packet: &Packet<'_>, tags: usize) -> bool {
+    use ether_type::{QINQ_OLD, SERVICE_VLAN, VLAN};
+    let kind =
+        |at: usize| packet.frame().data.get(at..at + 2).map(|kind| u16::from_be_bytes([kind[0], kind[1]]));
+    let mut kinds = (0..tags).map(|tag| kind(12 + 4 * tag));
+    packet.frame().record.link_type == LinkType::ETHERNET
+        && kinds.all(|kind| matches!(kind, Some(VLAN | SERVICE_VLAN | QINQ_OLD)))
 }
 
 /// The two outermost tags of those before an IP layer: others are of what it carries.
@@ -109,7 +133,8 @@ fn tags_before(packet: &Packet<'_>, ip: &IpLayer) -> usize {
     headers.filter(|header| matches!(header.layer, Layer::Vlan | Layer::ServiceVlan)).count()
 }
 
-/// The tunnel header next before an inner IP layer. A second walk, which only what is tunnelled takes.
+/// The tunnel header next before an inner IP layer: that of a tunnel which has one, so that IP in IP in another tunnel has that one's
+/// number. A second walk, which only what is tunnelled takes.
 #[inline(never)]
 pub(in crate::flow) fn tunnel_to(packet: &Packet<'_>, ip: &IpLayer) -> Tunnel {
     let headers = packet.headers();

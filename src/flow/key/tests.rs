@@ -1,5 +1,6 @@
 use super::*;
 use crate::build::{Content, Ethernet, Gre, Header, Icmp, Icmpv6, Ipv4, Ipv6, Stack, Tcp, Udp, Vlan, Vxlan};
+use crate::frame::{Frame, LinkType};
 use crate::parse::{Packet, parse};
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -75,6 +76,50 @@ fn what_only_carries_another_packet_is_looked_through() {
     let packet = Packet::new(stack.frame(), &layers);
     let inner = FlowKey::of_layer(&packet, packet.inner().unwrap()).unwrap().key;
     assert_eq!(inner.to_string(), "udp 10.0.0.1:4000 10.0.0.2:53 vxlan 9");
+}
+
+/// Of three packets in one another, the flow is of the outermost that is more than a wrapping.
+#[test]
+fn a_tunnel_within_a_tunnel_is_the_flow_itself() {
+    let (udp, ip) = (Udp::new(4000, 53), Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]));
+    let (middle, outer) = (Ipv4::new([3, 3, 3, 3], [4, 4, 4, 4]), Ipv4::new([1, 1, 1, 1], [2, 2, 2, 2]));
+    let ethernet = Ethernet::new(MAC, MAC);
+    let of = |headers: &[&dyn Header]| key(headers).0.to_string();
+    let (gre, vxlan, carrier) = (Gre::new().key(7), Vxlan::new(9), Udp::new(1, 4789));
+    let within: [&dyn Header; 9] = [&udp, &ip, &ethernet, &vxlan, &carrier, &middle, &gre, &outer, &ethernet];
+    assert_eq!(of(&within), "udp 3.3.3.3:1 4.4.4.4:4789 gre 7");
+    let twice: [&dyn Header; 6] = [&udp, &ip, &middle, &gre, &outer, &ethernet];
+    assert_eq!(of(&twice), "udp 10.0.0.1:4000 10.0.0.2:53 gre 7", "IP in IP has no number");
+    assert_eq!(of(&[&udp, &ip, &middle, &outer, &ethernet]), "udp 10.0.0.1:4000 10.0.0.2:53 ip 0");
+}
+
+/// An MPLS label is as long as a tag, and PPPoE as two.
+#[test]
+fn tags_within_a_tunnel_are_not_those_of_the_flow_that_carries_it() {
+    let (udp, ip) = (Udp::new(4000, 53), Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]));
+    let (outer, ethernet) = (Ipv4::new([1, 1, 1, 1], [2, 2, 2, 2]), Ethernet::new(MAC, MAC));
+    let (inside, outside, vxlan, carrier) = (Vlan::new(5), Vlan::new(6), Vxlan::new(9), Udp::new(1, 4789));
+    let of = |headers: &[&dyn Header], at: usize, between: &[u8]| {
+        let mut stack = Stack::new();
+        stack.message(b"message.");
+        headers.iter().for_each(|header| {
+            stack.wrap(*header);
+        });
+        let mut bytes = stack.bytes().to_vec();
+        bytes.splice(at..at + 2, between.iter().copied());
+        let frame = Frame::new(LinkType::ETHERNET, &bytes);
+        let layers = parse(&frame);
+        assert!(layers.ip_depth == 2 && layers.vlan_count > 0, "{layers:?}");
+        FlowKey::of(&Packet::new(frame, &layers)).unwrap().key.to_string()
+    };
+    let (label, pppoe) = (b"\x88\x47\0\x01\x01\x40", b"\x88\x64\x11\0\0\x01\0\x70\0\x21");
+    let one: [&dyn Header; 8] = [&udp, &ip, &inside, &ethernet, &vxlan, &carrier, &outer, &ethernet];
+    let two: [&dyn Header; 9] = [&udp, &ip, &inside, &inside, &ethernet, &vxlan, &carrier, &outer, &ethernet];
+    let tagged: [&dyn Header; 9] =
+        [&udp, &ip, &inside, &ethernet, &vxlan, &carrier, &outer, &outside, &ethernet];
+    assert_eq!(of(&one, 12, label), "udp 1.1.1.1:1 2.2.2.2:4789");
+    assert_eq!(of(&two, 12, pppoe), "udp 1.1.1.1:1 2.2.2.2:4789");
+    assert_eq!(of(&tagged, 16, label), "udp 1.1.1.1:1 2.2.2.2:4789 vlan 6");
 }
 
 #[test]

@@ -41,6 +41,11 @@ impl InOrder {
         Ok(())
     }
 
+    /// Whether this is the number of the byte that comes next.
+    pub(super) fn is_next(&self, sequence: u32) -> bool {
+        sequence == self.next
+    }
+
     /// Bytes kept.
     pub(super) fn held(&self) -> usize {
         self.ahead.iter().map(|(_, data)| data.len()).sum()

@@ -187,11 +187,16 @@ impl Lookups {
         self.counts.asked += 1;
         let lookup = lookup_of(name, question.kind, class, id, seen);
         let pending = Pending { lookup, serial: self.serial, answered: false };
-        self.order.push_back((seen.time, self.serial, key.clone()));
-        self.pending.insert(key, pending);
+        self.pending.insert(key.clone(), pending);
+        self.line_up(key, seen.time);
         while self.pending.len() > self.capacity {
             self.give_up_oldest(Outcome::Evicted);
         }
+    }
+
+    /// The question that was given the last serial number is to be forgotten a timeout after this.
+    fn line_up(&mut self, key: Key, time: Timestamp) {
+        self.order.push_back((time, self.serial, key));
         if self.order.len() > 2 * self.capacity {
             let pending = &self.pending;
             self.order
@@ -241,15 +246,20 @@ impl Lookups {
             self.counts.mismatched += 1;
             return;
         }
-        if known.answered {
-            // The answer to a zone transfer is of many messages (RFC 5936 2.2).
-            let goes_on = seen.tcp && TRANSFERS.contains(&known.lookup.kind);
+        // The answer to a zone transfer is of many messages (RFC 5936 2.2), and takes as long as it takes: the next is waited for.
+        let goes_on = seen.tcp && TRANSFERS.contains(&known.lookup.kind);
+        let again = std::mem::replace(&mut known.answered, true);
+        let lookup = (!again).then(|| Lookup { server: seen.source, ..known.lookup.clone() });
+        if goes_on {
+            self.serial += 1;
+            known.serial = self.serial;
+            self.line_up(key, seen.time);
+        }
+        let Some(lookup) = lookup else {
             let counts = &mut self.counts;
             *(if goes_on { &mut counts.answers } else { &mut counts.duplicates }) += 1;
             return;
-        }
-        known.answered = true;
-        let lookup = Lookup { server: seen.source, ..known.lookup.clone() };
+        };
         let answers = message.answers().map_while(Result::ok).map(|record| answer(&record)).collect();
         self.counts.answers += 1;
         self.answered(lookup, message, seen.time, answers);

@@ -26,7 +26,7 @@ pub use addresses::AddressNames;
 pub use lookup::{Answer, Lookup, LookupCounts, Outcome, Reply, Service};
 pub use lookups::{Lookups, Seen};
 pub use naming::Naming;
-pub(crate) use notes::{Hint, Notes, Sieve};
+pub(crate) use notes::{Hint, Notes, Second, Sieve};
 
 use super::{FlowKey, FlowNames, Keyed};
 use crate::frame::Timestamp;
@@ -141,8 +141,8 @@ impl Names {
 
     /// Looks at a packet of a flow, at the time it was captured. Gives what it tells of its own flow: host and application
     /// protocol by TLS, QUIC or HTTP.
-    pub fn observe(&mut self, packet: &Packet<'_>, keyed: &Keyed<'_>, time: Timestamp) -> Option<FlowNames> {
-        let ip = keyed.ip;
+    pub fn observe(&mut self, packet: &Packet<'_>, keyed: &Keyed, time: Timestamp) -> Option<FlowNames> {
+        let ip = &keyed.ip;
         match ip.transport {
             Transport::Udp => {
                 let data = packet.payload(ip);
@@ -154,16 +154,21 @@ impl Names {
                 let tcp = packet.tcp(ip)?;
                 let (key, data) = ((keyed.key, keyed.reversed), packet.payload(ip));
                 let syn = tcp.flags().contains(TcpFlags::SYN);
+                // A SYN takes a number of its own before the data it may bring.
+                let sequence = tcp.sequence().wrapping_add(syn.into());
+                let second = Second::of(packet.frame().record.time);
                 if syn && service(ip).is_some() {
                     // The ports may have been another connection's.
                     self.dns_streams.remove(&key);
+                } else if syn && !tcp.flags().ack() && data.is_empty() {
+                    self.openings.begin(key, sequence, second);
                 }
                 if data.is_empty() {
                     return None;
                 }
-                // A SYN takes a number of its own before the data it may bring.
-                let sequence = tcp.sequence().wrapping_add(syn.into());
-                let Some(service) = service(ip) else { return self.openings.segment(key, sequence, data) };
+                let Some(service) = service(ip) else {
+                    return self.openings.segment(key, (sequence, second), data);
+                };
                 self.dns_segment(key, sequence, data, &seen(packet, ip, service, time)?);
                 None
             }
@@ -187,9 +192,9 @@ impl Names {
         self.openings.forget(key);
     }
 
-    /// The first bytes of a direction of a TCP connection are not whole yet.
-    fn waits_for_opening(&self, key: &FlowKey, reversed: bool) -> bool {
-        self.openings.waits(key, reversed)
+    /// The first bytes of a direction of a TCP connection are not whole yet, by then.
+    fn waits_for_opening(&self, key: &FlowKey, reversed: bool, time: Option<Timestamp>) -> bool {
+        self.openings.waits(key, reversed, Second::of(time))
     }
 
     /// Questions and what became of them.

@@ -77,7 +77,7 @@ impl Naming {
     /// Looks at a packet.
     pub fn observe(&mut self, packet: &Packet<'_>) {
         match Hint::of(packet) {
-            Hint::Look | Hint::Opening(..) => self.look(packet, false),
+            Hint::Look | Hint::Begin(_) | Hint::Opening(..) => self.look(packet, false),
             // Most segments are in the middle of something.
             Hint::Rest(ports) if self.is_open(ports) => self.look(packet, true),
             Hint::Rest(_) | Hint::Nothing => {}
@@ -90,21 +90,22 @@ impl Naming {
         let key = keyed.key;
         // Threads that share the work note more of these than one alone does, and not in every run the same: what nothing waits
         // for leaves no trace, not even of its time.
-        if is_rest && !self.names.waits_for_opening(&key, keyed.reversed) {
+        let time = packet.frame().record.time;
+        if is_rest && !self.names.waits_for_opening(&key, keyed.reversed, time) {
             return;
         }
-        self.last = packet.frame().record.time.unwrap_or(self.last);
-        let (ip, time) = (keyed.ip, self.last);
+        self.last = time.unwrap_or(self.last);
+        let ip = &keyed.ip;
         let tcp = packet.tcp(ip).map(|tcp| tcp.flags());
         if tcp.is_some_and(|flags| flags.syn() && !flags.ack()) {
             self.begin(&key, keyed.reversed);
         }
-        let names = self.names.observe(packet, &keyed, time);
-        if tcp.is_some() && self.names.waits_for_opening(&key, keyed.reversed) {
+        let names = self.names.observe(packet, &keyed, self.last);
+        if tcp.is_some() && self.names.waits_for_opening(&key, keyed.reversed, time) {
             self.open(ip);
         }
         if let Some(names) = names {
-            let told = Told::new(time, Some(Named::by_itself(names, keyed.reversed)));
+            let told = Told::new(self.last, Some(Named::by_itself(names, keyed.reversed)));
             if self.told.update(&key, |known| known.tell(&told)).is_none() {
                 self.told.add(key, History::of(told));
             }

@@ -7,9 +7,30 @@
 use super::openings::is_incomplete;
 use super::{Naming, service_of};
 use crate::batch::Summary;
-use crate::frame::{Batch, Record};
-use crate::parse::{IpLayer, Packet, TcpFlags, Transport, parse};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::flow::key::layer_of;
+use crate::frame::{Batch, Record, Timestamp};
+use crate::parse::{Packet, TcpFlags, Transport, parse};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// A second since 1970, and no other number is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Second(u32);
+
+impl Second {
+    /// Seconds after a connection's SYN in which its opening may begin with what is not its beginning.
+    const SOON: u32 = 2;
+
+    /// Of a time; what has none is always soon after what has one.
+    #[inline(always)]
+    pub(crate) fn of(time: Option<Timestamp>) -> Self {
+        Self(time.map_or(1, |time| time.seconds.clamp(0, (u32::MAX - 2 * Self::SOON).into()) as u32 + 1))
+    }
+
+    #[inline(always)]
+    pub(super) fn is_soon_after(self, other: Self) -> bool {
+        self.0 <= other.0 + Self::SOON
+    }
+}
 
 /// What a packet may have to do with names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +39,8 @@ pub(crate) enum Hint<'a> {
     Nothing,
     /// It is to be looked at.
     Look,
+    /// The same, as it opens a connection between these ports.
+    Begin((u16, u16)),
     /// The same, and it looks like an opening between these ports, of which this has come.
     Opening((u16, u16), &'a [u8]),
     /// It goes on with an opening, if one between its ports is not whole.
@@ -27,14 +50,14 @@ pub(crate) enum Hint<'a> {
 impl<'a> Hint<'a> {
     /// Of any packet.
     pub(crate) fn of(packet: &Packet<'a>) -> Self {
-        let Some(outer) = packet.outer() else { return Self::Nothing };
-        let ip = layer_of(packet, outer);
+        let Some(ip) = layer_of(packet) else { return Self::Nothing };
+        let ip = &ip;
         let ports = (ip.source_port, ip.destination_port);
         match ip.transport {
             Transport::Udp => Self::of_datagram(ports, packet.payload(ip)),
             Transport::Tcp => {
-                let begins = packet.tcp(ip).is_some_and(|tcp| tcp.flags().contains(TcpFlags::SYN));
-                Self::of_segment(ports, begins, packet.payload(ip))
+                let flags = packet.tcp(ip).map_or(TcpFlags::default(), |tcp| tcp.flags());
+                Self::of_segment(ports, flags, packet.payload(ip))
             }
             _ => Self::Nothing,
         }
@@ -61,8 +84,8 @@ impl<'a> Hint<'a> {
         Some(if transport == Transport::Udp {
             Self::of_datagram(ports, upper.get(8..).unwrap_or_default())
         } else {
-            let begins = *upper.get(13)? & TcpFlags::SYN.0 as u8 != 0;
-            Self::of_segment(ports, begins, upper.get(usize::from(upper[12] >> 4) * 4..).unwrap_or_default())
+            let flags = TcpFlags((*upper.get(13)?).into());
+            Self::of_segment(ports, flags, upper.get(usize::from(upper[12] >> 4) * 4..).unwrap_or_default())
         })
     }
 
@@ -74,12 +97,14 @@ impl<'a> Hint<'a> {
     }
 
     #[inline(always)]
-    fn of_segment(ports: (u16, u16), begins: bool, payload: &'a [u8]) -> Self {
+    fn of_segment(ports: (u16, u16), flags: TcpFlags, payload: &'a [u8]) -> Self {
         if service_of(ports, false).is_some() {
             return Self::Look;
         }
+        let begins = flags.syn();
         match payload.first() {
-            None if begins => Self::Look,
+            None if begins && flags.ack() => Self::Look,
+            None if begins => Self::Begin(ports),
             None => Self::Nothing,
             // A TLS record of a handshake, or the letter of a method.
             Some(first) if begins || *first == 0x16 || first.is_ascii_uppercase() => {
@@ -90,27 +115,52 @@ impl<'a> Hint<'a> {
     }
 }
 
-/// The layer that flows are of.
-#[inline]
-pub(super) fn layer_of<'p>(packet: &'p Packet<'_>, outer: &'p IpLayer) -> &'p IpLayer {
-    packet.inner().filter(|_| outer.transport == Transport::None).unwrap_or(outer)
-}
-
 /// Bits of a [`Sieve`].
 const BITS: usize = 1 << 20;
 
-/// Between which ports an opening was not whole, as all threads have found by now: with some that were others', and what has
-/// been is not forgotten, so that it errs on one side only.
+/// Places of times of a [`Sieve`].
+const TIMES: usize = 1 << 16;
+
+/// Between which ports an opening was not whole, and when a connection began, as all threads have found by now: with some that
+/// were others', and what has been is not forgotten, so that it errs on one side only.
 #[derive(Debug)]
-pub(crate) struct Sieve(Box<[AtomicU64]>);
+pub(crate) struct Sieve {
+    open: Box<[AtomicU64]>,
+    /// The latest second.
+    begun: Box<[AtomicU32]>,
+}
 
 impl Default for Sieve {
     fn default() -> Self {
-        Self((0..BITS / 64).map(|_| AtomicU64::new(0)).collect())
+        Self {
+            open: (0..BITS / 64).map(|_| AtomicU64::new(0)).collect(),
+            begun: (0..TIMES).map(|_| AtomicU32::new(0)).collect(),
+        }
     }
 }
 
 impl Sieve {
+    #[inline(always)]
+    fn time_of((source, destination): (u16, u16)) -> usize {
+        let ports = u32::from(source) << 16 | u32::from(destination);
+        (ports.wrapping_mul(0x9e37_79b1) >> 16) as usize
+    }
+
+    /// A connection between these ports begins.
+    pub(crate) fn begin(&self, ports: (u16, u16), second: Second) {
+        // Relaxed, as below.
+        self.begun[Self::time_of(ports)].fetch_max(second.0, Ordering::Relaxed);
+    }
+
+    /// Whether one has begun so lately that its opening may be still to come.
+    #[inline(always)]
+    pub(crate) fn has_begun(&self, ports: (u16, u16), second: Second) -> bool {
+        match self.begun[Self::time_of(ports)].load(Ordering::Relaxed) {
+            0 => false,
+            begun => second.is_soon_after(Second(begun)),
+        }
+    }
+
     #[inline(always)]
     fn place((source, destination): (u16, u16)) -> (usize, u64) {
         let ports = u32::from(source) << 16 | u32::from(destination);
@@ -125,19 +175,20 @@ impl Sieve {
         }
         let (word, bit) = Self::place(ports);
         // Relaxed: whoever is to see it waits for this thread by other means.
-        self.0[word].fetch_or(bit, Ordering::Relaxed);
+        self.open[word].fetch_or(bit, Ordering::Relaxed);
     }
 
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
-        self.0.iter_mut().for_each(|word| *word.get_mut() = 0);
+        self.open.iter_mut().for_each(|word| *word.get_mut() = 0);
+        self.begun.iter_mut().for_each(|second| *second.get_mut() = 0);
     }
 
     /// Whether it is.
     #[inline(always)]
     pub(crate) fn is_open(&self, ports: (u16, u16)) -> bool {
         let (word, bit) = Self::place(ports);
-        self.0[word].load(Ordering::Relaxed) & bit != 0
+        self.open[word].load(Ordering::Relaxed) & bit != 0
     }
 }
 
@@ -235,7 +286,7 @@ mod tests {
                 assert_eq!(Hint::of_common(frame.data, *summary), walked, "{layers:?}");
                 common += 1;
             }
-            looks += usize::from(matches!(walked, Hint::Look | Hint::Opening(..)));
+            looks += usize::from(matches!(walked, Hint::Look | Hint::Begin(_) | Hint::Opening(..)));
             rests += usize::from(matches!(walked, Hint::Rest(_)));
         }
         assert!(common > 3_000, "{common} were common");

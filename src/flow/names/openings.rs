@@ -1,6 +1,8 @@
 //! The name a connection's first bytes tell: TLS, QUIC, HTTP/1.
 
+use super::generations::Generations;
 use super::in_order::InOrder;
+use super::notes::Second;
 use super::streams::{Held, Streams};
 use crate::flow::{FlowKey, FlowNames};
 use crate::parse::Prefix;
@@ -19,6 +21,8 @@ const MAX_READ: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Openings {
     tcp: Streams<(FlowKey, bool), Opening>,
+    /// Connections of which nothing but the SYN has come, with the number of their first byte.
+    begun: Generations<(FlowKey, bool), (u32, Second)>,
     quic: Streams<FlowKey, Option<Box<HelloCollector>>>,
 }
 
@@ -27,6 +31,8 @@ pub(super) struct Openings {
 struct Opening {
     order: InOrder,
     bytes: Vec<u8>,
+    /// When it began, while its first byte is missing: then for a short time only anything else is kept.
+    begun: Option<Second>,
     /// Not worth another look before there are so many.
     need: usize,
     /// Bytes that looks have read.
@@ -48,25 +54,48 @@ impl Held for Option<Box<HelloCollector>> {
 
 impl Openings {
     pub(super) fn new(flows: usize, bytes: usize) -> Self {
-        Self { tcp: Streams::new(flows, bytes), quic: Streams::new(flows, bytes) }
+        let begun = Generations::new(flows);
+        Self { tcp: Streams::new(flows, bytes), begun, quic: Streams::new(flows, bytes) }
     }
 
     pub(super) fn given_up(&self) -> u64 {
         self.tcp.given_up() + self.quic.given_up()
     }
 
-    /// Takes a segment with data. What begins like an opening is one: so a connection need not have been seen from its
-    /// handshake on.
-    pub(super) fn segment(&mut self, key: (FlowKey, bool), sequence: u32, data: &[u8]) -> Option<FlowNames> {
-        let result = match self.tcp.update(&key, |opening| opening.push(sequence, data)) {
+    /// A connection begins, whose client's first byte has this number.
+    pub(super) fn begin(&mut self, key: (FlowKey, bool), first: u32, second: Second) {
+        drop(self.begun.insert(key, (first, second)));
+    }
+
+    /// Takes a segment with data, with its number and when it came. What begins like an opening is one: so a connection need not
+    /// have been seen from its handshake on. If it was, what comes before the beginning waits for that.
+    pub(super) fn segment(
+        &mut self,
+        key: (FlowKey, bool),
+        (sequence, second): (u32, Second),
+        data: &[u8],
+    ) -> Option<FlowNames> {
+        if let Some((first, begun)) = self.begun.get(&key).copied() {
+            let ahead = sequence.wrapping_sub(first) as usize;
+            let early = (1..=MAX_OPENING).contains(&ahead) && second.is_soon_after(begun);
+            if early || ahead == 0 {
+                self.begun.remove(&key);
+            }
+            if early {
+                let order = InOrder::from(first);
+                self.tcp
+                    .insert(key, Opening { order, bytes: Vec::new(), begun: Some(begun), need: 1, read: 0 });
+            }
+        }
+        let result = match self.tcp.update(&key, |opening| opening.push(sequence, second, data)) {
             Some(result) => result,
             None => match read(data) {
                 Prefix::Complete(names) => return names,
                 Prefix::Other(()) => return None,
                 Prefix::NeedMore { length } => {
                     let order = InOrder::from(sequence.wrapping_add(data.len() as u32));
-                    self.tcp
-                        .insert(key, Opening { order, bytes: data.to_vec(), need: length, read: data.len() });
+                    let (bytes, read) = (data.to_vec(), data.len());
+                    self.tcp.insert(key, Opening { order, bytes, begun: None, need: length, read });
                     return None;
                 }
             },
@@ -82,12 +111,20 @@ impl Openings {
 
     /// What is not whole of a connection will not be: its ports are another's now.
     pub(super) fn forget(&mut self, key: &FlowKey) {
-        [false, true].iter().for_each(|&reversed| self.tcp.remove(&(*key, reversed)));
+        for reversed in [false, true] {
+            self.tcp.remove(&(*key, reversed));
+            self.begun.remove(&(*key, reversed));
+        }
     }
 
-    /// A direction of a connection is not whole yet.
-    pub(super) fn waits(&self, key: &FlowKey, reversed: bool) -> bool {
-        self.tcp.contains(&(*key, reversed))
+    /// A direction of a connection is not whole yet, or has only just begun. So much later what comes ahead of the beginning is
+    /// nothing to it.
+    pub(super) fn waits(&self, key: &FlowKey, reversed: bool, second: Second) -> bool {
+        let key = (*key, reversed);
+        match self.tcp.get(&key) {
+            Some(opening) => opening.begun.is_none_or(|begun| second.is_soon_after(begun)),
+            None => self.begun.get(&key).is_some_and(|(_, begun)| second.is_soon_after(*begun)),
+        }
     }
 
     /// Takes a UDP payload.
@@ -105,9 +142,13 @@ impl Openings {
 }
 
 impl Opening {
-    fn push(&mut self, sequence: u32, data: &[u8]) -> Prefix<Option<FlowNames>, ()> {
-        let Self { order, bytes, need, read: looks } = self;
+    fn push(&mut self, sequence: u32, second: Second, data: &[u8]) -> Prefix<Option<FlowNames>, ()> {
+        let Self { order, bytes, begun, need, read: looks } = self;
+        if begun.is_some_and(|begun| !second.is_soon_after(begun)) && !order.is_next(sequence) {
+            return Prefix::NeedMore { length: *need };
+        }
         let pushed = order.push(sequence, data, |slice| bytes.extend_from_slice(slice));
+        *begun = begun.filter(|_| bytes.is_empty());
         if pushed.is_err() || bytes.len() > MAX_OPENING || *looks > MAX_READ {
             return Prefix::Other(());
         }
@@ -200,17 +241,17 @@ mod tests {
     #[test]
     fn a_head_that_comes_byte_by_byte_is_given_up_before_it_costs_much() {
         let (key, _) = FlowKey::new(([10, 0, 0, 1].into(), 40_000), ([10, 0, 0, 2].into(), 80), 6);
-        let mut openings = Openings::new(8, 1 << 20);
+        let (mut openings, now) = (Openings::new(8, 1 << 20), Second::of(None));
         let (mut sequence, mut heads, mut most) = (0_u32, 0, 0);
         while sequence < 1 << 16 {
             heads += 1;
             let line = b"GET / HTTP/1.1\r\n";
-            assert_eq!(openings.segment((key, false), sequence, line), None);
+            assert_eq!(openings.segment((key, false), (sequence, now), line), None);
             sequence += line.len() as u32;
             let begun = sequence;
-            while openings.waits(&key, false) {
+            while openings.waits(&key, false, now) {
                 let byte: &[u8] = if (sequence - begun).is_multiple_of(2) { b"a" } else { b"\n" };
-                assert_eq!(openings.segment((key, false), sequence, byte), None);
+                assert_eq!(openings.segment((key, false), (sequence, now), byte), None);
                 most = openings.tcp.update(&(key, false), |opening| opening.read).unwrap_or(most);
                 sequence += 1;
             }
@@ -218,16 +259,15 @@ mod tests {
         assert!(heads > 40 && most <= MAX_READ + MAX_OPENING, "{heads} heads, {most} bytes read of one");
         // A head of the usual size may come so.
         let head = format!("GET / HTTP/1.1\r\nCookie: {}\r\nHost: here.test\r\n", "x".repeat(1_000));
-        let named = head
-            .bytes()
-            .enumerate()
-            .find_map(|(at, byte)| openings.segment((key, false), sequence.wrapping_add(at as u32), &[byte]));
+        let named = head.bytes().enumerate().find_map(|(at, byte)| {
+            openings.segment((key, false), (sequence.wrapping_add(at as u32), now), &[byte])
+        });
         // One byte is no beginning that is worth keeping: it is the second look that counts.
         assert!(named.is_none());
         let (first, rest) = head.as_bytes().split_at(5);
-        assert_eq!(openings.segment((key, false), sequence, first), None);
+        assert_eq!(openings.segment((key, false), (sequence, now), first), None);
         let named = rest.iter().enumerate().find_map(|(at, byte)| {
-            openings.segment((key, false), sequence.wrapping_add(5 + at as u32), &[*byte])
+            openings.segment((key, false), (sequence.wrapping_add(5 + at as u32), now), &[*byte])
         });
         assert_eq!(named.and_then(|names| names.server).as_deref(), Some("here.test"));
     }

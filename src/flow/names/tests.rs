@@ -31,7 +31,8 @@ impl Scene {
     fn packet(&mut self, from: [u8; 4], to: [u8; 4], header: &dyn Header, data: &[u8]) -> Option<FlowNames> {
         let mut stack = Stack::new();
         stack.message(data).wrap(header).wrap(Ipv4::new(from, to));
-        let frame = stack.frame();
+        let mut frame = stack.frame();
+        frame.record.time = Some(self.time());
         let layers = parse(&frame);
         let packet = Packet::new(frame, &layers);
         let keyed = FlowKey::of(&packet).unwrap();
@@ -358,6 +359,18 @@ fn what_goes_on_with_a_zone_transfer_is_no_duplicate() {
     scene.tcp(server, client, 500, &[framed(&first), framed(rest), framed(rest)].concat());
     let counts = scene.counts();
     assert_eq!((counts.responses, counts.answers, counts.answered, counts.duplicates), (3, 3, 1, 0));
+    // However long it takes: the timeout, of 10 s, is for the next message.
+    let mut sequence = 500 + (framed(&first).len() + 2 * framed(rest).len()) as u32;
+    for seconds in (9..60).step_by(9) {
+        scene.now = seconds * 1_000;
+        scene.tcp(server, client, sequence, &framed(rest));
+        sequence += framed(rest).len() as u32;
+    }
+    let counts = scene.counts();
+    assert_eq!((counts.answers, counts.unsolicited), (9, 0));
+    scene.now = 64_000;
+    scene.tcp(server, client, sequence, &framed(rest));
+    assert_eq!(scene.counts().unsolicited, 1, "nobody waits for it any more");
 }
 
 #[test]
@@ -398,6 +411,34 @@ fn a_flow_is_named_by_its_first_bytes() {
         assert_eq!(named.server.as_deref(), Some("tls.test"));
     }
     assert_eq!(scene.names.streams_given_up(), 0);
+}
+
+/// Overtaken by what follows it, or lost and sent again, the beginning of an opening is still waited for.
+#[test]
+fn an_opening_whose_end_comes_first_is_put_together() {
+    let tls = records(&handshake(&[server_name("tls.test")]), 1 << 14);
+    let (client, server) = ((CLIENT, 40_000), (SERVER, 443));
+    let (first, last) = tls.split_at(40);
+    let named = |seen_after: u64, comes_after: u64| {
+        let mut scene = Scene::new();
+        scene.packet(CLIENT, SERVER, &Tcp::new(40_000, 443).flags(Tcp::SYN).sequence(99), b"");
+        scene.now = seen_after;
+        assert_eq!(scene.tcp(client, server, 140, last), None);
+        scene.now = comes_after;
+        scene.tcp(client, server, 100, first).and_then(|names| names.server)
+    };
+    assert_eq!(named(20, 20).as_deref(), Some("tls.test"));
+    assert_eq!(named(20, 5_000).as_deref(), Some("tls.test"), "it was sent again");
+    assert_eq!(named(9_000, 9_000), None, "it is no beginning so late");
+    // Of QUIC each packet says where what it has belongs.
+    let hello = handshake(&[server_name("quic.test")]);
+    let packet = |number, from: usize, to: usize| {
+        client_initial(QuicVersion::V1, b"somebody", number, &crypto(from, &hello[from..to]))
+    };
+    let mut scene = Scene::new();
+    assert_eq!(scene.udp(client, server, &packet(1, 30, hello.len())), None);
+    let names = scene.udp(client, server, &packet(0, 0, 30)).unwrap();
+    assert_eq!(names.server.as_deref(), Some("quic.test"));
 }
 
 #[test]

@@ -15,7 +15,8 @@ pub(in crate::flow) struct Compact {
     /// Of the side that has [`PENDING`].
     pending: u32,
     pending_since: u32,
-    /// From the SYN to its answer; from that to its acknowledgment, or, before that came, since the last of both.
+    /// From the SYN to its answer; from that to its acknowledgment, or, before that came, since the last of both. Where the answer
+    /// was not seen: from the SYN to what acknowledged it; since then.
     steps: [u32; 2],
     /// The number of what is [beside](Beside) it; [`NONE`] for nothing.
     pub(in crate::flow) beside: u32,
@@ -148,10 +149,14 @@ impl Compact {
     fn unpack_steps(&self, said: u16, last: i64) -> Steps {
         let [first, second, third] = [6, 7, 8].map(|bit| said >> bit & 1 != 0);
         let [answered, since] = self.steps.map(i64::from);
+        let seen = |there: bool, time: i64| if there { time } else { NEVER };
+        if third && !second {
+            let went_on = last.saturating_sub(since);
+            return Steps([seen(first, went_on.saturating_sub(answered)), NEVER, went_on]);
+        }
         let latest = if third { last } else { last.saturating_sub(since) };
         let answer = if third { latest.saturating_sub(since) } else { latest };
         let syn = if second { answer.saturating_sub(answered) } else { latest };
-        let seen = |there: bool, time: i64| if there { time } else { NEVER };
         Steps([seen(first, syn), seen(second, answer), seen(third, latest)])
     }
 }
@@ -181,13 +186,17 @@ fn pack_steps(connection: &Connection, last: i64) -> Option<[u32; 2]> {
     match [0, 1, 2].map(|step| connection.steps.at(step)) {
         [None, None, None] => Some([0, 0]),
         [Some(syn), None, None] if connection.state == TcpState::Attempt => Some([0, between(syn, last)?]),
-        // Its answer was not captured, or was a refusal: when it came is of no use any more.
+        // It was refused: when it came is of no use any more.
         [Some(_), None, None] => Some([0, 0]),
         [None, Some(answer), None] => Some([0, between(answer, last)?]),
         [Some(syn), Some(answer), None] => Some([between(syn, answer)?, between(answer, last)?]),
         [None, Some(answer), Some(third)] => Some([0, between(answer, third)?]),
         [Some(syn), Some(answer), Some(third)] => Some([between(syn, answer)?, between(answer, third)?]),
-        [_, None, Some(_)] => None,
+        // After so long no answer is waited for.
+        [Some(syn), None, Some(third)] => {
+            Some([between(syn, third)?, between(third, last).unwrap_or(u32::MAX)])
+        }
+        [None, None, Some(_)] => None,
     }
 }
 

@@ -1,9 +1,13 @@
 //! The state of a connection (RFC 9293 3.3.2), as seen from the wire.
 
+use super::holes::Holes;
 use super::{
     ACKED, BASE, Connection, FINISHED, Findings, LATE, NEXT, PENDING, PackedOptions, Segment, Steps, TO_ACK,
 };
-use crate::flow::record::TcpState;
+use crate::flow::record::{Gaps, TcpState};
+
+/// Nanoseconds within which an answer may come that was overtaken; no more than is [kept](super::Compact) of such a time.
+const SHORTLY: i64 = 1_000_000_000;
 
 impl Connection {
     /// The state after a segment.
@@ -23,8 +27,9 @@ impl Connection {
             self.state = TcpState::Established;
             self.steps.set_once(2, time);
         } else if flags.ack() && self.state == TcpState::Attempt && from == opener {
-            // It was answered, and the answer not captured: how long any of that took is not known.
+            // It was answered, and the answer not captured, or not yet: how long each of that took is not known.
             self.state = TcpState::Established;
+            self.steps.set_once(2, time);
         }
         if flags.fin() && !matches!(self.state, TcpState::Reset | TcpState::Refused) {
             self.sides[from].known |= FINISHED;
@@ -49,7 +54,8 @@ impl Connection {
 
     /// A SYN that repeats one which was refused, or cut off, begins the connection anew: some hosts ask several times before they
     /// believe a refusal, and one that is answered with numbers of a connection that it has forgotten resets that and asks again (RFC 9293
-    /// 3.5.1). What was seen between is of no connection, least of all where that reset stands: it has the other side's number.
+    /// 3.5.1). What was seen between is of no connection, least of all where that reset stands: it has the other side's number; nor
+    /// is what seemed to be missing then.
     #[inline(never)]
     pub(super) fn begin_again(&mut self, segment: &Segment, from: usize) {
         let again = matches!(self.state, TcpState::Refused | TcpState::Reset) && !segment.flags.ack();
@@ -63,6 +69,11 @@ impl Connection {
         if !(again && same) {
             return;
         }
+        if self.steps.at(1).or(self.steps.at(2)).is_none() {
+            for noted in self.trouble.iter_mut().flat_map(|noted| noted.iter_mut()) {
+                (noted.trouble.gaps, noted.holes) = (Gaps::default(), Holes::default());
+            }
+        }
         side.next = segment.sequence.wrapping_add(segment.length).wrapping_add(1);
         side.to_ack = side.next;
         side.known = BASE | NEXT | TO_ACK;
@@ -71,8 +82,16 @@ impl Connection {
         (self.simultaneous, self.told) = (false, false);
     }
 
+    /// The other side has opened the connection and gone on lately, and this one was not seen to answer.
+    fn answer_is_missing(&self, from: usize, time: i64) -> bool {
+        let unseen = self.steps.at(0).is_some() && self.steps.at(1).is_none();
+        let went_on = self.steps.at(2).filter(|went_on| time.saturating_sub(*went_on) < SHORTLY);
+        unseen && went_on.is_some() && self.opener == Some(from == 0)
+    }
+
     #[inline(never)]
     fn open(&mut self, segment: &Segment, from: usize, time: i64) {
+        let (asked, heard) = (self.sides[1 - from].base, self.sides[from].knows(NEXT));
         let side = &mut self.sides[from];
         side.known |= BASE;
         (side.base, side.options) = (segment.sequence, PackedOptions::pack(segment.options));
@@ -93,6 +112,12 @@ impl Connection {
             // Who answers is not who opened.
             self.opener.get_or_insert(from == 0);
             self.state = TcpState::HalfOpen;
+            self.steps.0[1] = time;
+        } else if !heard
+            && self.answer_is_missing(from, time)
+            && segment.acknowledgment == asked.wrapping_add(1)
+        {
+            // Overtaken by its own acknowledgment on the way into the capture.
             self.steps.0[1] = time;
         } else if self.state == TcpState::HalfOpen && self.simultaneous {
             self.state = TcpState::Established;

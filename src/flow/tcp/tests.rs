@@ -1,4 +1,5 @@
 use super::*;
+use crate::flow::Gaps;
 use crate::parse::TcpFlags;
 use std::time::Duration;
 
@@ -279,4 +280,69 @@ fn a_syn_that_the_side_seen_has_not_acknowledged_opens_another_connection() {
     let mut both = Connection::default();
     both.observe(&segment(SYN, 5_000, 0, 0), 1, 0, 0);
     assert!(!both.is_followed_by(&segment(SYN, 3_000_000, 0, 0), 0), "they open it at once");
+}
+
+/// The capture has the server's answer behind the client's acknowledgment of it.
+#[test]
+fn an_answer_that_was_overtaken_is_still_the_handshakes() {
+    let mut connection = Connection::default();
+    let segments = [
+        (0, 0, segment(SYN, 100, 0, 0)),
+        (20, 0, segment(ACK, 101, 901, 0)),
+        (21, 1, segment(SYN | ACK, 900, 101, 0)),
+        (500, 0, segment(ACK, 101, 901, 10)),
+        (530, 1, segment(ACK, 901, 111, 0)),
+    ];
+    let mut last = 0;
+    for (at, from, segment) in segments {
+        // It is no other when it was packed in between.
+        let (packed, beside) = Compact::pack(&mut connection, last).unwrap();
+        connection = packed.unpack(last, beside);
+        last = at * MS;
+        assert_eq!(connection.observe(&segment, from, last, 0), Findings::default(), "{at}");
+    }
+    assert_eq!(connection.state(), TcpState::Established);
+    let story = connection.story([0, 1]);
+    let handshake = story.handshake.unwrap();
+    assert_eq!(handshake.answered_after, Some(Duration::from_millis(21)));
+    assert_eq!(handshake.confirmed_after, Some(Duration::ZERO), "not before it was answered");
+    // Of what the client has said; its acknowledgment of the answer came before that.
+    let [client, server] = story.sides.map(|side| side.round_trips);
+    assert_eq!((client.count, client.most, server.count), (2, Duration::from_millis(30), 0));
+    // Another connection's, or one that was sent again much later.
+    for (at, acknowledgment) in [(21, 102), (3_000, 101)] {
+        let mut connection = Connection::default();
+        connection.observe(&segment(SYN, 100, 0, 0), 0, 0, 0);
+        connection.observe(&segment(ACK, 101, 901, 0), 0, 20 * MS, 0);
+        connection.observe(&segment(SYN | ACK, 900, acknowledgment, 0), 1, at * MS, 0);
+        assert_eq!(connection.story([0, 1]).handshake.unwrap().answered_after, None, "{at}");
+    }
+}
+
+/// What answers a SYN with numbers of a forgotten connection acknowledges nothing of this one.
+#[test]
+fn a_half_open_connection_that_was_recovered_has_no_gap() {
+    for stale in [900_000, 2_000_000_000, 3_000_000_000] {
+        let mut connection = Connection::default();
+        connection.observe(&segment(SYN, 5_000, 0, 0), 0, 0, 0);
+        connection.observe(&segment(ACK, 77, stale, 0), 1, MS, 0);
+        connection.observe(&segment(ACK, 9_077, stale, 100), 1, MS, 0);
+        connection.observe(&segment(TcpFlags::RST, stale, 0, 0), 0, 2 * MS, 0);
+        connection.observe(&segment(SYN, 5_000, 0, 0), 0, 1_000 * MS, 0);
+        connection.observe(&segment(SYN | ACK, 123_456, 5_001, 0), 1, 1_020 * MS, 0);
+        connection.observe(&segment(ACK, 5_001, 123_457, 0), 0, 1_021 * MS, 0);
+        let sides = connection.story([0, 1]).sides;
+        assert_eq!(sides.map(|side| side.trouble.gaps), [Gaps::default(); 2], "{stale}");
+        assert_eq!(sides[0].trouble.retransmissions, 1);
+        // What is missing of this one is told.
+        let beyond = segment(ACK, 6_001, 123_457, 10);
+        assert_eq!(connection.observe(&beyond, 0, 1_030 * MS, 0), Findings::AFTER_LOSS);
+        assert_eq!(connection.story([0, 1]).sides[0].trouble.gaps.bytes, 1_000);
+    }
+    // Of a connection that had been open, what was found stays.
+    let mut connection = open(5_000, 900);
+    connection.observe(&segment(ACK, 6_001, 901, 10), 0, 40 * MS, 0);
+    connection.observe(&segment(TcpFlags::RST, 901, 0, 0), 1, 41 * MS, 0);
+    connection.observe(&segment(SYN, 5_000, 0, 0), 0, 1_000 * MS, 0);
+    assert_eq!(connection.story([0, 1]).sides[0].trouble.gaps.bytes, 1_000);
 }

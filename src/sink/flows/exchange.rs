@@ -286,7 +286,7 @@ mod tests {
         let mut window = shards.window();
         for chunk in chunks(source.table().len()) {
             see(&mut window, Deliveries::new(source.table(), &findings, &chunk), None);
-            shards.take_in(&window, &mut |_, record| records.push(record));
+            shards.take_in(&window, &mut |_, record| records.push(record.clone()));
             window.clear();
         }
         (records, shards.len())
@@ -327,7 +327,10 @@ mod tests {
                         part.mark(Mark::End).unwrap();
                     });
                 }
-                while exchange.collect(|_, ended| in_order(ended, &mut |_, record| records.push(record))) {}
+                while exchange
+                    .collect(|_, ended| in_order(ended, &mut |_, record| records.push(record.clone())))
+                {
+                }
             });
             assert!(exchange.was_used() && exchange.workers() == 3);
             let shards = exchange.shards().unwrap();

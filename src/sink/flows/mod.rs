@@ -296,7 +296,7 @@ impl<W: Write> Sink for Flows<W> {
         let Self { shards, writer, last, .. } = self;
         if let Some((time, since)) = last {
             // By the packets' own clock, which need not be this host's.
-            shards.advance(time.plus(since.elapsed()), &mut |record| writer.add(record));
+            shards.advance(time.plus(since.elapsed()), &mut |mut record| writer.add(&mut record));
         }
         writer.failed()?;
         self.writer.write()?;

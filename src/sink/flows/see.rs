@@ -1,6 +1,6 @@
 //! Packets on their way into a window of what meters are to take in.
 
-use crate::flow::names::{Hint, Sieve};
+use crate::flow::names::{Hint, Second, Sieve};
 use crate::flow::{Window, is_wrong};
 use crate::sink::{Chunked, Deliveries};
 use std::sync::Arc;
@@ -28,6 +28,7 @@ struct Aging {
 /// Such a segment.
 struct Rest {
     ports: (u16, u16),
+    second: Second,
     /// Its place in the window.
     order: u32,
     /// Its number in the source.
@@ -62,15 +63,17 @@ impl Scout {
         }
     }
 
+    /// What comes between these ports then may go on with an opening, or come before it.
     #[inline(always)]
-    fn is_open(&self, ports: (u16, u16)) -> bool {
-        self.sieve.is_open(ports) || self.aging.as_ref().is_some_and(|aging| aging.before.is_open(ports))
+    fn is_open(&self, ports: (u16, u16), second: Second) -> bool {
+        let open = |sieve: &Sieve| sieve.is_open(ports) || sieve.has_begun(ports, second);
+        open(&self.sieve) || self.aging.as_ref().is_some_and(|aging| open(&aging.before))
     }
 
     /// Goes through a chunk once more, when all before it have been seen: for what goes on with an opening there.
     pub(super) fn look_back(&mut self, window: &mut Window, chunk: &dyn Chunked) {
         let Self { sieve, rests: Some(rests), .. } = self else { return };
-        rests.retain(|rest| sieve.is_open(rest.ports));
+        rests.retain(|rest| sieve.is_open(rest.ports) || sieve.has_begun(rest.ports, rest.second));
         if rests.is_empty() {
             return;
         }
@@ -130,13 +133,16 @@ pub(super) fn see(window: &mut Window, packets: Deliveries<'_>, scout: Option<&m
         match hint {
             Hint::Nothing => continue,
             Hint::Look => {}
+            Hint::Begin(ports) => scout.sieve.begin(ports, Second::of(brief.record.time)),
             Hint::Opening(ports, payload) => scout.sieve.open(ports, payload),
-            Hint::Rest(ports) if scout.is_open(ports) => {}
             Hint::Rest(ports) => {
-                if let Some(rests) = &mut scout.rests {
-                    rests.push(Rest { ports, order, number: brief.record.number });
+                let second = Second::of(brief.record.time);
+                if !scout.is_open(ports, second) {
+                    if let Some(rests) = &mut scout.rests {
+                        rests.push(Rest { ports, second, order, number: brief.record.number });
+                    }
+                    continue;
                 }
-                continue;
             }
         }
         window.note(brief.record, data, order);
@@ -154,13 +160,14 @@ mod tests {
         for scout in [&mut scout, &mut forever] {
             scout.age(1_700_000_000);
             scout.sieve.open(ports, b"\x16\x03\x01\x02\0\x01\0");
-            assert!(scout.is_open(ports));
+            assert!(scout.is_open(ports, Second::of(None)));
             // Neither as long as its rest is waited for, nor when the clock is set back.
             scout.age(1_700_000_010);
             scout.age(1_600_000_000);
-            assert!(scout.is_open(ports));
+            assert!(scout.is_open(ports, Second::of(None)));
             scout.age(1_700_000_020);
         }
-        assert!(!scout.is_open(ports) && forever.is_open(ports));
+        let now = Second::of(None);
+        assert!(!scout.is_open(ports, now) && forever.is_open(ports, now));
     }
 }

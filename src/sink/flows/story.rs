@@ -48,14 +48,10 @@ pub(super) fn write(line: &mut Vec<u8>, record: &FlowRecord) {
         }
     }
     let wrong = record.bad_checksums[0].saturating_add(record.bad_checksums[1]);
-    if wrong > 0 {
-        words.count(wrong, if wrong == 1 { " wrong checksum" } else { " wrong checksums" });
-    }
-    let twice = record.duplicates[0] + record.duplicates[1];
-    if twice > 0 {
-        words.count(twice, " seen twice");
-    }
-    let changes = record.ttl_changes[0] + record.ttl_changes[1];
+    words.count(wrong, " wrong checksum", " wrong checksums");
+    let twice = record.duplicates[0].saturating_add(record.duplicates[1]);
+    words.count(twice, " seen twice", " seen twice");
+    let changes = record.ttl_changes[0].saturating_add(record.ttl_changes[1]);
     if changes > 0 {
         words.say("TTL changed ");
         times(words.line, changes);
@@ -81,10 +77,13 @@ impl Words<'_> {
         self.line.text(phrase);
     }
 
-    fn count(&mut self, count: u32, what: &str) {
-        self.say("");
-        self.line.decimal(count.into());
-        self.line.text(what);
+    /// So many of something, if there are any.
+    fn count(&mut self, count: u32, one: &str, many: &str) {
+        if count > 0 {
+            self.say("");
+            self.line.decimal(count.into());
+            self.line.text(if count == 1 { one } else { many });
+        }
     }
 }
 
@@ -156,18 +155,16 @@ fn connection(record: &FlowRecord, tcp: &TcpStory, words: &mut Words<'_>) {
     let sum = |of: fn(&crate::flow::Trouble) -> u32| of(&here.trouble) + of(&there.trouble);
     let ours = sum(|trouble| trouble.gaps.ours);
     let lost = sum(|trouble| trouble.gaps.lost + trouble.gaps.unseen).saturating_sub(ours);
-    for (count, what) in [
-        (lost, " lost on the way here"),
-        (ours, " lost by this capture"),
-        (sum(|trouble| trouble.retransmissions), " sent again"),
-        (sum(|trouble| trouble.out_of_order), " out of order"),
-        (sum(|trouble| trouble.duplicate_acks), " ACKs repeated"),
-        (sum(|trouble| trouble.zero_windows), " zero windows"),
-        (sum(|trouble| trouble.keep_alives), " keep-alives"),
+    for (count, one, many) in [
+        (lost, " lost on the way here", " lost on the way here"),
+        (ours, " lost by this capture", " lost by this capture"),
+        (sum(|trouble| trouble.retransmissions), " sent again", " sent again"),
+        (sum(|trouble| trouble.out_of_order), " out of order", " out of order"),
+        (sum(|trouble| trouble.duplicate_acks), " repeated ACK", " repeated ACKs"),
+        (sum(|trouble| trouble.zero_windows), " zero window", " zero windows"),
+        (sum(|trouble| trouble.keep_alives), " keep-alive", " keep-alives"),
     ] {
-        if count > 0 {
-            words.count(count, what);
-        }
+        words.count(count, one, many);
     }
 }
 
@@ -278,5 +275,8 @@ mod tests {
         // What is no SYN is not one.
         assert_eq!(story(&[(Tcp::SYN, 1), (0, 2), (0, 2)]), "no answer to 1 SYN");
         assert_eq!(story(&[(Tcp::SYN, 1), (Tcp::ACK, 2)]), "open");
+        let acks = [(Tcp::SYN, 1), (Tcp::ACK, 2), (Tcp::ACK, 2), (Tcp::ACK, 1), (Tcp::ACK, 2)];
+        assert_eq!(story(&acks[..3]), "open, 1 repeated ACK");
+        assert_eq!(story(&acks), "open, 2 repeated ACKs, 1 keep-alive");
     }
 }

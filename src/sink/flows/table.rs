@@ -132,7 +132,8 @@ impl Table {
             let more = all - here;
             out.text(&format!("and {more} smaller flow{}", if more == 1 { "" } else { "s" }));
             if let [1..=u64::MAX, packets, bytes] = self.beyond {
-                out.text(&format!(" with {packets} packets and {bytes} bytes"));
+                let packet = if packets == 1 { "packet" } else { "packets" };
+                out.text(&format!(" with {packets} {packet} and {bytes} bytes"));
             }
             out.push(b'\n');
         }

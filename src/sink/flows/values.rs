@@ -2,7 +2,7 @@
 
 use crate::flow::FlowRecord;
 use crate::frame::Timestamp;
-use crate::sink::format::Put;
+use crate::sink::format::{Put, digits};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -28,13 +28,20 @@ pub(super) fn put_time(line: &mut Vec<u8>, time: Timestamp) {
         line.push(b'-');
     }
     line.decimal(time.seconds.unsigned_abs());
-    line.push(b'.');
-    line.decimal_padded(time.nanos.into(), 9);
+    put_nanos(line, time.nanos);
+}
+
+/// A point and nine digits.
+#[inline]
+fn put_nanos(line: &mut Vec<u8>, nanos: u32) {
+    let mut text = *b".000000000";
+    text[1..9].copy_from_slice(&digits::padded(nanos / 10));
+    text[9] += (nanos % 10) as u8;
+    line.extend_from_slice(&text);
 }
 
 /// Seconds as a number with nine digits behind the point.
 pub(super) fn put_seconds(line: &mut Vec<u8>, time: Duration) {
     line.decimal(time.as_secs());
-    line.push(b'.');
-    line.decimal_padded(time.subsec_nanos().into(), 9);
+    put_nanos(line, time.subsec_nanos());
 }

@@ -61,29 +61,29 @@ impl<W: Write> Writer<W> {
     }
 
     /// Adds a record.
-    pub(super) fn add(&mut self, mut record: FlowRecord) {
+    pub(super) fn add(&mut self, record: &mut FlowRecord) {
         if let Some(naming) = &mut self.naming {
-            naming.name(&mut record);
+            naming.name(record);
         }
         self.put(record);
     }
 
-    fn put(&mut self, record: FlowRecord) {
+    fn put(&mut self, record: &FlowRecord) {
         for export in &mut self.exports {
-            if let Err(error) = export.write(&record) {
+            if let Err(error) = export.write(record) {
                 self.failure.get_or_insert(error);
             }
         }
         let streams = self.streams.as_mut().filter(|_| record.tcp.is_some());
-        let streams = streams.map(|streams| streams.tell(&record));
+        let streams = streams.map(|streams| streams.tell(record));
         match self.format {
-            FlowFormat::Table => self.table.add(Row::of(&record, self.services.as_ref())),
+            FlowFormat::Table => self.table.add(Row::of(record, self.services.as_ref())),
             FlowFormat::Json => {
-                json::write(&mut self.lines.buffer, &record, streams.as_ref());
+                json::write(&mut self.lines.buffer, record, streams.as_ref());
             }
             FlowFormat::Csv => {
                 self.head();
-                csv::write(&mut self.lines.buffer, &record);
+                csv::write(&mut self.lines.buffer, record);
             }
         }
         self.waiting += 1;
@@ -98,7 +98,7 @@ impl<W: Write> Writer<W> {
                 if let Some(naming) = &self.naming {
                     naming.name_last(&mut record);
                 }
-                self.put(record);
+                self.put(&record);
             }
             return;
         }

@@ -57,7 +57,7 @@ impl Watch {
     }
 
     /// Takes a packet.
-    pub(super) fn packet(&mut self, delivery: &Delivery<'_>, keyed: &Keyed<'_>, now: i64) -> Seen {
+    pub(super) fn packet(&mut self, delivery: &Delivery<'_>, keyed: &Keyed, now: i64) -> Seen {
         self.make_room(now);
         let side = usize::from(keyed.reversed);
         let flow = self.flows.entry(keyed.key).or_default();
@@ -71,7 +71,7 @@ impl Watch {
             if asks {
                 flow.asked[side].get_or_insert(now);
             }
-            let mark = mark_of(&delivery.packet, keyed.ip);
+            let mark = mark_of(&delivery.packet, &keyed.ip);
             // A copy of the capture's own, such as of two ports of a switch, was not sent again.
             if std::mem::replace(&mut flow.mark[side], mark) != mark || mark == 0 {
                 (loss, reset) = flow.tcp(&delivery.packet, keyed, side, self.epoch);
@@ -122,8 +122,8 @@ impl Watch {
 impl Flow {
     /// Whether bytes were lost on the way, and whether the connection was cut off. A gap since whose beginning the capture has
     /// itself lost packets is none of the network's.
-    fn tcp(&mut self, packet: &Packet<'_>, keyed: &Keyed<'_>, side: usize, epoch: u64) -> (bool, bool) {
-        let Some((tcp, length)) = tcp_of(packet, keyed.ip) else { return (false, false) };
+    fn tcp(&mut self, packet: &Packet<'_>, keyed: &Keyed, side: usize, epoch: u64) -> (bool, bool) {
+        let Some((tcp, length)) = tcp_of(packet, &keyed.ip) else { return (false, false) };
         let flags = tcp.flags();
         if flags.rst() {
             return (false, true);
@@ -161,8 +161,8 @@ impl Flow {
 }
 
 /// Whether a packet wants an answer.
-fn asks(packet: &Packet<'_>, keyed: &Keyed<'_>) -> bool {
-    let ip = keyed.ip;
+fn asks(packet: &Packet<'_>, keyed: &Keyed) -> bool {
+    let ip = &keyed.ip;
     match ip.transport {
         Transport::Tcp | Transport::None => {
             tcp_of(packet, ip).is_some_and(|(tcp, _)| tcp.flags().syn() && !tcp.flags().ack())
