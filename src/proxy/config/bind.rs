@@ -114,6 +114,9 @@ impl FromStr for Bind {
                 })?)
             }
         };
+        if rule.starts_with(|c: char| c.is_ascii_digit()) && !rule.contains('/') {
+            return Err(error(&format!("a port alone: write tcp/{rule}, udp/{rule} or any/{rule}")));
+        }
         match rule.parse::<Rule>() {
             Ok(Rule::Ports(ports)) if ports.protocol == Protocol::Sctp => {
                 Err(error("SCTP cannot be proxied: tcp, udp or any"))
@@ -163,6 +166,7 @@ mod tests {
             ("sctp/1", "cannot be proxied"),
             ("rest", "on ports"),
             ("port 80", "on ports"),
+            ("80-90", "write tcp/80-90, udp/80-90 or any/80-90"),
             ("127.0.0.1:tcp/80x", "expected a port"),
             ("unix:", "no path"),
             ("fd:", "no name"),
