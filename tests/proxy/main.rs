@@ -4,6 +4,7 @@
 mod backends;
 mod ends;
 mod limits;
+mod network;
 mod setup;
 mod transfer;
 mod udp;
