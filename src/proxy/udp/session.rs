@@ -180,8 +180,8 @@ impl Udp {
         Some(number)
     }
 
-    /// The session that was silent longest, of those that were never answered if there are any, makes room for another one, which may get its number: so nothing must be left
-    /// that is sorted by it.
+    /// The session that was silent longest, of those that were never answered if there are any, makes room for another one, which
+    /// may get its number: so nothing must be left that is sorted by it.
     fn make_room(&mut self, cx: Context<'_>) -> Option<()> {
         self.flush(cx);
         let oldest = self.unanswered.oldest().or_else(|| self.recency.oldest())?;
