@@ -183,7 +183,7 @@ measure() { # METRIC PEER: figure, CPU a unit (or -), p99 (or -)
             timeout 60 "$load" idle "$(at "$2" 0)" "$idle" <"$scratch/hold" >"$scratch/held" &
             local holder=$!
             exec 9>"$scratch/hold"
-            until grep -q ready "$scratch/held" || ! kill -0 "$holder" 2>/dev/null; do sleep 0.1; done
+            until grep -qs ready "$scratch/held" || ! kill -0 "$holder" 2>/dev/null; do sleep 0.1; done
             grep -q ready "$scratch/held" && after=$(memory "$2")
             exec 9>&-
             wait "$holder" || true
@@ -264,7 +264,7 @@ measure_idle() {
     done
     exec 9>"$scratch/crowd"
     for crowd in $(seq "$crowds"); do
-        until grep -q ready "$scratch/held$crowd"; do
+        until grep -qs ready "$scratch/held$crowd"; do
             kill -0 "${holders[crowd - 1]}" 2>/dev/null || { echo "not $share connections" >&2; return 1; }
             sleep 0.1
         done
