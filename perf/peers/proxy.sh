@@ -7,7 +7,7 @@
 # of their own, with CONGESTION (reno; "host": as the host has it, and on its loopback). A host that paces its streams (bbr)
 # holds one to some 14 Gb/s on loopback, whatever stands between. Peers come from the distribution (Debian: nginx
 # libnginx-mod-stream haproxy rinetd socat sslh), which is asked for them where they are missing and this runs as root; Sōzu from
-# crates.io (cargo install sozu, with protobuf-compiler) where it is in the path. What is missing is left out. In the environment:
+# crates.io (cargo install sozu --features splice, with protobuf-compiler) where it is in the path. What is missing is left out. In the environment:
 # ROUNDS (5), TIME (seconds a run, 2), METRICS (all; moveN: eight streams, a connection for each N KiB), PEERS (all), IDLE (20000, or
 # as many as descriptors allow: of all peers; idle_full has 20,000 of ours, over as many processes as they take), FIGURES (a file: what is in it counts too, and what is measured is added, for a run in parts). The load program's own checks fail a
 # run that loses or mixes up bytes. Rounds are interleaved, figures are medians; ratios are to the best peer. The rows of the
@@ -117,7 +117,9 @@ start_sozu() {
         echo "command_socket = '$scratch/sozu.sock'"
         echo "worker_count = 1"
         echo "worker_automatic_restart = false"
-        echo "max_connections = 9000"
+        echo "max_connections = $idle"
+        # Two of each connection; by itself it has a thousand.
+        echo "max_buffers = $((2 * idle + 100))"
         echo "log_level = 'error'"
         for way in $ways; do printf '[[listeners]]\nprotocol = "tcp"\naddress = "%s"\n' "$(at sozu "$way")"; done
         for way in $ways; do
@@ -126,6 +128,17 @@ start_sozu() {
         done
     } >"$scratch/sozu.toml"
     run sozu sozu start -c "$scratch/sozu.toml"
+    # By itself: a port is one transport's in its configuration. A cluster of TCP at a listener of UDP is one of UDP.
+    {
+        echo "command_socket = '$scratch/sozu_udp.sock'"
+        echo "worker_count = 1"
+        echo "worker_automatic_restart = false"
+        echo "log_level = 'error'"
+        printf '[[listeners]]\nprotocol = "udp"\naddress = "%s"\n' "$(at sozu 0)"
+        printf '[clusters.echo]\nprotocol = "tcp"\nfrontends = [{ address = "%s" }]\nbackends = [{ address = "%s" }]\n' \
+            "$(at sozu 0)" "$(at none 0)"
+    } >"$scratch/sozu_udp.toml"
+    run sozu sozu start -c "$scratch/sozu_udp.toml"
 }
 core=$(taskset -cp $$ | sed 's/.*[ ,-]//')
 there=()
@@ -157,7 +170,7 @@ memory() { # bytes
 }
 can() { # METRIC PEER
     case $1/$2 in
-        udp/haproxy | udp/rinetd | udp/socat | udp/sslh | udp/sozu | idle/none | idle/socat | idle/sslh | idle/rinetd) return 1 ;;
+        udp/haproxy | udp/rinetd | udp/socat | udp/sslh | idle/none | idle/socat | idle/sslh | idle/rinetd) return 1 ;;
         # A process a connection: a thousand of them, or one started for each, measure fork(2).
         ask1000/socat | connect/socat) return 1 ;;
         # sslh-select has no more than 1,024 descriptors (select(2)), and with 50 clients at a time that come and go it closes
