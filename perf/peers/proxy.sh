@@ -7,10 +7,9 @@
 # of their own, with CONGESTION (reno; "host": as the host has it, and on its loopback). A host that paces its streams (bbr)
 # holds one to some 14 Gb/s on loopback, whatever stands between. Peers come from the distribution (Debian: nginx
 # libnginx-mod-stream haproxy rinetd socat sslh), which is asked for them where they are missing and this runs as root; Sōzu from
-# crates.io (cargo install sozu, with protobuf-compiler) where it is in the path. What is missing is left out. In the environment:
+# crates.io (cargo install sozu --features splice, with protobuf-compiler) where it is in the path. What is missing is left out. In the environment:
 # ROUNDS (5), TIME (seconds a run, 2), METRICS (all; moveN: eight streams, a connection for each N KiB), PEERS (all), IDLE (20000, or
-# as many as descriptors allow),
-# FIGURES (a file: what is in it counts too, and what is measured is added, for a run in parts). The load program's own checks fail a
+# as many as descriptors allow: of all peers; idle_full has 20,000 of ours, over as many processes as they take), FIGURES (a file: what is in it counts too, and what is measured is added, for a run in parts). The load program's own checks fail a
 # run that loses or mixes up bytes. Rounds are interleaved, figures are medians; ratios are to the best peer. The rows of the
 # metrics that were run replace those in perf/results/proxy.tsv, the others stay; exits 1 when an owed ratio does not hold.
 set -euo pipefail
@@ -42,9 +41,10 @@ ulimit -n 100000 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 # (HAProxy reckons with pipes beside them.)
 most=$((($(ulimit -n) - 200) / 4))
 idle=${IDLE:-$((most < 20000 ? most : 20000))}
-# Of ours alone, as many as its process has descriptors for beside a quarter for UDP.
-full=$((($(ulimit -n) - 600) * 3 / 8))
-full=$((full < 20000 ? full : 20000))
+# Of ours alone, over as many processes as have descriptors for them, two each: root may not raise every limit.
+full=20000
+each=$((($(ulimit -n) - 600) / 2))
+crowds=$(((full + each - 1) / each))
 # Before all else that runs here, where that is allowed; what is started inherits it.
 chrt -r -p 1 $$ 2>/dev/null || true
 
@@ -117,7 +117,9 @@ start_sozu() {
         echo "command_socket = '$scratch/sozu.sock'"
         echo "worker_count = 1"
         echo "worker_automatic_restart = false"
-        echo "max_connections = 9000"
+        echo "max_connections = $idle"
+        # Two of each connection; by itself it has a thousand.
+        echo "max_buffers = $((2 * idle + 100))"
         echo "log_level = 'error'"
         for way in $ways; do printf '[[listeners]]\nprotocol = "tcp"\naddress = "%s"\n' "$(at sozu "$way")"; done
         for way in $ways; do
@@ -126,6 +128,17 @@ start_sozu() {
         done
     } >"$scratch/sozu.toml"
     run sozu sozu start -c "$scratch/sozu.toml"
+    # By itself: a port is one transport's in its configuration. A cluster of TCP at a listener of UDP is one of UDP.
+    {
+        echo "command_socket = '$scratch/sozu_udp.sock'"
+        echo "worker_count = 1"
+        echo "worker_automatic_restart = false"
+        echo "log_level = 'error'"
+        printf '[[listeners]]\nprotocol = "udp"\naddress = "%s"\n' "$(at sozu 0)"
+        printf '[clusters.echo]\nprotocol = "tcp"\nfrontends = [{ address = "%s" }]\nbackends = [{ address = "%s" }]\n' \
+            "$(at sozu 0)" "$(at none 0)"
+    } >"$scratch/sozu_udp.toml"
+    run sozu sozu start -c "$scratch/sozu_udp.toml"
 }
 core=$(taskset -cp $$ | sed 's/.*[ ,-]//')
 there=()
@@ -157,16 +170,14 @@ memory() { # bytes
 }
 can() { # METRIC PEER
     case $1/$2 in
-        idle_full/wharf) ;;
-        idle_full/*) return 1 ;;
-        udp/haproxy | udp/rinetd | udp/socat | udp/sslh | udp/sozu | idle/none | idle/socat | idle/sslh | idle/rinetd) return 1 ;;
+        udp/haproxy | udp/rinetd | udp/socat | udp/sslh | idle/none | idle/socat | idle/sslh | idle/rinetd) return 1 ;;
         # A process a connection: a thousand of them, or one started for each, measure fork(2).
         ask1000/socat | connect/socat) return 1 ;;
         # sslh-select has no more than 1,024 descriptors (select(2)), and with 50 clients at a time that come and go it closes
         # some before the answer.
         ask1000/sslh | connect/sslh) return 1 ;;
-        ports/wharf | start/wharf | sums/wharf | sums/none) ;;
-        ports/* | start/* | sums/*) return 1 ;;
+        ports/wharf | start/wharf | idle_full/wharf | sums/wharf | sums/none) ;;
+        ports/* | start/* | idle_full/* | sums/*) return 1 ;;
     esac
 }
 measure() { # METRIC PEER: figure, CPU a unit (or -), p99 (or -)
@@ -179,21 +190,19 @@ measure() { # METRIC PEER: figure, CPU a unit (or -), p99 (or -)
         connect) out=$("$load" connect "$(at "$2" 2)" 50 "$seconds") ;;
         ask*) out=$("$load" ask "$(at "$2" 0)" "${1#ask}" "$seconds") ;;
         udp) out=$("$load" datagrams "$(at "$2" 0)" 50 "$seconds") ;;
-        idle*)
-            local many=$idle
-            [ "$1" = idle ] || many=$full
+        idle)
             before=$(memory "$2")
             mkfifo "$scratch/hold"
-            timeout 60 "$load" idle "$(at "$2" 0)" "$many" <"$scratch/hold" >"$scratch/held" &
+            timeout 60 "$load" idle "$(at "$2" 0)" "$idle" <"$scratch/hold" >"$scratch/held" &
             local holder=$!
             exec 9>"$scratch/hold"
-            until grep -q ready "$scratch/held" || ! kill -0 "$holder" 2>/dev/null; do sleep 0.1; done
+            until grep -qs ready "$scratch/held" || ! kill -0 "$holder" 2>/dev/null; do sleep 0.1; done
             grep -q ready "$scratch/held" && after=$(memory "$2")
             exec 9>&-
             wait "$holder" || true
             rm "$scratch/hold"
             [ -n "${after:-}" ] || return 1
-            awk -v a="$before" -v b="$after" -v n="$many" 'BEGIN { printf "%.0f\t-\t-\n", (b - a) / n }'
+            awk -v a="$before" -v b="$after" -v n="$idle" 'BEGIN { printf "%.0f\t-\t-\n", (b - a) / n }'
             return
             ;;
     esac
@@ -249,6 +258,36 @@ measure_start() {
         wait $! 2>/dev/null || true
     done
 }
+# Memory for each of many idle connections, over and above what the processes had before, and with that. Each process has a server
+# and clients of its own.
+measure_idle() {
+    local crowd port share before after holders=()
+    share=$(((full + crowds - 1) / crowds))
+    for crowd in $(seq "$crowds"); do
+        port=$((7900 + 10 * crowd))
+        run crowd_server "$load" serve "$port"
+        run crowd "$wharf" proxy --listen "127.0.0.1:tcp/$((port + 5))=127.0.0.1:$port" --cores "$core"
+    done
+    sleep 1
+    before=$(memory crowd)
+    mkfifo "$scratch/crowd"
+    for crowd in $(seq "$crowds"); do
+        timeout 60 "$load" idle "127.0.0.1:$((7905 + 10 * crowd))" "$share" <"$scratch/crowd" >"$scratch/held$crowd" &
+        holders+=($!)
+    done
+    exec 9>"$scratch/crowd"
+    for crowd in $(seq "$crowds"); do
+        until grep -qs ready "$scratch/held$crowd"; do
+            kill -0 "${holders[crowd - 1]}" 2>/dev/null || { echo "not $share connections" >&2; return 1; }
+            sleep 0.1
+        done
+    done
+    after=$(memory crowd)
+    exec 9>&-
+    wait "${holders[@]}" || true
+    awk -v a="$before" -v b="$after" -v n="$((share * crowds))" \
+        'BEGIN { printf "idle_full\twharf\t%.0f\t%.0f\t%d\n", (b - a) / n, b / n, n }' >>"$figures"
+}
 figures=${FIGURES:-$scratch/figures}
 for metric in $metrics; do
     for round in $(seq "$rounds"); do
@@ -257,6 +296,7 @@ for metric in $metrics; do
             can "$metric" "$peer" || continue
             [ "$metric" != ports ] || { measure_ports; continue; }
             [ "$metric" != start ] || { measure_start; continue; }
+            [ "$metric" != idle_full ] || { measure_idle; continue; }
             measured=$(measure "$metric" "$peer") || { echo "$peer failed at $metric" >&2; continue; }
             printf '%s\t%s\t%s\n' "$metric" "$peer" "$measured" >>"$figures"
         done
@@ -264,9 +304,9 @@ for metric in $metrics; do
 done
 
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ //'), $(nproc) cores, Linux $(uname -r), load $(cut -d' ' -f1 /proc/loadavg), $(sysctl -n net.ipv4.tcp_congestion_control)"
-echo "versions: $("$wharf" --version); $(nginx -v 2>&1); $(haproxy -v 2>/dev/null | head -1); $(rinetd -v 2>&1 | head -1); $(socat -V 2>/dev/null | sed -n 2p); $(sslh -V 2>&1 | head -1)"
+echo "versions: $("$wharf" --version); $(nginx -v 2>&1); $(haproxy -v 2>/dev/null | head -1); $(rinetd -v 2>&1 | head -1); $(socat -V 2>/dev/null | sed -n 2p); $(sslh -V 2>&1 | head -1); $(sozu --version 2>/dev/null | head -1)"
 mkdir -p "${RESULTS:-perf/results}"
-awk -F '\t' -v OFS='\t' '
+awk -F '\t' -v OFS='\t' -v crowds="$crowds" '
     function median(list,   n, i, j, t, v) {
         n = split(list, v, " ")
         for (i = 2; i <= n; i++) for (j = i; j > 1 && v[j - 1] + 0 > v[j] + 0; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
@@ -318,7 +358,11 @@ awk -F '\t' -v OFS='\t' '
             else if (metric == "connect") { rows(metric, "/s", 1, 1.05, 0); rows(metric, "CPU s for 10,000", 2, 0.9, 1); rows(metric, "p99 us", 3, 1, 1) }
             else if (metric ~ /^ask/) { rows(metric, "/s", 1, metric == "ask50" ? 1.05 : "", 0); rows(metric, "CPU s for 10,000", 2, "", 1); rows(metric, "p99 us", 3, metric == "ask50" ? 1 : "", 1) }
             else if (metric == "udp") { rows(metric, "answers/s", 1, 1.3, 0); rows(metric, "CPU us a datagram", 2, 0.6, 1) }
-            else if (metric == "idle_full") row("idle, all the descriptors of a process, bytes a connection", median(all[metric, "wharf", 1]), 4096, "owed", 1, 1)
+            else if (metric == "idle_full") {
+                many_idle = "idle, " median(all[metric, "wharf", 3]) + 0 " connections in " crowds " processes, bytes each"
+                row(many_idle, median(all[metric, "wharf", 1]), 4096, "owed", 1, 1)
+                row(many_idle ", with what the processes have anyway", median(all[metric, "wharf", 2]), 4096, "owed", 1, 1)
+            }
             else { rows(metric, "bytes a connection", 1, "", 1); row("idle, bytes a connection, most", median(all[metric, "wharf", 1]), 4096, "owed", 1, 1) }
         }
         exit failed

@@ -20,7 +20,7 @@
 //! | names | [`resolve`] | what servers' names mean, by their time to live, on a thread of its own |
 //! | health | `health` | active checks, on a thread of its own |
 //! | plan | `plan`, `control` | what the workers go by, made anew on a reload |
-//! | told | `admin`, `access_log`, `notice` | metrics and status over HTTP, a line for what ended, what is worth telling |
+//! | told | `admin`, `access_log`, `notice`, `label` | metrics and status over HTTP, a line for what ended, what is worth telling |
 //! | another process | `handover` | takes this one's place, sockets and sessions |
 //! | sockets | `listen` | one for each port and worker, kept over reloads |
 //! | how much | `share` | what each worker may take on, by the descriptors there are |
@@ -61,6 +61,7 @@ mod counters;
 mod error;
 mod handover;
 mod health;
+mod label;
 mod listen;
 mod network;
 mod notice;
@@ -86,4 +87,4 @@ pub use notice::{Level, Notice};
 pub use run::Proxy;
 pub use running::Running;
 pub use shared::ListenPlace;
-pub use status::{ServerStatus, Status, UpstreamStatus};
+pub use status::{RouteStatus, ServerStatus, Status, UpstreamStatus};

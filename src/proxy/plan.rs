@@ -7,6 +7,7 @@
 use super::config::{self, Config, Place, Timeouts};
 use super::detect::Condition;
 use super::handover::{self, ServerNote};
+use super::label::{Label, Labels};
 use super::limits::Limits;
 use super::listen::Listening;
 use super::network::Network;
@@ -65,15 +66,6 @@ pub(super) struct Way {
     pub(super) send_proxy: Option<Version>,
     /// Servers see the client's address.
     pub(super) transparent: bool,
-}
-
-/// By which it is known where a connection went: all that is kept of that while it lasts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Label {
-    /// The listener's name.
-    pub(super) listener: Arc<str>,
-    /// The route's, and the upstream's, once one was chosen.
-    pub(super) route: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// The servers there are, by the names of their upstream and their own: a new plan goes on with what is known of them.
@@ -140,29 +132,30 @@ impl Plan {
             })
             .collect();
         servers.part_with(known);
-        let way = |listener: &Arc<str>, route: &config::Route| {
-            let (upstream_name, upstream) = &upstreams[route.upstream];
-            Way {
-                label: Arc::new(Label {
-                    listener: Arc::clone(listener),
-                    route: Some((route.name.as_str().into(), Arc::clone(upstream_name))),
-                }),
-                condition: route.condition.clone(),
-                index: route.upstream,
-                upstream: Arc::clone(upstream),
-                send_proxy: config.upstreams[route.upstream].send_proxy,
-                transparent: config.upstreams[route.upstream].transparent,
-            }
+        let mut labels = Labels::known(
+            before.into_iter().flat_map(|plan| &plan.services).flat_map(|service| service.labels()),
+        );
+        let way = |label: Arc<Label>, route: &config::Route| Way {
+            label,
+            condition: route.condition.clone(),
+            index: route.upstream,
+            upstream: Arc::clone(&upstreams[route.upstream].1),
+            send_proxy: config.upstreams[route.upstream].send_proxy,
+            transparent: config.upstreams[route.upstream].transparent,
         };
         let services = config.listeners.iter().map(|listener| {
             let name: Arc<str> = listener.name.as_str().into();
+            let ways = listener.routes.iter().map(|route| {
+                let upstream = Arc::clone(&upstreams[route.upstream].0);
+                way(labels.get(&name, Some((route.name.as_str().into(), upstream))), route)
+            });
             Arc::new(Service {
-                label: Arc::new(Label { listener: Arc::clone(&name), route: None }),
+                ways: ways.collect(),
+                label: labels.get(&name, None),
                 no_delay: listener.options.no_delay,
                 keep_alive: listener.options.keep_alive,
                 accept_proxy: listener.accept_proxy.clone(),
                 detect_timeout: listener.detect_timeout,
-                ways: listener.routes.iter().map(|route| way(&name, route)).collect(),
                 needs_bytes: listener.routes.iter().any(|route| route.condition.needs_bytes()),
             })
         });
@@ -178,6 +171,13 @@ impl Plan {
             share,
             handover: None,
         }
+    }
+}
+
+impl Service {
+    /// The labels of all that may come of it.
+    pub(super) fn labels(&self) -> impl Iterator<Item = &Arc<Label>> {
+        self.ways.iter().map(|way| &way.label).chain([&self.label])
     }
 }
 

@@ -145,3 +145,77 @@ impl std::fmt::Debug for Running {
         f.debug_struct("Running").field("shared", &self.shared).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Proxy;
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream, UdpSocket};
+    use std::sync::Weak;
+
+    /// Of a thousand reloads a connection that outlasts them would have kept a thousand tables.
+    #[test]
+    fn connections_and_sessions_keep_nothing_of_a_plan_that_was_replaced() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let config = |more: &str| {
+            let text = format!(
+                r#"
+                cores = [0]
+                upstream.a = {{ balance = "consistent-hash", servers = ["{}"{more}] }}
+                upstream.b.servers = ["{}"{more}]
+                [[listener]]
+                bind = ["127.0.0.1:tcp/0"]
+                to = "a"
+                [[listener]]
+                bind = ["127.0.0.1:udp/0"]
+                to = "b"
+                "#,
+                server.local_addr().unwrap(),
+                datagrams.local_addr().unwrap()
+            );
+            Config::from_toml(&text).unwrap()
+        };
+        let proxy = Proxy::bind(&config("")).unwrap().start().unwrap();
+        let places: Vec<SocketAddr> =
+            proxy.places().iter().map(|(_, place)| place.to_string().parse().unwrap()).collect();
+        let mut client = TcpStream::connect(places[0]).unwrap();
+        client.write_all(b"on").unwrap();
+        let mut far = server.accept().unwrap().0;
+        far.read_exact(&mut [0; 2]).unwrap();
+        let asks = UdpSocket::bind("127.0.0.1:0").unwrap();
+        asks.send_to(b"on", places[1]).unwrap();
+        let (_, session) = datagrams.recv_from(&mut [0; 2]).unwrap();
+        let plan = proxy.shared.plan.get();
+        let services: Vec<_> = plan.services.iter().map(Arc::downgrade).collect();
+        let upstreams: Vec<_> = plan.upstreams.iter().map(|(_, upstream)| Arc::downgrade(upstream)).collect();
+        drop(plan);
+        // It waits until the worker goes by the new one.
+        proxy.reload(&config(", \"127.0.0.1:9\"")).unwrap();
+        assert_eq!((proxy.totals().open(), proxy.totals().sessions()), (1, 1));
+        assert_eq!(services.iter().filter_map(Weak::upgrade).count(), 0, "services");
+        assert_eq!(upstreams.iter().filter_map(Weak::upgrade).count(), 0, "upstreams");
+        far.write_all(b"on").unwrap();
+        client.read_exact(&mut [0; 2]).unwrap();
+        asks.send_to(b"on", places[1]).unwrap();
+        assert_eq!(datagrams.recv_from(&mut [0; 2]).unwrap().1, session);
+        // What they do is counted where it was.
+        drop((client, far));
+        let end = Instant::now() + Duration::from_secs(20);
+        while proxy.totals().open() > 0 {
+            assert!(Instant::now() < end, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        proxy.reload(&config("")).unwrap();
+        let routes = proxy.status().routes;
+        let routes: Vec<_> = routes
+            .iter()
+            .map(|route| (route.transport, &*route.upstream, route.ended, route.bytes_up, route.bytes_down))
+            .collect();
+        assert_eq!(
+            routes,
+            [("tcp", "a", 1, 2, 2), ("tcp", "", 0, 0, 0), ("udp", "b", 0, 0, 0), ("udp", "", 0, 0, 0)]
+        );
+    }
+}

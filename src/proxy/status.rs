@@ -2,11 +2,12 @@
 
 use super::config::Transport;
 use super::counters::Totals;
+use super::label::Went;
 use super::plan::Plan;
 use super::shared::Shared;
 use crate::sys::socket_options;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -37,8 +38,29 @@ pub struct Status {
     pub log_written: u64,
     /// Records dropped: the log was too slow, or could not be written.
     pub log_dropped: u64,
+    /// What went by each route of the listeners there are.
+    pub routes: Vec<RouteStatus>,
     /// Where connections go.
     pub upstreams: Vec<UpstreamStatus>,
+}
+
+/// A route of a listener, for one transport; or, without a name, what never had one there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RouteStatus {
+    /// `tcp`: connections; `udp`: sessions.
+    pub transport: &'static str,
+    /// The listener's name.
+    pub listener: String,
+    /// The route's; empty for those that had none.
+    pub route: String,
+    /// Where it leads; empty for those that had none.
+    pub upstream: String,
+    /// Connections, or sessions, that have ended since it is there.
+    pub ended: u64,
+    /// Bytes of those from clients to servers.
+    pub bytes_up: u64,
+    /// Bytes of those from servers to clients.
+    pub bytes_down: u64,
 }
 
 /// An upstream.
@@ -107,9 +129,41 @@ impl Status {
             uncounted_clients: plan.limits.uncounted(),
             log_written: shared.access_log.as_ref().map_or(0, |log| log.written()),
             log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
+            routes: routes(&plan),
             upstreams: upstreams.collect(),
         }
     }
+}
+
+/// What went by the routes of all listeners, for each transport that those take, or took until now.
+fn routes(plan: &Plan) -> Vec<RouteStatus> {
+    let places = plan.listening.iter().flatten();
+    let there: HashSet<_> =
+        places.map(|listening| (listening.endpoint.listener, listening.endpoint.transport)).collect();
+    let (mut routes, mut seen) = (Vec::new(), HashSet::new());
+    for (number, service) in plan.services.iter().enumerate() {
+        for (transport, name) in [(Transport::Tcp, "tcp"), (Transport::Udp, "udp")] {
+            for label in service.labels() {
+                let Went { ended, bytes: [bytes_up, bytes_down] } = label.went(transport);
+                let is_there = ended > 0 || there.contains(&(number, transport));
+                // Several routes may be called the same.
+                if is_there && seen.insert((transport, label.names())) {
+                    let [listener, route, upstream] = label.names().map(str::to_owned);
+                    let transport = name;
+                    routes.push(RouteStatus {
+                        transport,
+                        listener,
+                        route,
+                        upstream,
+                        ended,
+                        bytes_up,
+                        bytes_down,
+                    });
+                }
+            }
+        }
+    }
+    routes
 }
 
 /// What the kernel dropped at the sockets for datagrams, each once whoever has it.
@@ -123,4 +177,48 @@ fn lost(plan: &Plan) -> u64 {
         })
         .collect();
     lost.into_values().map(u64::from).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ListenPlace;
+    use super::super::config::Config;
+    use super::super::control::State;
+    use super::super::listen::Sockets;
+    use super::super::share::Budget;
+    use super::*;
+    use std::net::UdpSocket;
+    use std::sync::Arc;
+
+    #[test]
+    fn routes_are_told_once_and_so_are_datagrams_that_find_no_room() {
+        let text = "upstream.a.servers = [\"127.0.0.1:9\"]\n[[listener]]\nbind = [\"127.0.0.1:any/0\"]\nroute = [{ to = \"a\", from = [\"192.0.2.0/24\"] }, { to = \"a\" }]\n";
+        let config = Config::from_toml(text).unwrap();
+        let sockets = Sockets::default().open(&config, 1).unwrap();
+        let is_udp = |endpoint: &&Arc<super::super::shared::Endpoint>| endpoint.transport == Transport::Udp;
+        let ListenPlace::Internet(at) = sockets.endpoints.iter().find(is_udp).unwrap().place else {
+            panic!("a port")
+        };
+        let budget = Budget::count(&sockets, 1);
+        let mut state = State::new(&config, sockets, budget, &|| true).unwrap();
+        let mut plan = state.plan(None);
+        // Another worker has the same sockets.
+        plan.listening = Arc::new(vec![plan.listening[0].clone(), plan.listening[0].clone()]);
+        let shared = Shared::new(plan, None, 2);
+        let lost = || Status::of(&shared, Instant::now(), Instant::now()).datagrams_lost;
+        assert_eq!(lost(), 0);
+        // Of each transport both routes, which are called the same, and what has none.
+        let status = Status::of(&shared, Instant::now(), Instant::now());
+        let names = status.routes.iter().map(|route| (route.transport, &*route.upstream));
+        assert_eq!(names.collect::<Vec<_>>(), [("tcp", "a"), ("tcp", ""), ("udp", "a"), ("udp", "")]);
+        // Nobody receives.
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sent = (0..2_000).filter(|_| client.send_to(&[0; 60_000], at).is_ok()).count();
+        let first = lost();
+        assert!(first > 0 && first < sent as u64, "{first} of {sent}");
+        for _ in 0..7 {
+            client.send_to(&[0; 60_000], at).unwrap();
+        }
+        assert_eq!(lost(), first + 7, "each once");
+    }
 }

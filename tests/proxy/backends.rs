@@ -250,6 +250,35 @@ fn a_server_in_the_file_system_with_a_full_queue_is_waited_for_beside_one_that_i
     drop(listener);
 }
 
+/// It was not tried in earnest: once the one that was tried instead has failed, there may be room.
+#[test]
+fn a_server_in_the_file_system_whose_queue_was_full_is_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("full");
+    let (listener, _waiting) = full(&path);
+    let (deaf, _others) = deaf();
+    let servers = [format!("unix:{}", path.display()), deaf.local_addr().unwrap().to_string()];
+    let mut config = config("127.0.0.1:tcp/0", &servers);
+    config.cores = vec![0];
+    config.timeouts.connect = Duration::from_millis(700);
+    let (proxy, address) = start(&config);
+    let mut client = connect(address);
+    client.write_all(b"ask").unwrap();
+    until("the other one is tried", || proxy.totals().tcp.attempts == 2);
+    thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut connection.try_clone().unwrap(), &mut connection);
+            });
+        }
+    });
+    let mut answer = [0; 3];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"ask");
+    let failed: Vec<_> = proxy.status().upstreams[0].servers.iter().map(|server| server.failed).collect();
+    assert_eq!((failed, proxy.totals().tcp.attempts), (vec![0, 1], 3));
+}
+
 /// That it accepts does not make up for it.
 #[test]
 fn a_server_that_accepts_and_dies_at_once_is_taken_out() {
@@ -266,6 +295,50 @@ fn a_server_that_accepts_and_dies_at_once_is_taken_out() {
     assert_eq!(failed, 3);
     let servers = proxy.status().upstreams[0].servers.clone();
     assert_eq!((servers[0].ejected, servers[0].failed, servers[1].failed), (true, 3, 0), "{servers:?}");
+}
+
+/// Only failures in a row count: an answer makes them good, and so does an end without one.
+#[test]
+fn a_server_that_answers_or_ends_well_in_between_stays() {
+    let server = serve(|mut connection| {
+        let mut asked = [0; 3];
+        let _ = connection.read(&mut asked);
+        match &asked {
+            b"die" => reset(connection),
+            b"ask" => connection.write_all(b"ask").unwrap(),
+            b"hey" => {
+                connection.write_all(b"hey").unwrap();
+                let _ = connection.read(&mut asked);
+            }
+            _ => {}
+        }
+    });
+    let mut config = config("127.0.0.1:tcp/0", &[server.to_string()]);
+    config.cores = vec![0];
+    let hour = Duration::from_secs(3_600);
+    config.upstreams[0].ejection = Ejection { failures: 3, first: hour, longest: hour };
+    let (proxy, address) = start(&config);
+    let say = |word: &[u8]| {
+        let ended = proxy.totals().closed();
+        let mut client = connect(address);
+        client.write_all(word).unwrap();
+        let _ = read_all(&mut client);
+        drop(client);
+        until("it has ended", || proxy.totals().closed() == ended + 1);
+        let server = proxy.status().upstreams[0].servers[0].clone();
+        (server.failed, server.ejected)
+    };
+    for good in [b"ask", b"end"] {
+        let before = say(good).0;
+        assert_eq!([say(b"die"), say(b"die")], [(before + 1, false), (before + 2, false)]);
+        assert_eq!(say(good), (before + 2, false));
+    }
+    // One that was answered and goes on has its say, too.
+    assert_eq!([say(b"die"), say(b"die")].map(|(_, out)| out), [false; 2]);
+    let mut stays = connect(address);
+    stays.write_all(b"hey").unwrap();
+    stays.read_exact(&mut [0; 3]).unwrap();
+    assert_eq!([say(b"die"), say(b"die"), say(b"die")].map(|(_, out)| out), [false, false, true]);
 }
 
 #[test]

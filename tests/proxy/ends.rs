@@ -1,8 +1,13 @@
 //! How connections end: in halves, by resets, by silence, by force.
 
+use crate::network::in_a_network_of_its_own;
 use crate::setup::{accept, before, config, connect, echo, listen, pair, read_all, reset, start, until};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -86,6 +91,86 @@ fn a_reset_after_the_half_of_the_other_has_ended() {
     reset(client);
     is_reset(&mut server);
     until("its end", || proxy.totals().ended.client_reset == 1);
+}
+
+#[test]
+fn a_reset_of_the_client_behind_the_end_of_its_half() {
+    let (proxy, mut client, mut server) = pair();
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut server).unwrap(), b"question");
+    // Its answer is under way.
+    server.write_all(b"ans").unwrap();
+    until("it came", || proxy.totals().tcp.bytes_down == 3);
+    reset(client);
+    until("its end", || proxy.totals().ended.client_reset == 1);
+    let error = server.write_all(b"wer").and_then(|()| server.read(&mut [0]).map(drop)).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+}
+
+#[test]
+fn a_reset_of_the_server_after_the_half_of_the_client_has_ended() {
+    let (proxy, mut client, mut server) = pair();
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut server).unwrap(), b"question");
+    server.write_all(b"ans").unwrap();
+    until("it came", || proxy.totals().tcp.bytes_down == 3);
+    reset(server);
+    is_reset(&mut client);
+    until("its end", || proxy.totals().ended.server_reset == 1);
+}
+
+/// Sends, or receives, without end: until it is to stop, or the other end is gone.
+fn stream(connection: &TcpStream, sends: bool, stop: &Arc<AtomicBool>) -> JoinHandle<std::io::Result<()>> {
+    let (mut connection, stop) = (connection.try_clone().unwrap(), Arc::clone(stop));
+    std::thread::spawn(move || {
+        let mut block = vec![5; 256 << 10];
+        while !stop.load(Ordering::Relaxed) {
+            if sends {
+                connection.write_all(&block)?;
+                continue;
+            }
+            match connection.read(&mut block)? {
+                0 => panic!("an end and no reset"),
+                length => assert!(block[..length].iter().all(|&byte| byte == 5)),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// While bytes go by pipes: each end as the one that sends, and as the one that does not.
+#[test]
+fn resets_amid_bulk_come_through_and_leave_nothing() {
+    const ROUNDS: u64 = 5;
+    let listener = listen();
+    let mut config = config("127.0.0.1:tcp/0", &[listener.local_addr().unwrap().to_string()]);
+    config.upstreams[0].ejection.failures = 0;
+    let (proxy, address) = start(&config);
+    for _ in 0..ROUNDS {
+        for (client_sends, client_resets) in [(true, true), (true, false), (false, true), (false, false)] {
+            let (client, server) = (connect(address), accept(&listener));
+            let before = proxy.totals().tcp.bytes_spliced;
+            let (stop, go_on) = (Arc::default(), Arc::default());
+            let stop_of = |resets: bool| if resets { &stop } else { &go_on };
+            let at_client = stream(&client, client_sends, stop_of(client_resets));
+            let at_server = stream(&server, !client_sends, stop_of(!client_resets));
+            until("it is bulk", || proxy.totals().tcp.bytes_spliced > before + (8 << 20));
+            stop.store(true, Ordering::Relaxed);
+            let (resets, its, others) = match client_resets {
+                true => (client, at_client, at_server),
+                false => (server, at_server, at_client),
+            };
+            its.join().unwrap().unwrap();
+            reset(resets);
+            let error = others.join().unwrap().unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+        }
+    }
+    until("all have ended", || proxy.totals().open() == 0);
+    let ended = proxy.totals().ended;
+    assert_eq!((ended.client_reset, ended.server_reset), (2 * ROUNDS, 2 * ROUNDS), "{ended:?}");
 }
 
 /// Writes as long as it is taken: until nothing was for a while.
@@ -196,6 +281,37 @@ fn silence_ends_a_connection() {
     }
     assert_eq!(read_all(&mut silent).unwrap(), b"");
     assert_eq!((proxy.totals().ended.idle, proxy.totals().open()), (1, 1));
+}
+
+/// A name server that says nothing must not hold up whoever wants to end it.
+#[test]
+fn a_start_that_waits_for_a_name_can_be_ended() {
+    let name = "ends::a_start_that_waits_for_a_name_can_be_ended";
+    in_a_network_of_its_own(name, &["--mount"], || {
+        let silent = std::net::UdpSocket::bind("127.0.0.1:53").unwrap();
+        silent.set_read_timeout(Some(crate::setup::PATIENCE)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let servers = directory.path().join("resolv.conf");
+        std::fs::write(&servers, "nameserver 127.0.0.1\n").unwrap();
+        let mount =
+            Command::new("mount").arg("--bind").arg(&servers).arg("/etc/resolv.conf").status().unwrap();
+        assert!(mount.success(), "mount(8)");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wharf"))
+            .args(["proxy", "--listen", "127.0.0.1:tcp/0=a.name.example:80"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        silent.recv(&mut [0; 512]).expect("a question");
+        let id = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let began = Instant::now();
+        let status = child.wait().unwrap();
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(status.success() && said.is_empty(), "{status}: {said}");
+        // The question alone is waited for longer.
+        assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
+    });
 }
 
 #[test]

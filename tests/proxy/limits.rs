@@ -1,5 +1,6 @@
 //! How much it takes on: silent clients, descriptors, memory, ports.
 
+use crate::network::in_a_network_of_its_own;
 use crate::setup::{PATIENCE, command, config, connect, echo, listen, read_all, serve_at, start, until};
 use crate::skip::skip;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -226,34 +227,16 @@ fn what_cannot_be_done_is_said() {
     assert!(code == Some(1) && said.contains("cannot run on CPU 99999"), "{said}");
 }
 
-/// Set for the process that this test becomes in a network of its own.
-const INSIDE: &str = "WHARF_TEST_FEW_PORTS";
 /// Ports from which the host may connect there.
 const PORTS: usize = 10;
 
 #[test]
 fn without_ports_clients_are_reset_and_counted_and_later_served() {
-    if std::env::var_os(INSIDE).is_some() {
-        return with_few_ports();
-    }
     let name = "limits::without_ports_clients_are_reset_and_counted_and_later_served";
-    let unshare = |command: &[&std::ffi::OsStr]| {
-        let arguments = ["--net", "--map-root-user"].map(std::ffi::OsStr::new);
-        std::process::Command::new("unshare").args(arguments).args(command).env(INSIDE, "1").output()
-    };
-    if !unshare(&["true".as_ref()]).is_ok_and(|output| output.status.success()) {
-        return skip("a host without ports: it takes a network namespace of its own");
-    }
-    let test = std::env::current_exe().unwrap();
-    let output =
-        unshare(&[test.as_os_str(), "--exact".as_ref(), name.as_ref(), "--nocapture".as_ref()]).unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    in_a_network_of_its_own(name, &[], with_few_ports);
 }
 
 fn with_few_ports() {
-    wharf::sys::link::set_up("lo", true).unwrap();
     std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", format!("40000 {}", 40_000 + PORTS - 1))
         .unwrap();
     let server = serve_at("127.0.0.9:7000", |mut connection| {

@@ -4,6 +4,7 @@
 mod backends;
 mod ends;
 mod limits;
+mod network;
 mod setup;
 #[path = "../support/skip.rs"]
 mod skip;

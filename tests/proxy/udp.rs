@@ -1,5 +1,6 @@
 //! Datagrams and sessions.
 
+use crate::network::in_a_network_of_its_own;
 use crate::setup::{PATIENCE, config, start, until};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -178,6 +179,25 @@ fn sessions_that_are_answered_stay_in_a_flood() {
     assert_eq!((proxy.totals().udp.opened, proxy.totals().udp.evicted), (24, 21));
     others.iter().for_each(asks);
     assert_eq!(proxy.totals().udp.opened, 24);
+}
+
+/// As on a host without IPv6, or with one of two uplinks down.
+#[test]
+fn a_server_that_this_host_has_no_way_to_is_passed_over() {
+    let name = "udp::a_server_that_this_host_has_no_way_to_is_passed_over";
+    in_a_network_of_its_own(name, &[], || {
+        let mut servers: Vec<_> = (1..=5).map(|last| format!("192.0.2.{last}:9")).collect();
+        servers.push("[2001:db8::1]:9".to_owned());
+        servers.push(server().to_string());
+        let mut config = config("127.0.0.1:udp/0", &servers);
+        config.cores = vec![0];
+        let (proxy, address) = start(&config);
+        for _ in 0..4 {
+            ask(&client(), address, b"where");
+        }
+        let failed: u64 = proxy.status().upstreams[0].servers.iter().map(|server| server.failed).sum();
+        assert_eq!((proxy.totals().udp.opened, proxy.totals().udp.no_session, failed), (4, 0, 0));
+    });
 }
 
 #[test]

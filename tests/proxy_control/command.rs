@@ -27,7 +27,7 @@ fn check_says_right_or_what_is_wrong_where() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
     let expected = format!(
-        "wharf: {}, line 2, key `servers`: `10.0.0.1:http`: no port behind the `:`\n",
+        "wharf: {}, line 2, key `servers`: `10.0.0.1:http`: no port from 1 to 65535 behind the `:`\n",
         file.display()
     );
     assert_eq!(said, expected);

@@ -94,6 +94,35 @@ fn what_ended_is_in_the_log_with_the_wires_truth() {
     );
 }
 
+/// What a client takes until it is known where it goes is its own time, and no server's.
+#[test]
+fn the_time_to_connect_is_the_servers() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("access.jsonl");
+    let text = format!(
+        r#"
+        log.access = "{}"
+        upstream.a.servers = ["{}"]
+        [[listener]]
+        bind = ["127.0.0.1:tcp/0"]
+        route = [{{ to = "a", spoken = ["ssh"] }}]
+        "#,
+        log.display(),
+        named("a")
+    );
+    let (proxy, places) = super::setup::start(&text);
+    let mut client = connect(places[0]);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    client.write_all(b"SSH-2.0-late\r\n").unwrap();
+    assert_eq!(read(&mut client, 1), "a");
+    drop(client);
+    proxy.stop();
+    proxy.wait().unwrap();
+    let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&log).unwrap()).unwrap();
+    let seconds = |key: &str| line[key].as_f64().unwrap();
+    assert!(seconds("seconds") >= 1.0 && seconds("connect_seconds") < 0.9, "{line}");
+}
+
 #[test]
 fn a_log_that_cannot_be_opened_is_told_at_the_start() {
     let server = named("a");

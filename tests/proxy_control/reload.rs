@@ -1,6 +1,6 @@
 //! Reloads under load: nobody who is there notices.
 
-use super::setup::{config, connect, named, named_udp, read, start, until};
+use super::setup::{all_descriptors, config, connect, named, named_udp, read, start, until};
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,9 +15,7 @@ const RELOADS: usize = 100;
 #[test]
 fn a_hundred_reloads_break_no_connection_and_no_session() {
     // Two descriptors at each of three ends, for connections and sessions.
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let all = rustix::process::Rlimit { current: limit.maximum, ..limit };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, all).unwrap();
+    all_descriptors();
     let [a, b] = ["a", "b"].map(named);
     let [c, d] = ["c", "d"].map(named_udp);
     // Now and then there are two places more, and other options.

@@ -1,6 +1,6 @@
 //! One port, several protocols and names.
 
-use super::setup::{ask, connect, hello, named, named_udp, read, start, until};
+use super::setup::{all_descriptors, ask, connect, hello, named, named_udp, read, start, until};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use wharf::proxy::Running;
@@ -71,14 +71,42 @@ fn a_byte_at_a_time_is_the_same() {
 
 #[test]
 fn a_silent_client_gets_the_server_that_speaks_first() {
+    const CLIENTS: u64 = 1_000;
+    all_descriptors();
     let (proxy, address) = demux();
-    let mut streams: Vec<_> = (0..50).map(|_| connect(address)).collect();
-    until("all are accepted", || proxy.totals().tcp.accepted == 50);
+    let mut streams: Vec<_> = (0..CLIENTS).map(|_| connect(address)).collect();
+    until("all are accepted", || proxy.totals().tcp.accepted == CLIENTS);
     for stream in &mut streams {
         assert_eq!(read(stream, 4), "rest");
     }
     // One that began and stopped.
     assert_eq!(ask(address, b"SS", 6), "restSS");
+}
+
+/// A head may be longer than anybody looks, or its end may never come.
+#[test]
+fn the_host_counts_without_the_end_of_the_head() {
+    let (_proxy, address) = demux();
+    let head = b"GET / HTTP/1.1\r\nHost: www.example\r\nCookie: a=b";
+    assert_eq!(ask(address, head, 4), "web.", "when the wait is over");
+    let long = [&head[..], &[b'x'; wharf::proxy::detect::MOST]].concat();
+    assert_eq!(ask(address, &long, 4), "web.", "at once");
+    assert_eq!(ask(address, b"GET / HTTP/1.1\r\nCookie: a=b\r\nHost: www.exam", 4), "rest");
+}
+
+#[test]
+fn a_client_that_is_reset_before_it_has_a_route_is_nobodys() {
+    let (proxy, address) = demux();
+    for (number, said) in (1..).zip([&b""[..], b"S", b"GET / HT"]) {
+        let mut stream = connect(address);
+        stream.write_all(said).unwrap();
+        until("it is accepted", || proxy.totals().tcp.accepted == number);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(stream);
+        until("it has ended", || proxy.totals().ended.client_reset == number);
+    }
+    assert_eq!((proxy.totals().open(), proxy.totals().tcp.attempts), (0, 0));
 }
 
 #[test]

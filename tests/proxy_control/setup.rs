@@ -64,6 +64,13 @@ pub(crate) fn connect(to: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Has this process as many as it may: it is all ends of what the proxy has.
+pub(crate) fn all_descriptors() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let all = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, all).unwrap();
+}
+
 /// What comes first, up to so many bytes; fewer at the end.
 pub(crate) fn read(stream: &mut TcpStream, length: usize) -> String {
     let mut bytes = Vec::new();

@@ -302,6 +302,49 @@ fn what_was_counted_and_known_of_servers_goes_on() {
     proxy.signal(Signal::TERM);
 }
 
+/// Those whose server has answered are known as such to the new process.
+#[test]
+fn sessions_that_were_answered_stay_in_a_flood_after_an_upgrade() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("proxy.toml");
+    let text = format!(
+        r#"
+        cores = [0]
+        limits.sessions = 3
+        upstream.a.servers = ["{}"]
+        [[listener]]
+        bind = ["127.0.0.1:udp/0"]
+        to = "a"
+        "#,
+        server.local_addr().unwrap()
+    );
+    std::fs::write(&file, text).unwrap();
+    // It answers one client only, with the port that it was asked from.
+    thread::spawn(move || {
+        let mut bytes = [0; 16];
+        while let Ok((length, from)) = server.recv_from(&mut bytes) {
+            if &bytes[..length] == b"?" {
+                let _ = server.send_to(from.port().to_string().as_bytes(), from);
+            }
+        }
+    });
+    let mut proxy = Generations::start(&["--config", file.to_str().unwrap()], &[]);
+    let udp = proxy.address("udp");
+    proxy.line("at work");
+    let known = client(udp);
+    let port = exchange(&known);
+    proxy.upgrade();
+    let flood: Vec<_> = (0..20).map(|_| client(udp)).collect();
+    for client in &flood {
+        client.send(b"false").unwrap();
+    }
+    assert_eq!(exchange(&known), port, "it is the same session");
+    proxy.signal(Signal::TERM);
+    let account = proxy.line("udp: 22 sessions");
+    assert!(account.contains(" 18 evicted "), "{account}");
+}
+
 #[test]
 fn who_waits_when_it_is_to_end_is_served() {
     let listen = format!("127.0.0.1:tcp/0={}", named("a"));

@@ -11,7 +11,7 @@
 mod output;
 
 use super::config::Transport;
-use super::plan::Label;
+use super::label::Label;
 use super::upstream::Server;
 use crate::sys::tcp_info::TcpInfo;
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};

@@ -5,7 +5,7 @@ use super::*;
 use std::io::Write;
 
 fn label(route: Option<(Arc<str>, Arc<str>)>) -> Arc<Label> {
-    Arc::new(Label { listener: "front".into(), route })
+    Arc::new(Label::new("front".into(), route))
 }
 
 fn record(number: u64) -> Record {

@@ -1,6 +1,6 @@
 //! The status in the text format of Prometheus (version 0.0.4).
 
-use super::super::status::{ServerStatus, Status};
+use super::super::status::{RouteStatus, ServerStatus, Status};
 use std::fmt::{Display, Write};
 
 /// What the format calls itself.
@@ -11,6 +11,8 @@ pub(super) fn text(status: &Status) -> String {
     let mut out = Text(String::with_capacity(4096));
     let Status { totals, .. } = status;
     let tcp = &totals.tcp;
+    out.head("build_info", "gauge", "Always 1; which version it is.");
+    out.sample("build_info", &[("version", status.version)], 1);
     out.one("uptime_seconds", "gauge", "Since the start.", status.uptime_seconds);
     out.one("workers", "gauge", "Worker threads.", status.workers);
     out.one("draining", "gauge", "1 while no new clients are taken.", u8::from(status.draining));
@@ -92,7 +94,25 @@ pub(super) fn text(status: &Status) -> String {
     server(out_ref, "server_active", "gauge", "Connections and sessions it has.", &|s| s.active.into());
     server(out_ref, "server_chosen_total", "counter", "How often it was chosen.", &|s| s.chosen);
     server(out_ref, "server_failed_total", "counter", "How often it failed.", &|s| s.failed);
+    let help = "Connections and sessions that ended, by route; empty: those without one.";
+    out.head("route_ended_total", "counter", help);
+    for route in &status.routes {
+        out.sample("route_ended_total", &names(route), route.ended);
+    }
+    out.head("route_bytes_total", "counter", "Payload of those, up to servers and down to clients.");
+    for route in &status.routes {
+        for (direction, bytes) in [("up", route.bytes_up), ("down", route.bytes_down)] {
+            let labels = [&names(route)[..], &[("direction", direction)]].concat();
+            out.sample("route_bytes_total", &labels, bytes);
+        }
+    }
     out.0
+}
+
+/// By which a route is known.
+fn names(route: &RouteStatus) -> [(&'static str, &str); 4] {
+    let RouteStatus { transport, listener, route, upstream, .. } = route;
+    [("transport", transport), ("listener", listener), ("route", route), ("upstream", upstream)]
 }
 
 struct Text(String);

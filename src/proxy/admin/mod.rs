@@ -10,6 +10,7 @@
 //! operator, not for clients. There is no access control but the address.
 
 mod metrics;
+mod process;
 
 use super::status::Status;
 use mio::unix::SourceFd;
@@ -109,7 +110,9 @@ fn response(line: &str, status: &impl Fn() -> Status) -> Vec<u8> {
     let path = target.split('?').next().unwrap_or_default();
     let plain = "text/plain; charset=utf-8";
     let (code, kind, body) = match (method, path) {
-        ("GET" | "HEAD", "/metrics") => ("200 OK", metrics::CONTENT_TYPE, metrics::text(&status())),
+        ("GET" | "HEAD", "/metrics") => {
+            ("200 OK", metrics::CONTENT_TYPE, metrics::text(&status()) + &process::text())
+        }
         ("GET" | "HEAD", "/status") => {
             let json = serde_json::to_string_pretty(&status()).unwrap_or_default();
             ("200 OK", "application/json", json + "\n")
@@ -132,8 +135,9 @@ fn response(line: &str, status: &impl Fn() -> Status) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::super::counters::Totals;
-    use super::super::status::{ServerStatus, UpstreamStatus};
+    use super::super::status::{RouteStatus, ServerStatus, UpstreamStatus};
     use super::*;
+    use std::collections::HashSet;
 
     fn status(draining: bool) -> Status {
         let mut totals = Totals::default();
@@ -163,6 +167,15 @@ mod tests {
             uncounted_clients: 0,
             log_written: 0,
             log_dropped: 0,
+            routes: vec![RouteStatus {
+                transport: "tcp",
+                listener: "front".to_owned(),
+                route: "all".to_owned(),
+                upstream: "web".to_owned(),
+                ended: 4,
+                bytes_up: 5,
+                bytes_down: 6,
+            }],
             upstreams: vec![UpstreamStatus { name: "web".to_owned(), servers: vec![server] }],
         }
     }
@@ -173,6 +186,31 @@ mod tests {
         let mut text = String::new();
         let _ = stream.read_to_string(&mut text);
         text
+    }
+
+    /// Each sample stands behind the type of its family, each family is there once, each line of samples, too, and what counts up
+    /// is called a total.
+    fn is_in_the_format(text: &str) {
+        let (mut family, mut families, mut samples) = (String::new(), HashSet::new(), HashSet::new());
+        for line in text.lines() {
+            let mut words = line.split(' ');
+            match (words.next().unwrap(), words.next().unwrap_or_default()) {
+                ("#", "HELP") => {}
+                ("#", "TYPE") => {
+                    family = words.next().expect(line).to_owned();
+                    assert!(families.insert(family.clone()), "twice: {line}");
+                    let kind = words.next().expect(line);
+                    assert_eq!(family.ends_with("_total"), kind == "counter", "{line}");
+                }
+                _ => {
+                    let (sample, value) = line.rsplit_once(' ').expect(line);
+                    assert!(value.parse::<f64>().is_ok(), "{line}");
+                    assert_eq!(sample.split('{').next(), Some(&*family), "{line}");
+                    assert!(samples.insert(sample.to_owned()), "twice: {line}");
+                }
+            }
+        }
+        assert!(families.len() > 20 && text.ends_with('\n'));
     }
 
     #[test]
@@ -197,12 +235,17 @@ mod tests {
             "wharf_proxy_connections_ended_total{reason=\"complete\"} 5",
             "wharf_proxy_bytes_total{transport=\"udp\",direction=\"down\"} 0",
             "wharf_proxy_icmp_unreachable_total 3",
+            "wharf_proxy_build_info{version=\"0\"} 1",
+            "wharf_proxy_route_ended_total{transport=\"tcp\",listener=\"front\",route=\"all\",upstream=\"web\"} 4",
+            "wharf_proxy_route_bytes_total{transport=\"tcp\",listener=\"front\",route=\"all\",upstream=\"web\",direction=\"down\"} 6",
+            "# TYPE process_open_fds gauge",
             "wharf_proxy_server_up{upstream=\"web\",server=\"a\\\"b\"} 0",
             "wharf_proxy_server_ejected{upstream=\"web\",server=\"a\\\"b\"} 1",
         ] {
             assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
         }
         let (head, body) = metrics.split_once("\r\n\r\n").unwrap();
+        is_in_the_format(body);
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
         let json = get("/status");
         let json: serde_json::Value = serde_json::from_str(json.split_once("\r\n\r\n").unwrap().1).unwrap();

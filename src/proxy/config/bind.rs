@@ -114,6 +114,9 @@ impl FromStr for Bind {
                 })?)
             }
         };
+        if rule.starts_with(|c: char| c.is_ascii_digit()) && !rule.contains('/') {
+            return Err(error(&format!("a port alone: write tcp/{rule}, udp/{rule} or any/{rule}")));
+        }
         match rule.parse::<Rule>() {
             Ok(Rule::Ports(ports)) if ports.protocol == Protocol::Sctp => {
                 Err(error("SCTP cannot be proxied: tcp, udp or any"))
@@ -181,7 +184,8 @@ mod tests {
             ("port 80", "on ports"),
             ("127.0.0.1:tcp/80x", "`127.0.0.1:tcp/80x`: column 17"),
             ("tcp/99999", "`tcp/99999`: column 5"),
-            ("8081", "`8081`: a protocol stands before ports: tcp/8081"),
+            ("8081", "write tcp/8081, udp/8081 or any/8081"),
+            ("80-90", "write tcp/80-90, udp/80-90 or any/80-90"),
             ("foo/80", "`foo/80`: a proxy listens on tcp, udp or any"),
             ("unix:", "no path"),
             ("fd:", "no name"),

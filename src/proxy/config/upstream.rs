@@ -109,9 +109,13 @@ impl Place {
             return Ok(Self::Address { address, port: None });
         }
         let (name, port) = match text.rsplit_once(':') {
-            Some((name, digits)) => {
-                (name, Some(port(digits).ok_or_else(|| format!("`{text}`: no port behind the `:`"))?))
-            }
+            Some((name, digits)) => (
+                name,
+                Some(
+                    port(digits)
+                        .ok_or_else(|| format!("`{text}`: no port from 1 to 65535 behind the `:`"))?,
+                ),
+            ),
             None => (text, None),
         };
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');

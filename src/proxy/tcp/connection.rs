@@ -1,8 +1,9 @@
 //! A client's connection and the one to its server.
 
 use super::super::counters::TcpCounters;
+use super::super::label::Label;
 use super::super::limits::Admission;
-use super::super::plan::{Label, Service, Way};
+use super::super::plan::{Service, Way};
 use super::super::token::Token;
 use super::super::upstream::{Held, Server};
 use super::super::wheel::Tick;

@@ -47,6 +47,7 @@ impl Tcp {
         let Some(mut connection) = self.connections.remove(number) else { return };
         connection.count(&cx.counters.tcp);
         counter.add(1);
+        connection.label().count(Transport::Tcp, [connection.up.bytes, connection.down.bytes]);
         self.log(cx, &connection, counter);
         self.wheel.disarm(number);
         connection.up.dissolve(&mut self.tools);

@@ -1,8 +1,8 @@
 //! One direction of a connection: bytes from one socket to another.
 //!
 //! Bytes go through a buffer that all connections of a worker share, and what the receiving socket does not take is kept
-//! in memory of its own until it does, as much as that is; nothing more is read meanwhile. Where reads keep filling the buffer, bytes go through
-//! a pipe instead (splice(2)), by reference. A connection that is idle holds neither.
+//! in memory of its own until it does, as much as that is; nothing more is read meanwhile. Where reads keep filling the
+//! buffer, bytes go through a pipe instead (splice(2)), by reference. A connection that is idle holds neither.
 
 use super::pipes::{Pipe, Pipes};
 use super::side::Side;

@@ -206,6 +206,13 @@ impl Tcp {
         connection.last = if connection.open { self.wheel.tick(cx.now) } else { connection.last };
         connection.note(end, event);
         if connection.way.is_none() {
+            // It is gone: what it said before that is no server's.
+            if event.is_error()
+                && let Ok(Err(error)) = sockopt::socket_error(&connection.client.socket)
+            {
+                self.broken(cx, number, Broken { end: End::Client, error });
+                return;
+            }
             let patience = if connection.client.hung_up { Patience::Over } else { Patience::Left };
             if self.go_on(cx, number, patience) {
                 self.set_deadline(number);

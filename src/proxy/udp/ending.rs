@@ -76,6 +76,7 @@ impl Udp {
     pub(super) fn end(&mut self, cx: Context<'_>, number: u32, counter: &Counter) {
         let Some(session) = self.sessions.remove(number) else { return };
         counter.add(1);
+        session.label.count(Transport::Udp, session.bytes);
         self.log(cx, &session, counter);
         self.by_key.remove(&session.key);
         self.recency.remove(number);

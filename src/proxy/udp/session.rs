@@ -2,9 +2,10 @@
 
 use super::super::config::Transport;
 use super::super::detect::{self, Choice, Patience};
+use super::super::label::Label;
 use super::super::limits::Admission;
 use super::super::listen::{Listening, Present};
-use super::super::plan::{self, Label, Service};
+use super::super::plan::{self, Service};
 use super::super::proxy_protocol::{self, Header, MAX_WRITTEN};
 use super::super::source;
 use super::super::token::Token;
@@ -179,8 +180,8 @@ impl Udp {
         Some(number)
     }
 
-    /// The session that was silent longest, of those that were never answered if there are any, makes room for another one, which may get its number: so nothing must be left
-    /// that is sorted by it.
+    /// The session that was silent longest, of those that were never answered if there are any, makes room for another one, which
+    /// may get its number: so nothing must be left that is sorted by it.
     fn make_room(&mut self, cx: Context<'_>) -> Option<()> {
         self.flush(cx);
         let oldest = self.unanswered.oldest().or_else(|| self.recency.oldest())?;
@@ -219,4 +220,23 @@ fn open(server: &SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Errno> {
     // An older kernel gives them one by one.
     let _ = socket_options::set_udp_gro(&socket);
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than the kernel gives by itself, as far as it lets a process have it.
+    #[test]
+    fn a_burst_of_answers_has_room() {
+        let socket = open(&"127.0.0.1:9".parse().unwrap(), None).unwrap();
+        let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+        let limit: usize = limit.trim().parse().unwrap();
+        let granted = sockopt::socket_recv_buffer_size(&socket).unwrap();
+        // It counts what it needs itself, too, and tells twice as much (socket(7)).
+        assert!(granted >= 2 * limit.min(RECEIVE_BUFFER), "{granted} of {limit}");
+        if rustix::process::geteuid().is_root() && granted < 2 * RECEIVE_BUFFER {
+            eprintln!("SKIPPED beyond rmem_max: it takes CAP_NET_ADMIN");
+        }
+    }
 }

@@ -110,3 +110,93 @@ pub(super) fn transmit_behind(
         return (0, unreachable);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::pack::Way;
+    use super::*;
+    use rustix::net::sockopt;
+    use socket2::{Domain, Protocol, Socket, Type};
+    use std::net::{SocketAddrV4, UdpSocket};
+
+    /// The sum of RFC 1071.
+    fn sum(bytes: &[u8]) -> u16 {
+        let words = bytes.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+        let sum: u32 = words.sum();
+        !((sum & 0xffff) + (sum >> 16)) as u16
+    }
+
+    /// What a router says of a datagram from one address to another that was too long for its next link, which takes so
+    /// many bytes (RFC 792, RFC 1191).
+    fn too_long(from: SocketAddrV4, to: SocketAddrV4, takes: u16) -> Vec<u8> {
+        let mut quoted = vec![0x45, 0, 0xff, 0xff, 0, 0, 0x40, 0, 64, 17, 0, 0];
+        quoted.extend(from.ip().octets());
+        quoted.extend(to.ip().octets());
+        let header = sum(&quoted).to_be_bytes();
+        quoted[10..12].copy_from_slice(&header);
+        quoted.extend([from.port().to_be_bytes(), to.port().to_be_bytes(), [0xff, 0xeb], [0, 0]].concat());
+        let mut message = [&[3, 4, 0, 0, 0, 0][..], &takes.to_be_bytes(), &quoted].concat();
+        let checksum = sum(&message).to_be_bytes();
+        message[2..4].copy_from_slice(&checksum);
+        message
+    }
+
+    fn v4(socket: &UdpSocket) -> SocketAddrV4 {
+        match socket.local_addr().unwrap() {
+            std::net::SocketAddr::V4(address) => address,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_datagram_goes_whatever_icmp_said_of_an_earlier_one() {
+        let raw = match Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)) {
+            Ok(raw) => raw,
+            Err(error) => {
+                let skipped = format!("SKIPPED what ICMP says: it takes CAP_NET_RAW to say it ({error})");
+                eprintln!("{skipped}");
+                assert!(!rustix::process::geteuid().is_root(), "{skipped}");
+                return;
+            }
+        };
+        // An address of its own: the host remembers what it was told of the way there.
+        let server = UdpSocket::bind("127.9.8.7:0").unwrap();
+        server.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        let session = UdpSocket::bind("127.0.0.1:0").unwrap();
+        session.connect(server.local_addr().unwrap()).unwrap();
+        let (from, to) = (v4(&session), v4(&server));
+        let socket = OwnedFd::from(session);
+        let told = || {
+            // Hardly less than the loopback takes, so that nothing else changes.
+            raw.send_to(&too_long(from, to, 65_500), &std::net::SocketAddr::from(from).into()).unwrap();
+        };
+        told();
+        assert_eq!(sockopt::socket_error(&socket).unwrap(), Err(Errno::MSGSIZE), "it is pending");
+
+        let udp = UdpCounters::default();
+        told();
+        assert_eq!(transmit_behind(&socket, b"header ", b"one", &udp), (3, false));
+        // The same for those that are put together; what is sent was received.
+        let near = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut inbox = Inbox::new(1, 64);
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"two", near.local_addr().unwrap()).unwrap();
+        assert_eq!(inbox.receive(&near, 1).unwrap(), 1);
+        let mut pack = Pack::default();
+        pack.add(0, 3, None, Way { session: 5, ..Way::default() });
+        let mut went = Vec::new();
+        told();
+        let unreachable =
+            transmit(&socket, &inbox, &mut Outbox::new(), &mut pack, &udp, &udp.bytes_up, |session, word| {
+                let Word::Went(bytes) = word else { panic!("apart") };
+                went.push((session, bytes));
+            });
+        assert_eq!((unreachable, went), (false, vec![(5, 3)]));
+        let counted = [&udp.sent, &udp.failed, &udp.too_long, &udp.full].map(Counter::get);
+        assert_eq!(counted, [2, 0, 0, 0]);
+        for said in [&b"header one"[..], b"two"] {
+            let mut bytes = [0; 64];
+            let length = server.recv(&mut bytes).unwrap();
+            assert_eq!(&bytes[..length], said);
+        }
+    }
+}

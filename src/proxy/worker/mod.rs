@@ -332,3 +332,6 @@ impl Worker {
         waits.flatten().min()
     }
 }
+
+#[cfg(test)]
+mod tests;

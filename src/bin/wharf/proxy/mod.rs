@@ -37,12 +37,10 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         let config = read_config(path)?;
         let name = path.display();
         Proxy::check(&config).map_err(|error| args::of_a_file(&format!("{name}, {error}")))?;
-        print(format!(
-            "{}: right: {} listeners, {} upstreams\n",
-            name,
-            config.listeners.len(),
-            config.upstreams.len()
-        ))?;
+        let count =
+            |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let listeners = count(config.listeners.len(), "listener");
+        print(format!("{name}: right: {listeners}, {}\n", count(config.upstreams.len(), "upstream")))?;
         return Ok(Outcome::Done);
     }
     if arguments.listen.is_empty() && arguments.config.is_none() {

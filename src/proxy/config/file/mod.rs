@@ -55,24 +55,40 @@ impl Config {
     /// assert_eq!(config.upstreams[0].servers.len(), 2);
     ///
     /// let error = Config::from_toml("[upstream.web]\nservers = [\"10.0.0.1:http\"]").unwrap_err();
-    /// assert_eq!(error.to_string(), "line 2, key `servers`: `10.0.0.1:http`: no port behind the `:`");
+    /// assert_eq!(error.to_string(), "line 2, key `servers`: `10.0.0.1:http`: no port from 1 to 65535 behind the `:`");
     /// # Ok::<(), wharf::proxy::config::FileError>(())
     /// ```
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn from_toml(text: &str) -> Result<Self, FileError> {
-        let file: raw::File = toml::from_str(text).map_err(|error| FileError {
-            reason: advice(error.message()),
-            ..at(text, &error.span().unwrap_or(0..0), "")
+        let file: raw::File = toml::from_str(text).map_err(|error| {
+            let place = at(text, &error.span().unwrap_or(0..0), "");
+            FileError { reason: advice(error.message(), &place.key), ..place }
         })?;
         Reader { text }.config(file)
     }
 }
 
-/// TOML's own word, and what to do where it does not say.
-fn advice(message: &str) -> String {
-    let hint = match message {
+/// TOML's own word, in those of whoever wrote the file, and what to do where it does not say.
+fn advice(message: &str, key: &str) -> String {
+    if key.starts_with('[') && message == "invalid type: map, expected a sequence" {
+        return format!("there may be several of these: write [{key}]");
+    }
+    let meant = [
+        ("a sequence", "a list in brackets, such as [\"…\"]"),
+        ("usize", "a number from 0"),
+        ("u32", "a number from 0"),
+        ("u16", "a number from 0 to 65535"),
+        ("u8", "a number from 0 to 255"),
+    ];
+    let message = meant
+        .iter()
+        .find_map(|(theirs, ours)| {
+            Some(format!("{}expected {ours}", message.strip_suffix(&format!("expected {theirs}"))?))
+        })
+        .unwrap_or_else(|| message.to_owned());
+    let hint = match &*message {
         _ if message.starts_with("missing field `to`") => "; it names the upstream that connections go to",
         _ if message.starts_with("missing field `bind`") => {
             "; it says what to listen on, such as [\"tcp/8080\"]"
@@ -147,6 +163,15 @@ impl Reader<'_> {
             }
             listeners.push(listener);
         }
+        let access_log = match file.log.access {
+            Some(path) if path.get_ref().as_os_str().is_empty() => {
+                return self.error(
+                    path.span(),
+                    "no path: `-` is standard output, and without the key there is no log",
+                );
+            }
+            path => path.map(Spanned::into_inner),
+        };
         Ok(Config {
             listeners,
             upstreams,
@@ -154,7 +179,7 @@ impl Reader<'_> {
             limits: self.limits(file.limits)?,
             cores: file.cores,
             admin: file.admin.map(|admin| admin.listen.0),
-            access_log: file.log.access,
+            access_log,
         })
     }
 

@@ -44,7 +44,7 @@ pub(super) struct Admin {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Log {
     #[serde(default)]
-    pub(super) access: Option<PathBuf>,
+    pub(super) access: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -96,6 +96,21 @@ fn errors_name_the_line_the_key_and_what_to_do() {
         ("x = 1".to_owned(), 1, "x", "unknown field `x`, expected one of `cores`"),
         ("cores = [0\n".to_owned(), 1, "cores", ""),
         (
+            good.replace("[\"tcp/80\"]", "\"tcp/80\""),
+            4,
+            "bind",
+            "expected a list in brackets, such as [\"…\"]",
+        ),
+        (
+            good.replace("[[listener]]", "[listener]"),
+            3,
+            "[listener]",
+            "there may be several of these: write [[listener]]",
+        ),
+        (format!("{good}[limits]\nconnections = -1"), 7, "connections", "expected a number from 0"),
+        (format!("{good}[log]\naccess = \"\""), 7, "access", "no path"),
+        (good.replace("tcp/80", "80"), 4, "bind", "a port alone: write tcp/80, udp/80 or any/80"),
+        (
             in_upstream("blance = \"round-robin\""),
             3,
             "blance",
@@ -132,7 +147,7 @@ fn errors_name_the_line_the_key_and_what_to_do() {
             "[upstream.a]\nservers = [{ to = \"10.0.0.1:x\" }]".to_owned(),
             2,
             "servers",
-            "no port behind the `:`",
+            "no port from 1 to 65535 behind the `:`",
         ),
         (
             "[upstream.a]\nhealth = {}\nservers = [\"10.0.0.1\"]\n".to_owned(),
