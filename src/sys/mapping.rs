@@ -5,7 +5,9 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU32;
+#[cfg(feature = "xdp")]
+use std::sync::atomic::AtomicU64;
 
 /// What pointer arithmetic may cross: `isize::MAX` bytes, which on 32 bits a mapping can exceed.
 fn addressable(length: usize) -> io::Result<usize> {
@@ -91,7 +93,6 @@ impl Mapping {
 
     /// Bytes mapped.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "an empty mapping cannot be made")]
     pub(crate) fn len(&self) -> usize {
         self.length
     }
@@ -113,6 +114,7 @@ impl Mapping {
     ///
     /// # Panics
     /// When they do not lie within the mapping or are not aligned to 8.
+    #[cfg(feature = "xdp")]
     #[must_use]
     pub(crate) fn double_words(&self, offset: usize, count: usize) -> &[AtomicU64] {
         let end = count.checked_mul(8).and_then(|bytes| offset.checked_add(bytes));

@@ -29,7 +29,7 @@
 //! | `link_state` | who is at a link's other end, and what it lost |
 //! | `softnet` | what each CPU did with frames, and what it dropped |
 //! | [`terminal`] | how large a terminal is |
-//! | `tcp_info` | what the kernel knows of a TCP connection |
+//! | `tcp_info` | what the kernel knows of a TCP connection (feature `proxy`) |
 //! | `generic_netlink` | what drivers can do with XDP, and their polling contexts |
 //! | [`ethtool`] | a driver's features, counters, rings, queues, clocks |
 //! | `socket_options` | options of TCP and UDP sockets (feature `proxy`) |
@@ -88,6 +88,7 @@ pub(crate) mod socket_options;
 pub(crate) mod softnet;
 #[cfg(feature = "proxy")]
 pub mod supervisor;
+#[cfg(feature = "proxy")]
 pub(crate) mod tcp_info;
 pub mod terminal;
 #[cfg(feature = "xdp")]

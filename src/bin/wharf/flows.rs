@@ -200,14 +200,14 @@ impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let wharf::flow::MeterCounts { packets, bad_checksums, without_flow, records, evicted, most } =
             self.0;
-        let (all, records) = (counted(packets + without_flow, "packet"), counted(records, "flow record"));
-        write!(f, "{all} = {packets} in {records} + {without_flow} without IP")?;
+        let (all, told) = (counted(packets + without_flow, "packet"), counted(records, "flow record"));
+        write!(f, "{all} = {packets} in {told} + {without_flow} without IP")?;
         write!(f, "; at most {} at a time, {evicted} cut short to make room", counted(most, "flow"))?;
         if bad_checksums > 0 {
             write!(f, "; {} with a wrong checksum", counted(bad_checksums, "packet"))?;
         }
         if let Some(written) = self.1.filter(|&written| written < records) {
-            write!(f, "\n{records} flow records = {written} written + {} not written", records - written)?;
+            write!(f, "\n{told} = {written} written + {} not written", records - written)?;
         }
         Ok(())
     }

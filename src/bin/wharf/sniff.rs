@@ -245,7 +245,7 @@ pub(crate) fn run(arguments: SniffArgs) -> anyhow::Result<Outcome> {
     let at_once = text.line_buffered || write.packet_buffered();
     let options = TextOptions { line_buffered: at_once, ..text.options(write.nanoseconds()) };
     let mut count = Count::new();
-    let mut shown = |count| -> BoxedSink<'_> {
+    let shown = |count| -> BoxedSink<'_> {
         match (counting, json) {
             (true, _) => Box::new(count),
             (false, true) => {

@@ -181,7 +181,6 @@ impl Umem {
 
     /// Chunks in all.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "one without chunks cannot be made")]
     pub(super) fn len(&self) -> usize {
         self.shared.readers.len()
     }
