@@ -276,7 +276,8 @@ fn objects_say_what_the_contract_asks_for() {
 /// A short snap length cuts TCP's options first, and hides nothing of the header before them.
 #[test]
 fn a_segment_whose_options_are_cut_has_its_numbers() {
-    let options = [TcpOption::NoOperation, TcpOption::NoOperation, TcpOption::Timestamps { value: 7, echo: 0 }];
+    let options =
+        [TcpOption::NoOperation, TcpOption::NoOperation, TcpOption::Timestamps { value: 7, echo: 0 }];
     let tcp = Tcp::new(4321, 80).flags(Tcp::PSH | Tcp::ACK).sequence(77).acknowledgment(88).options(&options);
     let mut stack = Stack::new();
     let mut frames = Frames::default();
