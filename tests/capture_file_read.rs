@@ -292,6 +292,39 @@ fn damaged_gzip_gives_what_came_before() {
     );
 }
 
+/// Wherever it is, also in the first call that decompresses, and of whatever kind.
+#[test]
+fn damage_within_gzip_loses_nothing_before_it() {
+    let mut file = LITTLE.pcap(0xA1B2_C3D4, (2, 4), 1);
+    for index in 0..200_u32 {
+        let data: Vec<u8> = (0..100_u32).map(|byte| ((byte * index) >> 3) as u8).collect();
+        file.extend(LITTLE.record((index, 0), (100, 100), 0, &data));
+    }
+    let whole = gzip(&file);
+    for at in (1..=9).map(|tenth| whole.len() * tenth / 10) {
+        let mut compressed = whole.clone();
+        compressed[at..at + 8].iter_mut().for_each(|byte| *byte ^= 0xFF);
+        // A byte at a time, nothing that was decompressed is lost.
+        let mut decoder = flate2::read::MultiGzDecoder::new(compressed.as_slice());
+        let mut plain = Vec::new();
+        let mut byte = [0];
+        while let Ok(1) = std::io::Read::read(&mut decoder, &mut byte) {
+            plain.push(byte[0]);
+        }
+        let (taken, expected) = (read_bytes(&compressed), read_bytes(&plain));
+        assert!(taken.error.is_some(), "damage at {at} is told");
+        assert_eq!(taken.frames.len(), expected.frames.len(), "damage at {at}");
+    }
+    let mut compressed = whole.clone();
+    *compressed.last_mut().unwrap() ^= 1;
+    let taken = read_bytes(&compressed);
+    assert!(taken.error.is_some() && taken.frames.len() == 200, "a wrong length in the trailer");
+    let taken = read_bytes(&whole[..whole.len() - 3]);
+    assert!(taken.error.is_some() && taken.frames.len() == 200, "a cut trailer");
+    let taken = read_bytes(&[whole.as_slice(), &[0; 20]].concat());
+    assert!(taken.error.is_some() && taken.frames.len() == 200, "what is no member behind one");
+}
+
 #[cfg(feature = "zstd")]
 #[test]
 fn zstd_frames_and_skippable_ones() {

@@ -321,6 +321,31 @@ fn objects_say_what_the_contract_asks_for() {
     assert!(objects[9]["time"].is_null());
 }
 
+/// A short snap length cuts TCP's options first, and hides nothing of the header before them.
+#[test]
+fn a_segment_whose_options_are_cut_has_its_numbers() {
+    let options =
+        [TcpOption::NoOperation, TcpOption::NoOperation, TcpOption::Timestamps { value: 7, echo: 0 }];
+    let tcp = Tcp::new(4321, 80).flags(Tcp::PSH | Tcp::ACK).sequence(77).acknowledgment(88).options(&options);
+    let mut stack = Stack::new();
+    let mut frames = Frames::default();
+    let stack = stack.message(&[b'x'; 900]).wrap(tcp).wrap(Ipv4::new(A, B)).wrap(ethernet());
+    let whole = frames.add(stack).wire_length;
+    let bytes = frames.slab.clone();
+    for captured in [54, 60, 65] {
+        frames.add_bytes(&bytes[..captured]).wire_length = whole;
+    }
+    // Not cut: the header itself goes on beyond the packet.
+    frames.add_bytes(&bytes[..60]);
+    let objects = frames.json();
+    assert_eq!((&objects[0]["tcp"]["seq"], &objects[0]["payload"]), (&77.into(), &900.into()));
+    for object in &objects[1..4] {
+        assert_eq!((&object["tcp"], &object["payload"]), (&objects[0]["tcp"], &900.into()));
+        assert_eq!(object["malformed"]["reason"], "snapped");
+    }
+    assert_eq!(objects[4]["tcp"], serde_json::Value::Null);
+}
+
 /// tcpdump over the same frames: everything it prints, as it prints it.
 #[test]
 fn tcpdump_prints_the_same() {

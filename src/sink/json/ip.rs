@@ -1,7 +1,8 @@
 //! An IP header and what it carries, as members.
 
 use super::members::Members;
-use crate::parse::{Fragment, IpLayer, Packet, Transport, protocol, protocol_name};
+use crate::flow::tcp_of;
+use crate::parse::{Fragment, IpLayer, Packet, TcpHeader, Transport, protocol, protocol_name};
 use crate::verify::Verdict;
 use std::net::IpAddr;
 
@@ -53,16 +54,12 @@ pub(super) fn layer(
     }
     let payload = packet.payload_length(ip);
     if let Some(tcp) = packet.tcp(ip) {
-        members.small(b",\"tcp\":{\"flags\":", tcp.flags().0);
-        members.number(b",\"seq\":", tcp.sequence());
-        members.number(b",\"ack\":", tcp.acknowledgment());
-        // How much a fragmented segment holds only its last piece can tell.
-        if ip.fragment == Fragment::Whole {
-            members.number(b",\"len\":", payload);
-        }
-        members.small(b",\"window\":", tcp.window());
-        members.number(b"},\"payload\":", payload);
-        return;
+        return segment(members, &tcp, ip, payload);
+    }
+    if ip.transport == Transport::None
+        && let Some((tcp, payload)) = tcp_of(packet, ip)
+    {
+        return segment(members, &tcp, ip, payload);
     }
     let icmp = match ip.transport {
         Transport::Icmp => packet.icmp(ip).map(|icmp| (icmp.icmp_type(), icmp.code())),
@@ -77,6 +74,20 @@ pub(super) fn layer(
         }
         None => members.number(b",\"payload\":", payload),
     }
+}
+
+/// A TCP header and how much it carries.
+#[inline(always)]
+fn segment(members: &mut Members<'_>, tcp: &TcpHeader<'_>, ip: &IpLayer, payload: u32) {
+    members.small(b",\"tcp\":{\"flags\":", tcp.flags().0);
+    members.number(b",\"seq\":", tcp.sequence());
+    members.number(b",\"ack\":", tcp.acknowledgment());
+    // How much a fragmented segment holds only its last piece can tell.
+    if ip.fragment == Fragment::Whole {
+        members.number(b",\"len\":", payload);
+    }
+    members.small(b",\"window\":", tcp.window());
+    members.number(b"},\"payload\":", payload);
 }
 
 /// The addresses of a header that is not whole, as far as they were captured.

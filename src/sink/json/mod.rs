@@ -19,7 +19,7 @@
 //! | `sport`, `dport` | where the protocol has ports |
 //! | `ip_checksum`, `l4_checksum` | a [`Verdict`](crate::verify::Verdict)'s name: `good`, `bad`, `absent`, `not_ready`, ... |
 //! | `ip_expected`, `l4_expected` | what a bad checksum should have been |
-//! | `tcp` | `flags` (number), `seq`, `ack`, `len` (payload), `window` |
+//! | `tcp` | `flags` (number), `seq`, `ack`, `len` (payload), `window`; also where options alone were cut |
 //! | `icmp` | `type`, `code` |
 //! | `payload` | bytes above the upper-layer header, by the length fields |
 //! | `inner` | the keys from `src` on, of the innermost IP header where there is more than one; without verdicts when it was inflated from IPComp or sampled by sFlow |

@@ -1,10 +1,9 @@
 //! Bytes of a capture file: from a file, a pipe or any reader, decompressed where they are compressed.
 
 use super::read_ahead::Positioned;
-use flate2::bufread::MultiGzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 
 /// How long a read from a pipe waits before it says [`ErrorKind::WouldBlock`].
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -39,7 +38,7 @@ pub(super) struct Input {
 
 enum Stream {
     Plain(Raw),
-    Gzip(Box<MultiGzDecoder<BufReader<Raw>>>),
+    Gzip(Box<super::gzip::Decoder<Raw>>),
     #[cfg(feature = "zstd")]
     Zstd(Box<super::zstd::Decoder<Raw>>),
     /// Only while one is turned into another.
@@ -69,7 +68,7 @@ impl Input {
     pub(super) fn consumed(&self) -> u64 {
         match &self.stream {
             Stream::Plain(raw) => raw.read,
-            Stream::Gzip(decoder) => decoder.get_ref().get_ref().read,
+            Stream::Gzip(decoder) => decoder.get_ref().read,
             #[cfg(feature = "zstd")]
             Stream::Zstd(decoder) => decoder.get_ref().read,
             Stream::Moving => 0,
@@ -102,7 +101,7 @@ impl Input {
         self.stream = match (std::mem::replace(&mut self.stream, Stream::Moving), compression) {
             (Stream::Plain(mut raw), Compression::Gzip) => {
                 raw.put_back(head);
-                Stream::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, raw))))
+                Stream::Gzip(Box::new(super::gzip::Decoder::new(raw)))
             }
             #[cfg(feature = "zstd")]
             (Stream::Plain(mut raw), Compression::Zstd) => {

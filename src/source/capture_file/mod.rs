@@ -8,6 +8,7 @@
 mod annotation;
 mod buffer;
 mod fill;
+mod gzip;
 mod input;
 mod mapped;
 mod not_a_capture;
