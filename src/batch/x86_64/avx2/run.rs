@@ -4,7 +4,7 @@ use super::lanes::Lanes;
 use super::ports::tunnels;
 use super::shape::{Rare, Shapes};
 use super::sums::{HELD, Sums};
-use crate::batch::x86_64::ahead::{Ahead, Ask, Followed, Hot, Later};
+use crate::batch::x86_64::ahead::{Ahead, Ask, Followed, Hot, Later, Short};
 use crate::batch::x86_64::seen::{Found, SEGMENT, Seen};
 use crate::batch::x86_64::wrong::{self, Wrong};
 use crate::batch::{Findings, Summary};
@@ -16,7 +16,13 @@ use std::arch::x86_64::*;
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 pub(in crate::batch) fn read<K: Kernel>(kernel: K, findings: &mut Findings, batch: Batch<'_>) {
     if batch.is_cold() {
-        read_by(kernel, findings, batch, Ahead::of(batch));
+        if let Some(short) = Short::of(batch) {
+            read_by(kernel, findings, batch, short);
+        } else if findings.unverified {
+            read_groups::<K, _, false>(kernel, findings, batch, Ahead::of(batch));
+        } else {
+            read_groups::<K, _, true>(kernel, findings, batch, Followed::in_order());
+        }
     } else if batch.ahead() > 0 {
         read_by(kernel, findings, batch, Followed::of(batch));
     } else {
