@@ -98,7 +98,30 @@ impl Slab {
     }
 
     fn check(&self, findings: &mut Findings) {
+        let Self { bytes, records } = self.among_usual();
+        check_once(findings, Batch::new(&bytes, &records, &[Interface::default()]));
         check(findings, Batch::new(&self.bytes, &self.records, &[Interface::default()]));
+    }
+
+    /// Each of the frames with three beside it that are as most packets are: those may be read together in fewer steps, and
+    /// what one of four is must not be taken from the others.
+    fn among_usual(&self) -> Self {
+        let mut slab = Self::default();
+        for (index, record) in self.records.iter().enumerate() {
+            for lane in 0..4 {
+                if lane == index % 4 {
+                    let data = &self.bytes[record.offset as usize..][..record.captured as usize];
+                    slab.add(data, *record, index % 3);
+                } else {
+                    let length = 60 + (index * 5 + lane * 17) % 90;
+                    let mut usual = common(length, (false, false, lane % 2 == 0), index).expect("room");
+                    repair(&mut usual);
+                    slab.add(&usual, ETHERNET, 0);
+                }
+            }
+        }
+        slab.bytes.extend([0xdd; 128]);
+        slab
     }
 }
 

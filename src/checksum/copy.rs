@@ -1,13 +1,14 @@
 //! Copying and summing together, for who must copy anyway.
 
 use super::wide::SHORT;
-use super::{Kernel, Sum, Task, run};
+use super::{Kernel, Sum, Task, run, variant};
 
-/// Bytes from which on one pass is worth its choice of a variant: less is still in the L1 cache when it is summed.
+/// Bytes from which on one pass is worth its choice of a variant whichever it is: less is still in the L1 cache when it is
+/// summed.
 const ONE_PASS: usize = 3072;
 
-/// Copies `from` to `to` and gives the sum of what was copied: from 3,072 bytes on in one pass over them, which
-/// [`Kernel::copy_and_sum`] always takes.
+/// Copies `from` to `to` and gives the sum of what was copied: from 3,072 bytes on, and by AVX2 from 768 on, in one pass over
+/// them, which [`Kernel::copy_and_sum`] always takes.
 ///
 /// ```
 /// use wharf::checksum::{Sum, copy_and_sum};
@@ -26,8 +27,7 @@ pub fn copy_and_sum(to: &mut [u8], from: &[u8]) -> Sum {
     }
     // A length is asked for once: the sums below know it.
     if from.len() > SHORT {
-        to.copy_from_slice(from);
-        return Sum::of(from);
+        return variant::copy(to, from);
     }
     if to.len() == from.len() {
         copy_short(to, from);

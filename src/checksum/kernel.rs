@@ -20,6 +20,17 @@ pub(super) mod sealed {
         {
             self.raw(bytes)
         }
+
+        /// `raw_copy` as one call, likewise. In two passes, unless one is sooner done: the second one finds all in the
+        /// nearest cache.
+        #[inline(always)]
+        fn raw_copy_long(self, to: &mut [u8], from: &[u8]) -> u64
+        where
+            Self: Sized,
+        {
+            to.copy_from_slice(from);
+            self.raw_long(from)
+        }
     }
 }
 

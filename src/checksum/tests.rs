@@ -232,25 +232,32 @@ fn a_task_sums_by_the_kernel_it_is_given() {
     }
 }
 
-/// Copies with one variant by name.
-struct Copy<'a>(&'a mut [u8], &'a [u8]);
+/// Copies with one variant by name: as in a task, or as a plain call copies more than a few bytes.
+struct Copy<'a, const PLAIN: bool>(&'a mut [u8], &'a [u8]);
 
-impl Task for Copy<'_> {
+impl<const PLAIN: bool> Task for Copy<'_, PLAIN> {
     type Output = Sum;
 
     fn run<K: Kernel>(self, kernel: K) -> Sum {
-        kernel.copy_and_sum(self.0, self.1)
+        let Self(to, from) = self;
+        if PLAIN && from.len() > wide::SHORT {
+            Sum::raw(kernel.raw_copy_long(to, from), from)
+        } else {
+            kernel.copy_and_sum(to, from)
+        }
     }
 }
 
 /// Copies `from` to each of some alignments of a buffer, and finds it there whole and nothing beside it touched.
 fn copies(variant: Variant, from: &[u8], remainders: impl Iterator<Item = usize>) {
     let mut buffer = vec![0; from.len() + 192];
-    for remainder in remainders {
+    for (remainder, plain) in remainders.flat_map(|remainder| [(remainder, false), (remainder, true)]) {
         buffer.fill(0xa5);
         let skip = 64 + (remainder + 64 - buffer.as_ptr().addr() % 64) % 64;
         let end = skip + from.len();
-        let sum = variant.run(Copy(&mut buffer[skip..end], from));
+        let to = &mut buffer[skip..end];
+        let sum =
+            if plain { variant.run(Copy::<true>(to, from)) } else { variant.run(Copy::<false>(to, from)) };
         let what = format!("{variant}, {} bytes to {remainder}", from.len());
         assert_eq!((sum.fold(), sum.odd), (scalar::sum(from), from.len() % 2 == 1), "{what}");
         assert!(buffer[skip..end] == *from, "{what}");

@@ -180,7 +180,29 @@ fn long(bytes: &[u8]) -> u64 {
     }
 }
 
-/// The same, by whatever kernel it is. The first sum of a process settles that.
+/// Copies `from` to `to` and gives its sum, of more than [`SHORT`](wide::SHORT) bytes.
+///
+/// # Panics
+/// When the two differ in length.
+#[inline(always)]
+pub(super) fn copy(to: &mut [u8], from: &[u8]) -> Sum {
+    assert_eq!(to.len(), from.len(), "copied bytes must fit exactly");
+    let total = match CHOSEN.get() {
+        #[cfg(target_arch = "x86_64")]
+        Some(Proven::Avx512(kernel)) => kernel.raw_copy_long(to, from),
+        #[cfg(target_arch = "x86_64")]
+        Some(Proven::Avx2(kernel)) => kernel.raw_copy_long(to, from),
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        Some(Proven::Neon(kernel)) => kernel.raw_copy_long(to, from),
+        _ => {
+            to.copy_from_slice(from);
+            otherwise(from)
+        }
+    };
+    Sum::raw(total, from)
+}
+
+/// A sum by whatever kernel it is. The first sum of a process settles that.
 #[inline(never)]
 fn otherwise(bytes: &[u8]) -> u64 {
     chosen().run(One(bytes)).total

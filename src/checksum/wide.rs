@@ -36,9 +36,13 @@ pub(super) fn short(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Of 65 to 128 bytes, by who has nothing better for so few: straight code too.
+/// To so many bytes [`middle`] goes.
 #[cfg(target_arch = "x86_64")]
-#[inline]
+pub(super) const MIDDLE: usize = 128;
+
+/// Of 65 to [`MIDDLE`] bytes, by who has nothing better for so few, and as many as the time before: straight code too.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)] // Into every caller it would be too much.
 pub(super) fn middle(bytes: &[u8]) -> u64 {
     let length = bytes.len();
     let Some(last) = last(bytes) else { return tiny(bytes) };

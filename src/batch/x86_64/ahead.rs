@@ -7,6 +7,10 @@ use crate::sys::prefetch::{self, LINE};
 /// and a fraction of the first cache.
 const DISTANCE: usize = 8 << 10;
 
+/// The same where lines are asked for in the order of their addresses, to which what the processor fetches by itself adds:
+/// of 2 to 64 KiB, 6 to 8 were fastest on Zen 3, by a fifth, and half of that for short frames, by a little.
+const IN_ORDER: u32 = 8 << 10;
+
 /// The most lines of a frame that are asked for: a full one.
 const LINES: usize = 24;
 
@@ -81,10 +85,17 @@ impl Ahead {
 }
 
 impl Ask for Ahead {
+    #[inline(always)]
+    fn later<'r>(self, slab: &'r [u8], groups: &'r [[Record; 8]], group: usize) -> impl Later + use<'r> {
+        self.frames(slab, groups, group)
+    }
+}
+
+impl Ahead {
     /// Behind the last group that is what lies there in the slab, for the next batch to be sure, as much as if this one
     /// went on.
     #[inline(always)]
-    fn later<'r>(self, slab: &'r [u8], groups: &'r [[Record; 8]], group: usize) -> impl Later + use<'r> {
+    fn frames<'r>(self, slab: &'r [u8], groups: &'r [[Record; 8]], group: usize) -> Option<Frames<'r>> {
         let Self { long, .. } = self;
         if let Some(records) = groups.get(group + self.groups) {
             return Some(Frames { slab, records, shift: 0, long });
@@ -105,6 +116,12 @@ pub(super) struct Followed {
 impl Followed {
     pub(super) fn of(batch: Batch<'_>) -> Self {
         Self { distance: batch.ahead() }
+    }
+
+    /// Frames that lie in memory as well, all of which will be read: asked for in the order of their addresses, headers and
+    /// all, they come faster to a processor that fetches by itself what follows than when some lines are asked for sooner.
+    pub(super) fn in_order() -> Self {
+        Self { distance: IN_ORDER }
     }
 }
 
@@ -144,6 +161,54 @@ impl Later for Stretch<'_> {
             line = line.wrapping_add(LINE);
         }
     }
+}
+
+/// Frames of which hardly one is longer than its headers, so that they lie close together, as a rule.
+#[derive(Clone, Copy)]
+pub(super) struct Short(Ahead);
+
+impl Short {
+    /// Unless there are longer ones.
+    pub(super) fn of(batch: Batch<'_>) -> Option<Self> {
+        let Ahead { groups, long } = Ahead::of(batch);
+        (!long).then_some(Self(Ahead { groups: groups.div_ceil(2), long }))
+    }
+}
+
+impl Ask for Short {
+    #[inline(always)]
+    fn later<'r>(self, slab: &'r [u8], groups: &'r [[Record; 8]], group: usize) -> impl Later + use<'r> {
+        Close(self.0.frames(slab, groups, group))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Close<'r>(Option<Frames<'r>>);
+
+impl Later for Close<'_> {
+    /// Line by line from the first frame to the last, in fewer steps than frame by frame.
+    #[inline(always)]
+    fn ask_for_headers(self) {
+        let Some(Frames { slab, records, shift, .. }) = self.0 else { return };
+        let (first, last) = (&records[0], &records[7]);
+        let bytes = last.offset.wrapping_add(last.captured).wrapping_sub(first.offset) as usize;
+        if bytes > 8 * HEADERS * LINE {
+            return self.0.ask_for_headers();
+        }
+        let start = slab.as_ptr().wrapping_add(first.offset.wrapping_add(shift) as usize);
+        let end = start.addr() + bytes;
+        let mut line = start.map_addr(|address| address & !(LINE - 1));
+        while line.addr() < end {
+            prefetch::for_reading(line);
+            line = line.wrapping_add(LINE);
+        }
+    }
+
+    #[inline(always)]
+    fn ask_for_rest(self, _: usize) {}
+
+    #[inline(always)]
+    fn ask_for_rests(self, _: u8) {}
 }
 
 #[derive(Clone, Copy)]

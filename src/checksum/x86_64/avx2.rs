@@ -52,8 +52,21 @@ impl Sealed for Avx2 {
 
     #[inline(always)]
     fn raw_long(self, bytes: &[u8]) -> u64 {
+        // Asked for here: to get to vectors takes as long as they save.
+        if bytes.len() <= wide::MIDDLE {
+            return wide::middle(bytes);
+        }
         // SAFETY: the value `self` exists only where `new` found these features.
         unsafe { plain(bytes) }
+    }
+
+    #[inline(always)]
+    fn raw_copy_long(self, to: &mut [u8], from: &[u8]) -> u64 {
+        if from.len() < ONE_PASS {
+            to.copy_from_slice(from);
+            return self.raw_long(from);
+        }
+        self.raw_copy(to, from)
     }
 }
 
@@ -73,6 +86,9 @@ impl Kernel for Avx2 {
 
 /// Bytes in a vector.
 const VECTOR: usize = 32;
+
+/// Bytes from which on a plain copy is summed in one pass.
+const ONE_PASS: usize = 768;
 
 /// The most bytes in one run of a loop: 2^15 words add up to less than 2^31. More are no longer in the nearest cache, and a
 /// vector across two lines has to be fetched twice.
@@ -101,14 +117,10 @@ fn varied(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Of more than 64 bytes, of the same number each time: branches by length go right.
+/// Of 32 bytes and more, of the same number each time: branches by length go right.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn plain(bytes: &[u8]) -> u64 {
-    match bytes.len() {
-        ..=128 => wide::middle(bytes),
-        129..RUN => steady(bytes),
-        _ => far(bytes),
-    }
+    if bytes.len() < RUN { steady(bytes) } else { far(bytes) }
 }
 
 /// The `FIRST` and the `LAST` vectors, which are all, and of which each are half at least.
@@ -252,6 +264,14 @@ impl Dots {
     }
 }
 
+/// Zeros up to this place of a vector, and ones from there on.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn from_place(place: usize) -> __m256i {
+    let masks = &WINDOW[WINDOW.len() / 2 - place.min(VECTOR)..];
+    masks.first_chunk().map_or(_mm256_setzero_si256(), |mask| load(mask))
+}
+
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn load(bytes: &[u8; VECTOR]) -> __m256i {
@@ -270,28 +290,59 @@ static WINDOW: [u8; 8 * VECTOR] = {
     window
 };
 
-/// Copies `from` to `to`, of the same length, and gives its sum. By whole vectors within lines of `to`: a store across two
-/// takes twice the time.
+/// Copies `from` to `to`, of the same length, and gives its sum. By whole vectors within lines of `to`, if it begins at an even
+/// address: a store across two takes twice the time.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn copy(to: &mut [u8], from: &[u8]) -> u64 {
-    let first = (to.as_ptr().addr().wrapping_neg() % VECTOR).min(from.len());
-    let ((to_head, to), (from_head, from)) = (to.split_at_mut(first), from.split_at(first));
-    let head = wide::copy(to_head, from_head);
-    let mut total = 0;
+    if from.len() < 2 * VECTOR {
+        return wide::copy(to, from);
+    }
+    let mut sums = Dots::zero();
+    // Of an even number, so that words stay whole.
+    let first = to.as_ptr().addr().wrapping_neg() % VECTOR & !1;
+    if let (Some(to), Some(from)) = (to.first_chunk_mut(), from.first_chunk()) {
+        let loaded = load(from);
+        store(to, loaded);
+        sums.step(1, _mm256_andnot_si256(from_place(first), loaded));
+    }
+    let (to, from) = (&mut to[first..], &from[first..]);
+    if from.len() < RUN {
+        return copy_run(to, from, sums, 1);
+    }
+    let mut total = sums.total(1);
     // Of even length each, but for the last one.
     for (to, from) in to.chunks_mut(RUN).zip(from.chunks(RUN)) {
-        total = add(total, copy_run(to, from));
+        total = add(total, copy_run(to, from, Dots::zero(), 0));
     }
-    behind(first, head, total)
+    total
 }
 
-/// To [`RUN`] bytes.
+/// To [`RUN`] bytes, after so many steps.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn copy_run(to: &mut [u8], from: &[u8]) -> u64 {
-    let mut sums = Dots::zero();
-    let ((to, to_tail), (from, from_tail)) = (to.as_chunks_mut::<VECTOR>(), from.as_chunks::<VECTOR>());
-    let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut::<4>(), from.as_chunks::<4>());
+fn copy_run(to: &mut [u8], from: &[u8], mut sums: Dots, steps: usize) -> u64 {
+    if from.len() < VECTOR {
+        return add(sums.total(steps), wide::copy(to, from));
+    }
+    let (even, odd) = last_word(from);
+    let vectors = but_last(even);
+    copy_vectors(&mut sums, to.as_chunks_mut().0, vectors);
+    // What is behind those, and a part of what is before it.
+    if let (Some(to), Some(from)) = (to[..even.len()].last_chunk_mut(), even.last_chunk()) {
+        store(to, load(from));
+    }
+    if let ([.., to], [.., from]) = (to, from) {
+        *to = *from;
+    }
+    sums.add_last::<1>(even, even.len() - vectors.len() * VECTOR);
+    add(sums.total(steps + vectors.len() + 1), odd)
+}
+
+/// Copies as many vectors as there are in `from`, and adds them to `sums`.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn copy_vectors(sums: &mut Dots, to: &mut [[u8; VECTOR]], from: &[[u8; VECTOR]]) {
+    let ((to, to_rest), (from, from_rest)) = (to[..from.len()].as_chunks_mut::<4>(), from.as_chunks::<4>());
     for (to, [a, b, c, d]) in to.iter_mut().zip(from) {
         // All of them before any is stored: a load waits for a store before it to an address that looks the same in its lower
         // 12 bits.
@@ -306,7 +357,6 @@ fn copy_run(to: &mut [u8], from: &[u8]) -> u64 {
         store(to, loaded);
         sums.step(0, loaded);
     }
-    add(sums.total(from.len() * 4 + from_rest.len()), wide::copy(to_tail, from_tail))
 }
 
 #[inline]
