@@ -122,8 +122,7 @@ impl FromStr for Bind {
             Ok(_) => Err(error("a proxy listens on ports, such as tcp/8080 or udp/53")),
             Err(fault) => {
                 // What a rule may be elsewhere, a proxy has no use for.
-                let protocol =
-                    rule.split('/').next().filter(|word| rule.contains('/') && word.len() < rule.len());
+                let protocol = rule.split_once('/').map(|(word, _)| word);
                 let known = ["tcp", "udp", "any", "sctp"];
                 if protocol.is_some_and(|word| !known.iter().any(|name| word.eq_ignore_ascii_case(name))) {
                     return Err(error("a proxy listens on tcp, udp or any, and ports, such as tcp/8080"));
