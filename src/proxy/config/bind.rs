@@ -178,7 +178,7 @@ mod tests {
             ("sctp/1", "cannot be proxied"),
             ("rest", "on ports"),
             ("port 80", "on ports"),
-            ("127.0.0.1:tcp/80x", "`127.0.0.1:tcp/80x`: column 17"),
+            ("127.0.0.1:tcp/80x", "`127.0.0.1:tcp/80x`: column 15"),
             ("tcp/99999", "`tcp/99999`: column 5"),
             ("8081", "`8081`: a protocol stands before ports: tcp/8081"),
             ("foo/80", "`foo/80`: a proxy listens on tcp, udp or any"),
