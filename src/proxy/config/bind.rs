@@ -125,8 +125,7 @@ impl FromStr for Bind {
             Ok(_) => Err(error("a proxy listens on ports, such as tcp/8080 or udp/53")),
             Err(fault) => {
                 // What a rule may be elsewhere, a proxy has no use for.
-                let protocol =
-                    rule.split('/').next().filter(|word| rule.contains('/') && word.len() < rule.len());
+                let protocol = rule.split_once('/').map(|(word, _)| word);
                 let known = ["tcp", "udp", "any", "sctp"];
                 if protocol.is_some_and(|word| !known.iter().any(|name| word.eq_ignore_ascii_case(name))) {
                     return Err(error("a proxy listens on tcp, udp or any, and ports, such as tcp/8080"));
@@ -182,7 +181,7 @@ mod tests {
             ("sctp/1", "cannot be proxied"),
             ("rest", "on ports"),
             ("port 80", "on ports"),
-            ("127.0.0.1:tcp/80x", "`127.0.0.1:tcp/80x`: column 17"),
+            ("127.0.0.1:tcp/80x", "`127.0.0.1:tcp/80x`: column 15"),
             ("tcp/99999", "`tcp/99999`: column 5"),
             ("8081", "write tcp/8081, udp/8081 or any/8081"),
             ("80-90", "write tcp/80-90, udp/80-90 or any/80-90"),
