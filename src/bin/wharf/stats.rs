@@ -190,8 +190,8 @@ impl Stats {
 /// So many decimals of a second does an interval have, of three.
 fn digits(every: Duration) -> usize {
     match every.as_millis() {
-        millis if millis % 100 == 0 => 1,
-        millis if millis % 10 == 0 => 2,
+        millis if millis.is_multiple_of(100) => 1,
+        millis if millis.is_multiple_of(10) => 2,
         _ => 3,
     }
 }
