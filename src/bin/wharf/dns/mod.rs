@@ -18,7 +18,8 @@ use crate::time::time;
 use crate::wish::Wish;
 use clap::Args;
 use rows::{Format, Rows};
-use std::io::{LineWriter, Write};
+use std::io::{self, LineWriter, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use summary::Summary;
 use wharf::demux::Rule;
@@ -106,7 +107,7 @@ pub(crate) fn run(arguments: DnsArgs) -> anyhow::Result<Outcome> {
         names,
         // Live, the later fragments have no port and do not come: what there is of the first is read as it is.
         fragments: (!input.is_live()).then(|| Defragmenter::new(whole_within).keeping_beginnings()),
-        rows: Rows::new(format, terminal::columns(), input.is_live()),
+        rows: Rows::new(format, terminal::columns(), input.path().is_some_and(Path::is_file)),
         summary: Summary::default(),
         trouble,
         last: Timestamp::default(),
@@ -249,7 +250,6 @@ impl Sink for &mut Dns {
             self.names.lookups().advance(now);
             self.tell_finished();
         }
-        self.rows.flush(&mut self.lines);
         if self.lines.is_empty() { Ok(()) } else { self.print() }
     }
 

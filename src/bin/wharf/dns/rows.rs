@@ -36,9 +36,10 @@ const CSV_HEADER: &str = "time,client,client_port,server,server_port,protocol,tr
                           outcome,rcode,latency_us,repeats,truncated,cut,answers\r\n";
 
 impl Rows {
-    /// On a terminal, of so many columns. Of a file the first lines are held back, until it is known how wide columns are.
-    pub(super) fn new(format: Format, terminal: Option<usize>, live: bool) -> Self {
-        let columns = Columns::new(terminal, if live { 0 } else { HELD });
+    /// On a terminal, of so many columns. Of a file that is there the first lines are held back, until it is known how wide
+    /// columns are; others are shown as they come.
+    pub(super) fn new(format: Format, terminal: Option<usize>, file: bool) -> Self {
+        let columns = Columns::new(terminal, if file { HELD } else { 0 });
         Self { format, zone: TimeZone::system(), begun: false, columns, day: None }
     }
 
@@ -57,11 +58,6 @@ impl Rows {
             }
             Format::Csv => lines.extend(csv(lookup).bytes()),
         }
-    }
-
-    /// Nothing comes for now: what was held back is to be seen.
-    pub(super) fn flush(&mut self, lines: &mut Vec<u8>) {
-        self.columns.flush(lines);
     }
 
     /// A table without rows has its header all the same.
