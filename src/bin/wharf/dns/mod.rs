@@ -18,7 +18,7 @@ use crate::time::time;
 use crate::wish::Wish;
 use clap::Args;
 use rows::{Format, Rows};
-use std::io::{self, LineWriter, Write};
+use std::io::{LineWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use summary::Summary;
