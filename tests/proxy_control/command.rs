@@ -120,6 +120,12 @@ fn options_have_an_admin_address_a_log_and_lines_of_json() {
     last_word("at work");
     assert_eq!(ask(address, b"", 1), "a");
     assert!(ask(admin, b"GET /health HTTP/1.0\r\n\r\n", 1_000).ends_with("ok\n"));
+    // As logrotate does it: records that come afterwards are in the new file.
+    std::fs::rename(&log, directory.path().join("log.1")).unwrap();
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    last_word("the access log is opened anew");
+    until("a new log", || log.exists());
+    assert_eq!(ask(address, b"", 1), "a");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     last_word("accepted = ");
     assert!(child.wait().unwrap().success());

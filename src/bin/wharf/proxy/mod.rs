@@ -57,7 +57,8 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let shutdown = Shutdown::default();
     let reload = Arc::new(AtomicBool::new(false));
-    if arguments.config.is_some() {
+    // There is something to read, or to open, anew.
+    if arguments.config.is_some() || arguments.access_log.is_some() {
         signals::install_for(&shutdown, &[SIGINT, SIGTERM])?;
         signal_hook::flag::register(SIGHUP, Arc::clone(&reload)).context("cannot handle SIGHUP")?;
     } else {
@@ -112,12 +113,16 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
             Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => break,
             _ => {}
         }
-        if reload.swap(false, Ordering::Relaxed)
-            && let Some(path) = &arguments.config
-        {
+        if reload.swap(false, Ordering::Relaxed) {
             let go_on = || !shutdown.requested();
-            match read_config(path).and_then(|config| Ok(running.reload_while(&config, go_on)?)) {
-                Ok(()) => voice.say(Level::Info, &format!("{} is in force", path.display())),
+            match arguments.config().and_then(|config| Ok(running.reload_while(&config, go_on)?)) {
+                Ok(()) => {
+                    let done = match &arguments.config {
+                        Some(path) => format!("{} is in force", path.display()),
+                        None => "the access log is opened anew".to_owned(),
+                    };
+                    voice.say(Level::Info, &done);
+                }
                 Err(error) => {
                     voice.say(
                         Level::Warning,
