@@ -26,47 +26,6 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// Of four records as most are: Ethernet without a tag, of which the kernel says nothing, and IPv4 without options. `None`
-    /// otherwise, as soon as that is seen, and when the slab ends too soon.
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(super) fn usual(slab: &[u8], records: &[Record; 4]) -> Option<Self> {
-        let last = u32::try_from(slab.len().checked_sub(REACH)?).unwrap_or(u32::MAX);
-        if records.iter().any(|record| record.offset > last) {
-            return None;
-        }
-        let (places, kinds) = facts(records);
-        let piece = |lane: usize, at: usize| {
-            // SAFETY: no record's offset is above `last`, so that the slab has `REACH` bytes from there on, and `at + 16` is no
-            // more than that: `at` is at most FIRST + 48 below. No alignment is asked for.
-            unsafe { _mm_loadu_si128(slab.as_ptr().add(records[lane].offset as usize + at).cast()) }
-        };
-        let is = |lanes, bits: i64, value: i64| {
-            let bits = _mm256_and_si256(lanes, _mm256_set1_epi64x(bits));
-            _mm256_cmpeq_epi64(bits, _mm256_set1_epi64x(value))
-        };
-        let (w0, w1) = pair(|lane| piece(lane, FIRST));
-        let ethernet = is(kinds, 0xffff_ffff, LinkType::ETHERNET.0 as i64);
-        let usual = _mm256_and_si256(ethernet, is(w0, V4_BITS, V4));
-        if _mm256_movemask_pd(_mm256_castsi256_pd(usual)) != 0xf {
-            return None;
-        }
-        let (w2, w3) = pair(|lane| piece(lane, FIRST + 16));
-        let (w4, w5) = pair(|lane| piece(lane, FIRST + 32));
-        let (w6, w7) = pair(|lane| piece(lane, FIRST + 48));
-        let start = _mm256_set1_epi64x(FIRST as i64);
-        let zero = _mm256_setzero_si256();
-        Some(Self {
-            words: [w0, w1, w2, w3, w4, w5, w6, w7],
-            start,
-            room: _mm256_sub_epi64(_mm256_srli_epi64::<32>(places), start),
-            all_v4: true,
-            unusual: false,
-            foreign: zero,
-            vouched: zero,
-        })
-    }
-
     /// Of four records of a batch over `slab`; `None` when it ends too soon after one of them.
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2")]
@@ -139,33 +98,25 @@ fn facts(records: &[Record; 4]) -> (__m256i, __m256i) {
     (_mm256_permute2x128_si256::<0x20>(ab, cd), _mm256_permute2x128_si256::<0x31>(ab, cd))
 }
 
-/// Whether all are IPv4 without options.
+/// Whether all are IPv4 without options, by EtherType, version and header length.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn is_v4(w0: __m256i) -> bool {
-    let unlike = _mm256_xor_si256(w0, _mm256_set1_epi64x(V4));
-    _mm256_testz_si256(unlike, _mm256_set1_epi64x(V4_BITS)) != 0
+    let unlike = _mm256_xor_si256(w0, _mm256_set1_epi64x(0x45_0008_0000));
+    _mm256_testz_si256(unlike, _mm256_set1_epi64x(0xff_ffff_0000)) != 0
 }
-
-/// What of word 0 says that it is IPv4 without options, and how: EtherType, version and header length.
-const V4_BITS: i64 = 0xff_ffff_0000;
-const V4: i64 = 0x45_0008_0000;
 
 /// Rows become columns: the words of four lines, of which `piece` gives the 16 bytes of a lane from somewhere on.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn transpose(piece: impl Fn(usize, usize) -> __m128i) -> [__m256i; 8] {
-    let pair = |at| pair(|lane| piece(lane, at));
+    // Two words of two frames.
+    let two =
+        |lane, at| _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(piece(lane, at)), piece(lane + 2, at));
+    let pair = |at| {
+        let (even, odd) = (two(0, at), two(1, at));
+        (_mm256_unpacklo_epi64(even, odd), _mm256_unpackhi_epi64(even, odd))
+    };
     let ((w0, w1), (w2, w3), (w4, w5), (w6, w7)) = (pair(0), pair(16), pair(32), pair(48));
     [w0, w1, w2, w3, w4, w5, w6, w7]
-}
-
-/// Two words of four lines, of which `piece` gives those of a lane.
-#[inline]
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-fn pair(piece: impl Fn(usize) -> __m128i) -> (__m256i, __m256i) {
-    // Of two frames.
-    let two = |lane| _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(piece(lane)), piece(lane + 2));
-    let (even, odd) = (two(0), two(1));
-    (_mm256_unpacklo_epi64(even, odd), _mm256_unpackhi_epi64(even, odd))
 }

@@ -106,42 +106,6 @@ impl Four<'_> {
         found: &mut Found,
         wrong: &mut Wrong,
     ) -> __m256i {
-        if let Some(summaries) = self.usual::<K, VERIFY>(kernel, later) {
-            found.right |= 0xf << self.at;
-            return summaries;
-        }
-        self.any::<K, L, VERIFY>(kernel, later, found, wrong)
-    }
-
-    /// The summaries if all four are as most packets are, and right.
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn usual<K: Kernel, const VERIFY: bool>(self, kernel: K, later: impl Later) -> Option<__m256i> {
-        let lanes = Lanes::usual(self.slab, self.records)?;
-        let shapes = Shapes::usual(&lanes)?;
-        if !VERIFY {
-            return Some(without_verdicts(shapes.summaries));
-        }
-        let mut sums = Sums::of(&lanes, &shapes);
-        let longer = longer(&shapes);
-        later.ask_for_rests(!longer << self.at & 0xf << self.at);
-        if longer != 0 {
-            sums.add(self.beyond(kernel, &lanes, &shapes, longer, later));
-        }
-        let right = _mm256_testc_si256(sums.fold(), _mm256_set1_epi64x(SUMS)) != 0;
-        right.then_some(shapes.summaries)
-    }
-
-    /// Likewise, whatever they are.
-    #[inline(never)] // Its registers are not those of the others.
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn any<K: Kernel, L: Later, const VERIFY: bool>(
-        self,
-        kernel: K,
-        later: L,
-        found: &mut Found,
-        wrong: &mut Wrong,
-    ) -> __m256i {
         let Self { slab, records, at } = self;
         let Some(lanes) = Lanes::load(slab, records) else {
             later.ask_for_rests(0xf << at);
@@ -151,7 +115,7 @@ impl Four<'_> {
         if !VERIFY {
             let sound = sound(&shapes) << at;
             (found.sound, found.right) = (found.sound | sound, found.right | sound);
-            return without_verdicts(shapes.summaries);
+            return _mm256_and_si256(shapes.summaries, _mm256_set1_epi64x(!Summary::VERDICTS as i64));
         }
         let mut sums = Sums::of(&lanes, &shapes);
         let mut unsummed = _mm256_setzero_si256();
@@ -165,7 +129,7 @@ impl Four<'_> {
             found.vouched |= signs(vouched) << at;
             found.cut |= signs(cut) << at;
         }
-        let mut longer = longer(&shapes);
+        let mut longer = signs(_mm256_cmpgt_epi64(shapes.end, _mm256_set1_epi64x(HELD)));
         if longer != 0 {
             longer &= sound(&shapes) & !signs(unsummed);
             later.ask_for_rests(!longer << at & 0xf << at);
@@ -176,6 +140,7 @@ impl Four<'_> {
         // There is no header's sum over IPv6.
         let none = _mm256_blend_epi32::<0b1010_1010>(v6, unsummed);
         let folded = _mm256_or_si256(sums.fold(), none);
+        const SUMS: i64 = 0xffff_0000_ffff_0000_u64 as i64;
         let faults = _mm256_andnot_si256(folded, _mm256_set1_epi64x(SUMS));
         let right = common(&shapes, _mm256_or_si256(shapes.faults, faults));
         found.right |= right << at;
@@ -220,22 +185,6 @@ impl Four<'_> {
         // SAFETY: 32 bytes. No alignment is asked for.
         unsafe { _mm256_loadu_si256((&raw const sums).cast()) }
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-fn without_verdicts(summaries: __m256i) -> __m256i {
-    _mm256_and_si256(summaries, _mm256_set1_epi64x(!Summary::VERDICTS as i64))
-}
-
-/// Where both sums of a lane are, folded.
-const SUMS: i64 = 0xffff_0000_ffff_0000_u64 as i64;
-
-/// Lanes whose packet does not fit the words.
-#[inline]
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-fn longer(shapes: &Shapes) -> u8 {
-    signs(_mm256_cmpgt_epi64(shapes.end, _mm256_set1_epi64x(HELD)))
 }
 
 /// Lanes of a common shape.

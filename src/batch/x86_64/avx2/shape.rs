@@ -46,49 +46,12 @@ pub(super) struct Rare {
 /// Bytes from word 0 to the network layer.
 const BEFORE: i64 = 4;
 
-/// Of word 1 over IPv4: fragmentation, and the protocol.
-const PROTOCOLS: i64 = 0xff00_ff3f_0000;
-
 /// A protocol, as lanes have it.
 const fn protocol(number: i64) -> i64 {
     number << 40
 }
 
 impl Shapes {
-    /// Of [usual](Lanes::usual) lanes: if all are TCP or UDP with a checksum, whole, and of a common shape. Straight through, for
-    /// that is what most packets are; `None` says nothing of them.
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(super) fn usual(lanes: &Lanes) -> Option<Self> {
-        let [w0, w1, _, first, second, ..] = lanes.words;
-        let zero = _mm256_setzero_si256();
-        let length = big_endian::<6>(w0);
-        let end = _mm256_add_epi64(length, set(BEFORE));
-        let l4_length = _mm256_sub_epi64(length, set(20));
-        let protocols = _mm256_and_si256(w1, set(PROTOCOLS));
-        let udp = _mm256_cmpeq_epi64(protocols, set(protocol(17)));
-        let tcp = _mm256_cmpeq_epi64(protocols, set(protocol(6)));
-        let (_, below) = upper_header(second, l4_length, udp);
-        let in_udp = _mm256_cmpeq_epi64(big_endian::<4>(first), l4_length);
-        let in_udp = _mm256_andnot_si256(teredo(second, l4_length), in_udp);
-        let no_sum = _mm256_cmpeq_epi16(first, zero);
-        let not_in_udp = _mm256_and_si256(udp, _mm256_or_si256(no_sum, _mm256_xor_si256(in_udp, set(-1))));
-        let missing = _mm256_sub_epi64(lanes.room, end);
-        // Each lane by its highest bit.
-        let others = _mm256_or_si256(_mm256_or_si256(below, missing), not_in_udp);
-        let usual = _mm256_andnot_si256(others, _mm256_or_si256(udp, tcp));
-        let usual = _mm256_movemask_pd(_mm256_castsi256_pd(usual)) == 0xf;
-        usual.then(|| Self {
-            faults: zero,
-            below: zero,
-            rare: None,
-            end,
-            l4_length,
-            protocol: protocols,
-            summaries: summaries(first, udp),
-        })
-    }
-
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub(super) fn of(lanes: &Lanes) -> Self {
@@ -104,7 +67,7 @@ impl Shapes {
         let mut length = big_endian::<6>(w0);
         let mut header = set(20);
         let (mut first, mut second) = (w3, w4);
-        let mut protocols = _mm256_and_si256(w1, set(PROTOCOLS));
+        let mut protocols = _mm256_and_si256(w1, set(0xff00_ff3f_0000));
         let mut rare = lanes.unusual;
         if !lanes.all_v4 {
             // IPv6: the version in byte 4, payload length in bytes 8 and 9, next header in byte 10. Addresses up to byte 43.
@@ -133,13 +96,27 @@ impl Shapes {
             rare = true;
         }
 
-        let (upper, mut below) = upper_header(second, l4_length, _mm256_or_si256(udp, icmp));
+        // TCP's header length, in byte 12 of the header, is at least 20; the others' is 8. It is within the packet.
+        let fixed = _mm256_or_si256(udp, icmp);
+        let data_offset = _mm256_and_si256(_mm256_srli_epi64::<34>(second), set(0x3c));
+        let upper = pick(data_offset, set(8), fixed);
+        let short = _mm256_andnot_si256(fixed, _mm256_sub_epi64(data_offset, set(20)));
+        let mut below = _mm256_or_si256(_mm256_sub_epi64(l4_length, upper), short);
 
-        // UDP's length is all there is, and nothing in it suggests a tunnel.
+        // UDP's length is all there is, and nothing in it suggests a tunnel: no IPv6 packet that fits, by the upper half of
+        // its first byte and its length.
         let udp_length = _mm256_xor_si256(big_endian::<4>(first), l4_length);
-        let in_udp = _mm256_and_si256(udp, _mm256_or_si256(udp_length, teredo(second, l4_length)));
+        let inside = _mm256_shuffle_epi8(second, set4(0xffff_ff08, 0xffff_0c0d, 0xffff_ff00, 0xffff_0405));
+        let inside = _mm256_and_si256(inside, set(0xf0_ffff_ffff));
+        let teredo = _mm256_cmpeq_epi64(inside, _mm256_add_epi64(l4_length, set((0x60 << 32) - 48)));
+        let in_udp = _mm256_and_si256(udp, _mm256_or_si256(udp_length, teredo));
         faults = _mm256_or_si256(faults, in_udp);
-        let mut summaries = summaries(first, udp);
+
+        let summaries = pick(set(TCP), set(UDP), udp);
+        // Source port, destination port: numbers.
+        let swap = set4(0xffff_ffff, 0x0a0b_0809, 0xffff_ffff, 0x0203_0001);
+        // Ports below, all else above.
+        let mut summaries = _mm256_or_si256(summaries, _mm256_shuffle_epi8(first, swap));
 
         // Negative where UDP has no checksum, and where the packet was not captured to its end.
         let no_sum = _mm256_and_si256(udp, _mm256_cmpeq_epi16(first, zero));
@@ -163,36 +140,6 @@ impl Shapes {
         });
         Self { faults, below, rare, end, l4_length, protocol: protocols, summaries }
     }
-}
-
-/// The length of the upper header, which is 8 in the `fixed` lanes; and what is below 0 where it is not within the packet, or
-/// too short for TCP: its own is in byte 12 of the header, and at least 20.
-#[inline]
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-fn upper_header(second: __m256i, l4_length: __m256i, fixed: __m256i) -> (__m256i, __m256i) {
-    let data_offset = _mm256_and_si256(_mm256_srli_epi64::<34>(second), set(0x3c));
-    let upper = pick(data_offset, set(8), fixed);
-    let short = _mm256_andnot_si256(fixed, _mm256_sub_epi64(data_offset, set(20)));
-    (upper, _mm256_or_si256(_mm256_sub_epi64(l4_length, upper), short))
-}
-
-/// Lanes that carry an IPv6 packet that fits, if they are UDP: by the upper half of its first byte and its length.
-#[inline]
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-fn teredo(second: __m256i, l4_length: __m256i) -> __m256i {
-    let inside = _mm256_shuffle_epi8(second, set4(0xffff_ff08, 0xffff_0c0d, 0xffff_ff00, 0xffff_0405));
-    let inside = _mm256_and_si256(inside, set(0xf0_ffff_ffff));
-    _mm256_cmpeq_epi64(inside, _mm256_add_epi64(l4_length, set((0x60 << 32) - 48)))
-}
-
-/// Summaries of UDP and, in the other lanes, TCP, with all checksums right.
-#[inline]
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-fn summaries(first: __m256i, udp: __m256i) -> __m256i {
-    // Source port, destination port: numbers.
-    let swap = set4(0xffff_ffff, 0x0a0b_0809, 0xffff_ffff, 0x0203_0001);
-    // Ports below, all else above.
-    _mm256_or_si256(pick(set(TCP), set(UDP), udp), _mm256_shuffle_epi8(first, swap))
 }
 
 const fn bits(transport: Transport, ip: Verdict, l4: Verdict) -> i64 {
