@@ -50,7 +50,7 @@ fn verbose_beside_a_file_tells_how_the_capture_is_doing() {
         for n in $(seq 200); do grep -q packets/s err && break; sleep 0.05; done; kill -TERM $pid; wait $pid; cat err"#;
     let Some(output) = in_namespace("verbose_beside_a_file", script) else { return };
     let (_, out, err) = told(output);
-    assert!(out.contains(" packets/s  ") && out.contains("ring 0 %"), "{out}{err}");
+    assert!(out.contains(" packets/s  ") && out.contains("ring   0 %"), "{out}{err}");
 }
 
 #[test]
@@ -199,8 +199,8 @@ fn time_stamp_types_are_listed_as_tcpdump_does_and_files_are_as_fine_as_asked() 
 fn each_packet_tells_its_interface_where_it_can_be_one_of_several() {
     let script = format!(
         r#"ip link add va type veth peer name vb; ip link set va up; ip link set vb up; err=$(mktemp)
-        for arguments in "-i any" "-i any -e" "-i any --json" "-i lo -i va"; do : > "$err"
-            "$0" sniff $arguments -n -t -c 1 udp port 9 2> "$err" & {SEND}
+        for arguments in "-i any -t" "-i any -e -t" "-i any --json" "-i lo -i va -t"; do : > "$err"
+            "$0" sniff $arguments -n -c 1 udp port 9 2> "$err" & {SEND}
             until ! kill -0 $! 2> /dev/null; do send 1 9; sleep 0.05; done; wait $! || cat "$err" >&2
         done; rm "$err""#
     );
