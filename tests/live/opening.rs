@@ -1,6 +1,6 @@
 //! What cannot be opened says why and what to do; what there is, is listed.
 
-use crate::skip;
+use crate::lacking;
 use crate::support::network::{LIMIT, open, quiet_lab};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use std::net::IpAddr;
@@ -54,7 +54,7 @@ pub(crate) fn interfaces_are_listed_with_their_addresses() {
     let lab = quiet_lab().with_ipv6();
     let lab = match lab {
         Ok(lab) => lab,
-        Err(error) => return skip(&format!("no IPv6 here: {error}")),
+        Err(error) => return lacking(&format!("IPv6: {error}")),
     };
     let found = lab.server.namespace.run(interfaces).expect("a list");
     let names: Vec<_> = found.iter().map(|interface| interface.name.as_str()).collect();

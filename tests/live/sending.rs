@@ -1,6 +1,6 @@
 //! What is told to be sent is what another end counts, byte by byte and in time.
 
-use crate::skip;
+use crate::lacking;
 use crate::support::network::{LIMIT, capture, quiet_lab, stop_and_collect};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -221,7 +221,7 @@ pub(crate) fn an_interface_with_a_default_route_is_refused() {
     // And on what stands on it, in either order.
     for kind in ["vlan id 5", "macvlan"] {
         if !ip(&lab.client, &format!("link add link client name upper type {kind}")).status.success() {
-            skip(&format!("what stands on another device: this kernel has no {kind}"));
+            lacking(&format!("{kind} to stand on another device"));
             continue;
         }
         assert!(ip(&lab.client, "link set upper up").status.success());
@@ -245,7 +245,7 @@ pub(crate) fn a_default_route_over_ipv6_counts() {
     let lab = quiet_lab();
     let lab = match lab.with_ipv6() {
         Ok(lab) => lab,
-        Err(error) => return skip(&format!("this kernel has no IPv6: {error}")),
+        Err(error) => return lacking(&format!("IPv6: {error}")),
     };
     let added = ip(&lab.client, "-6 route add default via fd77::2 dev client");
     assert!(added.status.success(), "{added:?}");

@@ -216,7 +216,7 @@ fn what_cannot_be_done_is_said() {
         (&["--listen", "tcp/80=a b"], "no server"),
         (&["--listen", "sctp/80=a:1"], "SCTP"),
         (&["--listen", "udp/0=unix:/x"], "datagrams cannot"),
-        (&["--listen", "tcp/0=127.0.0.1:1", "--connect-timeout", "5"], "not a time"),
+        (&["--listen", "tcp/0=127.0.0.1:1", "--connect-timeout", "5"], "a number without a unit"),
         (&[], "--listen"),
     ] {
         let (code, said) = run(arguments);

@@ -42,7 +42,7 @@ impl Position {
     /// (0..3).for_each(|_| position.advance(&frame));
     /// assert_eq!(position.due(Pace::Rate("2".parse()?), &frame), 1_500_000_000);
     /// assert_eq!(position.due(Pace::Rate("1kbit".parse()?), &frame), 3_000_000_000);
-    /// # Ok::<(), String>(())
+    /// # Ok::<(), wharf::ValueError>(())
     /// ```
     #[must_use]
     pub fn due(&self, pace: Pace, frame: &Record) -> u64 {

@@ -46,7 +46,7 @@ impl fmt::Display for TroubleKind {
 /// use wharf::sink::{TroubleKind, TroubleKinds};
 /// let kinds: TroubleKinds = "loss,reset".parse()?;
 /// assert!(kinds.contains(TroubleKind::Reset) && !kinds.contains(TroubleKind::Checksum));
-/// # Ok::<(), String>(())
+/// # Ok::<(), wharf::ValueError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TroubleKinds(u8);

@@ -107,7 +107,7 @@ pub(crate) fn a_run_tells_what_it_loses_and_what_to_do() {
     assert!(lost > 0 && said.contains(&format!(" + {lost} dropped")), "{lost} told: {said}");
     assert!(sum("/ring/freezes") > 0, "{said}");
     assert!(lines().all(|line| line["ring"]["blocks"] == 64 && line["before_ring"].is_object()), "{said}");
-    assert!(said.contains("\nring: 1 MiB, at most 100 % full"), "{said}");
+    assert!(said.contains("\nring: 128 KiB, at most 100 % full"), "{said}");
     assert!(said.contains("(-B KIB)"), "{said}");
     // The device counts them as dropped, too: they are told once.
     assert!(device_counters(&lab.server).received_dropped >= lost, "{said}");
