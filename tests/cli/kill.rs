@@ -2,7 +2,7 @@
 
 use super::capture::{self, udp};
 use super::live::in_namespace;
-use super::{oracles, run, skip, told};
+use super::{oracles, run, told};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::Write;
