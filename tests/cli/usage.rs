@@ -2,7 +2,9 @@
 
 use super::capture;
 use super::{run, told, wharf};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use tempfile::tempdir;
 
 #[test]
@@ -214,6 +216,11 @@ fn bad_usage_is_one_line_and_code_2() {
     }
     // What is no habit of sniff's users is not explained to others.
     let (_, _, err) = run(["split", "-y", "RAW"]);
+    // The subcommand did come first.
+    for arguments in ["bench b", "doctor eth0 d"] {
+        let (code, _, err) = run(arguments.split(' '));
+        assert!(code == 2 && !err.contains("a subcommand comes first"), "{err}");
+    }
     assert!(err.starts_with("wharf: ") && !err.contains("a file tells its own"), "{err}");
     let (code, out, err) = run([]);
     assert_eq!((code, out.as_str()), (2, ""));
@@ -222,6 +229,13 @@ fn bad_usage_is_one_line_and_code_2() {
 
 #[test]
 fn bad_input_is_one_line_and_code_1() {
+#[test]
+fn a_first_argument_that_is_no_text_is_bad_usage() {
+    let (code, out, err) = told(wharf([]).arg(OsStr::from_bytes(b"\xff")).output().unwrap());
+    assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{err}");
+    assert!(err.starts_with("wharf: unrecognized subcommand"), "{err}");
+}
+
     let dir = tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).display().to_string();
     fs::write(path("empty"), "").unwrap();
