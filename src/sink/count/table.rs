@@ -3,7 +3,7 @@
 use super::{Counts, Key, PORT_PROTOCOLS};
 use crate::frame::Timestamp;
 use crate::parse::{self, ether_type};
-use crate::sink::format::scaled;
+use crate::sink::format::{counted, scaled};
 use crate::sink::services::Services;
 use crate::sink::text::date_and_time;
 use crate::verify::{Verdict, VerdictCounts};
@@ -178,7 +178,7 @@ impl fmt::Display for CountTable {
             }
             writeln!(f)?;
         }
-        write!(f, "{} packets, {} bytes", self.packets, self.bytes)?;
+        write!(f, "{}, {}", counted(self.packets, "packet"), counted(self.bytes, "byte"))?;
         match self.seconds {
             Some(seconds) => write!(f, ", {seconds:.6} s")?,
             None => {}
