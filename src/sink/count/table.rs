@@ -12,6 +12,7 @@ use std::fmt;
 
 /// Counts by port at one moment. Printed it is a table; [`serde`] gives it as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct CountTable {
     /// All packets.
     pub packets: u64,
@@ -39,6 +40,7 @@ fn as_text<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::
 
 /// One protocol and port.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Row {
     /// `tcp`, `udp`, an IP protocol's name or number, `arp`, an EtherType as `0x88cc`; of what has none `stp`, `cdp`, `pvst` or `llc`
     /// by its 802.2 header, `802.3` without one, `malformed` where no header beyond the link's could be read, or `other`.
