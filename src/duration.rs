@@ -24,8 +24,9 @@ const UNITS: [(&str, u128); 6] = [
     ("d", 86_400 * SECOND),
 ];
 const SECOND: u128 = 1_000_000_000;
-/// A hundred years.
-const MOST: u128 = 100 * 365 * 86_400 * SECOND;
+/// A hundred years: what is added to a point in time stays one.
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+const MOST: u128 = LONGEST.as_nanos();
 
 /// Why a text is no time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

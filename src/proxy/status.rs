@@ -46,6 +46,7 @@ pub struct Status {
 
 /// A route of a listener, for one transport; or, without a name, what never had one there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct RouteStatus {
     /// `tcp`: connections; `udp`: sessions.
     pub transport: &'static str,
@@ -65,6 +66,7 @@ pub struct RouteStatus {
 
 /// An upstream.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct UpstreamStatus {
     /// As the configuration names it.
     pub name: String,
@@ -74,6 +76,7 @@ pub struct UpstreamStatus {
 
 /// A server.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ServerStatus {
     /// By which it is known.
     pub name: String,

@@ -179,6 +179,11 @@ impl Show for Hex8 {
     }
 }
 
+/// `1 packet`, `2 packets`.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Three digits and a decimal prefix: `12.3 M`.
 pub(super) fn scaled(value: f64) -> String {
     let (value, prefix) = match value {

@@ -30,6 +30,7 @@ fn an_interface_that_is_removed_ends_the_run_with_a_whole_file() {
     let Some(output) = in_namespace("an_interface_that_is_removed", &script) else { return };
     let (code, out, err) = told(output);
     assert!(err.contains("\nlost before the ring, as far as the host tells: unknown: vb is gone\n"), "{err}");
+    assert!(!err.contains("its counters"), "told once: {err}");
     check((code, out, err), "500", "wharf: vb: the interface is gone");
 }
 

@@ -52,7 +52,7 @@ fn a_flow_is_written_from_before_its_trouble_to_after_it() {
     assert_eq!((times.first(), times.last()), (Some(&3_002), Some(&4_501)), "{err}");
     assert_eq!(times.len(), 500 + 1 + 250, "{err}");
     assert!(err.contains("8001 received = 751 delivered + 7250 filtered out + 0 dropped"), "{err}");
-    assert!(err.contains("trouble: loss 1 times; 751 packets written"), "{err}");
+    assert!(err.contains("trouble: loss 1 time; 751 packets written"), "{err}");
 
     let (_, _, err) = run(["sniff", "-r", input, "--trouble", "reset,checksum", "-w", out]);
     assert!(err.contains("8001 received = 0 delivered + 8001 filtered out + 0 dropped"), "{err}");
@@ -124,7 +124,7 @@ fn sums_left_to_the_device_are_no_trouble() {
     packets[3][37] ^= 1;
     write(input.as_ref(), &packets);
     let (_, _, err) = run(arguments);
-    assert!(err.contains("trouble: checksum 1 times; 5 packets written"), "{err}");
+    assert!(err.contains("trouble: checksum 1 time; 5 packets written"), "{err}");
 }
 
 /// Its receiver throws it away: it neither cuts off nor tells of a loss, and it answers nothing.
@@ -154,7 +154,7 @@ fn what_came_damaged_is_not_believed() {
     };
     assert!(trouble("loss,reset").contains("trouble: none; 0 packets written"), "{}", trouble("loss,reset"));
     let all = trouble("loss,reset,checksum,unanswered");
-    assert!(all.contains("trouble: checksum 3 times, unanswered 1 times;"), "{all}");
+    assert!(all.contains("trouble: checksum 3 times, unanswered 1 time;"), "{all}");
 }
 
 /// An enhanced packet block of pcapng, of an interface of bare IP packets, and how many packets were lost just before it.
@@ -178,7 +178,7 @@ fn what_the_capture_dropped_is_no_loss() {
     let (input, output) = (dir.path().join("in.pcapng"), dir.path().join("out.pcapng"));
     let says = |sequence| tcp(0, Tcp::ACK, (sequence, 1), b"xx");
     let (input, out) = (input.to_str().unwrap(), output.to_str().unwrap());
-    for (lost, expected) in [(Some(3), "loss 1 times"), (None, "loss 2 times")] {
+    for (lost, expected) in [(Some(3), "loss 1 time"), (None, "loss 2 times")] {
         let mut file =
             [0x0a0d_0d0a_u32, 28, 0x1a2b_3c4d, 1, u32::MAX, u32::MAX, 28].map(u32::to_le_bytes).concat();
         file.extend([1, 20, 101, 0, 20_u32].map(u32::to_le_bytes).concat());
@@ -214,7 +214,7 @@ fn copies_of_the_capture_are_no_loss() {
     // Under another number it is the sender's.
     packets.push(says(108, 9));
     write(input.as_ref(), &packets);
-    assert!(trouble().contains("trouble: loss 1 times"), "{}", trouble());
+    assert!(trouble().contains("trouble: loss 1 time"), "{}", trouble());
 }
 
 #[test]

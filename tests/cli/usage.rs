@@ -2,7 +2,9 @@
 
 use super::capture;
 use super::{run, told, wharf};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use tempfile::tempdir;
 
 #[test]
@@ -114,6 +116,8 @@ fn habits_and_slips_are_told_what_is_right() {
         ("sniff --ports 443", "tcp/443, udp/443 or any/443"),
         ("split -r a --to 80,443=x", "tcp/80,443, udp/80,443 or any/80,443"),
         ("sniff -r a -c 99999999999999999999", "more than can be counted"),
+        ("sniff -r a -c 99999999999999999g", "more than can be counted"),
+        ("sniff -r a -c 0", "not above 0: give a count such as 1000"),
         ("sniff -r a -c 1.5k", "not a count such as 1000, 10k or 1M"),
         ("sniff -r a -w b --file-packets many", "not a count such as"),
         ("sniff -r a -w b -G 1h", "not a number of seconds such as 60"),
@@ -212,12 +216,24 @@ fn bad_usage_is_one_line_and_code_2() {
     ] {
         refused(arguments, hint);
     }
+    // The subcommand did come first.
+    for arguments in ["bench b", "doctor eth0 d"] {
+        let (code, _, err) = run(arguments.split(' '));
+        assert!(code == 2 && !err.contains("a subcommand comes first"), "{err}");
+    }
     // What is no habit of sniff's users is not explained to others.
     let (_, _, err) = run(["split", "-y", "RAW"]);
     assert!(err.starts_with("wharf: ") && !err.contains("a file tells its own"), "{err}");
     let (code, out, err) = run([]);
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(err.contains("Usage: wharf <COMMAND>") && err.contains("Exit codes:"));
+}
+
+#[test]
+fn a_first_argument_that_is_no_text_is_bad_usage() {
+    let (code, out, err) = told(wharf([]).arg(OsStr::from_bytes(b"\xff")).output().unwrap());
+    assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{err}");
+    assert!(err.starts_with("wharf: unrecognized subcommand"), "{err}");
 }
 
 #[test]

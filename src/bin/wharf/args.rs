@@ -8,6 +8,7 @@ use crate::{
 };
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use std::num::IntErrorKind;
 
 /// Capture packets, or read them from capture files: print them, count them, sort them into files by port; send some;
 /// proxy ports.
@@ -52,25 +53,46 @@ pub(crate) fn of_a_file(what: &str) -> clap::Error {
     Arguments::command().error(OF_A_FILE, what)
 }
 
+/// Why a text is no [scaled] number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unscaled {
+    Malformed,
+    Zero,
+    TooMuch,
+}
+
+impl Unscaled {
+    /// What is wrong; `wanted` is what would be right.
+    pub(crate) fn told(self, wanted: &str) -> String {
+        match self {
+            Self::Malformed => format!("not a {wanted}"),
+            Self::Zero => format!("not above 0: give a {wanted}"),
+            Self::TooMuch => "more than can be counted".to_owned(),
+        }
+    }
+}
+
 /// A number of `bare`, or with `k`, `m` or `g` of the first, second or third power of `thousand`. Not 0.
-pub(crate) fn scaled(text: &str, bare: u64, thousand: u64) -> Option<u64> {
+pub(crate) fn scaled(text: &str, bare: u64, thousand: u64) -> Result<u64, Unscaled> {
     let (digits, unit) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], thousand),
         Some((at, 'm' | 'M')) => (&text[..at], thousand.pow(2)),
         Some((at, 'g' | 'G')) => (&text[..at], thousand.pow(3)),
         _ => (text, bare),
     };
-    digits.parse::<u64>().ok()?.checked_mul(unit).filter(|&number| number > 0)
+    let number = digits.parse::<u64>().map_err(|error| match error.kind() {
+        IntErrorKind::PosOverflow => Unscaled::TooMuch,
+        _ => Unscaled::Malformed,
+    })?;
+    match number.checked_mul(unit) {
+        Some(0) => Err(Unscaled::Zero),
+        product => product.ok_or(Unscaled::TooMuch),
+    }
 }
 
 /// `1000`, `10k`, `1M`, `2G`: decimal units.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
-    scaled(text, 1, 1_000).ok_or_else(|| {
-        match text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() > 18 {
-            true => "more than can be counted".to_owned(),
-            false => "not a count such as 1000, 10k or 1M".to_owned(),
-        }
-    })
+    scaled(text, 1, 1_000).map_err(|why| why.told("count such as 1000, 10k or 1M"))
 }
 
 /// Whole seconds, as tcpdump's -G takes them: without a unit.
@@ -83,7 +105,7 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
 /// millions, milliards of them.
 pub(crate) fn file_size(text: &str) -> Result<u64, String> {
     scaled(text, 1_000_000, 1 << 10)
-        .ok_or_else(|| "not a size such as 100 (million bytes), 64k, 16m or 1g".to_owned())
+        .map_err(|why| why.told("size such as 100 (million bytes), 64k, 16m or 1g"))
 }
 
 /// The same, where 0 stands for none.
@@ -120,9 +142,18 @@ mod tests {
         for (text, expected) in [("1", 1), ("10k", 10_000), ("3M", 3_000_000), ("1g", 1_000_000_000)] {
             assert_eq!(count(text), Ok(expected));
         }
-        for text in ["", "0", "-1", "x", "1kk", "1e3", "é", "99999999999999999999"] {
-            assert!(count(text).is_err(), "{text:?}");
+        for text in ["", "k", "-1", "x", "1kk", "1e3", "é"] {
+            assert_eq!(scaled(text, 1, 1_000), Err(Unscaled::Malformed), "{text:?}");
         }
+        for text in ["0", "0k"] {
+            assert_eq!(scaled(text, 1, 1_000), Err(Unscaled::Zero), "{text:?}");
+        }
+        for text in
+            ["99999999999999999999", "99999999999999999999g", "18446744073709551616", "18446744073709552k"]
+        {
+            assert_eq!(scaled(text, 1, 1_000), Err(Unscaled::TooMuch), "{text:?}");
+        }
+        assert_eq!(count("18446744073709551615"), Ok(u64::MAX));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// What to do instead, where the wrong argument is such a habit.
 pub(crate) fn habit(error: &clap::Error) -> Option<&'static str> {
-    let first = std::env::args().nth(1)?;
+    let first = std::env::args_os().nth(1)?;
+    let first = first.to_str()?;
     let named = |kind| match error.get(kind) {
         Some(ContextValue::String(name)) => Some(name.as_str()),
         _ => None,
@@ -14,13 +15,13 @@ pub(crate) fn habit(error: &clap::Error) -> Option<&'static str> {
         ErrorKind::UnknownArgument => {
             let argument = named(ContextKind::InvalidArg)?;
             // Of a cluster clap names the one letter that it does not know.
-            if first.starts_with(argument) {
+            if first.starts_with('-') && first.starts_with(argument) {
                 return Some("a subcommand comes first, as in `wharf sniff -i eth0`");
             }
             if first == "proxy" && !argument.starts_with('-') {
                 return Some("--config FILE runs what a file says, --check FILE looks at it");
             }
-            instead(&first, argument)
+            instead(first, argument)
         }
         _ => None,
     }

@@ -114,7 +114,7 @@ impl FromStr for Fanout {
 
 /// A size in binary units, of a block at least.
 fn ring_size(text: &str) -> Result<usize, String> {
-    let size = scaled(text, 1, 1 << 10).ok_or("not a size such as 64k, 256M or 1g")?;
+    let size = scaled(text, 1, 1 << 10).map_err(|why| why.told("size such as 64k, 256M or 1g"))?;
     match usize::try_from(size) {
         Ok(size) if size < LEAST_RING => {
             Err("less than a block of it, 64k (a number alone is bytes)".to_owned())

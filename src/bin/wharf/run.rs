@@ -135,7 +135,7 @@ impl Ended {
     fn tell_before_ring(&self) {
         let Some(losses) = &self.before_ring else { return };
         let _ = writeln!(io::stderr(), "lost before the ring, as far as the host tells: {losses}");
-        for unseen in &losses.unseen {
+        for unseen in losses.unseen_and_untold() {
             let _ = writeln!(io::stderr(), "not to be seen: {unseen}");
         }
         if losses.any() {

@@ -1,5 +1,6 @@
 //! Only flows that had trouble, as the command line says it.
 
+use crate::counted::counted;
 use crate::{args, stats};
 use clap::Args;
 use std::time::Duration;
@@ -47,11 +48,12 @@ impl TroubleArgs {
 pub(crate) fn account(counts: &TroubleCounts) -> String {
     let TroubleCounts { found, written, early, forgotten, .. } = counts;
     let kinds = TroubleKind::ALL.into_iter().zip(found).filter(|(_, count)| **count > 0);
-    let kinds: Vec<_> = kinds.map(|(kind, count)| format!("{kind} {count} times")).collect();
+    let kinds: Vec<_> = kinds.map(|(kind, count)| format!("{kind} {}", counted(*count, "time"))).collect();
     let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
-    let mut line = format!("trouble: {kinds}; {written} packets written");
+    let mut line = format!("trouble: {kinds}; {} written", counted(*written, "packet"));
     if *early > 0 {
-        line += &format!("; memory was full (--trouble-memory): {early} packets decided on early");
+        let early = counted(*early, "packet");
+        line += &format!("; memory was full (--trouble-memory): {early} decided on early");
     }
     if *forgotten > 0 {
         line += &format!("; too many flows: {forgotten} forgotten");
@@ -66,7 +68,7 @@ mod tests {
     #[test]
     fn the_account_names_what_there_was() {
         let counts = TroubleCounts { found: [2, 0, 0, 1], written: 9, ..TroubleCounts::default() };
-        assert_eq!(account(&counts), "trouble: loss 2 times, unanswered 1 times; 9 packets written");
+        assert_eq!(account(&counts), "trouble: loss 2 times, unanswered 1 time; 9 packets written");
         let counts = TroubleCounts { early: 3, forgotten: 4, ..TroubleCounts::default() };
         let line = "trouble: none; 0 packets written; memory was full (--trouble-memory): 3 packets decided on early; \
                     too many flows: 4 forgotten";

@@ -3,11 +3,9 @@
 
 use super::super::error::Error;
 use super::{Config, HealthCheck, Limits, Place, Upstream};
+use crate::duration::{DurationError, LONGEST};
 use crate::proxy::limits::Allowance;
 use std::time::Duration;
-
-/// A hundred years: what is added to a point in time stays one.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Names the first value that is out of bounds.
 pub(in super::super) fn check(config: &Config) -> Result<(), Error> {
@@ -81,7 +79,7 @@ fn at_most(name: &str, number: u32, most: u32) -> Result<(), String> {
 }
 
 fn not_for_ever(name: &str, time: Duration) -> Result<(), String> {
-    if time <= LONGEST { Ok(()) } else { Err(format!("`{name}` is more than a hundred years")) }
+    if time <= LONGEST { Ok(()) } else { Err(format!("`{name}` is {}", DurationError::TooLong)) }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{Counts, Key, PORT_PROTOCOLS};
 use crate::frame::Timestamp;
 use crate::parse::{self, ether_type};
-use crate::sink::format::scaled;
+use crate::sink::format::{counted, scaled};
 use crate::sink::services::Services;
 use crate::sink::text::date_and_time;
 use crate::verify::{Verdict, VerdictCounts};
@@ -12,6 +12,7 @@ use std::fmt;
 
 /// Counts by port at one moment. Printed it is a table; [`serde`] gives it as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct CountTable {
     /// All packets.
     pub packets: u64,
@@ -39,6 +40,7 @@ fn as_text<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::
 
 /// One protocol and port.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Row {
     /// `tcp`, `udp`, an IP protocol's name or number, `arp`, an EtherType as `0x88cc`; of what has none `stp`, `cdp`, `pvst` or `llc`
     /// by its 802.2 header, `802.3` without one, `malformed` where no header beyond the link's could be read, or `other`.
@@ -178,7 +180,7 @@ impl fmt::Display for CountTable {
             }
             writeln!(f)?;
         }
-        write!(f, "{} packets, {} bytes", self.packets, self.bytes)?;
+        write!(f, "{}, {}", counted(self.packets, "packet"), counted(self.bytes, "byte"))?;
         match self.seconds {
             Some(seconds) => write!(f, ", {seconds:.6} s")?,
             None => {}

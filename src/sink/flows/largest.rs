@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 const ROWS: usize = 20;
 /// Lines beside them: the titles, how many flows there are beside these, an empty one, and that with the cursor.
 const OTHERS: usize = 4;
+
 /// What was shown last.
 pub(super) struct Largest {
     /// It goes to standard output, and that is a terminal.

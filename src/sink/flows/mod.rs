@@ -87,11 +87,13 @@ pub(super) fn json_line(line: &mut Vec<u8>, record: &crate::flow::FlowRecord) {
 
 /// Meters flows and writes a record of each.
 ///
-/// Of JSON the members are: `proto`, `src`, `sport`, `dst`, `dport` (`src` sent first; the ports `null` of later fragments), `packets`, `bytes` (on the wire),
-/// `payload`, `tcp_flags`, each a pair: what `src` has sent and what `dst` has; `first`, `last` (seconds since 1970),
-/// `duration`, `community_id`, `end` (an [`EndReason`](crate::flow::EndReason)), `story` (in words). Where they apply: `vlan`,
-/// `tunnel`, `icmp`, `name` (of `dst`, or where `name_of` says so of `src`), `name_from`, `application`, `ttl`, `ttl_changes`, `duplicates`, `bad_checksums`, `icmp_errors`, and `tcp` with `state`,
-/// `handshake`, and pairs of what each side has said and how that fared; times in it are seconds.
+/// Of JSON the members are: `proto`, `src`, `sport`, `dst`, `dport` (`src` sent first; the ports `null` of later
+/// fragments), `packets`, `bytes` (on the wire), `payload`, `tcp_flags`, each a pair: what `src` has sent and what
+/// `dst` has; `first`, `last` (seconds since 1970), `duration`, `community_id`, `end` (an
+/// [`EndReason`](crate::flow::EndReason)), `story` (in words). Where they apply: `vlan`, `tunnel`, `icmp`, `name` (of
+/// `dst`, or where `name_of` says so of `src`), `name_from`, `application`, `ttl`, `ttl_changes`, `duplicates`,
+/// `bad_checksums`, `icmp_errors`, and `tcp` with `state`, `handshake`, and pairs of what each side has said and how
+/// that fared; times in it are seconds.
 ///
 /// ```
 /// use wharf::engine::Engine;

@@ -173,7 +173,7 @@ impl Upstream {
                 kernel: match (&earlier.link, &now.link) {
                     (Some(earlier), Some(now)) => moved(now.losses - earlier.losses),
                     _ => {
-                        losses.unseen.push(format!("{}: its counters, as it is gone", device.name));
+                        losses.unseen.push(counters_of_gone(&device.name));
                         losses.gone.push(device.name.clone());
                         Vec::new()
                     }
@@ -196,6 +196,11 @@ impl Upstream {
         }
         losses
     }
+}
+
+/// What of an interface that is gone could not be seen.
+fn counters_of_gone(name: &str) -> String {
+    format!("{name}: its counters, as it is gone")
 }
 
 fn moved(losses: LinkLosses) -> Vec<Lost> {
@@ -222,6 +227,12 @@ impl UpstreamLosses {
                 .interfaces
                 .iter()
                 .any(|one| one.peer.is_some() || !one.kernel.is_empty() || !one.driver.is_empty())
+    }
+
+    /// Those of what is [unseen](Self::unseen) of which the printed losses say nothing: they do of interfaces that are gone.
+    pub fn unseen_and_untold(&self) -> impl Iterator<Item = &str> {
+        let told: Vec<_> = self.gone.iter().map(|name| counters_of_gone(name)).collect();
+        self.unseen.iter().filter(move |what| !told.contains(what)).map(String::as_str)
     }
 
     /// Leaves out of what the interfaces have counted as dropped those frames that the ledger has already: an AF_XDP program in
@@ -332,6 +343,8 @@ mod tests {
     fn of_what_is_gone_nothing_is_known() {
         let mut losses = UpstreamLosses { gone: vec!["va".into()], ..UpstreamLosses::default() };
         assert_eq!(losses.to_string(), "unknown: va is gone");
+        losses.unseen = vec![counters_of_gone("va"), "vb: its other end".into()];
+        assert_eq!(losses.unseen_and_untold().collect::<Vec<_>>(), ["vb: its other end"], "each once");
         losses.backlog_dropped = Some(2);
         losses.gone.push("vb".into());
         assert_eq!(

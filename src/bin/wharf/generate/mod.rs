@@ -167,8 +167,9 @@ struct Plan {
 }
 
 pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
+    let nowhere = || args::usage("nowhere to send: give -i IFACE, -w FILE or --dry-run");
     if arguments.interface.is_none() && arguments.write.is_none() && !arguments.dry_run {
-        bail!(args::usage("nowhere to send: give -i IFACE, -w FILE or --dry-run"));
+        bail!(nowhere());
     }
     let pace = arguments.pace.pace(arguments.read.is_some());
     if arguments.read.as_deref().is_some_and(|path| path == "-") && arguments.passes.is_some() {
@@ -213,16 +214,14 @@ pub(crate) fn run(arguments: GenArgs) -> anyhow::Result<Outcome> {
     if arguments.dry_run {
         return dry::run(feed, options.as_ref(), &plan);
     }
-    match (arguments.write, options) {
-        (Some(path), _) => file::run(feed, &path, arguments.read.as_deref(), &plan),
-        (None, Some(options)) => {
-            #[cfg(feature = "xdp")]
-            if arguments.live_frames {
-                return live::run(&feed, options, arguments.count, &plan);
-            }
-            let cores = arguments.cores.map(|CoreList(cores)| cores).unwrap_or_default();
-            send::run(feed, options, &cores, &plan)
-        }
-        (None, None) => bail!("nowhere to send"),
+    if let Some(path) = arguments.write {
+        return file::run(feed, &path, arguments.read.as_deref(), &plan);
     }
+    let options = options.ok_or_else(nowhere)?;
+    #[cfg(feature = "xdp")]
+    if arguments.live_frames {
+        return live::run(&feed, options, arguments.count, &plan);
+    }
+    let cores = arguments.cores.map(|CoreList(cores)| cores).unwrap_or_default();
+    send::run(feed, options, &cores, &plan)
 }

@@ -2,6 +2,7 @@
 
 use super::Plan;
 use super::dry::Preview;
+use crate::counted::counted;
 use crate::print::print;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -49,7 +50,8 @@ pub(super) fn show_file(sent: &Sent, path: &Path, json: bool) -> anyhow::Result<
         let object = json!({ "file": file, "packets": sent.frames, "bytes": sent.bytes });
         return print(object.to_string() + "\n");
     }
-    print(format!("{file}: {} packets, {} bytes written, nothing sent\n", sent.frames, sent.bytes))
+    let (packets, bytes) = (counted(sent.frames, "packet"), counted(sent.bytes, "byte"));
+    print(format!("{file}: {packets}, {bytes} written, nothing sent\n"))
 }
 
 pub(super) fn show_preview(preview: &Preview, interface: Option<&str>, plan: &Plan) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ mod voice;
 pub(crate) use options::ProxyArgs;
 
 use crate::args;
+use crate::counted::counted;
 use crate::exit::{self, Outcome};
 use crate::print::print;
 use crate::signals;
@@ -37,10 +38,8 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         let config = read_config(path)?;
         let name = path.display();
         Proxy::check(&config).map_err(|error| args::of_a_file(&format!("{name}, {error}")))?;
-        let count =
-            |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-        let listeners = count(config.listeners.len(), "listener");
-        print(format!("{name}: right: {listeners}, {}\n", count(config.upstreams.len(), "upstream")))?;
+        let listeners = counted(config.listeners.len(), "listener");
+        print(format!("{name}: right: {listeners}, {}\n", counted(config.upstreams.len(), "upstream")))?;
         return Ok(Outcome::Done);
     }
     if arguments.listen.is_empty() && arguments.config.is_none() {
@@ -105,7 +104,7 @@ pub(crate) fn run(arguments: ProxyArgs) -> anyhow::Result<Outcome> {
         voice.tell(&format!("metrics and status at http://{address}"));
     }
     let mut running = proxy.start_with(move |notice| voice.say(notice.level(), &notice.to_string()))?;
-    voice.tell(&format!("{workers} {} at work", if workers == 1 { "worker" } else { "workers" }));
+    voice.tell(&format!("{} at work", counted(workers, "worker")));
     successor::tell_manager(voice, "READY=1");
     let mut handed_over = false;
     while !handed_over && !shutdown.requested() && !running.is_finished() {

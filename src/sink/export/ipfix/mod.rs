@@ -81,6 +81,7 @@ enum Out {
 
 /// What was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IpfixCounts {
     /// Records sent or written.
     pub records: u64,
