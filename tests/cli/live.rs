@@ -165,7 +165,7 @@ fn what_is_no_namespace_and_what_is_no_choice_is_refused_with_reasons() {
         ),
         ("-i lo -j device", 2, "not a type of time stamps: host, host_lowprec, host_hiprec, adapter or"),
         ("-r x.pcap -j host", 2, "cannot be used with"),
-        ("-i lo --ring 0", 2, "not a size such as 64k, 256M or 1g"),
+        ("-i lo --ring 0", 2, "not above 0: give a size such as 64k, 256M or 1g"),
         ("-i lo --ring 1M -B 4", 2, "cannot be used with"),
     ] {
         let script = format!(r#""$0" sniff {arguments}"#);
