@@ -292,6 +292,42 @@ fn damaged_gzip_gives_what_came_before() {
     );
 }
 
+/// The trailer is the last eight bytes of it, and a member behind another may be cut anywhere.
+#[test]
+fn gzip_that_is_cut_ends_early_wherever_that_is() {
+    let ends_early = |bytes: &[u8]| {
+        let taken = read_bytes(bytes);
+        let reason = match taken.error {
+            Some(Error::Damaged { reason, .. }) => reason,
+            other => panic!("{} bytes: {other:?}", bytes.len()),
+        };
+        assert_eq!(reason, "the compressed data ends early", "{} bytes", bytes.len());
+        taken.frames.len()
+    };
+    let file = rich_pcapng();
+    let compressed = gzip(&file);
+    for cut in 1..=20 {
+        let frames = ends_early(&compressed[..compressed.len() - cut]);
+        assert!(cut > 8 || frames == 6, "{cut}: {frames}");
+    }
+    let (one, other) = file.split_at(333);
+    let (one, other) = (gzip(one), gzip(other));
+    for length in 1..other.len() {
+        ends_early(&[&one, &other[..length]].concat());
+    }
+    for byte in 1..=8 {
+        let mut wrong = compressed.clone();
+        let at = wrong.len() - byte;
+        wrong[at] ^= 1;
+        let error = read_bytes(&wrong).error;
+        let is_wrong = |reason: &str| reason.contains("is damaged: ") && reason.contains("checksum");
+        assert!(
+            matches!(&error, Some(Error::Damaged { reason, .. }) if is_wrong(reason)),
+            "{byte}: {error:?}"
+        );
+    }
+}
+
 /// Wherever it is, also in the first call that decompresses, and of whatever kind.
 #[test]
 fn damage_within_gzip_loses_nothing_before_it() {

@@ -2,6 +2,8 @@
 #![allow(unsafe_code, reason = "a global allocator that counts cannot be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use wharf::build::{DnsMessage, DnsRecord, DnsType, Header, Ipv4, Stack, Tcp, Udp};
@@ -71,12 +73,10 @@ fn packet(from: [u8; 4], to: [u8; 4], header: &dyn Header, payload: &[u8]) -> Ve
     stack.bytes().to_vec()
 }
 
-#[test]
-fn a_table_takes_some_two_hundred_bytes_a_flow() {
-    const FLOWS: u32 = 1 << 17;
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("syns.pcap");
+const FLOWS: u32 = 1 << 17;
+
+/// A capture file of so many flows, a packet each.
+fn syns(path: &Path) {
     let mut file = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, 101_u32].map(u32::to_le_bytes).concat();
     for at in 0..FLOWS {
         let client = [10, 1, (at >> 8) as u8, at as u8];
@@ -86,14 +86,58 @@ fn a_table_takes_some_two_hundred_bytes_a_flow() {
         file.extend([1_700_000_000, at, length, length].map(u32::to_le_bytes).concat());
         file.extend(syn);
     }
-    std::fs::write(&path, file).unwrap();
+    std::fs::write(path, file).unwrap();
+}
+
+/// The most bytes that it takes to meter all of them, and whether they could be written.
+fn metered(path: &Path, format: FlowFormat, writer: impl Write + Send) -> (usize, bool) {
+    let mut written = false;
+    let bytes = most(|| {
+        let meter = MeterOptions { max_flows: FLOWS as usize, ..MeterOptions::default() };
+        let options = FlowsOptions { meter, format, ..FlowsOptions::default() };
+        let source = CaptureFile::open(path).unwrap();
+        written = Engine::builder().source(source).rest(Flows::new(writer, options)).run().is_ok();
+    });
+    (bytes, written)
+}
+
+/// Whoever read it has gone.
+struct Gone;
+
+impl Write for Gone {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn records_that_nobody_takes_are_not_kept() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("syns.pcap");
+    syns(&path);
+    let (taken, written) = metered(&path, FlowFormat::Json, io::sink());
+    assert!(written);
+    let (gone, written) = metered(&path, FlowFormat::Json, Gone);
+    assert!(!written);
+    // A line has some 600 bytes.
+    assert!(gone < taken + FLOWS as usize * 100, "{gone} bytes, {taken} where they are taken");
+}
+
+#[test]
+fn a_table_takes_some_two_hundred_bytes_a_flow() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("syns.pcap");
+    syns(&path);
     let run = |format| {
-        most(|| {
-            let meter = MeterOptions { max_flows: FLOWS as usize, ..MeterOptions::default() };
-            let options = FlowsOptions { meter, format, ..FlowsOptions::default() };
-            let source = CaptureFile::open(&path).unwrap();
-            Engine::builder().source(source).rest(Flows::new(std::io::sink(), options)).run().unwrap();
-        })
+        let (bytes, written) = metered(&path, format, io::sink());
+        assert!(written);
+        bytes
     };
     let (lines, table) = (run(FlowFormat::Json), run(FlowFormat::Table));
     let each = table.saturating_sub(lines) / FLOWS as usize;

@@ -5,6 +5,8 @@ use super::run;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::tempdir;
@@ -151,6 +153,38 @@ fn a_reader_that_has_stopped_reading_is_not_waited_for_without_end() {
     let (status, err) = ended(&mut child);
     assert_eq!(status.code(), Some(1), "{status:?} {err}");
     assert!(err.contains(" output failed)\n") && err.ends_with(GIVEN_UP), "{err}");
+}
+
+/// As a super-server hands it over, one that nobody else waits at either.
+#[test]
+fn a_socket_is_waited_for_like_a_pipe() {
+    let dir = tempdir().unwrap();
+    let file = dir.path().join("large.pcap").display().to_string();
+    fs::write(&file, capture::large()).unwrap();
+    let arguments = ["sniff", "-nvvXr", &file];
+    let (_, expected, _) = run(arguments);
+    for nonblocking in [false, true] {
+        let start = || {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            theirs.set_nonblocking(nonblocking).unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+            command.args(arguments).stdin(Stdio::null()).stderr(Stdio::piped());
+            (command.stdout(OwnedFd::from(theirs)).spawn().unwrap(), ours)
+        };
+        let (mut child, mut reader) = start();
+        std::thread::sleep(Duration::from_millis(300));
+        let mut out = String::new();
+        reader.read_to_string(&mut out).unwrap();
+        let (status, err) = ended(&mut child);
+        assert!(status.success() && out == expected, "{nonblocking}: {} bytes, {err}", out.len());
+
+        let (mut child, _reader) = start();
+        std::thread::sleep(Duration::from_millis(300));
+        signal(&child, Signal::TERM);
+        let (status, err) = ended(&mut child);
+        assert_eq!(status.code(), Some(1), "{nonblocking}: {err}");
+        assert!(err.contains(" output failed)\n") && err.ends_with(GIVEN_UP), "{nonblocking}: {err}");
+    }
 }
 
 #[test]

@@ -133,7 +133,7 @@ pub(crate) fn tell(what: &str) {
 }
 
 /// Whether all that went wrong is that nobody reads our standard output any more. Another pipe that breaks is a failure.
-fn output_closed(error: &anyhow::Error) -> bool {
+pub(crate) fn output_closed(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<wharf::engine::Error>().is_some_and(wharf::engine::Error::output_closed)
             || matches!(cause.downcast_ref(), Some(sink::Error::Closed))

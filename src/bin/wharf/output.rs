@@ -4,6 +4,7 @@ use crate::{exit, signals};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fstat};
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, LineWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,16 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// And for so long one that takes a little now and then.
 const PATIENCE_IN_ALL: Duration = Duration::from_secs(30);
 
-/// A pipe or a terminal opened a second time, so as not to be blocked in a write: with whoever else has the first one
-/// (a shell, another program), that would be shared.
-static OPENED_AGAIN: OnceLock<Option<File>> = OnceLock::new();
+/// How it is written to, once that is known.
+static MANNER: OnceLock<Manner> = OnceLock::new();
 /// Nobody is waited for any more.
 static GIVEN_UP: AtomicBool = AtomicBool::new(false);
 static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Looks what standard output is.
 pub(crate) fn prepare() {
-    let _ = opened_again();
+    let _ = manner();
 }
 
 /// Standard output, as [`std::io::stdout`] has it: lines are handed on whole.
@@ -40,30 +40,53 @@ pub(crate) fn stdout() -> LineWriter<Output> {
 /// Standard output without a buffer.
 pub(crate) struct Output;
 
-/// None of what never waits long (a file), or cannot be opened so (a socket): it is written to as it is.
-fn opened_again() -> Option<&'static File> {
-    OPENED_AGAIN.get_or_init(open_again).as_ref()
+/// How standard output is written to without being blocked in it, as far as that can be. It is never made such itself:
+/// with whoever else has it (a shell, another program), that would be shared.
+enum Manner {
+    /// A pipe or a terminal, opened a second time.
+    Again(File),
+    /// Each call says that it does not wait.
+    Socket,
+    /// What never waits long (a file), or cannot be opened again.
+    AsItIs,
 }
 
-fn open_again() -> Option<File> {
-    let stdout = io::stdout();
-    let is_pipe = fstat(&stdout).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
-    if !is_pipe && !stdout.is_terminal() {
-        return None;
+fn manner() -> &'static Manner {
+    MANNER.get_or_init(Manner::of_stdout)
+}
+
+impl Manner {
+    fn of_stdout() -> Self {
+        let stdout = io::stdout();
+        let kind = fstat(&stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        if kind == Ok(FileType::Socket) {
+            return Self::Socket;
+        }
+        if kind != Ok(FileType::Fifo) && !stdout.is_terminal() {
+            return Self::AsItIs;
+        }
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+        let opened = OpenOptions::new().write(true).custom_flags(flags).open("/proc/self/fd/1");
+        opened.map_or(Self::AsItIs, Self::Again)
     }
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
-    OpenOptions::new().write(true).custom_flags(flags).open("/proc/self/fd/1").ok()
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Again(file) => (&*file).write(bytes),
+            Self::Socket => {
+                Ok(rustix::net::send(io::stdout(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+            }
+            Self::AsItIs => Ok(rustix::io::write(io::stdout(), bytes)?),
+        }
+    }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(mut file) = opened_again() else {
-            return Ok(rustix::io::write(io::stdout(), bytes)?);
-        };
         let since = Instant::now();
         loop {
-            match file.write(bytes) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => wait(file, since)?,
+            match manner().write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => wait(since)?,
                 result => return result,
             }
         }
@@ -75,7 +98,7 @@ impl Write for Output {
 }
 
 /// Waits until there is room, as there has not been since then.
-fn wait(file: &File, since: Instant) -> io::Result<()> {
+fn wait(since: Instant) -> io::Result<()> {
     loop {
         if let Some(asked) = signals::asked() {
             let (stalled, in_all) = (since.max(asked).elapsed(), asked.elapsed());
@@ -89,7 +112,7 @@ fn wait(file: &File, since: Instant) -> io::Result<()> {
             let reason = "its reader has stopped reading, and was not waited for any longer";
             return Err(io::Error::new(ErrorKind::TimedOut, reason));
         }
-        match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&LOOK)) {
+        match poll(&mut [PollFd::new(&io::stdout(), PollFlags::OUT)], Some(&LOOK)) {
             Ok(0) | Err(Errno::INTR) => {}
             Ok(_) => return Ok(()),
             Err(error) => return Err(error.into()),

@@ -112,10 +112,17 @@ impl Ended {
             report.further_failures.iter().for_each(|failure| exit::tell(failure));
         }
         let Self { result, before_ring, strict, lost } = self;
-        let lost = result?.total.unwanted_losses() + lost > 0;
+        let (lost_on_the_way, closed) = match result {
+            Ok(report) => (report.total.unwanted_losses(), None),
+            Err(error) if error.output_closed() => {
+                (error.report().map_or(0, lost_but_for_the_reader), Some(error))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let lost = lost_on_the_way + lost > 0;
         let lost_before = before_ring.as_ref().is_none_or(UpstreamLosses::any);
         let unseen = before_ring.is_none_or(|losses| !losses.unseen.is_empty());
-        Ok(match strict {
+        let outcome = match strict {
             Some(_) if lost => Outcome::Losses,
             Some(Strict::Host) if lost_before => Outcome::Losses,
             Some(Strict::Host) if unseen => {
@@ -123,13 +130,20 @@ impl Ended {
                 Outcome::Losses
             }
             _ => Outcome::Done,
-        })
+        };
+        match closed {
+            Some(error) if outcome == Outcome::Done => Err(error.into()),
+            _ => Ok(outcome),
+        }
     }
 
     /// The same where the results have been printed at last: when they could not be, the ledger comes all the same.
     pub(crate) fn conclude_after(self, printed: anyhow::Result<()>) -> anyhow::Result<Outcome> {
         let outcome = self.conclude()?;
-        printed.map(|()| outcome)
+        match printed {
+            Err(error) if outcome == Outcome::Losses && exit::output_closed(&error) => Ok(outcome),
+            printed => printed.map(|()| outcome),
+        }
     }
 
     fn tell_before_ring(&self) {
@@ -147,9 +161,20 @@ impl Ended {
     }
 }
 
+/// What was lost of a run whose reader went away: what only that one did not take is not minded.
+fn lost_but_for_the_reader(report: &Report) -> u64 {
+    let lost = report.total.unwanted_losses();
+    if report.further_failures.is_empty() {
+        lost - report.total.dropped.get(&DropReason::OutputFailed).unwrap_or(&0)
+    } else {
+        lost
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wharf::sink;
 
     fn ended(reason: DropReason, packets: u64, before: u64, strict: Option<Strict>) -> Ended {
         let dropped = [(reason, packets)].into_iter().filter(|(_, packets)| *packets > 0).collect();
@@ -170,6 +195,36 @@ mod tests {
         ] {
             assert_eq!(ended(reason, 1, 0, strict).conclude().unwrap(), outcome, "{reason}");
         }
+    }
+
+    #[test]
+    fn strict_minds_losses_also_where_the_reader_went_away() {
+        let code = |result| format!("{:?}", exit::code(result));
+        let exits = |number: u8| format!("{:?}", std::process::ExitCode::from(number));
+        for (reason, strict, number) in [
+            (DropReason::KernelRingFull, Some(Strict::Ring), 3),
+            (DropReason::KernelRingFull, None, 0),
+            (DropReason::LeftUnread, Some(Strict::Ring), 0),
+            (DropReason::OutputFailed, Some(Strict::Ring), 0),
+        ] {
+            let mut run = ended(reason, 1, 0, strict);
+            let report = Box::new(run.result.unwrap());
+            let error = sink::Error::Closed;
+            run.result = Err(engine::Error::Sink { output: "rest".to_owned(), error, report });
+            assert_eq!(code(run.conclude()), exits(number), "{reason} {strict:?}, while it ran");
+            if reason != DropReason::OutputFailed {
+                let printed = Err(sink::Error::Closed.into());
+                let run = ended(reason, 1, 0, strict);
+                assert_eq!(
+                    code(run.conclude_after(printed)),
+                    exits(number),
+                    "{reason} {strict:?}, at its end"
+                );
+            }
+        }
+        let run = ended(DropReason::KernelRingFull, 1, 0, Some(Strict::Ring));
+        let printed = Err(anyhow::anyhow!("another failure"));
+        assert_eq!(code(run.conclude_after(printed)), exits(1));
     }
 
     #[test]

@@ -299,7 +299,7 @@ fn copy(to: &mut [u8], from: &[u8]) -> u64 {
     }
     let mut sums = Dots::zero();
     // Of an even number, so that words stay whole.
-    let first = to.as_ptr().addr().wrapping_neg() % VECTOR & !1;
+    let first = (to.as_ptr().addr().wrapping_neg() % VECTOR) & !1;
     if let (Some(to), Some(from)) = (to.first_chunk_mut(), from.first_chunk()) {
         let loaded = load(from);
         store(to, loaded);

@@ -181,9 +181,8 @@ impl fmt::Display for CountTable {
             writeln!(f)?;
         }
         write!(f, "{}, {}", counted(self.packets, "packet"), counted(self.bytes, "byte"))?;
-        match self.seconds {
-            Some(seconds) => write!(f, ", {seconds:.6} s")?,
-            None => {}
+        if let Some(seconds) = self.seconds {
+            write!(f, ", {seconds:.6} s")?;
         }
         match (self.first, self.last) {
             (Some(first), Some(last)) => {

@@ -310,31 +310,33 @@ impl<W: Write> Sink for Flows<W> {
     }
 
     fn finish(&mut self, statistics: &[InterfaceStatistics]) -> Result<(), Error> {
+        let mut written = Ok(());
         if let Some(exchange) = self.exchange.take_if(|exchange| exchange.was_used()) {
             self.threads = exchange.workers();
             // What was not collected, as something had failed: it is to be counted, too.
-            while collect(&exchange, &mut self.writer) {}
+            while collect(&exchange, &mut self.writer) {
+                self.writer.write_many(&mut written);
+            }
             self.shards = exchange.shards().unwrap_or_else(|| Shards::new(self.writer.meter));
         }
         self.take_in();
         let Self { shards, writer, .. } = self;
         // Before the last records, which then tell all gaps.
-        let mut failed = writer.streams.as_mut().map_or(Ok(()), |streams| streams.finish(statistics));
+        let streamed = writer.streams.as_mut().map_or(Ok(()), |streams| streams.finish(statistics));
+        let mut written = written.and(streamed);
         let last = shards.last();
         let mut at = 0;
         while at < last.len() {
             let next = (at + self.threads * ROUND).min(last.len());
             writer.add_last(&last, at..next, self.threads);
-            if writer.is_full() && failed.is_ok() {
-                failed = writer.write();
-            }
+            writer.write_many(&mut written);
             at = next;
         }
         let records = last.len() as u64;
         shards.forget(records);
         // Each is to have its end, whatever became of the others.
         let sent = writer.exports.iter_mut().map(|export| export.finish()).fold(Ok(()), Result::and);
-        failed.and(writer.failed()).and(sent)?;
+        written.and(writer.failed()).and(sent)?;
         if writer.format == FlowFormat::Table {
             writer.write_table(self.largest.terminal().map(|(columns, _)| columns))?;
         }

@@ -155,6 +155,16 @@ impl<W: Write> Writer<W> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
+    /// Writes many records that wait. Once that has failed no more are written, and none are kept.
+    pub(super) fn write_many(&mut self, written: &mut Result<(), Error>) {
+        if written.is_err() {
+            self.lines.buffer.clear();
+            self.waiting = 0;
+        } else if self.is_full() {
+            *written = self.write();
+        }
+    }
+
     pub(super) fn write(&mut self) -> Result<(), Error> {
         self.lines.write(std::mem::take(&mut self.waiting))
     }

@@ -1,7 +1,7 @@
 //! Gzip (RFC 1952): one member after another.
 
 use flate2::write::MultiGzDecoder;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 
 /// Decompresses what it reads, and hands out all that came before a damage before it tells of it: flate2's readers lose what they
 /// had decompressed in the call that meets the damage, its writers have written it.
@@ -28,7 +28,7 @@ impl<R: Read> Decoder<R> {
     fn advance(&mut self) -> io::Result<()> {
         let input = self.source.fill_buf()?;
         if input.is_empty() {
-            self.end = Some(self.decoder.try_finish());
+            self.end = Some(self.finish());
             return Ok(());
         }
         // Flushed, because a pipe may stay silent now.
@@ -41,6 +41,15 @@ impl<R: Read> Decoder<R> {
             }
         }
         Ok(())
+    }
+
+    /// At the end of the source: whether the last member is whole.
+    fn finish(&mut self) -> io::Result<()> {
+        self.decoder.try_finish().map_err(|error| {
+            // flate2 calls a trailer that is not all there a wrong one: only that takes one more byte.
+            let is_cut = error.kind() == ErrorKind::InvalidInput && self.decoder.write(&[0]).is_ok();
+            if is_cut { ErrorKind::UnexpectedEof.into() } else { error }
+        })
     }
 }
 
