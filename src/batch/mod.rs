@@ -1,5 +1,5 @@
 //! Parses and verifies a whole batch at once: the fast way to what [`parse`](crate::parse) and
-//! [`verify`](crate::verify) find frame by frame.
+//! [`verify`] find frame by frame.
 //!
 //! Most packets have a common shape: Ethernet, perhaps one VLAN tag, IPv4 without options or IPv6 without extension
 //! headers, TCP, UDP or ICMP, no fragment. Of those a [`Summary`] of eight bytes is made, several at a time where the CPU
